@@ -1,0 +1,1 @@
+"""Host: compiler, programs, devices, CPU layers, runtime and the command line."""

@@ -1,0 +1,1 @@
+"""Hardware: the accelerator core and the board designs, in Amaranth."""

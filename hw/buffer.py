@@ -1,0 +1,82 @@
+"""On-chip memory with one write and one read port."""
+
+from __future__ import annotations
+
+from amaranth import Module, Signal, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["READ_LATENCY", "Buffer"]
+
+# Cycles from a read address to its data: the block RAM's own register and its output register.
+READ_LATENCY = 2
+
+
+class Buffer(wiring.Component):
+    """Simple dual-port block RAM with a registered output.
+
+    Parameters
+    ----------
+    depth : int
+        Words.
+    width : int
+        Bits in a word.
+    granularity : int or None
+        Bits that one write enable covers; None: the whole word.
+
+    Members
+    -------
+    w_en : In(width / granularity)
+        Write enable, one bit for each granule.
+    w_addr, w_data : In
+    r_en : In(1)
+        Start a read.  Reading a word in the cycle that writes it gives an unspecified value.
+    r_addr : In
+    r_data : Out(width)
+        The word addressed `READ_LATENCY` cycles earlier, held while no further read completes.
+    """
+
+    def __init__(self, *, depth: int, width: int, granularity: int | None = None) -> None:
+        if depth < 1:
+            raise ValueError(f"depth must be a positive integer, not {depth!r}")
+        if width < 1:
+            raise ValueError(f"width must be a positive integer, not {width!r}")
+        granularity = granularity or width
+        if width % granularity:
+            raise ValueError(f"granularity must divide the width {width}, not {granularity!r}")
+        self.depth = depth
+        self.width = width
+        self.granularity = granularity
+        super().__init__(
+            {
+                "w_en": In(width // granularity),
+                "w_addr": In(range(depth)),
+                "w_data": In(width),
+                "r_en": In(1),
+                "r_addr": In(range(depth)),
+                "r_data": Out(width),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.memory = memory = Memory(shape=unsigned(self.width), depth=self.depth, init=[])
+        write = memory.write_port(
+            granularity=self.granularity if self.granularity != self.width else None
+        )
+        read = memory.read_port()
+        loaded = Signal()
+        result = Signal(self.width, reset_less=True)
+        m.d.comb += [
+            write.en.eq(self.w_en),
+            write.addr.eq(self.w_addr),
+            write.data.eq(self.w_data),
+            read.en.eq(self.r_en),
+            read.addr.eq(self.r_addr),
+            self.r_data.eq(result),
+        ]
+        m.d.sync += loaded.eq(self.r_en)
+        with m.If(loaded):
+            m.d.sync += result.eq(read.data)
+        return m

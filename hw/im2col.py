@@ -1,0 +1,247 @@
+"""The activation address generator: walks a tile's output positions for one weight block at a time.
+
+The order is that of ``Op.CONV`` in `models.isa`.  Everything is incremental: no multiplier.
+"""
+
+from __future__ import annotations
+
+from amaranth import Cat, Module, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.layout import descriptor
+from models.isa import Op
+
+__all__ = ["AddressGenerator", "issue_layout"]
+
+_BLOCK = data.StructLayout(
+    {
+        "addr": 16,
+        "iy": signed(17),
+        "ix": signed(17),
+        "first": 1,
+        "last": 1,
+        "final": 1,
+        "step_y": 16,
+        "n_x": 16,
+        "n_y": 16,
+        "stride_x": 8,
+        "stride_y": 8,
+        "in_h": 16,
+        "in_w": 16,
+        "pad": 8,
+    }
+)
+
+
+def issue_layout(psum_words: int) -> data.StructLayout:
+    """One activation word on its way into the array.
+
+    valid
+        There is a word.
+    addr
+        Where it is in the activation buffer.
+    outside, pad
+        It is padding of this value instead.
+    swap
+        It is the first one for the next weight block.
+    first, last, psum
+        Overwrites its partial sum; is the tile's last word; position in the tile.
+    """
+    return data.StructLayout(
+        {
+            "valid": 1,
+            "addr": 16,
+            "outside": 1,
+            "pad": 8,
+            "swap": 1,
+            "first": 1,
+            "last": 1,
+            "psum": range(psum_words),
+        }
+    )
+
+
+class AddressGenerator(wiring.Component):
+    """Turns CONV descriptors into one activation word each cycle.
+
+    Weight blocks follow each other without a bubble as long as `weights` and, where a tile begins,
+    `bank` are up when the block before ends.
+
+    Parameters
+    ----------
+    psum_words : int
+        Positions in a partial-sum bank.
+
+    Members
+    -------
+    i : In(stream of descriptor(Op.CONV))
+    done : Out(1)
+        Pulse: all words of a descriptor have been issued.
+    weights : In(1)
+        The next weight block is in the shadow registers.
+    bank : In(1)
+        A partial-sum bank is free.
+    take_weights, take_bank : Out(1)
+        A block, a tile begins.
+    o : Out(issue_layout)
+        Registered.
+    busy, wait_weights, wait_bank : Out(1)
+        What the generator does this cycle; none of them: it has no descriptor.
+    """
+
+    def __init__(self, *, psum_words: int) -> None:
+        if psum_words < 1:
+            raise ValueError(f"psum_words must be a positive integer, not {psum_words!r}")
+        self.psum_words = psum_words
+        super().__init__(
+            {
+                "i": In(stream.Signature(descriptor(Op.CONV))),
+                "done": Out(1),
+                "weights": In(1),
+                "bank": In(1),
+                "take_weights": Out(1),
+                "take_bank": Out(1),
+                "o": Out(issue_layout(psum_words)),
+                "busy": Out(1),
+                "wait_weights": Out(1),
+                "wait_bank": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        take = Signal()
+        block = Signal(_BLOCK)
+        block_valid = Signal()
+        tile_begins = Signal()
+        self._next_block(m, block, block_valid, tile_begins, take)
+        self._walk(m, block, block_valid, tile_begins, take)
+        return m
+
+    def _next_block(
+        self, m: Module, block: data.View, valid: Signal, tile_begins: Signal, take: Signal
+    ) -> None:
+        """Iterate over a descriptor's blocks; there are many cycles between two takes."""
+        desc = Signal(descriptor(Op.CONV), reset_less=True)
+        kx, ky, cb = Signal(8), Signal(8), Signal(16)
+        addr_cb, addr_ky, addr = Signal(16), Signal(16), Signal(16)
+        first = Signal()
+        x_end, y_end, c_end = Signal(), Signal(), Signal()
+        m.d.comb += [
+            x_end.eq(kx == desc.n_kx - 1),
+            y_end.eq(ky == desc.n_ky - 1),
+            c_end.eq(cb == desc.n_cb - 1),
+            self.i.ready.eq(~valid),
+            tile_begins.eq(first & desc.first),
+            block.addr.eq(addr),
+            block.iy.eq(desc.y0 + ky),
+            block.ix.eq(desc.x0 + kx),
+            block.first.eq(tile_begins),
+            block.final.eq(x_end & y_end & c_end),
+            block.last.eq(block.final & desc.last),
+        ]
+        for name in ("step_y", "n_x", "n_y", "stride_x", "stride_y", "in_h", "in_w", "pad"):
+            m.d.comb += block[name].eq(desc[name])
+        with m.If(~valid):
+            m.d.sync += desc.eq(self.i.payload)
+            with m.If(self.i.valid):
+                base = self.i.payload.base
+                m.d.sync += [
+                    valid.eq(1),
+                    first.eq(1),
+                    Cat(kx, ky, cb).eq(0),
+                    addr.eq(base),
+                    addr_ky.eq(base),
+                    addr_cb.eq(base),
+                ]
+        with m.Elif(take):
+            m.d.sync += first.eq(0)
+            with m.If(~x_end):
+                m.d.sync += [kx.eq(kx + 1), addr.eq(addr + 1)]
+            with m.Elif(~y_end):
+                following = addr_ky + desc.step_ky
+                m.d.sync += [
+                    kx.eq(0),
+                    ky.eq(ky + 1),
+                    addr.eq(following),
+                    addr_ky.eq(following),
+                ]
+            with m.Elif(~c_end):
+                following = addr_cb + desc.step_cb
+                m.d.sync += [
+                    kx.eq(0),
+                    ky.eq(0),
+                    cb.eq(cb + 1),
+                    addr.eq(following),
+                    addr_ky.eq(following),
+                    addr_cb.eq(following),
+                ]
+            with m.Else():
+                m.d.sync += valid.eq(0)
+
+    def _walk(
+        self, m: Module, block: data.View, valid: Signal, tile_begins: Signal, take: Signal
+    ) -> None:
+        """Issue the words of the current block, then take the next one."""
+        now = Signal(_BLOCK, reset_less=True)
+        active, fresh = Signal(), Signal()
+        x, y = Signal(16), Signal(16)
+        row_addr, addr = Signal(16), Signal(16)
+        ix, iy = Signal(signed(17)), Signal(signed(17))
+        psum = Signal(range(self.psum_words))
+        row_end, block_end, bank_free = Signal(), Signal(), Signal()
+        m.d.comb += [
+            row_end.eq(x == now.n_x - 1),
+            block_end.eq(active & row_end & (y == now.n_y - 1)),
+            bank_free.eq(self.bank | ~tile_begins),
+            take.eq(valid & self.weights & bank_free & (~active | block_end)),
+            self.take_weights.eq(take),
+            self.take_bank.eq(take & tile_begins),
+            self.busy.eq(active),
+            self.wait_weights.eq(~active & valid & ~self.weights),
+            self.wait_bank.eq(~active & valid & self.weights & ~bank_free),
+        ]
+        m.d.sync += fresh.eq(take)
+        with m.If(take):
+            m.d.sync += [
+                now.eq(block),
+                active.eq(1),
+                Cat(x, y, psum).eq(0),
+                addr.eq(block.addr),
+                row_addr.eq(block.addr),
+                ix.eq(block.ix),
+                iy.eq(block.iy),
+            ]
+        with m.Elif(active):
+            m.d.sync += psum.eq(psum + 1)
+            with m.If(~row_end):
+                m.d.sync += [
+                    x.eq(x + 1),
+                    addr.eq(addr + now.stride_x),
+                    ix.eq(ix + now.stride_x),
+                ]
+            with m.Else():
+                following = row_addr + now.step_y
+                m.d.sync += [
+                    x.eq(0),
+                    y.eq(y + 1),
+                    addr.eq(following),
+                    row_addr.eq(following),
+                    ix.eq(now.ix),
+                    iy.eq(iy + now.stride_y),
+                ]
+            with m.If(block_end):
+                m.d.sync += active.eq(0)
+        m.d.sync += [
+            self.o.valid.eq(active),
+            self.o.addr.eq(addr),
+            # A negative coordinate is a large unsigned number: one comparison for both sides.
+            self.o.outside.eq((iy.as_unsigned() >= now.in_h) | (ix.as_unsigned() >= now.in_w)),
+            self.o.pad.eq(now.pad),
+            self.o.swap.eq(active & fresh),
+            self.o.first.eq(now.first),
+            self.o.last.eq(block_end & now.last),
+            self.o.psum.eq(psum),
+            self.done.eq(block_end & now.final),
+        ]

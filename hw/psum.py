@@ -1,0 +1,118 @@
+"""Partial sums: two banks for each column, one accumulates while the other drains."""
+
+from __future__ import annotations
+
+from amaranth import Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.buffer import READ_LATENCY, Buffer
+from hw.pe import sum_width
+
+__all__ = ["PartialSums", "accumulate_layout"]
+
+
+def accumulate_layout(words: int) -> data.StructLayout:
+    """What goes with each activation word: which partial sum it belongs to.
+
+    valid
+        The word is one of a tile, not a bubble.
+    first
+        Overwrite the partial sum instead of adding to it.
+    last
+        The tile's last word: its bank is complete after this.
+    bank, addr
+        Where.
+    """
+    return data.StructLayout(
+        {"valid": 1, "first": 1, "last": 1, "bank": 1, "addr": range(words)}
+    )
+
+
+class PartialSums(wiring.Component):
+    """Accumulators of all columns.
+
+    Two accumulations of the same address must be at least `RMW_LATENCY` cycles apart.
+
+    Parameters
+    ----------
+    rows, cols, words : int
+        Of the arch; `words` positions in a bank.
+
+    Members
+    -------
+    i : In(accumulate_layout(words))
+        For column 0; column c's comes c cycles later.  `SUM_DELAY` cycles ahead of the sum.
+    sums : In(signed) array of cols
+        From the array.
+    filled : Out(1)
+        Pulse: the bank whose `last` word came is complete in every column.
+    r_en, r_bank, r_addr : In
+        Drain: read all columns at an address.
+    r_data : Out(signed(32)) array of cols
+        `READ_LATENCY` cycles after `r_en`, held until the next read completes.
+    """
+
+    SUM_DELAY = READ_LATENCY
+    RMW_LATENCY = READ_LATENCY + 2
+
+    def __init__(self, *, rows: int, cols: int, words: int) -> None:
+        self.rows = rows
+        self.cols = cols
+        self.words = words
+        self.layout = accumulate_layout(words)
+        super().__init__(
+            {
+                "i": In(self.layout),
+                "sums": In(signed(sum_width(rows))).array(cols),
+                "filled": Out(1),
+                "r_en": In(1),
+                "r_bank": In(1),
+                "r_addr": In(range(words)),
+                "r_data": Out(signed(32)).array(cols),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        control = self.i
+        # The bank of a read arrives together with its data.
+        bank_asked, bank_read, asked = Signal(), Signal(), Signal()
+        m.d.sync += [bank_asked.eq(self.r_bank), asked.eq(self.r_en)]
+        with m.If(asked):
+            m.d.sync += bank_read.eq(bank_asked)
+        for c in range(self.cols):
+            if c:
+                step = Signal(self.layout, name=f"control_{c}")
+                m.d.sync += step.eq(control)
+                control = step
+            stages = [control]
+            for i in range(READ_LATENCY + 1):
+                stage = Signal(self.layout, name=f"stage_{c}_{i}")
+                m.d.sync += stage.eq(stages[-1])
+                stages.append(stage)
+            arrived, stored = stages[READ_LATENCY], stages[READ_LATENCY + 1]
+            old = Signal(signed(32), name=f"old_{c}")
+            total = Signal(signed(32), name=f"total_{c}", reset_less=True)
+            banks = []
+            for b in range(2):
+                bank = Buffer(depth=self.words, width=32)
+                m.submodules[f"bank_{c}_{b}"] = bank
+                accumulates = Signal(name=f"accumulates_{c}_{b}")
+                m.d.comb += [
+                    accumulates.eq(control.valid & (control.bank == b)),
+                    bank.r_en.eq(accumulates | (self.r_en & (self.r_bank == b))),
+                    bank.r_addr.eq(Mux(accumulates, control.addr, self.r_addr)),
+                    bank.w_en.eq(stored.valid & (stored.bank == b)),
+                    bank.w_addr.eq(stored.addr),
+                    bank.w_data.eq(total),
+                ]
+                banks.append(bank)
+            m.d.comb += [
+                old.eq(Mux(arrived.bank, banks[1].r_data, banks[0].r_data)),
+                self.r_data[c].eq(Mux(bank_read, banks[1].r_data, banks[0].r_data)),
+            ]
+            m.d.sync += total.eq(Mux(arrived.first, 0, old) + self.sums[c])
+            if c == self.cols - 1:
+                m.d.sync += self.filled.eq(stored.valid & stored.last)
+        return m

@@ -1,0 +1,1 @@
+"""Specification: architecture, ISA, registers, exact arithmetic, golden layers and networks."""

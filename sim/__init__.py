@@ -1,0 +1,1 @@
+"""Simulation: the in-process Verilated library, its memory model and the cocotb benches."""
