@@ -1,0 +1,204 @@
+"""The accelerator core: everything between the CSR bus and the memory ports.
+
+::
+
+    m_desc --> Sequencer --> LOAD, WEIGHTS, CONV, DRAIN, POST
+    m_act  --> LoadEngine ----> activation buffer --> ConvEngine --> DrainEngine --> output buffer
+                    \\-----------------------------------------------------> (write) ------^  |
+                     \\--> LRN table ---> PostEngine <----------------------------------------'
+    m_wgt  --> WeightsEngine -> weight words, parameters              PostEngine --> m_out
+    csr    --> CsrBank
+"""
+
+from __future__ import annotations
+
+from amaranth import Module, Mux, ResetInserter, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from hw.axi import axi_lite, axi_read, axi_write
+from hw.buffer import Buffer
+from hw.conv import ConvEngine
+from hw.csr import DONE_COUNTS, CsrBank
+from hw.dma import ReadDma, WriteDma
+from hw.drain import DrainEngine
+from hw.load import LoadEngine
+from hw.post import PostEngine
+from hw.sequencer import Sequencer
+from hw.weights import WeightsEngine
+from models.arch import Arch
+from models.isa import Op
+from models.regs import ERROR_SOURCES
+
+__all__ = ["Accel"]
+
+# Beats each DMA buffers: enough to keep one beat a cycle coming at 100 cycles of memory latency.
+_DMA_DEPTH = 128
+
+
+class Accel(wiring.Component):
+    """The whole accelerator.
+
+    Parameters
+    ----------
+    arch : Arch
+
+    Members
+    -------
+    csr : In(axi_lite())
+        The registers of `models.regs`.
+    irq : Out(1)
+        Level.
+    m_desc, m_wgt, m_act : Out(axi_read())
+        Descriptors, weights, activations.
+    m_out : Out(axi_write())
+        Results.
+    """
+
+    def __init__(self, *, arch: Arch) -> None:
+        self.arch = arch
+        super().__init__(
+            {
+                "csr": In(axi_lite()),
+                "irq": Out(1),
+                "m_desc": Out(axi_read()),
+                "m_wgt": Out(axi_read()),
+                "m_act": Out(axi_read()),
+                "m_out": Out(axi_write()),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        arch = self.arch
+        m = Module()
+        m.submodules.csr_bank = csr = CsrBank(arch=arch)
+        reset = ResetInserter(csr.core_reset)
+
+        engines = {
+            Op.LOAD: LoadEngine(arch=arch),
+            Op.WEIGHTS: WeightsEngine(arch=arch),
+            Op.CONV: ConvEngine(arch=arch),
+            Op.DRAIN: DrainEngine(arch=arch),
+            Op.POST: PostEngine(arch=arch),
+        }
+        load, weights, conv, drain, post = engines.values()
+        sequencer = Sequencer(arch=arch)
+        dma_desc, dma_wgt, dma_act = (ReadDma(depth=_DMA_DEPTH) for _ in range(3))
+        dma_out = WriteDma(depth=_DMA_DEPTH)
+        dmas = (dma_desc, dma_wgt, dma_act, dma_out)
+        act = Buffer(depth=arch.act_words, width=arch.rows * 8)
+        out = Buffer(
+            depth=arch.out_words, width=arch.rows * 8, granularity=arch.drain_lanes * 8
+        )
+        m.submodules.sequencer = reset(sequencer)
+        for op, engine in engines.items():
+            m.submodules[op.name.lower()] = reset(engine)
+            connect(m, sequencer.engines[op], engine.i)
+            m.d.comb += sequencer.done[op].eq(engine.done)
+        for name, dma in zip(ERROR_SOURCES, dmas):
+            m.submodules[f"dma_{name}"] = reset(dma)
+        m.submodules.act = reset(act)
+        m.submodules.out = reset(out)
+
+        # Memory ports.
+        connect(m, flipped(self.csr), csr.bus)
+        connect(m, dma_desc.bus, flipped(self.m_desc))
+        connect(m, dma_wgt.bus, flipped(self.m_wgt))
+        connect(m, dma_act.bus, flipped(self.m_act))
+        connect(m, dma_out.bus, flipped(self.m_out))
+        connect(m, sequencer.cmd, dma_desc.cmd)
+        connect(m, dma_desc.o, sequencer.data)
+        connect(m, weights.cmd, dma_wgt.cmd)
+        connect(m, dma_wgt.o, weights.data)
+        connect(m, load.cmd, dma_act.cmd)
+        connect(m, dma_act.o, load.data)
+        connect(m, post.cmd, dma_out.cmd)
+        connect(m, post.o, dma_out.i)
+        for block in (sequencer, load, weights, post):
+            m.d.comb += block.base.eq(csr.base)
+
+        # Weights and parameters.
+        connect(m, weights.o, conv.i_wgt)
+        connect(m, weights.params, drain.i_params)
+
+        # Activations.
+        m.d.comb += [
+            act.w_en.eq(load.act.en),
+            act.w_addr.eq(load.act.addr[: len(act.w_addr)]),
+            act.w_data.eq(load.act.data),
+            act.r_en.eq(conv.act_en),
+            act.r_addr.eq(conv.act_addr),
+            conv.act_data.eq(act.r_data),
+        ]
+
+        # Partial sums.
+        m.d.comb += [
+            drain.filled.eq(conv.filled),
+            conv.freed.eq(drain.freed),
+            conv.r_en.eq(drain.p_en),
+            conv.r_bank.eq(drain.p_bank),
+            conv.r_addr.eq(drain.p_addr),
+        ]
+        for c in range(arch.cols):
+            m.d.comb += drain.p_data[c].eq(conv.r_data[c])
+
+        # Output buffer: a drain cannot stall, a load can.
+        draining = Signal()
+        m.d.comb += [
+            draining.eq(drain.w_en.any()),
+            load.out.ready.eq(~draining),
+            out.w_en.eq(Mux(draining, drain.w_en, load.out.valid.replicate(len(out.w_en)))),
+            out.w_addr.eq(
+                Mux(draining, drain.w_addr, load.out.payload.addr[: len(out.w_addr)])
+            ),
+            out.w_data.eq(Mux(draining, drain.w_data, load.out.payload.data)),
+            out.r_en.eq(post.rd_en),
+            out.r_addr.eq(post.rd_addr),
+            post.rd_data.eq(out.r_data),
+            post.written.eq(dma_out.done),
+            post.table_en.eq(load.table.en),
+            post.table_addr.eq(load.table.addr),
+            post.table_data.eq(load.table.data),
+        ]
+
+        # Control and diagnostics.
+        reads = [port.rvalid & port.rready for port in (self.m_desc, self.m_wgt, self.m_act)]
+        write = self.m_out.wvalid & self.m_out.wready
+        acknowledge = self.m_out.bvalid & self.m_out.bready
+        m.d.comb += [
+            self.irq.eq(csr.irq),
+            sequencer.start.eq(csr.go),
+            sequencer.desc_addr.eq(csr.desc_addr),
+            sequencer.desc_count.eq(csr.desc_count),
+            csr.complete.eq(sequencer.complete),
+            csr.bad_descriptor.eq(sequencer.bad),
+            csr.fetched.eq(sequencer.fetched),
+            csr.array_busy.eq(conv.busy),
+            csr.wait_weights.eq(conv.wait_weights),
+            csr.wait_output.eq(conv.wait_bank),
+            csr.wait_input.eq(sequencer.conv_waiting),
+            csr.act_waiting.eq(dma_act.waiting),
+            csr.wgt_waiting.eq(dma_wgt.waiting),
+            csr.write_beat.eq(write),
+            csr.mark.eq(post.mark),
+        ]
+        alive = Signal()
+        moved = write | acknowledge | drain.w_en.any() | conv.busy | post.rd_en
+        for index, beat in enumerate(reads):
+            m.d.comb += csr.read_beat[index].eq(beat)
+            moved = moved | beat
+        m.d.sync += alive.eq(moved)
+        m.d.comb += csr.progress.eq(alive)
+        idle = 1
+        for index, dma in enumerate(dmas):
+            idle = idle & dma.idle
+            m.d.comb += [
+                dma.halt.eq(csr.halt),
+                csr.port_error[index].eq(dma.error),
+                csr.expected[index].eq(dma.expected),
+                csr.received[index].eq(dma.received),
+            ]
+        m.d.comb += csr.all_idle.eq(idle)
+        for index, name in enumerate(DONE_COUNTS):
+            m.d.comb += csr.done_count[index].eq(sequencer.count[Op[name]])
+        return m

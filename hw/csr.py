@@ -1,0 +1,263 @@
+"""The CSR bank: the AXI4-Lite slave of `models.regs.REGISTERS`, run control, counters and log.
+
+It is the one part of the core that a soft reset leaves alone::
+
+    bus --> registers --> Control --> core_reset, go, halt --> rest of the core
+                ^            ^                                     |
+                |            +------ complete, errors, progress ---+
+                +---- Counters, LayerLog, diagnostics <------------+
+"""
+
+from __future__ import annotations
+
+from amaranth import Module, Mux, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.axi import axi_lite
+from hw.control import Control
+from hw.counters import Counters
+from hw.layer_log import LayerLog
+from models.arch import Arch
+from models.regs import CSR_BYTES, ERROR_SOURCES, LOG_BASE, LOG_FIELDS, MAGIC, REGISTERS, VERSION
+
+__all__ = ["DONE_COUNTS", "CsrBank"]
+
+# Engines whose completed descriptors the diagnostics show, in the order of `done_count`.
+DONE_COUNTS = ("LOAD", "CONV", "DRAIN", "POST")
+
+_ADDR_BITS = (CSR_BYTES - 1).bit_length()
+
+
+class CsrBank(wiring.Component):
+    """Registers, run control, counters and layer log.
+
+    Every address answers OKAY; unknown ones read 0 and ignore writes.  Write strobes are honoured.
+    Outputs towards the core are registered.
+
+    Parameters
+    ----------
+    arch : Arch
+
+    Members
+    -------
+    bus : In(axi_lite())
+    irq : Out(1)
+        Level: an interrupt is pending and enabled.
+    base, desc_addr, desc_count : Out(32)
+        The registers of the same names.
+    core_reset, go, halt : Out(1)
+        See `hw.control.Control`: reset everything else, begin, stop asking memory.
+    complete, progress, bad_descriptor, all_idle : In(1)
+        See `hw.control.Control`.  `complete` and `bad_descriptor` are levels that `core_reset`
+        clears.
+    port_error : In(2).array(4)
+        `error` of the DMAs, in the order of `ERROR_SOURCES`: desc, wgt, act, out.
+    expected, received : In(32).array(4)
+        Beat counts of the DMAs, the same order.  They, `done_count` and `fetched` are shown as they
+        were when the run ended.
+    done_count : In(16).array(4)
+        Completed descriptors of the engines `DONE_COUNTS`.
+    fetched : In(32)
+        Descriptors fetched.
+    array_busy, wait_weights, wait_output, wait_input, act_waiting, wgt_waiting : In(1)
+        See `hw.counters.Counters`.
+    read_beat : In(3)
+        Beats of the ports desc, wgt and act this cycle.
+    write_beat : In(1)
+    mark : In(1)
+        Append a layer log entry.  Marks must be at least 10 cycles apart on average.
+
+    Raises
+    ------
+    ValueError
+        If the layer log of `arch` is larger than its window in the register map.
+    """
+
+    def __init__(self, *, arch: Arch) -> None:
+        limit = (CSR_BYTES - LOG_BASE) // (4 * len(LOG_FIELDS))
+        if arch.log_entries > limit:
+            raise ValueError(f"log_entries must be at most {limit}, not {arch.log_entries!r}")
+        self.arch = arch
+        ports = len(ERROR_SOURCES)
+        super().__init__(
+            {
+                "bus": In(axi_lite(addr_width=_ADDR_BITS)),
+                "irq": Out(1),
+                "base": Out(32),
+                "desc_addr": Out(32),
+                "desc_count": Out(32),
+                "core_reset": Out(1),
+                "go": Out(1),
+                "halt": Out(1),
+                "complete": In(1),
+                "progress": In(1),
+                "bad_descriptor": In(1),
+                "all_idle": In(1),
+                "port_error": In(2).array(ports),
+                "expected": In(32).array(ports),
+                "received": In(32).array(ports),
+                "done_count": In(16).array(len(DONE_COUNTS)),
+                "fetched": In(32),
+                "array_busy": In(1),
+                "wait_weights": In(1),
+                "wait_output": In(1),
+                "wait_input": In(1),
+                "act_waiting": In(1),
+                "wgt_waiting": In(1),
+                "read_beat": In(3),
+                "write_beat": In(1),
+                "mark": In(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.control = control = Control()
+        m.submodules.counters = counters = Counters()
+        m.submodules.log = log = LayerLog(entries=self.arch.log_entries)
+
+        irq_enable = Signal()
+        irq_pending = Signal()
+        watchdog = Signal(32)
+        command = Signal(2)
+        m.d.comb += [
+            control.start.eq(command[0]),
+            control.reset.eq(command[1]),
+            control.watchdog.eq(watchdog),
+            control.log_busy.eq(log.busy),
+            self.core_reset.eq(control.core_reset),
+            self.go.eq(control.go),
+            self.halt.eq(control.halt),
+            counters.clear.eq(control.begin),
+            counters.enable.eq(control.busy),
+            log.clear.eq(control.begin),
+            log.mark.eq(self.mark & control.busy),
+        ]
+        for name in ("complete", "progress", "bad_descriptor", "all_idle"):
+            m.d.comb += getattr(control, name).eq(getattr(self, name))
+        for name in ("array_busy", "wait_weights", "wait_output", "wait_input"):
+            m.d.comb += getattr(counters, name).eq(getattr(self, name))
+        for name in ("act_waiting", "wgt_waiting", "read_beat", "write_beat"):
+            m.d.comb += getattr(counters, name).eq(getattr(self, name))
+        for inner, outer in zip(control.port_error, self.port_error):
+            m.d.comb += inner.eq(outer)
+        for inner, outer in zip(log.counts, counters.counts):
+            m.d.comb += inner.eq(outer)
+
+        # The core forgets its counts when it is reset after an error: these are copies.
+        shown: dict[str, Value] = {"DESC_FETCHED": self.fetched}
+        for index, port in enumerate(ERROR_SOURCES):
+            shown[f"{port.upper()}_EXPECTED"] = self.expected[index]
+            shown[f"{port.upper()}_RECEIVED"] = self.received[index]
+        for index, engine in enumerate(DONE_COUNTS):
+            shown[f"{engine}_DONE"] = self.done_count[index]
+        for name, source in list(shown.items()):
+            shown[name] = copy = Signal(len(source), name=f"shown_{name.lower()}")
+            with m.If(control.busy):
+                m.d.sync += copy.eq(source)
+
+        values: dict[str, Value | int] = {
+            **shown,
+            "ID": MAGIC,
+            "VERSION": VERSION,
+            "FINGERPRINT_LO": self.arch.fingerprint & 0xFFFF_FFFF,
+            "FINGERPRINT_HI": self.arch.fingerprint >> 32,
+            "CTRL": 0,
+            "STATUS": _fields("STATUS", control),
+            "ERROR": _fields("ERROR", control),
+            "IRQ_ENABLE": irq_enable,
+            "IRQ_PENDING": irq_pending,
+            "BASE": self.base,
+            "DESC_ADDR": self.desc_addr,
+            "DESC_COUNT": self.desc_count,
+            "WATCHDOG": watchdog,
+            "LOG_COUNT": log.count,
+        }
+        for index, (name, _) in enumerate(LOG_FIELDS):
+            values[name.upper()] = counters.counts[index]
+
+        self._read_side(m, values, log)
+        write, address, data, strobe = self._write_side(m)
+        writable = {
+            "BASE": self.base,
+            "DESC_ADDR": self.desc_addr,
+            "DESC_COUNT": self.desc_count,
+            "WATCHDOG": watchdog,
+            "IRQ_ENABLE": irq_enable,
+        }
+        offsets = {register.name: register.offset for register in REGISTERS}
+        m.d.sync += command.eq(0)
+        with m.If(write):
+            with m.Switch(address):
+                for name, register in writable.items():
+                    with m.Case(offsets[name] >> 2):
+                        for lane in range(-(-len(register) // 8)):
+                            bits = slice(8 * lane, 8 * lane + 8)
+                            with m.If(strobe[lane]):
+                                m.d.sync += register[bits].eq(data[bits])
+                with m.Case(offsets["CTRL"] >> 2):
+                    with m.If(strobe[0]):
+                        m.d.sync += command.eq(data)
+                with m.Case(offsets["IRQ_PENDING"] >> 2):
+                    with m.If(strobe[0] & data[0]):
+                        m.d.sync += irq_pending.eq(0)
+        # After the write, so that an event of the same cycle is not lost.
+        with m.If(control.event):
+            m.d.sync += irq_pending.eq(1)
+        m.d.sync += self.irq.eq(irq_pending & irq_enable)
+        return m
+
+    def _write_side(self, m: Module) -> tuple[Value, Value, Value, Value]:
+        """Answer writes; return a strobe with word address, data and byte strobes of each."""
+        bus = self.bus
+        address, data, strobe = Signal(_ADDR_BITS - 2), Signal(32), Signal(4)
+        have_address, have_data = Signal(), Signal()
+        write = have_address & have_data & ~bus.bvalid
+        m.d.comb += [bus.awready.eq(~have_address), bus.wready.eq(~have_data)]
+        with m.If(bus.awvalid & bus.awready):
+            m.d.sync += [address.eq(bus.awaddr >> 2), have_address.eq(1)]
+        with m.If(bus.wvalid & bus.wready):
+            m.d.sync += [data.eq(bus.wdata), strobe.eq(bus.wstrb), have_data.eq(1)]
+        with m.If(bus.bvalid & bus.bready):
+            m.d.sync += bus.bvalid.eq(0)
+        with m.If(write):
+            m.d.sync += [have_address.eq(0), have_data.eq(0), bus.bvalid.eq(1)]
+        return write, address, data, strobe
+
+    def _read_side(self, m: Module, values: dict[str, Value | int], log: LayerLog) -> None:
+        """Answer reads from `values` and `log`, one at a time."""
+        bus = self.bus
+        address = Signal(_ADDR_BITS - 2)
+        # One bit for each step of a read that is under way: address, then the log's latency.
+        step = Signal(1 + log.READ_LATENCY)
+        value = Signal(32)
+        words = self.arch.log_entries * len(LOG_FIELDS)
+        in_log = (address >= LOG_BASE >> 2) & (address < (LOG_BASE >> 2) + words)
+        m.d.comb += [
+            bus.arready.eq(~step.any() & ~bus.rvalid),
+            log.r_en.eq(step[0]),
+            log.r_addr.eq(address - (LOG_BASE >> 2)),
+        ]
+        m.d.sync += step.eq((step << 1) | (bus.arvalid & bus.arready))
+        with m.If(bus.arvalid & bus.arready):
+            m.d.sync += address.eq(bus.araddr >> 2)
+        with m.If(step[0]):
+            m.d.sync += value.eq(0)
+            with m.Switch(address):
+                for register in REGISTERS:
+                    with m.Case(register.offset >> 2):
+                        m.d.sync += value.eq(values[register.name])
+        with m.If(step[-1]):
+            m.d.sync += [bus.rdata.eq(Mux(in_log, log.r_data, value)), bus.rvalid.eq(1)]
+        with m.If(bus.rvalid & bus.rready):
+            m.d.sync += bus.rvalid.eq(0)
+
+
+def _fields(name: str, source: wiring.Component) -> Value:
+    """Value of the register called `name`, its fields being the members of `source`."""
+    (register,) = (register for register in REGISTERS if register.name == name)
+    value: Value | int = 0
+    for field in register.fields:
+        value = value | (getattr(source, field.name)[: field.width] << field.lsb)
+    return value

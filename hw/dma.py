@@ -1,0 +1,389 @@
+"""DMA engines: commands of any length to AXI bursts.
+
+::
+
+    cmd -> queue -> BurstSplitter -> credits -> AR                ReadDma
+                                     FIFO   <-- R
+    cmd -> queue -> BurstSplitter -> data there? -> AW            WriteDma
+                           data -> FIFO ----------> W
+                           done <- bursts in order  <- B
+
+Bursts end on multiples of 16 beats, so they never cross 4 KiB, and an unaligned command costs one
+burst more.  Consecutive commands follow each other without a gap: the splitter needs two cycles for
+a burst, whatever the memory's latency.
+"""
+
+from __future__ import annotations
+
+from amaranth import Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from hw.axi import BURST_INCR, MAX_BURST, axi_read, axi_write
+from hw.stream import Fifo
+
+__all__ = ["BurstSplitter", "ReadDma", "WriteDma", "burst_layout", "command_layout"]
+
+# Beats are 8 bytes: AxSIZE is their base-2 logarithm.
+_SIZE = 3
+_COMMANDS = 4
+
+# Most write bursts that wait for their acknowledgement.
+_WRITES = 16
+
+command_layout = data.StructLayout({"addr": unsigned(32), "beats": unsigned(24)})
+"""Beats from a byte address (a multiple of 8) on; at least 1."""
+
+burst_layout = data.StructLayout({"addr": unsigned(32), "beats": unsigned(5), "last": unsigned(1)})
+"""A burst of 1 to 16 beats; `last` if it is the last one of its command."""
+
+
+def _check_depth(depth: int) -> None:
+    if not isinstance(depth, int) or depth < MAX_BURST or depth & (depth - 1):
+        raise ValueError(f"depth must be a power of two of at least {MAX_BURST}, not {depth!r}")
+
+
+class BurstSplitter(wiring.Component):
+    """Splits commands into bursts that end on multiples of 16 beats.
+
+    Members
+    -------
+    i : In(stream of command_layout)
+    o : Out(stream of burst_layout)
+        At most one burst every two cycles.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            {"i": In(stream.Signature(command_layout)), "o": Out(stream.Signature(burst_layout))}
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        addr = Signal(29, reset_less=True)  # in beats
+        left = Signal(24, reset_less=True)
+        burst = Signal(burst_layout, reset_less=True)
+        room = Signal(range(MAX_BURST + 1))
+        m.d.comb += [
+            room.eq(MAX_BURST - addr[:4]),
+            self.o.payload.eq(burst),
+        ]
+
+        def load(idle: str) -> None:
+            m.d.comb += self.i.ready.eq(1)
+            m.d.sync += [addr.eq(self.i.p.addr[3:]), left.eq(self.i.p.beats)]
+            with m.If(self.i.valid):
+                m.next = "compute"
+            with m.Else():
+                m.next = idle
+
+        # Length, and the sums that follow from it, are computed in different cycles.
+        with m.FSM():
+            with m.State("idle"):
+                load("idle")
+            with m.State("compute"):
+                m.d.sync += [
+                    burst.addr.eq(addr << 3),
+                    burst.beats.eq(Mux(left > room, room, left)),
+                    burst.last.eq(left <= room),
+                ]
+                m.next = "offer"
+            with m.State("offer"):
+                m.d.comb += self.o.valid.eq(1)
+                with m.If(self.o.ready):
+                    m.d.sync += [addr.eq(addr + burst.beats), left.eq(left - burst.beats)]
+                    with m.If(burst.last):
+                        load("idle")
+                    with m.Else():
+                        m.next = "compute"
+        return m
+
+
+class _Status(wiring.Component):
+    """Counts beats and keeps the first error of a bus.
+
+    Members
+    -------
+    asked, arrived : In(5)
+        Beats requested and beats arrived in this cycle.
+    resp : In(2)
+        Response in this cycle, 0 if there is none.
+    expected, received : Out(32)
+    error : Out(2)
+        The first SLVERR or DECERR; it holds.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "asked": In(5),
+                "arrived": In(5),
+                "resp": In(2),
+                "expected": Out(32),
+                "received": Out(32),
+                "error": Out(2),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.d.sync += [
+            self.expected.eq(self.expected + self.asked),
+            self.received.eq(self.received + self.arrived),
+        ]
+        with m.If(self.resp[1] & (self.error == 0)):
+            m.d.sync += self.error.eq(self.resp)
+        return m
+
+
+class ReadDma(wiring.Component):
+    """Reads memory and gives the beats as a stream.
+
+    A burst is requested only when the FIFO has room for 16 beats more than are on their way, so
+    every beat is taken in the cycle it comes.
+
+    Parameters
+    ----------
+    depth : int
+        Beats the FIFO holds, a power of two of at least 16.  ``depth / 16`` bursts are on their way
+        at once: 64 hide a memory latency of 40 cycles, more give margin.
+
+    Members
+    -------
+    cmd : In(stream of command_layout)
+        Queued: the beats of consecutive commands follow each other without a gap.
+    bus : Out(axi_read)
+    o : Out(stream of 64 bits)
+    halt : In(1)
+        Request nothing more.  A request that is up stays until it is taken; beats on their way are
+        still taken.
+    idle : Out(1)
+        No request is up, nothing is on its way.
+    expected, received : Out(32)
+        Beats requested (the address was accepted), beats arrived.
+    error : Out(2)
+        The first response that was SLVERR or DECERR; it holds.  The stream goes on.
+    waiting : Out(1)
+        Memory kept the port waiting in the cycle before: a request or beats were on their way and
+        no beat came.
+    """
+
+    def __init__(self, *, depth: int = 128) -> None:
+        _check_depth(depth)
+        self.depth = depth
+        super().__init__(
+            {
+                "cmd": In(stream.Signature(command_layout)),
+                "bus": Out(axi_read()),
+                "o": Out(stream.Signature(64)),
+                "halt": In(1),
+                "idle": Out(1),
+                "expected": Out(32),
+                "received": Out(32),
+                "error": Out(2),
+                "waiting": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.commands = commands = Fifo(shape=command_layout, depth=_COMMANDS)
+        m.submodules.splitter = splitter = BurstSplitter()
+        m.submodules.beats = beats = Fifo(shape=64, depth=self.depth, block=True)
+        m.submodules.status = status = _Status()
+        connect(m, flipped(self.cmd), commands.i)
+        connect(m, commands.o, splitter.i)
+        connect(m, beats.o, flipped(self.o))
+
+        bus, burst = self.bus, splitter.o
+        credit = Signal(range(self.depth + 1), init=self.depth)
+        pending = Signal(range(self.depth + 1))
+        issue = Signal()
+        accepted = Signal()
+        m.d.comb += [
+            # Room for a longest burst costs a look at the upper bits, room for this one a compare.
+            burst.ready.eq((credit[4:] != 0) & (~bus.arvalid | bus.arready) & ~self.halt),
+            issue.eq(burst.valid & burst.ready),
+            accepted.eq(bus.arvalid & bus.arready),
+            bus.arsize.eq(_SIZE),
+            bus.arburst.eq(BURST_INCR),
+            bus.rready.eq(1),
+            beats.i.payload.eq(bus.rdata),
+            beats.i.valid.eq(bus.rvalid),
+            status.asked.eq(Mux(accepted, bus.arlen[:4] + 1, 0)),
+            status.arrived.eq(bus.rvalid),
+            status.resp.eq(Mux(bus.rvalid, bus.rresp, 0)),
+            self.expected.eq(status.expected),
+            self.received.eq(status.received),
+            self.error.eq(status.error),
+            self.idle.eq(~bus.arvalid & (pending == 0)),
+        ]
+        m.d.sync += [
+            credit.eq(credit - Mux(issue, burst.p.beats, 0) + (self.o.valid & self.o.ready)),
+            pending.eq(pending + status.asked - bus.rvalid),
+            self.waiting.eq(~self.idle & ~bus.rvalid),
+        ]
+        with m.If(issue):
+            m.d.sync += [
+                bus.arvalid.eq(1),
+                bus.araddr.eq(burst.p.addr),
+                bus.arlen.eq(burst.p.beats - 1),
+            ]
+        with m.Elif(bus.arready):
+            m.d.sync += bus.arvalid.eq(0)
+        return m
+
+
+class WriteDma(wiring.Component):
+    """Writes a stream of beats to memory.
+
+    A burst's address is sent when all its beats are in the FIFO, so a burst never stalls the bus,
+    and every burst that was begun can be finished whatever happens at the input.
+
+    Parameters
+    ----------
+    depth : int
+        Beats the FIFO holds, a power of two of at least 16.
+
+    Members
+    -------
+    cmd : In(stream of command_layout)
+        Queued: the beats of consecutive commands follow each other without a gap.
+    i : In(stream of 64 bits)
+        The beats, command after command.  They may come before their command.
+    bus : Out(axi_write)
+        Up to 16 bursts wait for their acknowledgement.
+    done : Out(1)
+        Pulse for each command: memory has acknowledged all its bursts.
+    halt : In(1)
+        Begin no burst any more; what was begun is finished.
+    idle : Out(1)
+        No burst is begun and not acknowledged.
+    expected, received : Out(32)
+        Beats asked to be written (the address was accepted), beats acknowledged.
+    error : Out(2)
+        The first response that was SLVERR or DECERR; it holds.
+    """
+
+    def __init__(self, *, depth: int = 64) -> None:
+        _check_depth(depth)
+        self.depth = depth
+        super().__init__(
+            {
+                "cmd": In(stream.Signature(command_layout)),
+                "i": In(stream.Signature(64)),
+                "bus": Out(axi_write()),
+                "done": Out(1),
+                "halt": In(1),
+                "idle": Out(1),
+                "expected": Out(32),
+                "received": Out(32),
+                "error": Out(2),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.commands = commands = Fifo(shape=command_layout, depth=_COMMANDS)
+        m.submodules.splitter = splitter = BurstSplitter()
+        m.submodules.beats = beats = Fifo(shape=64, depth=self.depth, block=True)
+        m.submodules.begun = begun = Fifo(shape=burst_layout, depth=_WRITES)
+        m.submodules.unacknowledged = unacknowledged = Fifo(shape=burst_layout, depth=_WRITES)
+        m.submodules.status = status = _Status()
+        connect(m, flipped(self.cmd), commands.i)
+        connect(m, commands.o, splitter.i)
+        connect(m, flipped(self.i), beats.i)
+
+        issue = self._addresses(m, splitter.o, begun, unacknowledged)
+        self._beats(m, beats, begun)
+        self._acknowledgements(m, issue, unacknowledged, status)
+        m.d.comb += [
+            status.asked.eq(Mux(self.bus.awvalid & self.bus.awready, self.bus.awlen[:4] + 1, 0)),
+            self.expected.eq(status.expected),
+            self.received.eq(status.received),
+            self.error.eq(status.error),
+        ]
+        return m
+
+    def _addresses(
+        self, m: Module, burst: stream.Interface, begun: Fifo, unacknowledged: Fifo
+    ) -> Signal:
+        """Begin bursts; returns the pulse of each."""
+        bus = self.bus
+        # Beats in the FIFO that belong to no burst yet.
+        free = Signal(range(self.depth + 3))
+        enough = Signal()
+        issue = Signal()
+        m.d.comb += [
+            issue.eq(
+                burst.valid
+                & enough
+                & begun.i.ready
+                & unacknowledged.i.ready
+                & (~bus.awvalid | bus.awready)
+                & ~self.halt
+            ),
+            burst.ready.eq(issue),
+            begun.i.payload.eq(burst.payload),
+            begun.i.valid.eq(issue),
+            unacknowledged.i.payload.eq(burst.payload),
+            unacknowledged.i.valid.eq(issue),
+            bus.awsize.eq(_SIZE),
+            bus.awburst.eq(BURST_INCR),
+        ]
+        m.d.sync += [
+            free.eq(free + (self.i.valid & self.i.ready) - Mux(issue, burst.p.beats, 0)),
+            # The comparison has a cycle of its own; the splitter never follows a burst at once.
+            enough.eq(burst.valid & (free >= burst.p.beats) & ~issue),
+        ]
+        with m.If(issue):
+            m.d.sync += [
+                bus.awvalid.eq(1),
+                bus.awaddr.eq(burst.p.addr),
+                bus.awlen.eq(burst.p.beats - 1),
+            ]
+        with m.Elif(bus.awready):
+            m.d.sync += bus.awvalid.eq(0)
+        return issue
+
+    def _beats(self, m: Module, beats: Fifo, begun: Fifo) -> None:
+        """Send the beats of begun bursts.  AXI forbids waiting for the address's acceptance."""
+        bus = self.bus
+        active = Signal()
+        left = Signal(range(MAX_BURST))
+        sent = Signal()
+        m.d.comb += [
+            bus.wdata.eq(beats.o.payload),
+            bus.wstrb.eq(0xFF),
+            bus.wvalid.eq(active & beats.o.valid),
+            beats.o.ready.eq(active & bus.wready),
+            sent.eq(bus.wvalid & bus.wready),
+            begun.o.ready.eq(~active | (sent & bus.wlast)),
+        ]
+        with m.If(begun.o.ready):
+            m.d.sync += [
+                active.eq(begun.o.valid),
+                left.eq(begun.o.p.beats - 1),
+                bus.wlast.eq(begun.o.p.beats == 1),
+            ]
+        with m.Elif(sent):
+            m.d.sync += [left.eq(left - 1), bus.wlast.eq(left == 1)]
+
+    def _acknowledgements(
+        self, m: Module, issue: Signal, unacknowledged: Fifo, status: _Status
+    ) -> None:
+        """Complete bursts, in the order they were begun."""
+        bus = self.bus
+        pending = Signal(range(2 * _WRITES))
+        burst = unacknowledged.o
+        m.d.comb += [
+            bus.bready.eq(1),
+            burst.ready.eq(bus.bvalid),
+            status.arrived.eq(Mux(bus.bvalid, burst.p.beats, 0)),
+            status.resp.eq(Mux(bus.bvalid, bus.bresp, 0)),
+            self.idle.eq(pending == 0),
+        ]
+        m.d.sync += [
+            pending.eq(pending + issue - bus.bvalid),
+            self.done.eq(bus.bvalid & burst.p.last),
+        ]

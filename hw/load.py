@@ -1,0 +1,210 @@
+"""The LOAD engine: memory to the activation buffer, the output buffer or the LRN table.
+
+::
+
+    descriptors -> front: one DMA command for each plane
+                     |  a short queue of descriptors
+    beats from DMA -> back: Upsizer -> words and their addresses -> activation / output buffer
+                                  \\-> beats and their addresses -> LRN table
+
+The front runs ahead of the back, so that the beats of consecutive descriptors arrive without a gap;
+the back needs 2 cycles between descriptors.
+"""
+
+from __future__ import annotations
+
+from amaranth import Module, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.dma import command_layout
+from hw.layout import descriptor
+from hw.stream import Fifo, Upsizer
+from models.arch import Arch
+from models.fixed import LRN_TABLE_ENTRIES
+from models.isa import Dest, Op
+
+__all__ = ["LoadEngine", "write_layout", "write_port"]
+
+_ADDR_BITS = 16
+_TABLE_BITS = (LRN_TABLE_ENTRIES // 2 - 1).bit_length()
+
+# Descriptors between front and back.
+_AHEAD = 4
+
+# The fields of a descriptor that the back needs.
+_FIELDS = ("dest", "base", "row_words", "row_beats", "plane_beats", "planes")
+
+
+def write_port(*, addr_width: int, width: int) -> wiring.Signature:
+    """A write port that always accepts, from the writer's side: `en`, `addr`, `data`."""
+    return wiring.Signature({"en": Out(1), "addr": Out(addr_width), "data": Out(width)})
+
+
+def write_layout(*, addr_width: int, width: int) -> data.StructLayout:
+    """Payload of writes that may be stalled: `addr` and `data`."""
+    return data.StructLayout({"addr": unsigned(addr_width), "data": unsigned(width)})
+
+
+class LoadEngine(wiring.Component):
+    """Loads feature maps and tables.
+
+    Parameters
+    ----------
+    arch : Arch
+
+    Members
+    -------
+    i : In(stream of descriptor(Op.LOAD))
+        Its waits are met.
+    done : Out(1)
+        Pulse for each descriptor: its last word was written in the cycle before, or is in this one.
+    base : In(32)
+        Memory address that descriptors are relative to; constant while any is under way.
+    cmd : Out(stream of command_layout)
+        To the read DMA, one command for each plane.
+    data : In(stream of 64 bits)
+        The beats of those commands.
+    act : Out(write_port)
+        Words to the activation buffer.  The buffer uses the lower bits of the address.
+    out : Out(stream of write_layout)
+        Words to the output buffer, which DRAIN writes as well.
+    table : Out(write_port)
+        Entry pairs to the LRN table.
+    """
+
+    def __init__(self, *, arch: Arch) -> None:
+        self.arch = arch
+        super().__init__(
+            {
+                "i": In(stream.Signature(descriptor(Op.LOAD))),
+                "done": Out(1),
+                "base": In(32),
+                "cmd": Out(stream.Signature(command_layout)),
+                "data": In(stream.Signature(64)),
+                "act": Out(write_port(addr_width=_ADDR_BITS, width=arch.rows * 8)),
+                "out": Out(
+                    stream.Signature(write_layout(addr_width=_ADDR_BITS, width=arch.rows * 8))
+                ),
+                "table": Out(write_port(addr_width=_TABLE_BITS, width=64)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        layout = descriptor(Op.LOAD)
+        run_layout = data.StructLayout({name: layout[name].shape for name in _FIELDS})
+        m.submodules.runs = runs = Fifo(shape=run_layout, depth=_AHEAD)
+        m.submodules.upsizer = upsizer = Upsizer(in_bytes=8, out_bytes=self.arch.rows)
+        self._front(m, runs)
+
+        # The descriptor whose beats and words pass: `words` and `beats` say what is still to come.
+        run = Signal(run_layout, reset_less=True)
+        beats, words = Signal(), Signal()
+        to_table = Signal()
+        beat, word = Signal(), Signal()
+        last_beat = self._count_beats(m, runs, run, beat)
+        finished = (word & upsizer.o.p.last) | (beat & to_table & last_beat)
+        m.d.comb += [
+            to_table.eq(run.dest == Dest.TABLE),
+            upsizer.row_beats.eq(run.row_beats),
+            upsizer.row_words.eq(run.row_words),
+            upsizer.i.p.data.eq(self.data.payload),
+            upsizer.i.p.last.eq(last_beat),
+            upsizer.i.valid.eq(self.data.valid & beats & ~to_table),
+            self.data.ready.eq(beats & (upsizer.i.ready | to_table)),
+            beat.eq(self.data.valid & self.data.ready),
+            word.eq(upsizer.o.valid & upsizer.o.ready),
+            runs.o.ready.eq(~words | finished),
+        ]
+        self._write(m, run, upsizer.o, word, beat, to_table)
+        m.d.sync += self.done.eq(finished)
+        with m.If(runs.o.ready):  # after _write(), which counts in run.base
+            m.d.sync += [
+                run.eq(runs.o.payload),
+                beats.eq(runs.o.valid),
+                words.eq(runs.o.valid),
+            ]
+        with m.Elif(beat & last_beat):
+            m.d.sync += beats.eq(0)
+        return m
+
+    def _front(self, m: Module, runs: Fifo) -> None:
+        """Take descriptors, hand them to the back, command the DMA."""
+        plane = Signal(command_layout, reset_less=True)
+        step = Signal(32, reset_less=True)
+        left = Signal(16, reset_less=True)
+        m.d.comb += [
+            self.i.ready.eq((~self.cmd.valid | (self.cmd.ready & (left == 1))) & runs.i.ready),
+            runs.i.valid.eq(self.i.valid & self.i.ready),
+            self.cmd.payload.eq(plane),
+        ]
+        m.d.comb += [runs.i.p[name].eq(self.i.p[name]) for name in _FIELDS]
+        with m.If(self.cmd.valid & self.cmd.ready):
+            m.d.sync += [
+                plane.addr.eq(plane.addr + step),
+                left.eq(left - 1),
+                self.cmd.valid.eq(left != 1),
+            ]
+        with m.If(runs.i.valid):
+            m.d.sync += [
+                plane.addr.eq(self.base + self.i.p.mem),
+                plane.beats.eq(self.i.p.plane_beats),
+                step.eq(self.i.p.plane_stride),
+                left.eq(self.i.p.planes),
+                self.cmd.valid.eq(1),
+            ]
+
+    def _count_beats(self, m: Module, runs: Fifo, run: data.View, beat: Signal) -> Signal:
+        """Return whether the beat at the input is the run's last one."""
+        left = Signal(24, reset_less=True)  # in the plane, after this beat
+        planes = Signal(16, reset_less=True)  # after this one
+        plane_end = Signal(reset_less=True)
+        last_plane = Signal(reset_less=True)
+        # The comparisons are registered: `plane_end` is always `left == 0`.
+        with m.If(runs.o.ready):
+            m.d.sync += [
+                left.eq(runs.o.p.plane_beats - 1),
+                plane_end.eq(runs.o.p.plane_beats == 1),
+                planes.eq(runs.o.p.planes - 1),
+                last_plane.eq(runs.o.p.planes == 1),
+            ]
+        with m.Elif(beat):
+            m.d.sync += [left.eq(left - 1), plane_end.eq(left == 1)]
+            with m.If(plane_end):
+                m.d.sync += [
+                    left.eq(run.plane_beats - 1),
+                    plane_end.eq(run.plane_beats == 1),
+                    planes.eq(planes - 1),
+                    last_plane.eq(planes == 1),
+                ]
+        return plane_end & last_plane
+
+    def _write(
+        self,
+        m: Module,
+        run: data.View,
+        words: stream.Interface,
+        word: Signal,
+        beat: Signal,
+        to_table: Signal,
+    ) -> None:
+        """Write words and entry pairs, counting the address in the descriptor's `base`."""
+        to_out = Signal()
+        m.d.comb += [
+            to_out.eq(run.dest == Dest.OUT),
+            words.ready.eq(~to_out | self.out.ready),
+            self.out.valid.eq(words.valid & to_out),
+            self.out.p.addr.eq(run.base),
+            self.out.p.data.eq(words.p.data),
+        ]
+        m.d.sync += [
+            self.act.en.eq(word & ~to_out),
+            self.act.addr.eq(run.base),
+            self.act.data.eq(words.p.data),
+            self.table.en.eq(beat & to_table),
+            self.table.addr.eq(run.base),
+            self.table.data.eq(self.data.payload),
+        ]
+        with m.If(word | (beat & to_table)):
+            m.d.sync += run.base.eq(run.base + 1)

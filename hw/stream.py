@@ -1,0 +1,363 @@
+"""Stream blocks: a FIFO, and converters between bus beats and words of another size.
+
+Feature maps are packed row by row: the words of a row follow each other byte by byte, and every row
+starts on a bus beat.  With beats of 8 and words of 12 bytes, a row of 3 words is ::
+
+    beat 0     beat 1     beat 2     beat 3     beat 4
+    00000000   00001111   11111111   22222222   2222----
+
+The `Upsizer` turns beats into words and drops what is left of a row's last beat; the `Downsizer`
+turns words into beats and writes zeros there.  (The names tell the direction, memory to core or
+core to memory: words may be larger or smaller than beats.)
+"""
+
+from __future__ import annotations
+
+from math import gcd
+
+from amaranth import Cat, Module, Mux, ShapeLike, Signal, unsigned
+from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["Downsizer", "Fifo", "Upsizer", "word_layout"]
+
+
+def _check_size(name: str, value: int) -> None:
+    if not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name} must be a positive integer, not {value!r}")
+
+
+def _check_beat(name: str, value: int) -> None:
+    _check_size(name, value)
+    if value & (value - 1):
+        raise ValueError(f"{name} must be a power of two, not {value!r}")
+
+
+class Fifo(wiring.Component):
+    """First in, first out queue with a registered output, one payload a cycle.
+
+    Parameters
+    ----------
+    shape : ShapeLike
+        Of the payload.
+    depth : int
+        Payloads the memory holds, at least 2; the output registers hold one or two more.
+    block : bool
+        Read the memory synchronously, as block RAM needs it.
+
+    Members
+    -------
+    i, o : streams of `shape`
+        A payload appears at the output 2 cycles (3 with `block`) after it was taken.
+    level : Out(range(depth + 3))
+        Payloads inside.
+    """
+
+    def __init__(self, *, shape: ShapeLike, depth: int, block: bool = False) -> None:
+        if not isinstance(depth, int) or depth < 2:
+            raise ValueError(f"depth must be an integer of at least 2, not {depth!r}")
+        self.shape = shape
+        self.depth = depth
+        self.block = block
+        super().__init__(
+            {
+                "i": In(stream.Signature(shape)),
+                "o": Out(stream.Signature(shape)),
+                "level": Out(range(depth + 3)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        payload = self.i.p if isinstance(self.i.p, Signal) else self.i.p.as_value()
+        result = Signal(len(payload), reset_less=True)
+        queue: fifo.FIFOInterface
+        if self.block:
+            queue = fifo.SyncFIFOBuffered(width=len(payload), depth=self.depth + 1)
+        else:
+            queue = fifo.SyncFIFO(width=len(payload), depth=self.depth)
+        m.submodules.queue = queue
+        m.d.comb += [
+            queue.w_data.eq(payload),
+            queue.w_en.eq(self.i.valid),
+            self.i.ready.eq(queue.w_rdy),
+            queue.r_en.eq(~self.o.valid | self.o.ready),
+            self.o.payload.eq(result),
+            self.level.eq(queue.r_level + self.o.valid),
+        ]
+        with m.If(queue.r_en):
+            m.d.sync += [self.o.valid.eq(queue.r_rdy), result.eq(queue.r_data)]
+        return m
+
+
+class _Gearbox(wiring.Component):
+    """Regroups lanes: takes `in_lanes` and gives `out_lanes` at a time.
+
+    Parameters
+    ----------
+    lane_bits, in_lanes, out_lanes : int
+    max_count : int
+        Largest number of lanes one input may count for.
+
+    Members
+    -------
+    i, o : streams of lanes
+        Lane 0 first, in the lowest bits.
+    count : In
+        Lanes the current input counts for: less than `in_lanes` drops its last lanes, more appends
+        zeros.
+    """
+
+    def __init__(self, *, lane_bits: int, in_lanes: int, out_lanes: int, max_count: int) -> None:
+        self.lane_bits = lane_bits
+        self.in_lanes = in_lanes
+        self.out_lanes = out_lanes
+        self.max_count = max_count
+        # The smallest capacity with which the slower side never waits, although ready and valid
+        # depend on nothing but the level.
+        self.capacity = max_count + out_lanes + min(max_count, out_lanes) - 1
+        super().__init__(
+            {
+                "i": In(stream.Signature(lane_bits * in_lanes)),
+                "o": Out(stream.Signature(lane_bits * out_lanes)),
+                "count": In(range(max_count + 1)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        given = [self.i.payload.word_select(k, self.lane_bits) for k in range(self.in_lanes)]
+        lanes = [
+            Signal(self.lane_bits, name=f"lane{k}", reset_less=True) for k in range(self.capacity)
+        ]
+        level = Signal(range(self.capacity + 1))
+        emit = Signal()
+        m.d.comb += [
+            self.i.ready.eq(level <= self.capacity - self.max_count),
+            self.o.valid.eq(level >= self.out_lanes),
+            self.o.payload.eq(Cat(lanes[: self.out_lanes])),
+            emit.eq(self.o.valid & self.o.ready),
+        ]
+        m.d.sync += level.eq(
+            level - Mux(emit, self.out_lanes, 0) + Mux(self.i.valid & self.i.ready, self.count, 0)
+        )
+        # Lanes above the level have no meaning, so they may change with or without an input.
+        with m.Switch(level):
+            for value in range(self.capacity + 1):
+                with m.Case(value):
+                    if value >= self.out_lanes:
+                        with m.If(emit):
+                            self._place(m, lanes, given, value - self.out_lanes, self.out_lanes)
+                        with m.Else():
+                            self._place(m, lanes, given, value, 0)
+                    else:
+                        self._place(m, lanes, given, value, 0)
+        return m
+
+    def _place(
+        self, m: Module, lanes: list[Signal], given: list, position: int, shift: int
+    ) -> None:
+        """Move the lanes down by `shift` and put the input at `position`."""
+        for index, lane in enumerate(lanes):
+            if index < position:
+                if shift:
+                    m.d.sync += lane.eq(lanes[index + shift])
+            elif index < position + self.in_lanes:
+                m.d.sync += lane.eq(given[index - position])
+            else:
+                m.d.sync += lane.eq(0)
+
+
+def word_layout(size: int) -> data.StructLayout:
+    """Payload of the upsizer's streams: `size` bytes, and whether they are the last of a run."""
+    return data.StructLayout({"data": unsigned(size * 8), "last": unsigned(1)})
+
+
+class Upsizer(wiring.Component):
+    """Cuts rows of beats into words and drops what is left of a row's last beat.
+
+    Takes a beat or gives a word every cycle, whichever is the slower side.
+
+    Parameters
+    ----------
+    in_bytes : int
+        Bytes of a beat, a power of two.
+    out_bytes : int
+        Bytes of a word.
+
+    Members
+    -------
+    i : In(stream of word_layout(in_bytes))
+        Beats.  `last` may be set in the last beat of a row.
+    o : Out(stream of word_layout(out_bytes))
+        Words.  `last` is set in the last word of a row whose last beat had it.
+    row_beats, row_words : In(16)
+        Beats and words of a row, ``row_beats = ceil(row_words * out_bytes / in_bytes)``.  They
+        belong to the beats at `i`, and may change between a row's last beat and the next beat.
+        ``row_words = 0`` makes an endless row, in which nothing is dropped.
+    """
+
+    def __init__(self, *, in_bytes: int, out_bytes: int) -> None:
+        _check_beat("in_bytes", in_bytes)
+        _check_size("out_bytes", out_bytes)
+        self.in_bytes = in_bytes
+        self.out_bytes = out_bytes
+        super().__init__(
+            {
+                "i": In(stream.Signature(word_layout(in_bytes))),
+                "o": Out(stream.Signature(word_layout(out_bytes))),
+                "row_beats": In(16),
+                "row_words": In(16),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        if self.out_bytes % self.in_bytes == 0:
+            self._collect(m)
+        else:
+            self._regroup(m)
+        return m
+
+    def _collect(self, m: Module) -> None:
+        """Shift whole beats into a word: rows end with a whole word, so they need no care."""
+        beats = self.out_bytes // self.in_bytes
+        word = Signal(self.out_bytes * 8, reset_less=True)
+        last = Signal(reset_less=True)
+        count = Signal(range(max(beats, 2)))
+        m.d.comb += [
+            self.i.ready.eq(~self.o.valid | self.o.ready),
+            self.o.p.data.eq(word),
+            self.o.p.last.eq(last),
+        ]
+        with m.If(self.i.ready):
+            m.d.sync += self.o.valid.eq(self.i.valid & (count == beats - 1))
+            with m.If(self.i.valid):
+                m.d.sync += [
+                    word.eq(Cat(word, self.i.p.data)[self.in_bytes * 8 :]),
+                    last.eq(self.i.p.last),
+                    count.eq(Mux(count == beats - 1, 0, count + 1)),
+                ]
+
+    def _regroup(self, m: Module) -> None:
+        size = gcd(self.in_bytes, self.out_bytes)
+        in_lanes, out_lanes = self.in_bytes // size, self.out_bytes // size
+        bits = size * 8
+        m.submodules.gearbox = gearbox = _Gearbox(
+            lane_bits=bits + 1, in_lanes=in_lanes, out_lanes=out_lanes, max_count=in_lanes
+        )
+        beat = Signal(16, init=1)
+        row_end = Signal()
+        # Lanes that the row has in its last beat: a sum of a few low bits, as in_lanes is a
+        # power of two.
+        tail = Signal(range(in_lanes))
+        m.d.comb += [
+            row_end.eq(beat == self.row_beats),
+            tail.eq(self.row_words[: len(tail)] * out_lanes),
+            gearbox.count.eq(Mux(row_end & (tail != 0), tail, in_lanes)),
+            gearbox.i.valid.eq(self.i.valid),
+            self.i.ready.eq(gearbox.i.ready),
+            self.o.valid.eq(gearbox.o.valid),
+            gearbox.o.ready.eq(self.o.ready),
+        ]
+        # `last` travels with its lane.
+        for k in range(in_lanes):
+            m.d.comb += gearbox.i.payload.word_select(k, bits + 1).eq(
+                Cat(
+                    self.i.p.data.word_select(k, bits),
+                    self.i.p.last & (gearbox.count == k + 1),
+                )
+            )
+        for k in range(out_lanes):
+            m.d.comb += self.o.p.data.word_select(k, bits).eq(
+                gearbox.o.payload.word_select(k, bits + 1)[:bits]
+            )
+        m.d.comb += self.o.p.last.eq(gearbox.o.payload[-1])
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += beat.eq(Mux(row_end, 1, beat + 1))
+
+
+class Downsizer(wiring.Component):
+    """Packs rows of words into beats, with zeros after the last word of a row.
+
+    Takes a word or gives a beat every cycle, whichever is the slower side.
+
+    Parameters
+    ----------
+    in_bytes : int
+        Bytes of a word.
+    out_bytes : int
+        Bytes of a beat, a power of two.
+
+    Members
+    -------
+    i : In(stream of in_bytes * 8 bits)
+        Words.
+    o : Out(stream of out_bytes * 8 bits)
+        Beats: ``ceil(row_words * in_bytes / out_bytes)`` for each row.
+    row_words : In(16)
+        Words of a row, at least 1.  It belongs to the words at `i`, and may change between a row's
+        last word and the next word.
+    """
+
+    def __init__(self, *, in_bytes: int, out_bytes: int) -> None:
+        _check_size("in_bytes", in_bytes)
+        _check_beat("out_bytes", out_bytes)
+        self.in_bytes = in_bytes
+        self.out_bytes = out_bytes
+        super().__init__(
+            {
+                "i": In(stream.Signature(in_bytes * 8)),
+                "o": Out(stream.Signature(out_bytes * 8)),
+                "row_words": In(16),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        if self.in_bytes % self.out_bytes == 0:
+            self._split(m)
+        else:
+            self._regroup(m)
+        return m
+
+    def _split(self, m: Module) -> None:
+        """Shift whole beats out of a word: rows end with a whole beat, so they need no care."""
+        beats = self.in_bytes // self.out_bytes
+        word = Signal(self.in_bytes * 8, reset_less=True)
+        left = Signal(range(max(beats, 2)))
+        m.d.comb += [
+            self.i.ready.eq(~self.o.valid | (self.o.ready & (left == 0))),
+            self.o.payload.eq(word),
+        ]
+        with m.If(self.i.ready):
+            m.d.sync += [self.o.valid.eq(self.i.valid), left.eq(beats - 1), word.eq(self.i.payload)]
+        with m.Elif(self.o.ready):
+            m.d.sync += [left.eq(left - 1), word.eq(word >> self.out_bytes * 8)]
+
+    def _regroup(self, m: Module) -> None:
+        size = gcd(self.in_bytes, self.out_bytes)
+        in_lanes, out_lanes = self.in_bytes // size, self.out_bytes // size
+        m.submodules.gearbox = gearbox = _Gearbox(
+            lane_bits=size * 8,
+            in_lanes=in_lanes,
+            out_lanes=out_lanes,
+            max_count=in_lanes + out_lanes - 1,
+        )
+        word = Signal(16, init=1)
+        row_end = Signal()
+        # Lanes that a row lacks in its last beat: -row_words * in_lanes modulo a power of two.
+        lack = Signal(range(out_lanes))
+        m.d.comb += [
+            row_end.eq(word == self.row_words),
+            lack.eq(self.row_words[: len(lack)] * (-in_lanes % out_lanes)),
+            gearbox.count.eq(in_lanes + Mux(row_end, lack, 0)),
+            gearbox.i.payload.eq(self.i.payload),
+            gearbox.i.valid.eq(self.i.valid),
+            self.i.ready.eq(gearbox.i.ready),
+            self.o.payload.eq(gearbox.o.payload),
+            self.o.valid.eq(gearbox.o.valid),
+            gearbox.o.ready.eq(self.o.ready),
+        ]
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += word.eq(Mux(row_end, 1, word + 1))

@@ -1,0 +1,145 @@
+"""The WEIGHTS engine: memory to requantisation parameters and to the weight FIFO.
+
+::
+
+    descriptors -> front: one DMA command each
+                     |  a short queue of descriptors
+    beats from DMA -> back: first the parameters, column 0 first, if there are any
+                       \\-> then weight blocks: Upsizer -> words of `cols` bytes -> weight FIFO
+
+The front runs ahead and the FIFO holds several blocks, so memory latency hides behind the blocks
+that are at work; the back needs 2 cycles between descriptors.
+"""
+
+from __future__ import annotations
+
+from amaranth import Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from hw.dma import command_layout
+from hw.drain import parameter_layout
+from hw.layout import descriptor
+from hw.stream import Fifo, Upsizer
+from models.arch import Arch
+from models.isa import Op
+
+__all__ = ["WeightsEngine"]
+
+# Descriptors between front and back.
+_AHEAD = 4
+
+
+class WeightsEngine(wiring.Component):
+    """Loads weights and requantisation parameters.
+
+    Parameters
+    ----------
+    arch : Arch
+
+    Members
+    -------
+    i : In(stream of descriptor(Op.WEIGHTS))
+    done : Out(1)
+        Pulse for each descriptor: its last word is in the FIFO, or its last parameter was taken.
+    base : In(32)
+        Memory address that descriptors are relative to; constant while any is under way.
+    cmd : Out(stream of command_layout)
+        To the read DMA, one command for each descriptor.
+    data : In(stream of 64 bits)
+        The beats of those commands.
+    params : Out(stream of parameter_layout(arch.cols))
+        Parameters of tile after tile, column 0 first.  While they are not taken, the weights behind
+        them wait as well.
+    o : Out(stream of cols * 8 bits)
+        Words of weight blocks, from a FIFO of `arch.wgt_words`.
+    """
+
+    def __init__(self, *, arch: Arch) -> None:
+        self.arch = arch
+        super().__init__(
+            {
+                "i": In(stream.Signature(descriptor(Op.WEIGHTS))),
+                "done": Out(1),
+                "base": In(32),
+                "cmd": Out(stream.Signature(command_layout)),
+                "data": In(stream.Signature(64)),
+                "params": Out(stream.Signature(parameter_layout(arch.cols))),
+                "o": Out(stream.Signature(arch.cols * 8)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        cols = self.arch.cols
+        m = Module()
+        run_layout = data.StructLayout({"has_params": 1, "beats": 24})
+        m.submodules.runs = runs = Fifo(shape=run_layout, depth=_AHEAD)
+        m.submodules.upsizer = upsizer = Upsizer(in_bytes=8, out_bytes=cols)
+        m.submodules.words = words = Fifo(shape=cols * 8, depth=self.arch.wgt_words, block=True)
+        self._front(m, runs)
+
+        left = Signal(24, reset_less=True)  # beats after this one
+        last_beat = Signal(reset_less=True)  # always `left == 0`
+        to_params = Signal(reset_less=True)
+        column = Signal(range(cols))
+        beats, busy = Signal(), Signal()  # beats, and words or beats, are still to come
+        beat, word, finished = Signal(), Signal(), Signal()
+        m.d.comb += [
+            # Blocks follow each other without gaps, so the upsizer sees one endless row.
+            upsizer.i.p.data.eq(self.data.payload),
+            upsizer.i.p.last.eq(last_beat),
+            upsizer.i.valid.eq(self.data.valid & beats & ~to_params),
+            self.params.p.data.eq(self.data.payload),
+            self.params.p.index.eq(column),
+            self.params.valid.eq(self.data.valid & beats & to_params),
+            beat.eq(self.data.valid & self.data.ready),
+            words.i.payload.eq(upsizer.o.p.data),
+            words.i.valid.eq(upsizer.o.valid),
+            upsizer.o.ready.eq(words.i.ready),
+            word.eq(words.i.valid & words.i.ready),
+            finished.eq((word & upsizer.o.p.last) | (beat & to_params & last_beat)),
+            runs.o.ready.eq(~busy | finished),
+        ]
+        with m.If(to_params):
+            m.d.comb += self.data.ready.eq(beats & self.params.ready)
+        with m.Else():
+            m.d.comb += self.data.ready.eq(beats & upsizer.i.ready)
+        connect(m, words.o, flipped(self.o))
+
+        m.d.sync += self.done.eq(finished)
+        with m.If(beat):
+            m.d.sync += [left.eq(left - 1), last_beat.eq(left == 1)]
+            with m.If(last_beat):
+                m.d.sync += beats.eq(0)
+            with m.If(to_params):
+                m.d.sync += column.eq(column + 1)
+                with m.If(column == cols - 1):
+                    m.d.sync += [column.eq(0), to_params.eq(0)]
+        with m.If(runs.o.ready):
+            m.d.sync += [
+                left.eq(runs.o.p.beats - 1),
+                last_beat.eq(runs.o.p.beats == 1),
+                to_params.eq(runs.o.p.has_params),
+                beats.eq(runs.o.valid),
+                busy.eq(runs.o.valid),
+            ]
+        return m
+
+    def _front(self, m: Module, runs: Fifo) -> None:
+        """Take descriptors, hand them to the back, command the DMA."""
+        command = Signal(command_layout, reset_less=True)
+        m.d.comb += [
+            self.i.ready.eq((~self.cmd.valid | self.cmd.ready) & runs.i.ready),
+            runs.i.valid.eq(self.i.valid & self.i.ready),
+            runs.i.p.has_params.eq(self.i.p.has_params),
+            runs.i.p.beats.eq(self.i.p.beats),
+            self.cmd.payload.eq(command),
+        ]
+        with m.If(runs.i.valid):
+            m.d.sync += [
+                command.addr.eq(self.base + self.i.p.mem),
+                command.beats.eq(self.i.p.beats),
+                self.cmd.valid.eq(1),
+            ]
+        with m.Elif(self.cmd.ready):
+            m.d.sync += self.cmd.valid.eq(0)
