@@ -92,9 +92,7 @@ class MaxPool(wiring.Component):
             with m.If(complete):
                 m.d.sync += [
                     before.eq(column),
-                    earlier.eq(
-                        Mux((self.kernel == 3) & (before > column), before, column)
-                    ),
+                    earlier.eq(Mux((self.kernel == 3) & (before > column), before, column)),
                     output.eq(Mux((self.kernel > 1) & (earlier > column), earlier, column)),
                 ]
             result.append(output)

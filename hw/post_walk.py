@@ -94,8 +94,7 @@ class PostWalk(wiring.Component):
 
         # The rows of the window: where their next pixel is, and what they are.
         pixel = [
-            Signal(range(self.words), name=f"pixel_{k}", reset_less=True)
-            for k in range(MAX_KERNEL)
+            Signal(range(self.words), name=f"pixel_{k}", reset_less=True) for k in range(MAX_KERNEL)
         ]
         exists = Signal(MAX_KERNEL, reset_less=True)
         halo = Signal(MAX_KERNEL, reset_less=True)

@@ -1,0 +1,58 @@
+# The vocabulary of this repository:
+#
+#   make setup   create .venv and install everything into it
+#   make run     classify a shipped photograph, every convolution on the simulated accelerator
+#   make test    run the tests
+#   make lint    ruff and mypy
+#   make bench   cycles, efficiency and speed of AlexNet on the simulated accelerator
+#   make fuzz    random layers against the golden model: make fuzz N=2000 SEED=1
+#   make docs    write the generated pages of docs/
+#   make clean   remove .venv and build products
+
+PYTHON ?= python3
+PHOTO ?= models/photos/chelsea.jpg
+N ?= 1000
+SEED ?= 0
+JOBS ?= 2
+
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: setup run test lint bench fuzz docs clean
+
+setup: $(STAMP)
+
+# The stamp is written last: an interrupted installation starts again.
+$(STAMP): pyproject.toml
+	@command -v g++ >/dev/null || { echo "penstock: g++ is missing: install the package g++ (apt-get install g++)" >&2; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "penstock: $(PYTHON) is missing: install the package python3 (apt-get install python3 python3-venv)" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "penstock: Python 3.11 or newer is needed, $$($(PYTHON) --version) is too old: make setup PYTHON=python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "penstock: Python's venv is missing: install the package python3-venv (apt-get install python3-venv)" >&2; exit 1; }
+	@echo "penstock: installing the environment into .venv (half a minute to two minutes)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+run: $(STAMP)
+	@$(BIN)/penstock classify $(PHOTO) --device rtl --check
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(STAMP)
+	@$(BIN)/penstock profile --model alexnet --device rtl
+
+fuzz: $(STAMP)
+	PENSTOCK_FUZZ=$(N) PENSTOCK_SEED=$(SEED) $(BIN)/python -m pytest -q tests/test_fuzz.py
+
+docs: $(STAMP)
+	$(BIN)/python scripts/tables.py
+
+clean:
+	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

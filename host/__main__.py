@@ -1,0 +1,26 @@
+"""The command `penstock`: starts the command line if what it needs is installed."""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command with the arguments of the process, and exit with its status."""
+    try:
+        from host import cli
+    except ModuleNotFoundError as error:
+        if error.name not in ("typer", "rich"):
+            raise
+        print(
+            f"penstock: the package {error.name} is missing: pip install 'penstock[cli]'",
+            file=sys.stderr,
+        )
+        sys.exit(1)
+    sys.exit(cli.run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

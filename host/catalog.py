@@ -1,0 +1,169 @@
+"""Networks by name or file, quantised and ready to compile.
+
+===========================  ==============================================================
+name                         network
+===========================  ==============================================================
+``alexnet``                  BVLC (Caffe) AlexNet, 227x227
+``alexnet-torchvision``      torchvision's AlexNet, 224x224
+``tiny``                     39x39, three convolutions, ten classes: for tests
+a file                       a saved network (`models.store`), float or quantised
+===========================  ==============================================================
+
+Networks by name have seeded weights unless a file of trained ones is given: ``.npz``
+(`models.weights`) or a float ONNX graph (`models.onnx_import`), which stands for the whole network.
+Float networks are quantised on the shipped photographs; the result is kept (`host.cache`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from host.cache import cached, content_key, source_key
+from host.preprocess import load_pixels
+from models import alexnet, store, tinynet, weights
+from models.graph import Conv, Fc, InputSpec, Network
+from models.quantize import quantise
+
+__all__ = ["MODELS", "PHOTOS", "load_network", "photographs", "read_labels"]
+
+PHOTOS = Path(__file__).resolve().parent.parent / "models" / "photos"
+
+Progress = Callable[[str], None]
+Pixels = NDArray[np.uint8]
+
+_ALEXNETS = {variant.name: variant for variant in (alexnet.BVLC, alexnet.TORCHVISION)}
+MODELS = (*_ALEXNETS, "tiny")
+
+
+def photographs() -> list[Path]:
+    """The shipped photographs, in order of name."""
+    return sorted(PHOTOS.glob("*.jpg"))
+
+
+def _calibration(spec: InputSpec) -> Pixels:
+    return np.stack([load_pixels(path, spec) for path in photographs()])
+
+
+def _seeded(model: str) -> tuple[Network, Pixels]:
+    """A float network with seeded weights, and the images it was made on."""
+    if model == "tiny":
+        images = tinynet.tiny_images()
+        return tinynet.tiny_net(images), images
+    variant = _ALEXNETS[model]
+    images = _calibration(variant.input)
+    return alexnet.seeded_alexnet(images, variant=variant), images
+
+
+def _trained(model: str, path: Path) -> tuple[Network, Pixels]:
+    """The float network whose weights `path` holds, and the images to calibrate it on."""
+    if path.suffix == ".npz":
+        network = weights.load_npz(path)
+        if network.name != model:
+            raise ValueError(f"{path}: holds the weights of {network.name}, not of {model}")
+    elif path.suffix == ".onnx":
+        try:
+            from models import onnx_import
+        except ImportError:
+            raise ValueError(f"{path}: the package onnx is not installed") from None
+        network = onnx_import.load_float(path)
+    else:
+        raise ValueError(f"{path}: weights must be an .npz or .onnx file")
+    return network, _calibration(network.input)
+
+
+def _is_float(network: Network) -> bool:
+    return any(isinstance(layer, Conv | Fc) for layer in network.layers)
+
+
+def _kept(key: str, make: Callable[[], tuple[Network, Pixels]], progress: Progress) -> Network:
+    def quantised() -> Network:
+        progress("making the network")
+        network, images = make()
+        return quantise(network, images, progress=lambda layer: progress(f"quantising {layer}"))
+
+    return cached("network", key, load=store.load, save=store.save, make=quantised)
+
+
+def read_labels(path: Path) -> tuple[str, ...]:
+    """Return the lines of a text file.
+
+    Raises
+    ------
+    ValueError
+        If it is not text or has no lines.
+    OSError
+        If it cannot be read.
+    """
+    try:
+        labels = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: not a text file in UTF-8") from None
+    if not labels:
+        raise ValueError(f"{path}: holds no labels")
+    return labels
+
+
+def _with_labels(network: Network, path: Path | None) -> Network:
+    if path is None:
+        return network
+    labels = read_labels(path)
+    last = network.layers[-1]
+    classes = len(getattr(last, "bias", ()))
+    if len(labels) != classes:
+        raise ValueError(f"{path}: {len(labels)} labels for {classes} classes")
+    return replace(network, labels=labels)
+
+
+def load_network(
+    model: str,
+    *,
+    weights_file: Path | None = None,
+    labels_file: Path | None = None,
+    progress: Progress = lambda text: None,
+) -> Network:
+    """Return the quantised network called `model`, or in the file `model`.
+
+    Parameters
+    ----------
+    model : str
+        One of `MODELS`, or the path of a saved network.
+    weights_file : Path, optional
+        Trained float weights for a network by name.
+    labels_file : Path, optional
+        A text file with one class to a line.
+    progress
+        Called with what happens now.
+
+    Raises
+    ------
+    ValueError
+        If there is no such model, or a file is not what it should be; the message names it.
+    OSError
+        If a file cannot be read.
+    """
+    if model in MODELS:
+        shipped = [path.read_bytes() for path in photographs()]
+        if weights_file is None:
+            key = content_key([source_key().encode(), model.encode(), *shipped])
+            return _with_labels(_kept(key, lambda: _seeded(model), progress), labels_file)
+        # The name is part of the key: it is in the network's `source`.
+        name = str(weights_file).encode()
+        key = content_key(
+            [source_key().encode(), model.encode(), name, weights_file.read_bytes(), *shipped]
+        )
+        network = _kept(key, lambda: _trained(model, weights_file), progress)
+        return _with_labels(network, labels_file)
+    path = Path(model)
+    if not path.exists() and not path.suffix and len(path.parts) == 1:
+        raise ValueError(f"model must be {', '.join(MODELS)} or a file, not {model!r}")
+    if weights_file is not None:
+        raise ValueError(f"{path}: a saved network has its own weights, {weights_file} is too many")
+    network = store.load(path)
+    if _is_float(network):
+        network = quantise(network, _calibration(network.input))
+    return _with_labels(network, labels_file)

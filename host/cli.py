@@ -1,0 +1,76 @@
+"""The command line: its commands, and how every failure becomes one line and an exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import typer
+
+from host.cli_classify import classify, profile
+from host.cli_doctor import doctor
+from host.cli_errors import EXIT_FAILED, EXIT_USAGE, InputError, WorkError, one_line
+from host.cli_files import compile_model, inspect
+from host.cli_simulate import simulate
+from host.device import DeviceError
+
+__all__ = ["app", "run"]
+
+app = typer.Typer(
+    name="penstock",
+    help="Convolutional networks on an FPGA accelerator, or on its simulation.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command()(classify)
+app.command()(profile)
+app.command("compile")(compile_model)
+app.command()(inspect)
+app.command()(simulate)
+app.command()(doctor)
+
+
+def _fail(message: str, status: int) -> int:
+    print(f"penstock: {message}", file=sys.stderr)
+    return status
+
+
+def _unexpected(error: Exception) -> int:
+    """Report a mistake of ours."""
+    if os.environ.get("PENSTOCK_DEBUG"):
+        traceback.print_exc()
+    hint = "" if os.environ.get("PENSTOCK_DEBUG") else " (PENSTOCK_DEBUG=1 shows where)"
+    return _fail(f"internal error: {type(error).__name__}: {one_line(error)}{hint}", EXIT_FAILED)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit status: 0 done, 1 the work failed, 2 bad input."""
+    try:
+        status = app(list(arguments) or ["--help"], prog_name="penstock", standalone_mode=False)
+        return status if isinstance(status, int) else 0
+    except InputError as error:
+        return _fail(one_line(error), EXIT_USAGE)
+    except (WorkError, DeviceError) as error:
+        return _fail(one_line(error), EXIT_FAILED)
+    except typer.Exit as error:
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted", 130)
+    except BrokenPipeError:
+        # The reader of our output has gone; nothing more can be said to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+    except MemoryError:
+        return _fail("not enough memory", EXIT_FAILED)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{where}{error.strerror or error}", EXIT_FAILED)
+    except Exception as error:
+        # Typer's usage errors have no common public base class in all its versions.
+        message = getattr(error, "format_message", None)
+        if callable(message):
+            return _fail(f"{' '.join(str(message()).split())} (see penstock --help)", EXIT_USAGE)
+        return _unexpected(error)

@@ -1,0 +1,276 @@
+"""`classify` and `profile`: images through a network on a device."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from rich.console import Console
+
+from host.catalog import load_network, photographs
+from host.cli_device import arch_for, check_device, open_for
+from host.cli_errors import EXIT_FAILED, InputError, bad_input
+from host.cli_output import OutputFile
+from host.cli_progress import task
+from host.cli_report import LayerFigures, figures, human, layer_table, report_json
+from host.compile import compile_network
+from host.preprocess import load_codes
+from host.program import Program
+from host.runtime import Result, Session
+from models.arch import Arch
+from models.graph import Network
+
+__all__ = ["classify", "profile"]
+
+Codes = NDArray[np.uint8]
+
+ModelOption = Annotated[
+    str, typer.Option("--model", help="alexnet, alexnet-torchvision, tiny, or a saved network.")
+]
+DeviceOption = Annotated[str, typer.Option("--device", help="rtl or functional.")]
+ArchOption = Annotated[str, typer.Option("--arch", help="lab, tiny or ROWSxCOLS such as 12x32.")]
+JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the report to this file.")]
+WeightsOption = Annotated[
+    Path | None, typer.Option("--weights", help="Trained float weights: .npz or .onnx.")
+]
+LabelsOption = Annotated[
+    Path | None, typer.Option("--labels", help="A text file with one class to a line.")
+]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Everything that is known before a device is opened."""
+
+    network: Network
+    program: Program
+    arch: Arch
+    device: str
+    top: int
+    check: bool
+
+
+def _prepare(
+    *,
+    model: str,
+    weights: Path | None,
+    labels: Path | None,
+    arch_name: str,
+    program_file: Path | None,
+    device: str,
+    top: int,
+    check: bool,
+) -> _Job:
+    """Read the network and compile it.
+
+    Raises
+    ------
+    InputError
+        If something that was asked for does not exist or does not fit.
+    """
+    check_device(device)
+    arch = arch_for(arch_name)
+    with task("reading the network") as progress, bad_input():
+        program = None if program_file is None else Program.load(program_file)
+        if program is not None and program.arch_fingerprint != arch.fingerprint:
+            raise InputError(
+                f"{program_file}: the program is for arch {program.arch_name} "
+                f"({program.arch_fingerprint:016x}), the device is {arch}"
+            )
+        network = load_network(
+            model, weights_file=weights, labels_file=labels, progress=progress.say
+        )
+        if program is None:
+            progress.say("compiling")
+            program = compile_network(network, arch, trace=check)
+    return _Job(network, program, arch, device, top, check)
+
+
+def _run(
+    job: _Job, images: Sequence[Codes], console: Console, names: Sequence[str]
+) -> list[Result]:
+    """Run the images and print each answer as it comes."""
+    results: list[Result] = []
+    with ExitStack() as stack:
+        device = stack.enter_context(open_for(job.device, job.arch))
+        with bad_input():
+            made = Session(job.network, job.program, device, top=job.top, check=job.check)
+        session = stack.enter_context(made)
+        stream = session.run(images)
+        for index, name in enumerate(names):
+            what = f"image {index + 1} of {len(names)} on {job.device}"
+            with task(what, total=None):
+                result = next(stream)
+            results.append(result)
+            _print_result(console, name, result, checked=job.check)
+    return results
+
+
+def _print_result(console: Console, name: str, result: Result, *, checked: bool) -> None:
+    console.print(f"\n{name}", markup=False)
+    for answer in result.top:
+        console.print(f"  {answer.score * 100:5.1f} %  {answer.label}", markup=False)
+    if checked:
+        answer_text = "no" if result.mismatches else "yes"
+        console.print(
+            f"  bit-exact with the golden model: {answer_text} ({result.compared} feature maps)"
+        )
+
+
+def _print_figures(
+    console: Console, job: _Job, layers: Sequence[LayerFigures], total: LayerFigures, images: int
+) -> None:
+    where = f"{job.network.name} on {job.device}, arch {job.arch.name}"
+    size = f"{job.arch.rows}x{job.arch.cols}"
+    if not total.cycles:
+        macs = human(total.macs, "MACs")
+        console.print(f"\n{where} ({size}): {macs} an image; this device counts no cycles")
+        return
+    mean = f", mean of {images} images" if images > 1 else ""
+    console.print(f"\n{where} ({size}){mean}", markup=False)
+    console.print(layer_table(layers, total))
+    console.print(
+        "Stalls in cycles; memory is the part of input and weights spent waiting for memory."
+    )
+    if job.check:
+        console.print("With --check every feature map is stored, which costs a few cycles.")
+
+
+def _print_seconds(console: Console, results: Sequence[Result], cycles: int, wall: float) -> None:
+    run = sum(result.log.seconds for result in results)
+    cpu = sum(result.cpu_seconds for result in results)
+    rate = f" ({cycles * len(results) / run / 1e6:.2f} M cycles/s)" if cycles and run else ""
+    console.print(f"device {run:.1f} s{rate}, CPU layers {cpu:.1f} s, in all {wall:.1f} s")
+
+
+def _work(
+    job: _Job,
+    images: Sequence[Codes],
+    names: Sequence[str],
+    only: str | None,
+    output: OutputFile | None,
+    start: float,
+) -> None:
+    """Run the images, print what came out, write the report."""
+    out = console()
+    if not job.network.trained:
+        console.print(
+            f"{job.network.name} has random weights: the labels below are meaningless "
+            "(--weights takes trained ones)",
+            markup=False,
+        )
+    results = _run(job, images, console, names)
+    layers, total = figures(job.program.layers, [result.log for result in results], job.arch)
+    shown = [layer for layer in layers if only in (None, layer.name)]
+    _print_figures(console, job, shown, total, len(results))
+    wall = time.perf_counter() - start
+    _print_seconds(console, results, total.cycles, wall)
+    if output is not None:
+        report = report_json(
+            model=job.network.name,
+            arch=job.arch,
+            device=job.device,
+            paths=names,
+            results=results,
+            checked=job.check,
+            layers=shown,
+            total=total,
+            wall_seconds=wall,
+        )
+        output.commit(json.dumps(report, indent=2).encode() + b"\n")
+    wrong = [(name, result) for name, result in zip(names, results) if result.mismatches]
+    for name, result in wrong:
+        print(f"penstock: {name}: {result.mismatches[0]}", file=sys.stderr)
+    if wrong:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def classify(
+    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Photographs.")],
+    model: ModelOption = "alexnet",
+    device: DeviceOption = "rtl",
+    arch: ArchOption = "lab",
+    top: Annotated[int, typer.Option("--top", min=1, help="Classes to show.")] = 5,
+    check: Annotated[
+        bool, typer.Option("--check", help="Compare every feature map with the golden model.")
+    ] = False,
+    json_file: JsonOption = None,
+    weights: WeightsOption = None,
+    labels: LabelsOption = None,
+    program: Annotated[
+        Path | None,
+        typer.Option("--program", help="Use this compiled program of the same network."),
+    ] = None,
+) -> None:
+    """Say what photographs show; every convolution runs on the accelerator."""
+    start = time.perf_counter()
+    with ExitStack() as stack:
+        output = None if json_file is None else stack.enter_context(OutputFile(json_file))
+        job = _prepare(
+            model=model,
+            weights=weights,
+            labels=labels,
+            arch_name=arch,
+            program_file=program,
+            device=device,
+            top=top,
+            check=check,
+        )
+        with task("reading the images"), bad_input():
+            codes = [load_codes(image, job.network.input) for image in images]
+        _work(job, codes, images, None, output, start)
+
+
+def _sample(network: Network) -> tuple[str, Codes]:
+    """An input to measure with: the first photograph, or noise where none fits."""
+    spec = network.input
+    photograph = photographs()[0]
+    try:
+        return photograph.name, load_codes(photograph, spec)
+    except ValueError:
+        return "noise", np.random.default_rng(0).integers(0, 256, spec.shape, np.uint8)
+
+
+def profile(
+    model: ModelOption = "alexnet",
+    layer: Annotated[
+        str | None, typer.Option("--layer", help="Show only the hardware layer with this one.")
+    ] = None,
+    device: DeviceOption = "rtl",
+    arch: ArchOption = "lab",
+    json_file: JsonOption = None,
+    weights: WeightsOption = None,
+) -> None:
+    """Measure cycles, efficiency, stalls and memory traffic of each layer, on a photograph."""
+    start = time.perf_counter()
+    with ExitStack() as stack:
+        output = None if json_file is None else stack.enter_context(OutputFile(json_file))
+        job = _prepare(
+            model=model,
+            weights=weights,
+            labels=None,
+            arch_name=arch,
+            program_file=None,
+            device=device,
+            top=1,
+            check=False,
+        )
+        only = None
+        if layer is not None:
+            only = next((info.name for info in job.program.layers if layer in info.covers), None)
+            if only is None:
+                known = ", ".join(name for info in job.program.layers for name in info.covers)
+                raise InputError(
+                    f"layer must be one of {known} (those on the accelerator), not {layer!r}"
+                )
+        name, codes = _sample(job.network)
+        _work(job, [codes], [name], only, output, start)

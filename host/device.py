@@ -1,0 +1,208 @@
+"""What runs programs: the one interface of every back end.
+
+A device owns memory that programs and feature maps live in, and runs one program at a time.  Back
+ends are modules called ``host.dev_<name>`` with a function ``create(arch, **options) -> Device``;
+`open_device` imports the one asked for and no other.
+"""
+
+from __future__ import annotations
+
+import abc
+import importlib
+import pkgutil
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.arch import Arch
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from host.program import Program
+
+__all__ = ["Buffer", "Device", "DeviceError", "RunLog", "device_names", "open_device"]
+
+_PREFIX = "dev_"
+
+Data = bytes | bytearray | memoryview | NDArray[np.uint8]
+
+
+class DeviceError(RuntimeError):
+    """A device could not do what it was asked to: one line with cause, port and counts."""
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """A piece of device memory.
+
+    Parameters
+    ----------
+    offset : int
+        First byte, a multiple of 4096; the base address of a program that runs in the buffer.
+    size : int
+        In bytes.
+    """
+
+    offset: int
+    size: int
+
+
+@dataclass
+class RunLog:
+    """What a run counted.
+
+    Parameters
+    ----------
+    entries : list of dict
+        One for each layer of the program, in order: a snapshot of `models.regs.LOG_FIELDS` at the
+        layer's end, counted from the start of the run.
+    totals : dict
+        The same counters at the end of the run.
+    seconds : float
+        Wall time of the run.
+    """
+
+    entries: list[dict[str, int]] = field(default_factory=list)
+    totals: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+class Device(abc.ABC):
+    """Memory and an accelerator; a context manager that closes itself.
+
+    Parameters
+    ----------
+    arch : Arch
+        The accelerator's parameters.
+    """
+
+    name = "device"
+
+    def __init__(self, arch: Arch) -> None:
+        self.arch = arch
+
+    @abc.abstractmethod
+    def alloc(self, size: int) -> Buffer:
+        """Reserve `size` bytes of memory, aligned to 4 KiB.
+
+        Raises
+        ------
+        DeviceError
+            If there is not that much free memory in one piece.
+        """
+
+    @abc.abstractmethod
+    def free(self, buffer: Buffer) -> None:
+        """Give memory back.
+
+        Raises
+        ------
+        DeviceError
+            If the buffer is not one that `alloc` returned, or is free already.
+        """
+
+    @abc.abstractmethod
+    def write(self, buffer: Buffer, data: Data, offset: int = 0) -> None:
+        """Copy `data` into memory, `offset` bytes from the start of the buffer."""
+
+    @abc.abstractmethod
+    def read(self, buffer: Buffer, offset: int, size: int) -> NDArray[np.uint8]:
+        """Return a copy of `size` bytes, `offset` bytes from the start of the buffer."""
+
+    @abc.abstractmethod
+    def run(self, program: Program, buffer: Buffer, *, timeout: float = 60.0) -> RunLog:
+        """Run `program`, whose image and input are in `buffer`, to its end.
+
+        Parameters
+        ----------
+        timeout : float
+            Seconds of wall time after which the run is given up.
+
+        Raises
+        ------
+        DeviceError
+            If the program is for another arch, or the run ends in an error or not at all.
+        """
+
+    @abc.abstractmethod
+    def counters(self) -> dict[str, int]:
+        """Return the counters of `models.regs.LOG_FIELDS` of the last run."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Release everything; the device cannot be used afterwards."""
+
+    def check_program(self, program: Program, buffer: Buffer) -> None:
+        """Refuse a program that cannot run here.
+
+        Raises
+        ------
+        DeviceError
+            If it is for another arch or larger than the buffer.
+        """
+        if program.arch_fingerprint != self.arch.fingerprint:
+            raise DeviceError(
+                f"the program is for arch {program.arch_name} "
+                f"({program.arch_fingerprint:016x}), the device is {self.arch}"
+            )
+        if program.arena_bytes > buffer.size:
+            raise DeviceError(
+                f"the program needs {program.arena_bytes} bytes, the buffer has {buffer.size}"
+            )
+
+    def check_range(self, buffer: Buffer, offset: int, size: int) -> None:
+        """Refuse an access that leaves the buffer.
+
+        Raises
+        ------
+        DeviceError
+            If ``offset .. offset + size`` is not inside.
+        """
+        if offset < 0 or size < 0 or offset + size > buffer.size:
+            raise DeviceError(
+                f"bytes {offset} to {offset + size} are outside a buffer of {buffer.size} bytes"
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def device_names() -> tuple[str, ...]:
+    """Names that `open_device` takes."""
+    package = importlib.import_module("host")
+    found = (module.name for module in pkgutil.iter_modules(package.__path__))
+    return tuple(sorted(name[len(_PREFIX) :] for name in found if name.startswith(_PREFIX)))
+
+
+def open_device(name: str, arch: Arch, **options: object) -> Device:
+    """Open the back end called `name`.
+
+    Parameters
+    ----------
+    options
+        Passed on; what there is depends on the back end.
+
+    Raises
+    ------
+    ValueError
+        If there is no such back end.
+    DeviceError
+        If it cannot be opened.
+    """
+    known = device_names()
+    if name not in known:
+        raise ValueError(f"device must be one of {', '.join(known)}, not {name!r}")
+    device: Device = importlib.import_module(f"host.{_PREFIX}{name}").create(arch, **options)
+    return device

@@ -1,0 +1,223 @@
+"""The line of LOADs that fill the activation buffer, in order of use through the whole program.
+
+The first of the line can be emitted once its source is stored by a POST, and its words are free by
+a CONV, that are in the program.  It may thus come bands or a layer ahead of its use.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from itertools import pairwise
+
+from host.layout import Planes
+from host.lower import Segment
+from host.maps import Maps
+from host.memory import Region, Ring
+from host.record import Recorder
+from host.tile import Plan, Tile
+from models.arch import Arch
+from models.isa import Dest, Op
+
+__all__ = ["LoadLine", "Loaded", "Piece"]
+
+# A band's planes are loaded in few descriptors, so that these do not fill the queue: the last ones,
+# which may only just have been stored, one by one, those before them in this many groups.
+_LAST_PLANES = 4
+_GROUPS = 4
+
+
+def _groups(planes: int, *, alone: bool) -> list[tuple[int, int]]:
+    """Cut planes in groups to load, first plane and end of each; `alone`: the last ones singly."""
+    singles = min(_LAST_PLANES, planes) if alone else 0
+    step = max(-(-(planes - singles) // _GROUPS), 1)
+    edges = [*range(0, planes - singles, step), *range(planes - singles, planes), planes]
+    return list(pairwise(edges))
+
+
+@dataclass(frozen=True)
+class _Load:
+    """Planes `low` .. `high` of one segment and band, waiting for their turn."""
+
+    layer: int
+    band: int
+    segment: int
+    low: int
+    high: int
+
+
+@dataclass
+class Loaded:
+    """Planes in the activation buffer.
+
+    Parameters
+    ----------
+    low, high : int
+        First plane and end.
+    region : Region
+    index : int
+        LOAD descriptors that must be complete before they can be read.
+    """
+
+    low: int
+    high: int
+    region: Region
+    index: int
+
+
+@dataclass
+class Piece:
+    """The part of a tile that one CONV does.
+
+    Parameters
+    ----------
+    segment : int
+    low, high : int
+        First plane and end.
+    start : int
+        Word of the segment's first plane, before it is taken modulo the depth.
+    wait : int
+        LOAD descriptors to wait for.
+    """
+
+    segment: int
+    low: int
+    high: int
+    start: int
+    wait: int
+
+
+class LoadLine:
+    """LOADs of the activation buffer, and what they brought there.
+
+    Parameters
+    ----------
+    arch : Arch
+    plans : list of Plan
+        All hardware layers.
+    maps : Maps
+    recorder : Recorder
+    """
+
+    def __init__(self, arch: Arch, plans: list[Plan], maps: Maps, recorder: Recorder) -> None:
+        self.plans = plans
+        self.maps = maps
+        self.recorder = recorder
+        self.ring = Ring(arch.act_words)
+        self._line: deque[_Load] = deque()
+        self._loaded: dict[tuple[int, int, int], list[Loaded]] = {}
+        self._waited = 0
+        for layer, plan in enumerate(plans):
+            for band in range(len(plan.bands)):
+                for number, segment in enumerate(plan.layer.segments):
+                    self._loaded[layer, band, number] = []
+                    for low, high in _groups(segment.planes, alone=band == 0):
+                        self._line.append(_Load(layer, band, number, low, high))
+
+    def _words(self, load: _Load) -> int:
+        plan = self.plans[load.layer]
+        low, high = plan.bands[load.band].inputs[load.segment]
+        return (high - low) * plan.layer.segments[load.segment].width * (load.high - load.low)
+
+    def _source(self, load: _Load, segment: Segment, end: int) -> tuple[Planes, int] | None:
+        """Where a LOAD reads, and the POSTs that store it; None if they are still to come."""
+        layer = self.plans[load.layer].layer
+        if segment.form == "map":
+            stored = self.maps.get(layer.source)
+            wait = stored.stored_by(load.low, load.high, end) if stored else None
+            return None if stored is None or wait is None else (stored.planes, wait)
+        runs = self.maps.runs(layer.name)
+        return (runs.body_planes if segment.form == "body" else runs.tail_planes), 0
+
+    @property
+    def blocked(self) -> bool:
+        """The first LOAD of the line has no room until CONVs that are still to come."""
+        return bool(self._line) and self.ring.room(self._words(self._line[0])) is None
+
+    def advance(self, limit: int) -> bool:
+        """Emit the first LOAD of the line, if it need not wait for more than `limit` CONVs.
+
+        Returns
+        -------
+        bool
+            Whether there was one that could be emitted.
+        """
+        if not self._line:
+            return False
+        load = self._line[0]
+        plan = self.plans[load.layer]
+        segment = plan.layer.segments[load.segment]
+        low, high = plan.bands[load.band].inputs[load.segment]
+        source = self._source(load, segment, high)
+        room = self.ring.room(self._words(load))
+        if source is None or room is None or room > limit:
+            return False
+        self._line.popleft()
+        planes, stored = source
+        region, wait = self.ring.take(self._words(load))
+        assert self.ring.depth is not None
+        index = self.recorder.emit(
+            Op.LOAD,
+            {
+                "dest": Dest.ACT,
+                "mem": planes.address(load.low, low),
+                "base": region.start % self.ring.depth,
+                "row_words": segment.width,
+                "row_beats": segment.row_beats,
+                "plane_beats": (high - low) * segment.row_beats,
+                "planes": load.high - load.low,
+                "plane_stride": planes.plane_bytes,
+            },
+            section="data",
+            conv=wait,
+            post=stored,
+        )
+        loaded = Loaded(load.low, load.high, region, index)
+        self._loaded[load.layer, load.band, load.segment].append(loaded)
+        return True
+
+    def ready(self, layer: int, band: int, tile: Tile) -> bool:
+        """Whether all LOADs a tile needs are in the program."""
+        for number, (_, high) in enumerate(tile.spans):
+            loaded = self._loaded[layer, band, number]
+            if not loaded or loaded[-1].high < high:
+                return False
+        return True
+
+    def pieces(self, layer: int, band: int, tile: Tile, *, split: bool) -> list[Piece]:
+        """Cut a tile in CONVs: a new one for each LOAD that no CONV has waited for yet.
+
+        Parameters
+        ----------
+        split : bool
+            Cut between all loaded groups of planes.
+        """
+        pieces: list[Piece] = []
+        for number, (low, high) in enumerate(tile.spans):
+            parts = self._loaded[layer, band, number]
+            fresh = True
+            for loaded in parts:
+                first, last = max(low, loaded.low), min(high, loaded.high)
+                if first >= last:
+                    continue
+                if fresh or split or loaded.index > self._waited:
+                    start = parts[0].region.start
+                    pieces.append(Piece(number, first, last, start, loaded.index))
+                else:
+                    pieces[-1].high = last
+                    pieces[-1].wait = max(pieces[-1].wait, loaded.index)
+                self._waited = max(self._waited, loaded.index)
+                fresh = False
+        return pieces
+
+    def leaving(self, layer: int, band: int, position: int) -> list[tuple[int, Loaded]]:
+        """Return segment and planes of what no tile after number `position` of the band reads."""
+        plan = self.plans[layer]
+        result = []
+        for number in range(len(plan.layer.segments)):
+            later = [tile.spans[number] for tile in plan.tiles[position + 1 :]]
+            for loaded in self._loaded[layer, band, number]:
+                needed = any(low < loaded.high and loaded.low < high for low, high in later)
+                if not needed and loaded.region.release is None:
+                    result.append((number, loaded))
+        return result

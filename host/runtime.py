@@ -1,0 +1,293 @@
+"""Running images: the accelerator's part on a device, the rest on the CPU, both at once.
+
+::
+
+    device   image 0 | image 1 | image 2 | ...
+    CPU               layers 0  | layers 1 | ...      (and the golden check, if asked for)
+
+One thread drives the device, another runs the CPU layers of the image before; devices release the
+interpreter while they work.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from host.cpu import CpuLayers, top_classes
+from host.device import Buffer, Device, DeviceError, RunLog
+from host.program import Program
+from models.graph import INPUT, Network
+from models.ops import run_quantised
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Answer", "Mismatch", "Result", "Session", "compare_maps"]
+
+Codes = NDArray[np.uint8]
+
+# A run is given up after a minute and what the slowest simulation would need: cycles per second.
+_BASE_TIMEOUT = 60.0
+_SLOWEST = 20_000
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One class of the top-k: its number, name and probability."""
+
+    index: int
+    label: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """A feature map that is not the golden one.
+
+    Parameters
+    ----------
+    layer : str
+    count : int
+        Values that differ.
+    position : (int, int, int)
+        Row, column and channel of the first of them.
+    got, expected : int
+        What the device gave there, and the golden value.
+    """
+
+    layer: str
+    count: int
+    position: tuple[int, int, int]
+    got: int
+    expected: int
+
+    def __str__(self) -> str:
+        y, x, channel = self.position
+        return (
+            f"layer {self.layer}: {self.count} values differ, the first at row {y}, column {x}, "
+            f"channel {channel}: {self.got} instead of {self.expected}"
+        )
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one image.
+
+    Parameters
+    ----------
+    index : int
+        Of the image in the stream.
+    top : tuple of Answer
+        Best first; empty if the network has no classifier.
+    log : RunLog
+        The device's counters.
+    cpu_seconds : float
+        Time spent in the CPU layers.
+    compared : int
+        Feature maps compared with the golden model; 0 without a check.
+    mismatches : tuple of Mismatch
+        In the order of the layers.
+    maps : dict
+        Feature maps read from the device, uint8 (height, width, channels), by layer name; those
+        the CPU layers need, and with a check all that are stored.
+    """
+
+    index: int
+    top: tuple[Answer, ...]
+    log: RunLog
+    cpu_seconds: float
+    compared: int
+    mismatches: tuple[Mismatch, ...]
+    maps: dict[str, Codes]
+
+    @property
+    def mismatch_count(self) -> int:
+        """Values that differ, in all layers."""
+        return sum(mismatch.count for mismatch in self.mismatches)
+
+
+def compare_maps(got: dict[str, Codes], expected: dict[str, Codes]) -> tuple[Mismatch, ...]:
+    """Compare the maps of `got` with those of the same name, in the order of `expected`."""
+    found = []
+    for name, golden in expected.items():
+        if name not in got:
+            continue
+        different = np.argwhere(got[name] != golden)
+        if len(different):
+            y, x, channel = (int(i) for i in different[0])
+            first = (y, x, channel)
+            found.append(
+                Mismatch(name, len(different), first, int(got[name][first]), int(golden[first]))
+            )
+    return tuple(found)
+
+
+def _split(network: Network, program: Program) -> tuple[str, str | None]:
+    """Name of the map that leaves the device, and of the first CPU layer (None: there is none)."""
+    done = {name for layer in program.layers for name in layer.covers}
+    names = [layer.name for layer in network.layers]
+    if not names or not done <= set(names):
+        raise ValueError(f"the program is for {program.model}, not for {network.name}")
+    rest = [layer for layer in network.layers if layer.name not in done]
+    last = rest[0].inputs[0] if rest else names[-1]
+    if last != INPUT and last not in program.outputs:
+        raise ValueError(f"the program of {program.model} does not store the map {last}")
+    return last, rest[0].name if rest else None
+
+
+class Session:
+    """A network loaded on a device; a context manager that gives the memory back.
+
+    Parameters
+    ----------
+    network : Network
+        Quantised.
+    program : Program
+        Compiled from `network`; with ``trace=True`` a check covers every map.
+    device : Device
+    top : int
+        Classes to report.
+    check : bool
+        Compare every feature map the program stores with the golden model.
+    timeout : float, optional
+        Seconds for one image on the device; by default far more than any back end needs.
+
+    Raises
+    ------
+    ValueError
+        If network and program do not belong together, or `top` is not positive.
+    DeviceError
+        If the program is for another arch, or does not fit the device's memory.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        program: Program,
+        device: Device,
+        *,
+        top: int = 5,
+        check: bool = False,
+        timeout: float | None = None,
+    ) -> None:
+        if top < 1:
+            raise ValueError(f"top must be a positive integer, not {top!r}")
+        self.network = network
+        self.program = program
+        self.device = device
+        self.top = top
+        self.check = check
+        self._last, first = _split(network, program)
+        self.cpu = CpuLayers(network, first)
+        work = sum(layer.macs for layer in program.layers) / device.arch.macs_per_cycle
+        self.timeout = _BASE_TIMEOUT + work / _SLOWEST if timeout is None else timeout
+        buffer = device.alloc(program.arena_bytes)
+        try:
+            device.check_program(program, buffer)
+            device.write(buffer, program.image)
+        except DeviceError:
+            device.free(buffer)
+            raise
+        self._buffer: Buffer | None = buffer
+
+    def run(self, images: Iterable[Codes]) -> Iterator[Result]:
+        """Run images one after another and yield their results in order.
+
+        The result of an image comes while the device works on the one after the next.
+
+        Parameters
+        ----------
+        images : iterable of uint8 arrays (height, width, channels)
+            Input codes.
+
+        Raises
+        ------
+        DeviceError
+            If a run fails; the results of the images before it come first.
+        """
+        pending: deque[Future[Result]] = deque()
+        failure: DeviceError | None = None
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="cpu-layers") as pool:
+            for index, codes in enumerate(images):
+                try:
+                    maps, log = self._accelerate(codes)
+                except DeviceError as error:
+                    failure = error
+                    break
+                pending.append(pool.submit(self._finish, index, codes, maps, log))
+                while len(pending) > 1:
+                    yield pending.popleft().result()
+            for future in pending:
+                yield future.result()
+        if failure is not None:
+            raise failure
+
+    def _accelerate(self, codes: Codes) -> tuple[dict[str, Codes], RunLog]:
+        """Run one image on the device; return the maps it stored that are wanted, and the log."""
+        buffer = self._buffer
+        if buffer is None:
+            raise DeviceError("the session is closed")
+        for offset, data in self.program.pack_input(codes):
+            self.device.write(buffer, data, offset)
+        log = self.device.run(self.program, buffer, timeout=self.timeout)
+        wanted = list(self.program.outputs) if self.check else []
+        if self._last != INPUT and self._last not in wanted:
+            wanted.append(self._last)
+        maps = {}
+        for name in wanted:
+            spec = self.program.outputs[name]
+            data_back = self.device.read(buffer, spec.offset, spec.size)
+            maps[name] = self.program.unpack(name, data_back)
+        return maps, log
+
+    def _finish(self, index: int, codes: Codes, maps: dict[str, Codes], log: RunLog) -> Result:
+        """Run the CPU layers, and the golden model if a check is wanted."""
+        start = time.perf_counter()
+        top: tuple[Answer, ...] = ()
+        outputs = self.cpu.run((codes if self._last == INPUT else maps[self._last])[None])
+        if outputs:
+            probabilities = self.cpu.scores(outputs[-1])[0]
+            top = tuple(
+                Answer(number, self._label(number), float(probabilities[number]))
+                for number in top_classes(probabilities, self.top)
+            )
+        seconds = time.perf_counter() - start
+        mismatches: tuple[Mismatch, ...] = ()
+        if self.check:
+            golden = run_quantised(self.network, codes, stop=self._stop())
+            mismatches = compare_maps(maps, golden)
+        return Result(index, top, log, seconds, len(maps) if self.check else 0, mismatches, maps)
+
+    def _label(self, index: int) -> str:
+        labels = self.network.labels
+        return labels[index] if index < len(labels) else f"class {index}"
+
+    def _stop(self) -> str:
+        """The last of the network's layers that the program does."""
+        return self.program.layers[-1].covers[-1]
+
+    def close(self) -> None:
+        """Give the device's memory back; more than once does nothing."""
+        if self._buffer is not None:
+            self.device.free(self._buffer)
+            self._buffer = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

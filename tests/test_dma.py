@@ -1,0 +1,269 @@
+# amaranth: UnusedElaboratable=no
+"""DMA: bytes, bursts, throughput, halt and errors, against a memory that stalls at random."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from hw.dma import ReadDma, WriteDma
+from sim import bench, bench_dma
+from tests.hwsim import ReadSlave, WriteSlave, collect, drive, run
+
+MEMORY = 3 * 4096
+GUARD = 0xA5
+
+
+def random_commands(rng: random.Random, count: int) -> list[dict[str, int]]:
+    """Commands anywhere in memory, many of them around a 4 KiB boundary."""
+    commands = []
+    for _ in range(count):
+        beats = rng.choice([1, 2, 15, 16, 17, rng.randint(1, 80)])
+        start = rng.choice([rng.randrange(MEMORY // 8 - beats), 512 - rng.randrange(1, 20)])
+        commands.append({"addr": 8 * start, "beats": beats})
+    return commands
+
+
+def words(memory: bytearray, command: dict[str, int]) -> list[int]:
+    text = memory[command["addr"] : command["addr"] + 8 * command["beats"]]
+    return [int.from_bytes(text[k : k + 8], "little") for k in range(0, len(text), 8)]
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("depth", [16, 64])
+def test_reads_every_beat(depth: int, seed: int) -> None:
+    rng = random.Random(seed)
+    dut = ReadDma(depth=depth)
+    memory = bytearray(rng.randbytes(MEMORY))
+    slave = ReadSlave(dut.bus, memory, rng=rng, latency=rng.randint(0, 30), stall=0.3)
+    commands = random_commands(rng, 12)
+
+    async def source(ctx: Any) -> None:
+        await drive(ctx, dut.cmd, commands, rng=rng)
+
+    async def sink(ctx: Any) -> None:
+        for command in commands:
+            assert await collect(ctx, dut.o, command["beats"], rng=rng) == words(memory, command)
+        total = sum(command["beats"] for command in commands)
+        assert ctx.get(dut.idle) == 1
+        assert ctx.get(dut.expected) == ctx.get(dut.received) == total
+        assert ctx.get(dut.error) == 0
+
+    run(dut, source, sink, background=[slave.process])
+
+
+@pytest.mark.parametrize("depth", [64, 128])
+def test_reads_a_beat_every_cycle_whatever_the_latency(depth: int) -> None:
+    rng = random.Random(1)
+    dut = ReadDma(depth=depth)
+    memory = bytearray(rng.randbytes(MEMORY))
+    slave = ReadSlave(dut.bus, memory, rng=rng, latency=40, stall=0)
+    # Long commands, an unaligned one, and short ones in a row.
+    commands = [{"addr": 8 * 16 * k, "beats": n} for k, n in enumerate([300, 90, 16, 16, 16, 200])]
+    commands[1]["addr"] += 24
+    total = sum(command["beats"] for command in commands)
+
+    async def source(ctx: Any) -> None:
+        await drive(ctx, dut.cmd, commands, rng=rng, stall=0)
+
+    async def sink(ctx: Any) -> None:
+        expected = [word for command in commands for word in words(memory, command)]
+        assert await collect(ctx, dut.o, total, rng=rng, stall=0) == expected
+
+    run(dut, source, sink, background=[slave.process], cycles=total + 55)
+    assert slave.max_outstanding >= 4
+
+
+def test_read_credits_bound_what_is_on_its_way() -> None:
+    rng = random.Random(2)
+    dut = ReadDma(depth=32)
+    memory = bytearray(rng.randbytes(MEMORY))
+    slave = ReadSlave(dut.bus, memory, rng=rng, latency=2)
+
+    async def source(ctx: Any) -> None:
+        await drive(ctx, dut.cmd, [{"addr": 0, "beats": 200}], rng=rng)
+        await ctx.tick().repeat(300)
+        assert ctx.get(dut.received) == ctx.get(dut.expected) == 32
+
+    run(dut, source, background=[slave.process])
+
+
+def test_read_halt_takes_what_is_on_its_way() -> None:
+    rng = random.Random(3)
+    dut = ReadDma(depth=64)
+    memory = bytearray(rng.randbytes(MEMORY))
+    slave = ReadSlave(dut.bus, memory, rng=rng, latency=20)
+
+    async def source(ctx: Any) -> None:
+        await drive(ctx, dut.cmd, [{"addr": 0, "beats": 200}], rng=rng)
+        await ctx.tick().until(dut.expected != 0)
+        assert ctx.get(dut.idle) == 0
+        ctx.set(dut.halt, 1)
+        await ctx.tick().until(dut.idle)
+        bursts = len(slave.bursts)
+        assert 0 < ctx.get(dut.expected) == ctx.get(dut.received) < 200
+        await ctx.tick().repeat(50)
+        assert len(slave.bursts) == bursts
+        assert ctx.get(dut.idle) == 1
+
+    run(dut, source, background=[slave.process])
+
+
+@pytest.mark.parametrize("resp", [2, 3])
+def test_read_error_holds_the_first_response(resp: int) -> None:
+    rng = random.Random(4)
+    dut = ReadDma(depth=64)
+    memory = bytearray(rng.randbytes(MEMORY))
+    slave = ReadSlave(dut.bus, memory, rng=rng, fault=(37, resp))
+
+    async def source(ctx: Any) -> None:
+        await drive(ctx, dut.cmd, [{"addr": 64, "beats": 40}], rng=rng)
+        (received,) = await ctx.tick().sample(dut.received).until(dut.error != 0)
+        assert received == 38
+        await ctx.tick().until(dut.received == 40)
+        assert ctx.get(dut.error) == resp
+
+    run(dut, source, background=[slave.process])
+
+
+def test_read_that_never_answers_is_seen_in_the_counts() -> None:
+    rng = random.Random(5)
+    dut = ReadDma(depth=64)
+    slave = ReadSlave(dut.bus, bytearray(MEMORY), rng=rng, mute=21)
+
+    async def source(ctx: Any) -> None:
+        await drive(ctx, dut.cmd, [{"addr": 64, "beats": 40}], rng=rng)
+        await ctx.tick().repeat(200)
+        assert ctx.get(dut.expected) == 40
+        assert ctx.get(dut.received) == 21
+        assert ctx.get(dut.waiting) == 1
+        assert ctx.get(dut.idle) == 0
+
+    run(dut, source, background=[slave.process])
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("depth", [16, 64])
+def test_writes_every_beat_and_nothing_else(depth: int, seed: int) -> None:
+    rng = random.Random(seed)
+    dut = WriteDma(depth=depth)
+    memory = bytearray([GUARD]) * MEMORY
+    slave = WriteSlave(dut.bus, memory, rng=rng, latency=rng.randint(0, 30), stall=0.3)
+    commands, address = [], 8 * rng.randrange(500)
+    for _ in range(12):
+        beats = rng.choice([1, 2, 15, 16, 17, rng.randint(1, 80)])
+        commands.append({"addr": address, "beats": beats})
+        address += 8 * (beats + rng.randint(1, 4))
+    beats = [[rng.getrandbits(64) for _ in range(c["beats"])] for c in commands]
+    expected = bytearray([GUARD]) * MEMORY
+    for command, values in zip(commands, beats, strict=True):
+        text = b"".join(value.to_bytes(8, "little") for value in values)
+        expected[command["addr"] : command["addr"] + len(text)] = text
+
+    async def requests(ctx: Any) -> None:
+        await drive(ctx, dut.cmd, commands, rng=rng)
+
+    async def source(ctx: Any) -> None:
+        await drive(ctx, dut.i, [value for values in beats for value in values], rng=rng)
+
+    async def watch(ctx: Any) -> None:
+        done = 0
+        for command in commands:
+            done += command["beats"]
+            (received,) = await ctx.tick().sample(dut.received).until(dut.done)
+            assert received >= done
+        assert received == ctx.get(dut.expected) == done
+        assert ctx.get(dut.idle) == 1
+        assert ctx.get(dut.error) == 0
+
+    run(dut, requests, source, watch, background=[slave.process])
+    assert memory == expected
+
+
+def test_writes_a_beat_every_cycle_whatever_the_latency() -> None:
+    rng = random.Random(1)
+    dut = WriteDma(depth=64)
+    slave = WriteSlave(dut.bus, bytearray(MEMORY), rng=rng, latency=40, stall=0)
+    sizes = [300, 16, 16, 40, 100, 60]
+    commands = [{"addr": 512 * k, "beats": n} for k, n in enumerate(sizes)]
+    total = sum(sizes)
+
+    async def requests(ctx: Any) -> None:
+        await drive(ctx, dut.cmd, commands, rng=rng, stall=0)
+
+    async def source(ctx: Any) -> None:
+        await drive(ctx, dut.i, range(total), rng=rng, stall=0)
+
+    async def watch(ctx: Any) -> None:
+        for _ in commands:
+            await ctx.tick().until(dut.done)
+
+    run(dut, requests, source, watch, background=[slave.process], cycles=total + 80)
+
+
+def test_write_begins_no_burst_without_its_data() -> None:
+    rng = random.Random(2)
+    dut = WriteDma(depth=32)
+    slave = WriteSlave(dut.bus, bytearray(MEMORY), rng=rng)
+
+    async def source(ctx: Any) -> None:
+        await drive(ctx, dut.cmd, [{"addr": 0, "beats": 20}], rng=rng)
+        await drive(ctx, dut.i, range(15), rng=rng)
+        await ctx.tick().repeat(30)
+        assert slave.bursts == []
+        await drive(ctx, dut.i, range(5), rng=rng)
+        await ctx.tick().until(dut.done)
+        assert slave.bursts == [(0, 16), (128, 4)]
+
+    run(dut, source, background=[slave.process])
+
+
+def test_write_halt_finishes_what_was_begun() -> None:
+    rng = random.Random(3)
+    dut = WriteDma(depth=64)
+    slave = WriteSlave(dut.bus, bytearray(MEMORY), rng=rng, latency=20, stall=0.5)
+
+    async def source(ctx: Any) -> None:
+        await drive(ctx, dut.cmd, [{"addr": 8, "beats": 200}], rng=rng)
+        await drive(ctx, dut.i, range(70), rng=rng, stall=0)
+        ctx.set(dut.halt, 1)
+        await ctx.tick().until(dut.idle)
+        begun = sum(beats for _, beats in slave.bursts)
+        assert 0 < begun == ctx.get(dut.expected) == ctx.get(dut.received) == slave.beats
+        await ctx.tick().repeat(50)
+        assert sum(beats for _, beats in slave.bursts) == begun
+        assert ctx.get(dut.idle) == 1
+
+    run(dut, source, background=[slave.process])
+
+
+@pytest.mark.parametrize("resp", [2, 3])
+def test_write_error_holds_the_first_response(resp: int) -> None:
+    rng = random.Random(4)
+    dut = WriteDma(depth=64)
+    slave = WriteSlave(dut.bus, bytearray(MEMORY), rng=rng, fault=(1, resp))
+
+    async def source(ctx: Any) -> None:
+        await drive(ctx, dut.cmd, [{"addr": 0, "beats": 48}], rng=rng)
+        await drive(ctx, dut.i, range(48), rng=rng, stall=0)
+        (received,) = await ctx.tick().sample(dut.received).until(dut.error != 0)
+        assert received == 32
+        await ctx.tick().until(dut.done)
+        assert ctx.get(dut.error) == resp
+
+    run(dut, source, background=[slave.process])
+
+
+@pytest.mark.parametrize("depth", [8, 48, "64"])
+def test_wrong_depth(depth: Any) -> None:
+    for dma in (ReadDma, WriteDma):
+        with pytest.raises(ValueError, match="depth must be a power of two of at least 16, not"):
+            dma(depth=depth)
+
+
+def test_bench_copies_memory() -> None:
+    """Both engines in cocotb, against the memories of cocotbext-axi."""
+    log = bench.run(bench_dma.DmaBench(), "sim.bench_dma")
+    assert "FAIL=0" in log

@@ -1,0 +1,88 @@
+"""The golden model against onnxruntime, the outside judge: every layer on the same inputs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import onnxruntime
+import pytest
+from numpy.typing import NDArray
+
+from models.fixed import MULTIPLIER_BITS
+from models.graph import INPUT, Network, QLrn
+from models.onnx_export import export
+from models.ops import input_codes, run_layer
+from models.quantize import quantise
+from models.tinynet import tiny_images, tiny_net
+from tests.networks import photographs, quantised_alexnet
+
+Maps = dict[str, NDArray[np.generic]]
+
+
+def judge(network: Network, codes: list[NDArray[np.uint8]]) -> list[Maps]:
+    """Return every feature map (height, width, channels) as onnxruntime computes it."""
+    options = onnxruntime.SessionOptions()
+    # Without it, processors without VNNI add pairs of products in 16 bits, saturating.
+    options.add_session_config_entry("session.x64quantprecision", "1")
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        export(network).SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    names = [output.name for output in session.get_outputs()]
+    results = []
+    for image in codes:
+        outputs = session.run(None, {INPUT: np.ascontiguousarray(image.transpose(2, 0, 1))[None]})
+        maps: Maps = {INPUT: image}
+        for name, value in zip(names, outputs, strict=True):
+            maps[name] = value.reshape(1, 1, -1) if value.ndim == 2 else value[0].transpose(1, 2, 0)
+        results.append(maps)
+    return results
+
+
+def compare(network: Network, maps: Maps) -> dict[str, int]:
+    """Return the mismatches of each layer, fed with what onnxruntime gave for the layer before."""
+    counts = {}
+    for layer in network.layers:
+        want = maps[layer.name].astype(np.int64)
+        got = run_layer(layer, maps[layer.inputs[0]]).astype(np.int64)
+        assert got.shape == want.shape
+        counts[layer.name] = int((got != want).sum())
+        if isinstance(layer, QLrn):
+            # A float island: one step at most, and rarely.
+            assert np.abs(got - want).max() <= 1, layer.name
+            assert counts[layer.name] < 0.005 * want.size, layer.name
+            counts[layer.name] = 0
+    return counts
+
+
+def test_alexnet_equals_onnxruntime() -> None:
+    network = quantised_alexnet()
+    images = [input_codes(network.input, pixels) for pixels in photographs(network.input)]
+    # Noise reaches corners of the arithmetic that photographs do not.
+    images.append(np.random.default_rng(0).integers(0, 256, network.input.shape).astype(np.uint8))
+    for maps in judge(network, images):
+        assert len(maps) == len(network.layers) + 1
+        assert compare(network, maps) == {layer.name: 0 for layer in network.layers}
+
+
+@pytest.mark.parametrize("pad", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_tiny_equals_onnxruntime(pad: int, seed: int) -> None:
+    network = quantise(tiny_net(seed=seed, pad=pad), tiny_images(seed=seed))
+    images = [input_codes(network.input, pixels) for pixels in tiny_images(seed=seed + 9)]
+    for maps in judge(network, images):
+        assert compare(network, maps) == {layer.name: 0 for layer in network.layers}
+
+
+def test_other_shifts_are_not_exported() -> None:
+    network = quantise(tiny_net(), tiny_images())
+    first = replace(
+        network.layers[0],
+        multiplier=network.layers[0].multiplier << MULTIPLIER_BITS - 15,
+        shift=network.layers[0].shift + MULTIPLIER_BITS - 15,
+    )
+    with pytest.raises(ValueError, match="layer conv1: only shifts of 16 are exact"):
+        export(replace(network, layers=(first, *network.layers[1:])))
+    with pytest.raises(ValueError, match="layer conv1: Conv is not quantised"):
+        export(tiny_net())

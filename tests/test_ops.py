@@ -1,0 +1,277 @@
+"""The golden layers against naive loops over Python integers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from models import ops
+from models.fixed import lrn_table, requantise
+from models.graph import (
+    INPUT,
+    Conv,
+    ConvGeometry,
+    Fc,
+    InputSpec,
+    Lrn,
+    MaxPool,
+    Network,
+    QConv,
+    QFc,
+    QLrn,
+    infer_shapes,
+)
+from models.quantize import quantise
+from models.tinynet import tiny_images, tiny_net
+
+SEEDS = range(12)
+
+
+def codes(rng: np.random.Generator, *shape: int) -> NDArray[np.uint8]:
+    return rng.integers(0, 256, shape).astype(np.uint8)
+
+
+def random_geometry(rng: np.random.Generator) -> ConvGeometry:
+    return ConvGeometry(
+        kernel=(int(rng.integers(1, 5)), int(rng.integers(1, 5))),
+        stride=(int(rng.integers(1, 4)), int(rng.integers(1, 4))),
+        pad=tuple(int(p) for p in rng.integers(0, 4, 4)),
+        groups=int(rng.integers(1, 4)),
+    )
+
+
+def random_conv(rng: np.random.Generator) -> QConv:
+    geometry = random_geometry(rng)
+    outputs = geometry.groups * int(rng.integers(1, 4))
+    return QConv(
+        name="conv",
+        inputs=(INPUT,),
+        geometry=geometry,
+        weight=rng.integers(-128, 128, (outputs, *geometry.kernel, rng.integers(1, 5))).astype(
+            np.int8
+        ),
+        bias=rng.integers(-50000, 50000, outputs).astype(np.int32),
+        multiplier=rng.integers(1, 1 << 15, outputs),
+        shift=rng.integers(10, 26, outputs),
+        in_zero=int(rng.integers(0, 256)),
+    )
+
+
+def naive_conv(layer: QConv, image: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Convolve one product at a time."""
+    geometry = layer.geometry
+    height, width = image.shape[:2]
+    out_h, out_w = geometry.out_size(height, width)
+    out_ch, kernel_h, kernel_w, depth = layer.weight.shape
+    acc = np.zeros((out_h, out_w, out_ch), np.int64)
+    for oy, ox, oc in np.ndindex(out_h, out_w, out_ch):
+        group = oc // (out_ch // geometry.groups)
+        for ky, kx, ic in np.ndindex(kernel_h, kernel_w, depth):
+            y = oy * geometry.stride[0] + ky - geometry.pad[0]
+            x = ox * geometry.stride[1] + kx - geometry.pad[1]
+            inside = 0 <= y < height and 0 <= x < width
+            value = int(image[y, x, group * depth + ic]) if inside else layer.in_zero
+            acc[oy, ox, oc] += value * int(layer.weight[oc, ky, kx, ic])
+    return acc
+
+
+@pytest.mark.parametrize("depth", [1, 2, 513, 514, 515, 1028, 1029, 2304, 9216])
+@pytest.mark.parametrize("extreme", [-128, 127])
+def test_matmul_is_exact_at_the_extremes(depth: int, extreme: int) -> None:
+    rng = np.random.default_rng(depth)
+    left = np.full((3, depth), 255, np.uint8)
+    left[1] = codes(rng, depth)
+    left[2, ::2] = 254
+    right = np.full((4, depth), extreme, np.int8)
+    right[1] = rng.integers(-128, 128, depth)
+    right[2, 0] += 1 if extreme < 0 else -1
+    right[3] = 0
+    want = left.astype(np.int64) @ right.astype(np.int64).T
+    got = ops.exact_matmul(left, right)
+    assert got.dtype == np.int32
+    np.testing.assert_array_equal(got, want)
+
+
+def test_matmul_in_blocks_of_outputs_is_exact() -> None:
+    rng = np.random.default_rng(5)
+    left, right = codes(rng, 2, 9216), rng.integers(-128, 128, (301, 9216)).astype(np.int8)
+    want = left.astype(np.int64) @ right.astype(np.int64).T
+    np.testing.assert_array_equal(ops.exact_matmul(left, right), want)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_conv_equals_naive_loops(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    layer = random_conv(rng)
+    depth = layer.weight.shape[3] * layer.geometry.groups
+    image = codes(rng, *rng.integers(4, 9, 2), depth)
+    acc = naive_conv(layer, image)
+    np.testing.assert_array_equal(ops.conv_accumulate(layer, image), acc)
+    want = requantise(acc, layer.bias, layer.multiplier, layer.shift)
+    got = ops.quantised_conv(layer, image)
+    assert got.dtype == np.uint8
+    np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_float_conv_equals_the_integer_one(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    layer = replace(random_conv(rng), in_zero=0)
+    depth = layer.weight.shape[3] * layer.geometry.groups
+    image = codes(rng, *rng.integers(4, 9, 2), depth)
+    floating = Conv(
+        name="conv",
+        inputs=(INPUT,),
+        geometry=layer.geometry,
+        weight=layer.weight.transpose(0, 3, 1, 2).astype(np.float32),
+        bias=layer.bias.astype(np.float32),
+    )
+    acc = naive_conv(layer, image) + layer.bias
+    want = np.maximum(acc, 0)
+    np.testing.assert_array_equal(ops.float_conv(floating, image.astype(np.float32)), want)
+    linear = ops.float_conv(replace(floating, relu=False), image.astype(np.float32))
+    np.testing.assert_array_equal(linear, acc)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 7, 96])
+def test_lrn_is_within_one_of_float(channels: int) -> None:
+    rng = np.random.default_rng(channels)
+    settings = {"alpha": 1e-4, "beta": 0.75, "k": 1.0}
+    table, difference, shift = lrn_table(in_scale=2.0, out_scale=1.0, size=5, **settings)
+    layer = QLrn(
+        name="norm",
+        inputs=(INPUT,),
+        size=5,
+        table=table,
+        difference=difference,
+        shift=shift,
+        **settings,
+    )
+    image = codes(rng, 6, 5, channels)
+    real = ops.float_lrn(Lrn(name="norm", inputs=(INPUT,)), image.astype(np.float32) * 2)
+    want = np.clip(real, 0, 255)
+    assert np.abs(ops.quantised_lrn(layer, image) - want).max() < 0.7
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5])
+def test_float_lrn_sums_over_the_window(size: int) -> None:
+    rng = np.random.default_rng(size)
+    layer = Lrn(name="norm", inputs=(INPUT,), size=size, alpha=0.3, beta=0.6, k=2.0)
+    values = rng.normal(0, 3, (2, 2, 6)).astype(np.float32)
+    got = ops.float_lrn(layer, values)
+    for y, x, c in np.ndindex(values.shape):
+        low, high = max(0, c - (size - 1) // 2), min(5, c + size // 2)
+        squares = float((values[y, x, low : high + 1].astype(np.float64) ** 2).sum())
+        want = values[y, x, c] / (2 + 0.3 / size * squares) ** 0.6
+        assert got[y, x, c] == pytest.approx(want, rel=1e-5)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_max_pool_equals_naive_loops(seed: int, dtype: type) -> None:
+    rng = np.random.default_rng(seed)
+    kernel = int(rng.integers(1, 4))
+    layer = MaxPool(
+        name="pool",
+        inputs=(INPUT,),
+        kernel=kernel,
+        stride=int(rng.integers(1, 4)),
+        pad=tuple(int(p) for p in rng.integers(0, kernel, 4)),
+    )
+    height, width = (int(size) for size in rng.integers(3, 9, 2))
+    values = codes(rng, height, width, 3).astype(dtype)
+    if dtype is np.float32:
+        values -= 300  # padding must not win over negative values
+    out_h, out_w = layer.geometry.out_size(height, width)
+    got = ops.max_pool(layer, values)
+    assert got.shape == (out_h, out_w, 3)
+    assert got.dtype == dtype
+    for oy, ox in np.ndindex(out_h, out_w):
+        y, x = oy * layer.stride - layer.pad[0], ox * layer.stride - layer.pad[1]
+        window = values[max(y, 0) : y + kernel, max(x, 0) : x + kernel]
+        np.testing.assert_array_equal(got[oy, ox], window.max(axis=(0, 1)))
+
+
+def test_fc_flattens_channel_major() -> None:
+    image = np.arange(12, dtype=np.uint8).reshape(2, 3, 2)
+    # (y, x, c) is y * 6 + x * 2 + c: all of channel 0 first.
+    assert list(ops.flatten(image)) == [0, 2, 4, 6, 8, 10, 1, 3, 5, 7, 9, 11]
+    weight = np.zeros((1, 12), np.float32)
+    weight[0, 6] = 1
+    layer = Fc(name="fc", inputs=(INPUT,), weight=weight, bias=np.zeros(1, np.float32))
+    assert ops.run_layer(layer, image.astype(np.float32))[0, 0, 0] == 1
+
+
+@pytest.mark.parametrize("relu", [True, False])
+def test_quantised_fc_of_a_batch(relu: bool) -> None:
+    rng = np.random.default_rng(3)
+    layer = QFc(
+        name="fc",
+        inputs=(INPUT,),
+        weight=rng.integers(-127, 128, (5, 700)).astype(np.int8),
+        bias=rng.integers(-9999, 9999, 5).astype(np.int32),
+        multiplier=rng.integers(1, 99, 5),
+        shift=np.full(5, 16),
+        out_scale=np.full(5, 0.25),
+        relu=relu,
+    )
+    batch = codes(rng, 3, 700)
+    acc = batch.astype(np.int64) @ layer.weight.astype(np.int64).T
+    want = requantise(acc, layer.bias, layer.multiplier, layer.shift) if relu else acc + layer.bias
+    got = ops.quantised_fc(layer, batch)
+    assert got.dtype == (np.uint8 if relu else np.int32)
+    np.testing.assert_array_equal(got, want)
+
+
+def test_scores_are_probabilities_of_scaled_logits() -> None:
+    layer = tiny_quantised().layers[-1]
+    assert isinstance(layer, QFc)
+    logits = np.array([[2**31 - 1, -(2**31), 0, 5, 5, 1, 2, 3, 4, 6]], np.int32)
+    got = ops.scores(layer, logits)
+    assert np.isfinite(got).all()
+    assert got.sum() == pytest.approx(1)
+    assert got[0, 0] == pytest.approx(1)
+    np.testing.assert_allclose(ops.softmax(np.log([1.0, 2.0, 5.0])), [0.125, 0.25, 0.625])
+
+
+def tiny_quantised() -> Network:
+    return quantise(tiny_net(), tiny_images())
+
+
+def test_run_gives_every_map_in_its_shape() -> None:
+    network = tiny_quantised()
+    maps = ops.run_quantised(network, tiny_images()[0])
+    shapes = infer_shapes(network)
+    assert list(maps) == [layer.name for layer in network.layers]
+    for name, values in maps.items():
+        assert values.shape == shapes[name]
+        assert values.dtype == (np.int32 if name == "fc5" else np.uint8)
+    upto = ops.run_quantised(network, tiny_images()[0], stop="pool1")
+    assert list(upto) == ["conv1", "norm1", "pool1"]
+
+
+def test_run_refuses_wrong_inputs() -> None:
+    network = tiny_quantised()
+    with pytest.raises(ValueError, match=r"input of shape \(39, 39, 3\), not \(38, 39, 3\)"):
+        ops.run_quantised(network, tiny_images()[0][1:])
+    with pytest.raises(ValueError, match="must be uint8, not float64"):
+        ops.run_quantised(network, np.zeros((39, 39, 3)))
+    with pytest.raises(ValueError, match="has no layer 'conv9'"):
+        ops.run_quantised(network, tiny_images()[0], stop="conv9")
+
+
+def test_input_codes_follow_the_spec() -> None:
+    spec = InputSpec(
+        shape=(1, 2, 3),
+        resize=2,
+        mean=(100.0, 110.0, 120.0),
+        std=(1.0, 2.0, 1.0),
+        scale=2.0,
+        zero=50,
+    )
+    pixels = np.array([[[0, 110, 255], [101, 200, 119]]], np.uint8)
+    # rint rounds halves to even: (101 - 100) / 2 gives 0, (119 - 120) / 2 gives -0.
+    assert ops.input_codes(spec, pixels).tolist() == [[[0, 50, 118], [50, 72, 50]]]

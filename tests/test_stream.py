@@ -1,0 +1,159 @@
+# amaranth: UnusedElaboratable=no
+"""Streams: order, row ends, and throughput, with random stalls on both sides."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from hw.stream import Downsizer, Fifo, Upsizer
+from tests.hwsim import collect, drive, run
+
+SIZES = [4, 6, 8, 12, 16, 32]
+
+
+@pytest.mark.parametrize("block", [False, True])
+@pytest.mark.parametrize("depth", [2, 5, 8])
+def test_fifo_keeps_order(depth: int, block: bool) -> None:
+    rng = random.Random(depth)
+    dut = Fifo(shape=16, depth=depth, block=block)
+    items = [rng.randrange(1 << 16) for _ in range(100)]
+    got: list[int] = []
+    levels: list[int] = []
+
+    async def source(ctx: Any) -> None:
+        await drive(ctx, dut.i, items, rng=rng)
+
+    async def sink(ctx: Any) -> None:
+        got.extend(await collect(ctx, dut.o, 50, rng=rng, stall=0.7))
+        levels.append(ctx.get(dut.level))
+        got.extend(await collect(ctx, dut.o, 50, rng=rng, stall=0.1))
+        levels.append(ctx.get(dut.level))
+
+    run(dut, source, sink)
+    assert got == items
+    assert depth <= levels[0] <= depth + 2
+    assert levels[1] == 0
+
+
+@pytest.mark.parametrize("block", [False, True])
+def test_fifo_passes_a_payload_every_cycle(block: bool) -> None:
+    rng = random.Random(1)
+    dut = Fifo(shape=8, depth=2 + block, block=block)
+
+    async def source(ctx: Any) -> None:
+        await drive(ctx, dut.i, [k % 256 for k in range(200)], rng=rng, stall=0)
+
+    async def sink(ctx: Any) -> None:
+        assert await collect(ctx, dut.o, 200, rng=rng, stall=0) == [k % 256 for k in range(200)]
+
+    run(dut, source, sink, cycles=206)
+
+
+def random_rows(rng: random.Random, size: int, count: int) -> list[list[int]]:
+    return [[rng.randrange(1 << 8 * size) for _ in range(rng.randint(1, 9))] for _ in range(count)]
+
+
+def beats_of(row: list[int], size: int, padding: int = 0) -> list[int]:
+    """Beats of 8 bytes that hold a row of words of `size` bytes."""
+    text = b"".join(word.to_bytes(size, "little") for word in row)
+    text += bytes([padding]) * (-len(text) % 8)
+    return [int.from_bytes(text[k : k + 8], "little") for k in range(0, len(text), 8)]
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.3])
+@pytest.mark.parametrize("size", SIZES)
+def test_upsizer_drops_what_is_left_of_a_row(size: int, stall: float) -> None:
+    rng = random.Random(size)
+    dut = Upsizer(in_bytes=8, out_bytes=size)
+    rows = random_rows(rng, size, 30)
+
+    async def source(ctx: Any) -> None:
+        for row in rows:
+            beats = beats_of(row, size, padding=0xFF)
+            ctx.set(dut.row_words, len(row))
+            ctx.set(dut.row_beats, len(beats))
+            items = [
+                {"data": beat, "last": len(row) % 2 and k == len(beats) - 1}
+                for k, beat in enumerate(beats)
+            ]
+            await drive(ctx, dut.i, items, rng=rng, stall=stall)
+
+    async def sink(ctx: Any) -> None:
+        for row in rows:
+            words = await collect(ctx, dut.o, len(row), rng=rng, stall=stall)
+            assert [word["data"] for word in words] == row
+            marks = [0] * (len(row) - 1) + [len(row) % 2]
+            assert [word["last"] for word in words] == marks
+
+    run(dut, source, sink)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_upsizer_is_as_fast_as_the_slower_side(size: int) -> None:
+    rng = random.Random(size)
+    dut = Upsizer(in_bytes=8, out_bytes=size)
+    row = [rng.randrange(1 << 8 * size) for _ in range(96)]
+    beats = beats_of(row, size)
+
+    async def source(ctx: Any) -> None:
+        items = [{"data": beat, "last": 0} for beat in beats]
+        await drive(ctx, dut.i, items, rng=rng, stall=0)
+
+    async def sink(ctx: Any) -> None:
+        words = await collect(ctx, dut.o, len(row), rng=rng, stall=0)
+        assert [word["data"] for word in words] == row
+
+    run(dut, source, sink, cycles=max(len(row), len(beats)) + 6)
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.3])
+@pytest.mark.parametrize("size", SIZES)
+def test_downsizer_fills_a_row_with_zeros(size: int, stall: float) -> None:
+    rng = random.Random(size)
+    dut = Downsizer(in_bytes=size, out_bytes=8)
+    rows = random_rows(rng, size, 30)
+
+    async def source(ctx: Any) -> None:
+        for row in rows:
+            ctx.set(dut.row_words, len(row))
+            await drive(ctx, dut.i, row, rng=rng, stall=stall)
+
+    async def sink(ctx: Any) -> None:
+        for row in rows:
+            beats = beats_of(row, size)
+            assert await collect(ctx, dut.o, len(beats), rng=rng, stall=stall) == beats
+
+    run(dut, source, sink)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_downsizer_is_as_fast_as_the_slower_side(size: int) -> None:
+    rng = random.Random(size)
+    dut = Downsizer(in_bytes=size, out_bytes=8)
+    rows = [[rng.randrange(1 << 8 * size) for _ in range(13)] for _ in range(6)]
+    beats = [beat for row in rows for beat in beats_of(row, size)]
+
+    async def source(ctx: Any) -> None:
+        ctx.set(dut.row_words, 13)
+        await drive(ctx, dut.i, [word for row in rows for word in row], rng=rng, stall=0)
+
+    async def sink(ctx: Any) -> None:
+        assert await collect(ctx, dut.o, len(beats), rng=rng, stall=0) == beats
+
+    run(dut, source, sink, cycles=max(len(beats), 13 * 6) + 6)
+
+
+def test_wrong_parameters() -> None:
+    with pytest.raises(ValueError, match="depth must be an integer of at least 2, not 1"):
+        Fifo(shape=8, depth=1)
+    with pytest.raises(ValueError, match="in_bytes must be a power of two, not 12"):
+        Upsizer(in_bytes=12, out_bytes=8)
+    with pytest.raises(ValueError, match="out_bytes must be a positive integer, not 0"):
+        Upsizer(in_bytes=8, out_bytes=0)
+    with pytest.raises(ValueError, match="out_bytes must be a power of two, not 6"):
+        Downsizer(in_bytes=8, out_bytes=6)
+    with pytest.raises(ValueError, match="in_bytes must be a positive integer, not 0"):
+        Downsizer(in_bytes=0, out_bytes=8)
