@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Mux, ResetInserter, Signal
+from amaranth import Cat, Module, Mux, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -28,7 +28,6 @@ from hw.sequencer import Sequencer
 from hw.weights import WeightsEngine
 from models.arch import Arch
 from models.isa import Op
-from models.regs import ERROR_SOURCES
 
 __all__ = ["Accel"]
 
@@ -74,31 +73,52 @@ class Accel(wiring.Component):
         m.submodules.csr_bank = csr = CsrBank(arch=arch)
         reset = ResetInserter(csr.core_reset)
 
-        engines = {
-            Op.LOAD: LoadEngine(arch=arch),
-            Op.WEIGHTS: WeightsEngine(arch=arch),
-            Op.CONV: ConvEngine(arch=arch),
-            Op.DRAIN: DrainEngine(arch=arch),
-            Op.POST: PostEngine(arch=arch),
-        }
-        load, weights, conv, drain, post = engines.values()
         sequencer = Sequencer(arch=arch)
-        dma_desc, dma_wgt, dma_act = (ReadDma(depth=_DMA_DEPTH) for _ in range(3))
+        load = LoadEngine(arch=arch)
+        weights = WeightsEngine(arch=arch)
+        conv = ConvEngine(arch=arch)
+        drain = DrainEngine(arch=arch)
+        post = PostEngine(arch=arch)
+        dma_desc = ReadDma(depth=_DMA_DEPTH)
+        dma_wgt = ReadDma(depth=_DMA_DEPTH)
+        dma_act = ReadDma(depth=_DMA_DEPTH)
         dma_out = WriteDma(depth=_DMA_DEPTH)
-        dmas = (dma_desc, dma_wgt, dma_act, dma_out)
         act = Buffer(depth=arch.act_words, width=arch.rows * 8)
-        out = Buffer(
-            depth=arch.out_words, width=arch.rows * 8, granularity=arch.drain_lanes * 8
-        )
-        m.submodules.sequencer = reset(sequencer)
-        for op, engine in engines.items():
-            m.submodules[op.name.lower()] = reset(engine)
+        out = Buffer(depth=arch.out_words, width=arch.rows * 8, granularity=arch.drain_lanes * 8)
+        blocks = {
+            "sequencer": sequencer,
+            "load": load,
+            "weights": weights,
+            "conv": conv,
+            "drain": drain,
+            "post": post,
+            "dma_desc": dma_desc,
+            "dma_wgt": dma_wgt,
+            "dma_act": dma_act,
+            "dma_out": dma_out,
+            "act": act,
+            "out": out,
+        }
+        for name, block in blocks.items():
+            m.submodules[name] = reset(block)
+
+        # Descriptors.
+        for op, engine in (
+            (Op.LOAD, load),
+            (Op.WEIGHTS, weights),
+            (Op.CONV, conv),
+            (Op.DRAIN, drain),
+            (Op.POST, post),
+        ):
             connect(m, sequencer.engines[op], engine.i)
             m.d.comb += sequencer.done[op].eq(engine.done)
-        for name, dma in zip(ERROR_SOURCES, dmas):
-            m.submodules[f"dma_{name}"] = reset(dma)
-        m.submodules.act = reset(act)
-        m.submodules.out = reset(out)
+        m.d.comb += [
+            sequencer.start.eq(csr.go),
+            sequencer.desc_addr.eq(csr.desc_addr),
+            sequencer.desc_count.eq(csr.desc_count),
+        ]
+        for block in (sequencer, load, weights, post):
+            m.d.comb += block.base.eq(csr.base)
 
         # Memory ports.
         connect(m, flipped(self.csr), csr.bus)
@@ -114,24 +134,11 @@ class Accel(wiring.Component):
         connect(m, dma_act.o, load.data)
         connect(m, post.cmd, dma_out.cmd)
         connect(m, post.o, dma_out.i)
-        for block in (sequencer, load, weights, post):
-            m.d.comb += block.base.eq(csr.base)
+        m.d.comb += post.written.eq(dma_out.done)
 
-        # Weights and parameters.
+        # Weights, parameters and partial sums.
         connect(m, weights.o, conv.i_wgt)
         connect(m, weights.params, drain.i_params)
-
-        # Activations.
-        m.d.comb += [
-            act.w_en.eq(load.act.en),
-            act.w_addr.eq(load.act.addr[: len(act.w_addr)]),
-            act.w_data.eq(load.act.data),
-            act.r_en.eq(conv.act_en),
-            act.r_addr.eq(conv.act_addr),
-            conv.act_data.eq(act.r_data),
-        ]
-
-        # Partial sums.
         m.d.comb += [
             drain.filled.eq(conv.filled),
             conv.freed.eq(drain.freed),
@@ -142,63 +149,75 @@ class Accel(wiring.Component):
         for c in range(arch.cols):
             m.d.comb += drain.p_data[c].eq(conv.r_data[c])
 
-        # Output buffer: a drain cannot stall, a load can.
-        draining = Signal()
-        m.d.comb += [
-            draining.eq(drain.w_en.any()),
-            load.out.ready.eq(~draining),
-            out.w_en.eq(Mux(draining, drain.w_en, load.out.valid.replicate(len(out.w_en)))),
-            out.w_addr.eq(
-                Mux(draining, drain.w_addr, load.out.payload.addr[: len(out.w_addr)])
-            ),
-            out.w_data.eq(Mux(draining, drain.w_data, load.out.payload.data)),
-            out.r_en.eq(post.rd_en),
-            out.r_addr.eq(post.rd_addr),
-            post.rd_data.eq(out.r_data),
-            post.written.eq(dma_out.done),
-            post.table_en.eq(load.table.en),
-            post.table_addr.eq(load.table.addr),
-            post.table_data.eq(load.table.data),
-        ]
+        self._connect_buffers(m, load=load, conv=conv, drain=drain, post=post, act=act, out=out)
 
-        # Control and diagnostics.
+        # Counters and errors.
         reads = [port.rvalid & port.rready for port in (self.m_desc, self.m_wgt, self.m_act)]
         write = self.m_out.wvalid & self.m_out.wready
         acknowledge = self.m_out.bvalid & self.m_out.bready
+        progress = Signal()
+        m.d.sync += progress.eq(
+            Cat(*reads, write, acknowledge, drain.w_en, conv.busy, post.rd_en).any()
+        )
         m.d.comb += [
             self.irq.eq(csr.irq),
-            sequencer.start.eq(csr.go),
-            sequencer.desc_addr.eq(csr.desc_addr),
-            sequencer.desc_count.eq(csr.desc_count),
             csr.complete.eq(sequencer.complete),
             csr.bad_descriptor.eq(sequencer.bad),
             csr.fetched.eq(sequencer.fetched),
+            csr.progress.eq(progress),
             csr.array_busy.eq(conv.busy),
             csr.wait_weights.eq(conv.wait_weights),
             csr.wait_output.eq(conv.wait_bank),
             csr.wait_input.eq(sequencer.conv_waiting),
             csr.act_waiting.eq(dma_act.waiting),
             csr.wgt_waiting.eq(dma_wgt.waiting),
+            csr.read_beat.eq(Cat(*reads)),
             csr.write_beat.eq(write),
             csr.mark.eq(post.mark),
         ]
-        alive = Signal()
-        moved = write | acknowledge | drain.w_en.any() | conv.busy | post.rd_en
-        for index, beat in enumerate(reads):
-            m.d.comb += csr.read_beat[index].eq(beat)
-            moved = moved | beat
-        m.d.sync += alive.eq(moved)
-        m.d.comb += csr.progress.eq(alive)
-        idle = 1
+        dmas: tuple[ReadDma | WriteDma, ...] = (dma_desc, dma_wgt, dma_act, dma_out)
+        m.d.comb += csr.all_idle.eq(Cat(dma.idle for dma in dmas).all())
         for index, dma in enumerate(dmas):
-            idle = idle & dma.idle
             m.d.comb += [
                 dma.halt.eq(csr.halt),
                 csr.port_error[index].eq(dma.error),
                 csr.expected[index].eq(dma.expected),
                 csr.received[index].eq(dma.received),
             ]
-        m.d.comb += csr.all_idle.eq(idle)
         for index, name in enumerate(DONE_COUNTS):
             m.d.comb += csr.done_count[index].eq(sequencer.count[Op[name]])
         return m
+
+    @staticmethod
+    def _connect_buffers(
+        m: Module,
+        *,
+        load: LoadEngine,
+        conv: ConvEngine,
+        drain: DrainEngine,
+        post: PostEngine,
+        act: Buffer,
+        out: Buffer,
+    ) -> None:
+        """Connect the on-chip memories to the engines that write and read them."""
+        draining = Signal()
+        m.d.comb += [
+            act.w_en.eq(load.act.en),
+            act.w_addr.eq(load.act.addr[: len(act.w_addr)]),
+            act.w_data.eq(load.act.data),
+            act.r_en.eq(conv.act_en),
+            act.r_addr.eq(conv.act_addr),
+            conv.act_data.eq(act.r_data),
+            # A drain cannot stall, so a load gives way to it.
+            draining.eq(drain.w_en.any()),
+            load.out.ready.eq(~draining),
+            out.w_en.eq(Mux(draining, drain.w_en, load.out.valid.replicate(len(out.w_en)))),
+            out.w_addr.eq(Mux(draining, drain.w_addr, load.out.payload.addr[: len(out.w_addr)])),
+            out.w_data.eq(Mux(draining, drain.w_data, load.out.payload.data)),
+            out.r_en.eq(post.rd_en),
+            out.r_addr.eq(post.rd_addr),
+            post.rd_data.eq(out.r_data),
+            post.table_en.eq(load.table.en),
+            post.table_addr.eq(load.table.addr),
+            post.table_data.eq(load.table.data),
+        ]

@@ -111,7 +111,7 @@ class SystolicArray(wiring.Component):
                     pe.i_shift.eq(shifts[c]),
                 ]
                 above[c] = left = pe
-        for c, pe in enumerate(above):
-            assert pe is not None
-            m.d.comb += self.sums[c].eq(pe.o_sum)
+        for c, bottom in enumerate(above):
+            assert bottom is not None
+            m.d.comb += self.sums[c].eq(bottom.o_sum)
         return m

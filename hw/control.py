@@ -132,18 +132,17 @@ class Control(wiring.Component):
         state = Signal(State)
         m.d.sync += [self.core_reset.eq(0), self.go.eq(0), self.event.eq(0)]
         with m.Switch(state):
-            with m.Case(State.IDLE):
-                with m.If(self.start):
-                    m.d.comb += self.begin.eq(~self.reset)
-                    m.d.sync += [
-                        self.busy.eq(1),
-                        self.done.eq(0),
-                        self.error.eq(0),
-                        self.cause.eq(ErrorCause.NONE),
-                        self.source.eq(0),
-                        self.core_reset.eq(1),
-                        state.eq(State.RESET),
-                    ]
+            with m.Case(State.IDLE), m.If(self.start):
+                m.d.comb += self.begin.eq(~self.reset)
+                m.d.sync += [
+                    self.busy.eq(1),
+                    self.done.eq(0),
+                    self.error.eq(0),
+                    self.cause.eq(ErrorCause.NONE),
+                    self.source.eq(0),
+                    self.core_reset.eq(1),
+                    state.eq(State.RESET),
+                ]
             with m.Case(State.RESET):
                 m.d.sync += [self.go.eq(1), idle_cycles.eq(0), timeout.eq(0), state.eq(State.GO)]
             with m.Case(State.GO):
@@ -170,9 +169,8 @@ class Control(wiring.Component):
                         self.event.eq(1),
                         state.eq(State.IDLE),
                     ]
-            with m.Case(State.HALT):
-                with m.If(self.all_idle):
-                    m.d.sync += [self.core_reset.eq(1), state.eq(State.CLEAN)]
+            with m.Case(State.HALT), m.If(self.all_idle):
+                m.d.sync += [self.core_reset.eq(1), state.eq(State.CLEAN)]
             with m.Case(State.CLEAN):
                 m.d.sync += [self.halt.eq(0), self.resetting.eq(0), state.eq(State.IDLE)]
 

@@ -188,20 +188,17 @@ class CsrBank(wiring.Component):
         }
         offsets = {register.name: register.offset for register in REGISTERS}
         m.d.sync += command.eq(0)
-        with m.If(write):
-            with m.Switch(address):
-                for name, register in writable.items():
-                    with m.Case(offsets[name] >> 2):
-                        for lane in range(-(-len(register) // 8)):
-                            bits = slice(8 * lane, 8 * lane + 8)
-                            with m.If(strobe[lane]):
-                                m.d.sync += register[bits].eq(data[bits])
-                with m.Case(offsets["CTRL"] >> 2):
-                    with m.If(strobe[0]):
-                        m.d.sync += command.eq(data)
-                with m.Case(offsets["IRQ_PENDING"] >> 2):
-                    with m.If(strobe[0] & data[0]):
-                        m.d.sync += irq_pending.eq(0)
+        with m.If(write), m.Switch(address):
+            for name, register in writable.items():
+                with m.Case(offsets[name] >> 2):
+                    for lane in range(-(-len(register) // 8)):
+                        bits = slice(8 * lane, 8 * lane + 8)
+                        with m.If(strobe[lane]):
+                            m.d.sync += register[bits].eq(data[bits])
+            with m.Case(offsets["CTRL"] >> 2), m.If(strobe[0]):
+                m.d.sync += command.eq(data)
+            with m.Case(offsets["IRQ_PENDING"] >> 2), m.If(strobe[0] & data[0]):
+                m.d.sync += irq_pending.eq(0)
         # After the write, so that an event of the same cycle is not lost.
         with m.If(control.event):
             m.d.sync += irq_pending.eq(1)

@@ -1,4 +1,4 @@
-"""The DRAIN engine: a finished partial-sum bank through the requantise lanes into the output buffer.
+"""The DRAIN engine: a finished partial-sum bank, requantised, into the output buffer.
 
 Positions one after the other, `drain_lanes` columns a cycle::
 
@@ -7,6 +7,8 @@ Positions one after the other, `drain_lanes` columns a cycle::
 """
 
 from __future__ import annotations
+
+import itertools
 
 from amaranth import Cat, Module, Signal, signed
 from amaranth.lib import data, stream, wiring
@@ -220,7 +222,7 @@ class DrainEngine(wiring.Component):
             tags[0].word.eq(word),
             tags[0].group.eq(group),
         ]
-        m.d.sync += [later.eq(earlier) for earlier, later in zip(tags, tags[1:])]
+        m.d.sync += [later.eq(earlier) for earlier, later in itertools.pairwise(tags)]
 
         # The parameters arrive level with the selected sums: one cycle after the sums themselves.
         asked, selecting = tags[1], tags[READ_LATENCY]

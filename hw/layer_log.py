@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from amaranth import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -82,7 +84,7 @@ class LayerLog(wiring.Component):
         ]
         with m.If(writing):
             m.d.sync += [
-                [here.eq(above) for here, above in zip(snapshot, snapshot[1:])],
+                [here.eq(above) for here, above in itertools.pairwise(snapshot)],
                 word.eq(word + 1),
                 address.eq(address + 1),
                 waiting.eq(due),

@@ -24,9 +24,7 @@ def accumulate_layout(words: int) -> data.StructLayout:
     bank, addr
         Where.
     """
-    return data.StructLayout(
-        {"valid": 1, "first": 1, "last": 1, "bank": 1, "addr": range(words)}
-    )
+    return data.StructLayout({"valid": 1, "first": 1, "last": 1, "bank": 1, "addr": range(words)})
 
 
 class PartialSums(wiring.Component):

@@ -156,14 +156,15 @@ ARCHES: dict[str, Arch] = {
             out_words=8192,
             wgt_words=512,
             drain_lanes=4,
-            lrn_lanes=2,
+            lrn_lanes=4,
         ),
     )
 }
 
 
-def _largest_common_lane(rows: int, cols: int) -> int:
-    return max(n for n in (1, 2, 4, 8) if rows % n == 0 and cols % n == 0)
+def _lanes(*sizes: int) -> int:
+    """Largest of 4, 2 and 1 that divides all sizes."""
+    return max(n for n in (1, 2, 4) if all(size % n == 0 for size in sizes))
 
 
 def get_arch(name: str) -> Arch:
@@ -181,10 +182,11 @@ def get_arch(name: str) -> Arch:
         known = ", ".join(ARCHES)
         raise ValueError(f"arch must be one of {known}, or ROWSxCOLS such as 12x32, not {name!r}")
     rows, cols = int(match[1]), int(match[2])
-    base = replace(ARCHES["lab"], name=name, drain_lanes=1, lrn_lanes=1)
-    lanes = 1
-    if rows and cols:
-        lanes = min(4, _largest_common_lane(rows, cols))
     return replace(
-        base, rows=rows, cols=cols, drain_lanes=lanes, lrn_lanes=2 if rows % 2 == 0 else 1
+        ARCHES["lab"],
+        name=name,
+        rows=rows,
+        cols=cols,
+        drain_lanes=_lanes(rows, cols),
+        lrn_lanes=_lanes(rows),
     )

@@ -235,11 +235,14 @@ def encode(op: Op, values: Mapping[str, int]) -> bytes:
         if value is None:
             raise ValueError(f"{op.name} needs a value for {field.name}")
         low, high = (
-            (-(1 << field.width - 1), 1 << field.width - 1) if field.signed
+            (-(1 << field.width - 1), 1 << field.width - 1)
+            if field.signed
             else (0, 1 << field.width)
         )
         if not low <= value < high:
-            raise ValueError(f"{op.name}.{field.name} must be from {low} to {high - 1}, not {value}")
+            raise ValueError(
+                f"{op.name}.{field.name} must be from {low} to {high - 1}, not {value!r}"
+            )
         word |= (value & (1 << field.width) - 1) << shift
         shift += field.width
     return word.to_bytes(DESCRIPTOR_BYTES, "little")

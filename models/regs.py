@@ -166,9 +166,7 @@ REGISTERS: tuple[Register, ...] = (
     Register("BASE", 0x28, "rw", "bus address that memory offsets are relative to"),
     Register("DESC_ADDR", 0x2C, "rw", "offset of the first descriptor, a multiple of 64"),
     Register("DESC_COUNT", 0x30, "rw", "descriptors in the program"),
-    Register(
-        "WATCHDOG", 0x34, "rw", "cycles without progress that end a run; 0 switches it off"
-    ),
+    Register("WATCHDOG", 0x34, "rw", "cycles without progress that end a run; 0 switches it off"),
     Register("LOG_COUNT", 0x38, "ro", "layer log entries written by the run"),
     *_counters(),
     *_diagnostics(),

@@ -40,9 +40,7 @@ _HARNESS = (_HERE / "harness.cpp", _HERE / "memory.h", *SHIMS)
 _VERILATOR_FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--output-split", "20000")
 
 
-def library(
-    arch: Arch, *, waves: bool = False, progress: Progress | None = None
-) -> Path:
+def library(arch: Arch, *, waves: bool = False, progress: Progress | None = None) -> Path:
     """Path of the simulation library of the whole core for `arch`, built if it is not cached.
 
     Raises
@@ -52,11 +50,16 @@ def library(
     """
 
     def make() -> wiring.Component:
-        from hw.accel import Accel  # only when there is something to build: it takes a while
+        from sim.top import SimulationTop  # only when there is something to build: it takes a while
 
-        return Accel(arch=arch)
+        return SimulationTop(arch=arch)
 
-    text = verilog(make, identity=f"Accel {arch.fingerprint:016x}", progress=progress)
+    text = verilog(
+        make,
+        identity=f"Accel {arch.fingerprint:016x}",
+        sources=(_HERE / "top.py",),
+        progress=progress,
+    )
     return build_library(text, waves=waves, progress=progress)
 
 

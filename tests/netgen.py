@@ -22,7 +22,14 @@ from models.graph import (
     Shape,
 )
 
-__all__ = ["make_conv", "make_lrn", "make_network", "random_codes", "random_network"]
+__all__ = [
+    "full_size_network",
+    "make_conv",
+    "make_lrn",
+    "make_network",
+    "random_codes",
+    "random_network",
+]
 
 
 def make_conv(
@@ -174,3 +181,36 @@ def random_network(
     if not layers:
         layers.append(make_lrn(rng, "norm", source))
     return make_network(f"random-{seed}", shape, layers)
+
+
+def full_size_network(seed: int = 1) -> Network:
+    """Return a network with the shapes of BVLC AlexNet's convolution part and random weights."""
+    rng = np.random.default_rng(seed)
+    layers: list[Layer] = []
+
+    def conv(name: str, channels: tuple[int, int], window: tuple[int, int, int, int]) -> None:
+        kernel, stride, pad, groups = window
+        source = layers[-1].name if layers else INPUT
+        geometry = ConvGeometry(
+            kernel=(kernel, kernel), stride=(stride, stride), pad=(pad,) * 4, groups=groups
+        )
+        zero = 0 if layers else 113
+        layers.append(make_conv(rng, name, source, *channels, geometry, zero))
+
+    def norm(name: str) -> None:
+        layers.append(make_lrn(rng, name, layers[-1].name))
+
+    def pool(name: str) -> None:
+        layers.append(MaxPool(name=name, inputs=(layers[-1].name,), kernel=3, stride=2))
+
+    conv("conv1", (3, 96), (11, 4, 0, 1))
+    norm("norm1")
+    pool("pool1")
+    conv("conv2", (96, 256), (5, 1, 2, 2))
+    norm("norm2")
+    pool("pool2")
+    conv("conv3", (256, 384), (3, 1, 1, 1))
+    conv("conv4", (384, 384), (3, 1, 1, 2))
+    conv("conv5", (384, 256), (3, 1, 1, 2))
+    pool("pool5")
+    return make_network("full-size", (227, 227, 3), layers)

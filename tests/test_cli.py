@@ -416,7 +416,8 @@ def test_internal_errors_are_one_line(penstock: Run, monkeypatch: pytest.MonkeyP
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cli_classify, "check_device", stopped)
-    assert classify(penstock, PHOTO).status == 130
+    outcome = classify(penstock, PHOTO)
+    assert (outcome.status, outcome.err) == (130, "penstock: interrupted\n")
 
 
 def test_damaged_cache_is_made_again(penstock: Run, cache: Path) -> None:

@@ -31,7 +31,8 @@ def make_arch(rows: int, cols: int, lanes: int) -> Arch:
 
 
 @pytest.mark.parametrize(
-    "rows, cols, lanes, seed", [(4, 4, 2, 1), (4, 8, 4, 2), (6, 4, 2, 3), (4, 4, 4, 4), (8, 4, 1, 5)]
+    "rows, cols, lanes, seed",
+    [(4, 4, 2, 1), (4, 8, 4, 2), (6, 4, 2, 3), (4, 4, 4, 4), (8, 4, 1, 5)],
 )
 def test_drain(rows: int, cols: int, lanes: int, seed: int) -> None:
     print(f"seed {seed}")
