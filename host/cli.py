@@ -11,7 +11,14 @@ import typer
 
 from host.cli_classify import classify, profile
 from host.cli_doctor import doctor
-from host.cli_errors import EXIT_FAILED, EXIT_USAGE, InputError, WorkError, one_line
+from host.cli_errors import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_USAGE,
+    InputError,
+    WorkError,
+    one_line,
+)
 from host.cli_files import compile_model, inspect
 from host.cli_simulate import simulate
 from host.device import DeviceError
@@ -50,6 +57,8 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit status: 0 done, 1 the work failed, 2 bad input."""
     try:
         status = app(list(arguments) or ["--help"], prog_name="penstock", standalone_mode=False)
+        if status == EXIT_INTERRUPTED:  # Typer turns a KeyboardInterrupt into this
+            raise KeyboardInterrupt
         return status if isinstance(status, int) else 0
     except InputError as error:
         return _fail(one_line(error), EXIT_USAGE)
@@ -58,7 +67,7 @@ def run(arguments: Sequence[str]) -> int:
     except typer.Exit as error:
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        return _fail("interrupted", 130)
+        return _fail("interrupted", EXIT_INTERRUPTED)
     except BrokenPipeError:
         # The reader of our output has gone; nothing more can be said to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -14,14 +14,13 @@ from typing import Annotated
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from rich.console import Console
 
 from host.catalog import load_network, photographs
 from host.cli_device import arch_for, check_device, open_for
 from host.cli_errors import EXIT_FAILED, InputError, bad_input
 from host.cli_output import OutputFile
 from host.cli_progress import task
-from host.cli_report import LayerFigures, figures, human, layer_table, report_json
+from host.cli_report import LayerFigures, figures, human, layer_table, report_json, show
 from host.compile import compile_network
 from host.preprocess import load_codes
 from host.program import Program
@@ -95,9 +94,7 @@ def _prepare(
     return _Job(network, program, arch, device, top, check)
 
 
-def _run(
-    job: _Job, images: Sequence[Codes], console: Console, names: Sequence[str]
-) -> list[Result]:
+def _run(job: _Job, images: Sequence[Codes], names: Sequence[str]) -> list[Result]:
     """Run the images and print each answer as it comes."""
     results: list[Result] = []
     with ExitStack() as stack:
@@ -111,45 +108,42 @@ def _run(
             with task(what, total=None):
                 result = next(stream)
             results.append(result)
-            _print_result(console, name, result, checked=job.check)
+            _print_result(name, result, checked=job.check)
     return results
 
 
-def _print_result(console: Console, name: str, result: Result, *, checked: bool) -> None:
-    console.print(f"\n{name}", markup=False)
+def _print_result(name: str, result: Result, *, checked: bool) -> None:
+    print(f"\n{name}")
     for answer in result.top:
-        console.print(f"  {answer.score * 100:5.1f} %  {answer.label}", markup=False)
+        print(f"  {answer.score * 100:5.1f} %  {answer.label}")
     if checked:
         answer_text = "no" if result.mismatches else "yes"
-        console.print(
-            f"  bit-exact with the golden model: {answer_text} ({result.compared} feature maps)"
-        )
+        print(f"  bit-exact with the golden model: {answer_text} ({result.compared} feature maps)")
+    sys.stdout.flush()  # a pipe would else hold it back to the end of the last image
 
 
 def _print_figures(
-    console: Console, job: _Job, layers: Sequence[LayerFigures], total: LayerFigures, images: int
+    job: _Job, layers: Sequence[LayerFigures], total: LayerFigures, images: int
 ) -> None:
     where = f"{job.network.name} on {job.device}, arch {job.arch.name}"
     size = f"{job.arch.rows}x{job.arch.cols}"
     if not total.cycles:
-        macs = human(total.macs, "MACs")
-        console.print(f"\n{where} ({size}): {macs} an image; this device counts no cycles")
+        macs = human(total.macs)
+        print(f"\n{where} ({size}): {macs} MACs an image; this device counts no cycles")
         return
     mean = f", mean of {images} images" if images > 1 else ""
-    console.print(f"\n{where} ({size}){mean}", markup=False)
-    console.print(layer_table(layers, total))
-    console.print(
-        "Stalls in cycles; memory is the part of input and weights spent waiting for memory."
-    )
+    print(f"\n{where} ({size}){mean}")
+    show(layer_table(layers, total))
+    print("Stalls in cycles; memory is the part of input and weights spent waiting for memory.")
     if job.check:
-        console.print("With --check every feature map is stored, which costs a few cycles.")
+        print("With --check every feature map is stored, which costs a few cycles.")
 
 
-def _print_seconds(console: Console, results: Sequence[Result], cycles: int, wall: float) -> None:
+def _print_seconds(results: Sequence[Result], cycles: int, wall: float) -> None:
     run = sum(result.log.seconds for result in results)
     cpu = sum(result.cpu_seconds for result in results)
     rate = f" ({cycles * len(results) / run / 1e6:.2f} M cycles/s)" if cycles and run else ""
-    console.print(f"device {run:.1f} s{rate}, CPU layers {cpu:.1f} s, in all {wall:.1f} s")
+    print(f"device {run:.1f} s{rate}, CPU layers {cpu:.1f} s, in all {wall:.1f} s")
 
 
 def _work(
@@ -161,19 +155,17 @@ def _work(
     start: float,
 ) -> None:
     """Run the images, print what came out, write the report."""
-    out = console()
     if not job.network.trained:
-        console.print(
+        print(
             f"{job.network.name} has random weights: the labels below are meaningless "
-            "(--weights takes trained ones)",
-            markup=False,
+            "(--weights takes trained ones)"
         )
-    results = _run(job, images, console, names)
+    results = _run(job, images, names)
     layers, total = figures(job.program.layers, [result.log for result in results], job.arch)
     shown = [layer for layer in layers if only in (None, layer.name)]
-    _print_figures(console, job, shown, total, len(results))
+    _print_figures(job, shown, total, len(results))
     wall = time.perf_counter() - start
-    _print_seconds(console, results, total.cycles, wall)
+    _print_seconds(results, total.cycles, wall)
     if output is not None:
         report = report_json(
             model=job.network.name,

@@ -1,8 +1,8 @@
-"""Opening a device for a command, with whatever has to be built first."""
+"""Devices and arches by name, for the commands."""
 
 from __future__ import annotations
 
-from host.cli_errors import InputError, WorkError, one_line
+from host.cli_errors import InputError, one_line
 from host.cli_progress import task
 from host.device import Device, device_names, open_device
 from models.arch import Arch, get_arch
@@ -38,31 +38,17 @@ def arch_for(name: str) -> Arch:
 
 
 def open_for(name: str, arch: Arch) -> Device:
-    """Open the device called `name`; build the simulator if it is not there yet.
+    """Open the device called `name`; the simulator is built if it is not in the cache.
 
     Raises
     ------
     InputError
         If there is no such device.
-    WorkError
-        If the simulator cannot be built.
     DeviceError
-        If the device cannot be opened.
+        If the device cannot be opened, or the simulator not be built.
     """
     check_device(name)
     if name != "rtl":
         return open_device(name, arch)
-    try:
-        # The simulation is not part of what runs on a board.
-        from sim.build import library
-        from sim.toolchain import ToolError
-    except ModuleNotFoundError as error:
-        raise WorkError(
-            f"the package {error.name} is missing: pip install 'penstock[sim]'"
-        ) from None
     with task("building the simulator") as progress:
-        try:
-            built = library(arch, progress=progress.say)
-        except ToolError as error:
-            raise WorkError(one_line(error)) from None
-    return open_device(name, arch, library=built)
+        return open_device(name, arch, progress=progress.say)

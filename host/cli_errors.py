@@ -1,10 +1,11 @@
 """How the command line fails: one line on standard error, and an exit status.
 
-==  ==========================================
-0   done
-1   the work failed: a mismatch, a device, a tool
-2   bad usage or bad input
-==  ==========================================
+===  =============================================
+0    done
+1    the work failed: a mismatch, a device, a tool
+2    bad usage or bad input
+130  interrupted from the keyboard
+===  =============================================
 """
 
 from __future__ import annotations
@@ -12,10 +13,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["EXIT_FAILED", "EXIT_USAGE", "InputError", "WorkError", "bad_input", "one_line"]
+__all__ = [
+    "EXIT_FAILED",
+    "EXIT_INTERRUPTED",
+    "EXIT_USAGE",
+    "InputError",
+    "WorkError",
+    "bad_input",
+    "one_line",
+]
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
 
 
 class InputError(Exception):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -11,7 +10,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
 from host.catalog import load_network
@@ -20,7 +18,7 @@ from host.cli_device import arch_for
 from host.cli_errors import bad_input
 from host.cli_output import OutputFile
 from host.cli_progress import task
-from host.cli_report import human
+from host.cli_report import human, show
 from host.compile import compile_network
 from host.program import MAGIC, Program
 from models import store
@@ -65,7 +63,7 @@ def compile_model(
         if second is not None:
             second.commit(lambda path: store.save(network, path))
         file.commit(program.to_bytes())
-    _print_program(console(), program)
+    _print_program(program)
 
 
 def inspect(
@@ -80,24 +78,23 @@ def inspect(
             operations = [op for op, _ in program.descriptors()]
         else:
             network = store.load(file)
-    out = console()
     if is_program:
-        _print_program(console, program)
+        _print_program(program)
         counts = Counter(op.name for op in operations)
-        console.print("descriptors: " + ", ".join(f"{n} {name}" for name, n in counts.items()))
+        print("descriptors: " + ", ".join(f"{n} {name}" for name, n in counts.items()))
     else:
-        _print_network(console, network)
+        _print_network(network)
 
 
-def _print_program(console: Console, program: Program) -> None:
+def _print_program(program: Program) -> None:
     known = next(
         (a.name for a in ARCHES.values() if a.fingerprint == program.arch_fingerprint), None
     )
     arch = f"{program.arch_name} ({program.arch_fingerprint:016x})"
     if known is None and program.arch_name in ARCHES:
         arch += f", which is not this version's {program.arch_name}"
-    console.print(f"program of {program.model} for arch {arch}", markup=False)
-    console.print(
+    print(f"program of {program.model} for arch {arch}")
+    print(
         f"{program.desc_count} descriptors, image {human(len(program.image), 'B')}, "
         f"device memory {human(program.arena_bytes, 'B')}"
     )
@@ -109,7 +106,7 @@ def _print_program(console: Console, program: Program) -> None:
             if name in program.outputs
         ]
         table.add_row(layer.name, human(layer.macs), " ".join(layer.covers), ", ".join(stored))
-    console.print(table)
+    show(table)
 
 
 def _describe(layer: Any) -> str:
@@ -128,13 +125,13 @@ def _describe(layer: Any) -> str:
     return ", ".join(words)
 
 
-def _print_network(console: Console, network: Network) -> None:
+def _print_network(network: Network) -> None:
     shapes, counts = infer_shapes(network), macs(network)
     weights = sum(layer.weight.size for layer in network.layers if hasattr(layer, "weight"))
-    console.print(f"network {network.name}, {human(weights)} weights", markup=False)
-    console.print(f"weights: {network.source or 'of unknown origin'}", markup=False)
+    print(f"network {network.name}, {human(weights)} weights")
+    print(f"weights: {network.source or 'of unknown origin'}")
     spec = network.input
-    console.print(
+    print(
         f"input {'x'.join(map(str, spec.shape))} {spec.order}, shorter side {spec.resize}, "
         f"scale {spec.scale:g}, zero {spec.zero}; {len(network.labels)} labels"
     )
@@ -147,4 +144,4 @@ def _print_network(console: Console, network: Network) -> None:
             "x".join(map(str, shapes[layer.name])),
             human(counts[layer.name]) if layer.name in counts else "",
         )
-    console.print(table)
+    show(table)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -35,6 +36,7 @@ class Task:
         self.text = text
         self._total = total
         self._done = 0.0
+        self._begin = time.monotonic()
         self._lock = threading.Lock()
         self._over = False
         self._progress: Progress | None = None
@@ -59,6 +61,7 @@ class Task:
             )
             shown = self._progress.add_task(self.text, total=self._total)
             self._progress.update(shown, completed=self._done)
+            self._progress.tasks[0].start_time = self._begin
             self._progress.start()
 
     def update(self, done: float | None = None, text: str | None = None) -> None:

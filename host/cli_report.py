@@ -23,7 +23,7 @@ from host.runtime import Result
 from models.arch import Arch
 from models.regs import LOG_FIELDS
 
-__all__ = ["LayerFigures", "console", "figures", "human", "layer_table", "report_json"]
+__all__ = ["LayerFigures", "figures", "human", "layer_table", "report_json", "show"]
 
 BEAT = 8
 
@@ -147,10 +147,10 @@ def figures(
     return each, LayerFigures("total", macs, _mean([log.totals for log in logs]), peak)
 
 
-def console() -> Console:
-    """Return where answers go: standard output, never narrower than the layer table."""
+def show(table: Table) -> None:
+    """Print a table, never narrower than the layer table needs."""
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
-    return Console(width=max(width, _LEAST_WIDTH), highlight=False)
+    Console(width=max(width, _LEAST_WIDTH), highlight=False).print(table)
 
 
 def human(value: float, unit: str = "") -> str:

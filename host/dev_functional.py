@@ -106,7 +106,10 @@ class FunctionalDevice(Device):
                 raise DeviceError(f"descriptor {index}: {op.name}: {error}") from None
             done[op] += 1
             entries += op is Op.POST and values["mark"]
-        self._engines.finish()
+        try:
+            self._engines.finish()
+        except ValueError as error:
+            raise DeviceError(str(error)) from None
         seconds = time.monotonic() - begin
         return RunLog([self.counters() for _ in range(entries)], self.counters(), seconds)
 
@@ -118,6 +121,8 @@ class FunctionalDevice(Device):
         self.memory = np.zeros(0, np.uint8)
 
 
-def create(arch: Arch, **options: int | None) -> FunctionalDevice:
+def create(
+    arch: Arch, *, memory_bytes: int = DEFAULT_MEMORY, poison: int | None = None
+) -> FunctionalDevice:
     """Open the device; the options are those of `FunctionalDevice`."""
-    return FunctionalDevice(arch, **options)  # type: ignore[arg-type]
+    return FunctionalDevice(arch, memory_bytes=memory_bytes, poison=poison)

@@ -19,7 +19,7 @@ BEAT = 8
 
 # What two CONVs must have in common, besides the address, to read the same window.
 _WINDOW_FIELDS = (
-    *("step_ky", "step_y", "n_ky", "n_kx", "n_y", "n_x", "stride_y", "stride_x"),
+    *("step_cb", "step_ky", "step_y", "n_ky", "n_kx", "n_y", "n_x", "stride_y", "stride_x"),
     *("y0", "x0", "in_h", "in_w", "pad"),
 )
 
@@ -138,30 +138,31 @@ class Engines:
         blocks = data[params:].view(np.int8).reshape(v["blocks"], arch.rows, arch.cols)
         self._blocks.extend(blocks[:, ::-1].astype(np.float32))
 
-    def _window(self, v: Values, plane: int) -> NDArray[np.float32]:
-        """Activations (positions, kernel rows * kernel columns * rows) of one channel block."""
+    def _window(self, v: Values, plane: int, planes: int) -> NDArray[np.float32]:
+        """Activations (positions, planes * kernel rows * kernel columns * rows)."""
         base = (v["base"] + plane * v["step_cb"]) % self.arch.act_words
-        key = (base, *(v[name] for name in _WINDOW_FIELDS))
+        key = (base, planes, *(v[name] for name in _WINDOW_FIELDS))
         known = self._windows.get(key)
         if known is not None:
             return known[2]
-        y, x, ky, kx = np.ix_(*(np.arange(v[n]) for n in ("n_y", "n_x", "n_ky", "n_kx")))
+        sizes = (v["n_y"], v["n_x"], planes, v["n_ky"], v["n_kx"])
+        y, x, block, ky, kx = np.ix_(*(np.arange(size) for size in sizes))
         rows = v["y0"] + y * v["stride_y"] + ky
         columns = v["x0"] + x * v["stride_x"] + kx
-        address = base + ky * v["step_ky"] + kx + y * v["step_y"] + x * v["stride_x"]
+        address = base + block * v["step_cb"] + ky * v["step_ky"] + kx
+        address = address + y * v["step_y"] + x * v["stride_x"]
         words = self.act[address % self.arch.act_words]
         inside = (rows >= 0) & (rows < v["in_h"]) & (columns >= 0) & (columns < v["in_w"])
+        inside = np.broadcast_to(inside, address.shape)
         used = address
         if not inside.all():
             words[~inside] = v["pad"]
             used = address[inside]
         window = words.reshape(v["n_y"] * v["n_x"], -1).astype(np.float32)
+        first = count = 0
         if used.size:
-            first = int(used.min())
-            span = first % self.arch.act_words, int(used.max()) - first + 1
-        else:
-            span = 0, 0
-        self._windows[key] = (*span, window)
+            first, count = int(used.min()), int(used.max()) - int(used.min()) + 1
+        self._windows[key] = first % self.arch.act_words, count, window
         return window
 
     def _conv(self, v: Values) -> None:
@@ -174,19 +175,20 @@ class Engines:
             self._sums = np.zeros((positions, self.arch.cols), np.float64)
         if self._sums is None or len(self._sums) != positions:
             raise ValueError(f"no tile of {positions} positions was begun")
-        taps = v["n_ky"] * v["n_kx"]
-        # No partial product sum leaves the integers float32 holds.
+        # No sum of `step` blocks' products leaves the integers float32 holds.
         step = max(EXACT_PRODUCTS // self.arch.rows, 1)
-        for plane in range(v["n_cb"]):
-            window = self._window(v, plane)
-            for first in range(0, taps, step):
-                count = min(step, taps - first)
-                if len(self._blocks) < count:
-                    raise ValueError("there are no weights for it")
-                taken = [self._blocks.popleft() for _ in range(count)]
-                block = np.concatenate(taken)
-                low = first * self.arch.rows
-                self._sums += window[:, low : low + len(block)] @ block
+        taps = v["n_ky"] * v["n_kx"]
+        planes = max(step // taps, 1)
+        for plane in range(0, v["n_cb"], planes):
+            together = min(planes, v["n_cb"] - plane)
+            blocks = together * taps
+            if len(self._blocks) < blocks:
+                raise ValueError("there are no weights for it")
+            window = self._window(v, plane, together)
+            weights = np.concatenate([self._blocks.popleft() for _ in range(blocks)])
+            for low in range(0, len(weights), step * self.arch.rows):
+                part = slice(low, low + step * self.arch.rows)
+                self._sums += window[:, part] @ weights[part]
         if v["last"]:
             self._finished.append(self._sums)
             self._sums = None

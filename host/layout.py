@@ -227,7 +227,7 @@ def part_from_json(values: dict[str, Any]) -> Part:
     fields = dict(values)
     made = _KINDS[fields.pop("kind")]
     for name, value in fields.items():
-        if isinstance(value, list):
+        if isinstance(value, list | tuple):
             fields[name] = tuple(int(item) for item in value)
         else:
             fields[name] = int(value)

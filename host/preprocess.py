@@ -29,6 +29,9 @@ __all__ = ["MAX_PIXELS", "load_codes", "load_image", "load_pixels"]
 # 12000 x 9000 is fine; beyond this a small file can claim more memory than the machine has.
 MAX_PIXELS = 200_000_000
 
+# PIL.Image.BILINEAR up to version 9.0, PIL.Image.Resampling.BILINEAR from 9.1 on.
+_BILINEAR = 2
+
 Pixels = NDArray[np.uint8]
 
 
@@ -120,7 +123,7 @@ def load_image(path: str | os.PathLike[str], *, shorter: int | None = None) -> I
                     scale = 2 * shorter / min(width, height)
                     # Formats without reduced decoding ignore this.
                     image.draft(None, (int(width * scale) + 1, int(height * scale) + 1))
-                image.load()
+                # The orientation is read before anything is decoded: TIFFs close their file then.
                 return _to_rgb(ImageOps.exif_transpose(image))
         except UnidentifiedImageError:
             raise ValueError(f"{path}: not an image of a known format") from None
@@ -134,13 +137,11 @@ def load_image(path: str | os.PathLike[str], *, shorter: int | None = None) -> I
 
 def _cut(image: Image, height: int, width: int, resize: int) -> Image:
     """Scale the shorter side to `resize` and cut out the centre, in one resampling."""
-    from PIL import Image as pil
-
     scale = max(resize / min(image.size), width / image.width, height / image.height)
     span_x, span_y = min(width / scale, image.width), min(height / scale, image.height)
     left, top = (image.width - span_x) / 2, (image.height - span_y) / 2
     box = (left, top, left + span_x, top + span_y)
-    return image.resize((width, height), pil.Resampling.BILINEAR, box=box, reducing_gap=3.0)
+    return image.resize((width, height), _BILINEAR, box=box, reducing_gap=3.0)
 
 
 def load_pixels(path: str | os.PathLike[str], spec: InputSpec) -> Pixels:

@@ -251,8 +251,9 @@ def _refuse(layer: HardwareLayer, arch: Arch) -> CompileError:
     name = f"layer {layer.name}"
     if layer.segments:
         if width * rows > arch.psum_words:
+            what = f"a row of {width} outputs" if rows == 1 else f"{rows} rows of {width} outputs"
             return CompileError(
-                f"{name}: {rows} rows of {width} outputs need {width * rows} partial sums, "
+                f"{name}: {what}: {width * rows} partial sums needed, "
                 f"arch {arch.name} has {arch.psum_words}"
             )
         words = max(_act_words(layer, band) for band in _bands(layer, [1] * layer.shape[0]))

@@ -138,8 +138,9 @@ def _check(module: str, results: Path, output: str) -> None:
         raise BenchError(f"{module}: the simulation ended without results\n{output}")
     cases = list(ElementTree.parse(results).iter("testcase"))
     failed = [
-        case.get("name") for case in cases if case.find("failure") is not None
-        or case.find("error") is not None
+        case.get("name")
+        for case in cases
+        if case.find("failure") is not None or case.find("error") is not None
     ]
     if failed:
         raise BenchError(f"{module}: {', '.join(map(str, failed))} failed\n{output}")

@@ -1,4 +1,4 @@
-// C interface to the Verilated core with its memory: what sim/model.py calls through ctypes.
+// C interface to the Verilated core with its memory: what host/rtl_model.py calls through ctypes.
 //
 // One cycle is two evaluations: inputs are set and settle while the clock is low, the handshakes
 // are sampled, then comes the rising edge.  The loop allocates nothing.
@@ -76,6 +76,8 @@ public:
         top_->CSR(bready) = 0;
         top_->CSR(arvalid) = 0;
         top_->CSR(rready) = 0;
+        store_.violation[0] = 0;
+        turn_ = 0;
         top_->rst = 1;
         for (int i = 0; i < 4; ++i) edge();
         top_->rst = 0;
@@ -98,6 +100,13 @@ public:
         const uint64_t end = begin + limit;
         while (store_.now < end && !top_->irq) cycle();
         return store_.now - begin;
+    }
+
+    void profile(uint32_t latency, uint32_t stall_per_mille, uint64_t seed) {
+        store_.latency = latency;
+        store_.stall_limit = static_cast<uint32_t>(stall_per_mille * ((1ull << 32) / 1000));
+        store_.random = seed;
+        turn_ = 0;
     }
 
     bool irq() const { return top_->irq; }
@@ -278,10 +287,7 @@ void penstock_close(Model* model) { delete model; }
 uint8_t* penstock_memory(Model* model) { return model->store().bytes; }
 
 void penstock_profile(Model* model, uint32_t latency, uint32_t stall_per_mille, uint64_t seed) {
-    penstock::Store& store = model->store();
-    store.latency = latency;
-    store.stall_limit = static_cast<uint32_t>(stall_per_mille * ((1ull << 32) / 1000));
-    store.random = seed;
+    model->profile(latency, stall_per_mille, seed);
 }
 
 void penstock_fault(Model* model, uint32_t port, uint32_t kind, uint64_t beat) {

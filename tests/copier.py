@@ -48,9 +48,7 @@ class Copier(wiring.Component):
         source = Signal(32)
         m.d.comb += source.eq(bank.base + bank.desc_addr)
         commands = []
-        for index, (dma, port) in enumerate(
-            zip(reads, (self.m_desc, self.m_wgt, self.m_act))
-        ):
+        for index, (dma, port) in enumerate(zip(reads, (self.m_desc, self.m_wgt, self.m_act))):
             m.submodules[f"read_{index}"] = reset(dma)
             connect(m, dma.bus, flipped(port))
             left = Signal(24, name=f"left_{index}")

@@ -347,9 +347,7 @@ def test_counters_and_layer_log() -> None:
             }
             assert second["busy"] == 9
             assert cycles < second["cycles"] <= cycles + 16
-            totals = {
-                name: await read(ctx, dut, offset(name.upper())) for name, _ in LOG_FIELDS
-            }
+            totals = {name: await read(ctx, dut, offset(name.upper())) for name, _ in LOG_FIELDS}
             assert totals["cycles"] > second["cycles"]
             assert totals["read_beats"] == 6 and totals["busy"] == 9
             assert await entry(ctx, dut, ARCH.log_entries) == dict.fromkeys(totals, 0)

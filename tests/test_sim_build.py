@@ -12,7 +12,7 @@ import pytest
 from models.arch import get_arch
 from models.regs import ERROR_SOURCES, LOG_BASE, LOG_FIELDS, MAGIC, ErrorCause
 from sim import build, toolchain
-from sim.model import Fault, Model, ModelError, Profile
+from host.rtl_model import Fault, Model, ModelError, Profile
 from tests import copier, rule_breaker
 from tests.rule_breaker import RuleBreaker
 
@@ -321,9 +321,7 @@ def test_two_builds_at_once(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("*.so"))) == 1
 
 
-def test_a_missing_compiler_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_compiler_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(toolchain.ToolError, match=r"no-such-compiler is missing.*apt-get install"):
         build.build_library("", waves=False)

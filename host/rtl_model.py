@@ -1,10 +1,14 @@
-"""A simulated core with its memory, in this process: what `sim.build` compiled, through ctypes."""
+"""A simulated core with its memory, in this process: what `sim.build` compiled, through ctypes.
+
+The functions are those at the end of ``sim/harness.cpp``.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import enum
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,10 +129,8 @@ class Model:
             self._handle = None
 
     def profile(self, profile: Profile) -> None:
-        """Set the memory's behaviour and restart its random generator."""
-        self._library.penstock_profile(
-            self._handle, profile.latency, profile.stall_per_mille, profile.seed
-        )
+        """Set the memory's behaviour and restart it: equal runs take equal cycles from here."""
+        self._call("profile", profile.latency, profile.stall_per_mille, profile.seed)
 
     def fault(self, port: int, kind: Fault, beat: int = 0) -> None:
         """Plan a fault for the port with this number in `models.regs.ERROR_SOURCES`.
@@ -137,11 +139,11 @@ class Model:
         """
         if not 0 <= port < 4:
             raise ValueError(f"port must be from 0 to 3, not {port!r}")
-        self._library.penstock_fault(self._handle, port, int(kind), beat)
+        self._call("fault", port, int(kind), beat)
 
     def reset(self) -> None:
-        """Reset the core and forget all outstanding bursts; the memory keeps its contents."""
-        self._library.penstock_reset(self._handle)
+        """Reset the core and forget bursts and breaches; the memory keeps its contents."""
+        self._call("reset")
 
     def write(self, register: str | int, value: int) -> None:
         """Write a register, by name or address.
@@ -152,7 +154,7 @@ class Model:
             If it does not answer OKAY.
         """
         address = offset(register) if isinstance(register, str) else register
-        response = self._library.penstock_write(self._handle, address, value, _CSR_LIMIT)
+        response = self._call("write", address, value, _CSR_LIMIT)
         self._check_response("write", address, response)
 
     def read(self, register: str | int) -> int:
@@ -165,9 +167,7 @@ class Model:
         """
         address = offset(register) if isinstance(register, str) else register
         value = ctypes.c_uint32()
-        response = self._library.penstock_read(
-            self._handle, address, ctypes.byref(value), _CSR_LIMIT
-        )
+        response = self._call("read", address, ctypes.byref(value), _CSR_LIMIT)
         self._check_response("read", address, response)
         return value.value
 
@@ -179,7 +179,7 @@ class Model:
         ModelError
             If a master broke the AXI rules.
         """
-        passed = int(self._library.penstock_run(self._handle, cycles))
+        passed = int(self._call("run", cycles))
         violation = self.violation
         if violation:
             raise ModelError(f"AXI rules broken: {violation}")
@@ -188,17 +188,17 @@ class Model:
     @property
     def irq(self) -> bool:
         """Whether the interrupt is up."""
-        return bool(self._library.penstock_irq(self._handle))
+        return bool(self._call("irq"))
 
     @property
     def cycles(self) -> int:
         """Cycles since the model was opened."""
-        return int(self._library.penstock_cycles(self._handle))
+        return int(self._call("cycles"))
 
     @property
     def violation(self) -> str:
         """The first breach of the AXI rules, or an empty string."""
-        return bytes(self._library.penstock_violation(self._handle)).decode()
+        return bytes(self._call("violation")).decode()
 
     def trace(self, path: Path | None) -> None:
         """Write FST waves to `path` from now on, or end that.
@@ -209,8 +209,13 @@ class Model:
             If the library was built without waves or the file cannot be written.
         """
         name = None if path is None else str(path).encode()
-        if not self._library.penstock_trace(self._handle, name):
+        if not self._call("trace", name):
             raise ModelError(f"cannot write waves to {path}")
+
+    def _call(self, name: str, *arguments: object) -> Any:
+        if not self._handle:
+            raise ModelError("the model is closed")
+        return getattr(self._library, f"penstock_{name}")(self._handle, *arguments)
 
     def _check_response(self, what: str, address: int, response: int) -> None:
         if response < 0:

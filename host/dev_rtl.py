@@ -1,0 +1,270 @@
+"""The `rtl` device: the accelerator's Verilog, simulated cycle by cycle in this process.
+
+The simulation library is built by `sim.build.library`.  Who has built it already passes its path;
+else it is built here, which is the one place outside the command line where `host` reaches into
+`sim` (inside a function: a board has no simulator).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from host.device import Buffer, Data, Device, DeviceError, RunLog
+from host.memory import Arena
+from host.program import Program
+from host.rtl_model import PROFILE, Fault, Model, ModelError, Profile
+from models.arch import Arch
+from models.regs import ERROR_SOURCES, LOG_BASE, LOG_FIELDS, MAGIC, VERSION, ErrorCause
+
+__all__ = ["RtlDevice", "create"]
+
+PAGE = 4096
+DEFAULT_MEMORY = 256 << 20
+DEFAULT_WATCHDOG = 100_000
+
+_START, _RESET = 1, 2
+_BUSY, _DONE, _ERROR, _RESETTING = 1, 2, 4, 8
+
+# Cycles between two looks at the clock on the wall.
+_CHUNK = 100_000
+
+# Cycles that outstanding bursts get to end after a soft reset.
+_RESET_LIMIT = 20_000
+
+
+class RtlDevice(Device):
+    """A device in simulated hardware.
+
+    Parameters
+    ----------
+    arch : Arch
+    library : Path or None
+        The simulation library of `arch`; None: build it, or take it from the cache.
+    memory_bytes : int
+        Size of device memory.
+    watchdog : int
+        Cycles without progress after which a run is given up; 0: never.
+    profile : Profile
+        Behaviour of the memory.  It restarts with every run: equal runs take equal cycles.
+    waves : Path or None
+        Where to write FST waves of everything the device does.
+    progress : callable or None
+        Called with what happens now while the library is built.
+
+    Raises
+    ------
+    DeviceError
+        If the library cannot be built, or is not the one for `arch`.
+    """
+
+    name = "rtl"
+
+    def __init__(
+        self,
+        arch: Arch,
+        *,
+        library: Path | None = None,
+        memory_bytes: int = DEFAULT_MEMORY,
+        watchdog: int = DEFAULT_WATCHDOG,
+        profile: Profile = PROFILE,
+        waves: Path | None = None,
+        progress: Callable[[str], None] | None = None,
+    ) -> None:
+        super().__init__(arch)
+        if not 0 <= watchdog < 1 << 32:
+            raise ValueError(f"watchdog must be from 0 to {(1 << 32) - 1}, not {watchdog!r}")
+        self.watchdog = watchdog
+        self.profile = profile
+        if library is None:
+            library = _build(arch, waves is not None, progress)
+        self._arena = Arena(memory_bytes, alignment=PAGE)
+        self._totals = {name: 0 for name, _ in LOG_FIELDS}
+        try:
+            self._model = Model(library, memory_bytes=memory_bytes)
+        except (OSError, ModelError) as error:
+            raise DeviceError(f"cannot open the simulation: {error}") from None
+        try:
+            self._check_identity()
+            if waves is not None:
+                self._model.trace(waves)
+        except (DeviceError, ModelError) as error:
+            self._model.close()
+            raise DeviceError(str(error)) from None
+
+    def alloc(self, size: int) -> Buffer:
+        offset = self._arena.alloc(size)
+        if offset is None:
+            raise DeviceError(f"no {size} bytes of device memory left in one piece")
+        return Buffer(offset, size)
+
+    def free(self, buffer: Buffer) -> None:
+        try:
+            self._arena.free(buffer.offset)
+        except KeyError:
+            raise DeviceError(f"no buffer at {buffer.offset} to free") from None
+
+    def write(self, buffer: Buffer, data: Data, offset: int = 0) -> None:
+        values = np.frombuffer(data, np.uint8)
+        self.check_range(buffer, offset, len(values))
+        start = buffer.offset + offset
+        self._memory()[start : start + len(values)] = values
+
+    def read(self, buffer: Buffer, offset: int, size: int) -> NDArray[np.uint8]:
+        self.check_range(buffer, offset, size)
+        start = buffer.offset + offset
+        return self._memory()[start : start + size].copy()
+
+    def run(self, program: Program, buffer: Buffer, *, timeout: float = 60.0) -> RunLog:
+        """Run `program`, whose image and input are in `buffer`, to its end.
+
+        After an error, the device is ready for the next run.
+        """
+        self.check_program(program, buffer)
+        begin = time.monotonic()
+        ended = False
+        try:
+            self._start(program, buffer)
+            while not self._model.irq:
+                self._model.run(_CHUNK)
+                if time.monotonic() - begin > timeout and not self._model.irq:
+                    raise DeviceError(f"no end after {timeout:g} s: {self._diagnosis()}")
+            if self._model.read("STATUS") & _ERROR:
+                raise DeviceError(self._describe_error())
+            self._totals = {name: self._model.read(name.upper()) for name, _ in LOG_FIELDS}
+            log = RunLog(self._read_log(), dict(self._totals), time.monotonic() - begin)
+            ended = True
+        except ModelError as error:
+            raise DeviceError(str(error)) from None
+        finally:
+            if not ended:
+                self._recover()
+        return log
+
+    def counters(self) -> dict[str, int]:
+        """Return the counters of `models.regs.LOG_FIELDS` of the last run that was completed."""
+        return dict(self._totals)
+
+    def close(self) -> None:
+        self._model.close()
+
+    def plan_fault(self, port: str, kind: Fault, beat: int = 0) -> None:
+        """Let the memory fail in the next run, at this beat of a port; to test with.
+
+        Parameters
+        ----------
+        port : str
+            One of `models.regs.ERROR_SOURCES`.
+        kind : Fault
+        beat : int
+            Counted from the start of the run.
+        """
+        if port not in ERROR_SOURCES:
+            raise ValueError(f"port must be one of {', '.join(ERROR_SOURCES)}, not {port!r}")
+        self._model.fault(ERROR_SOURCES.index(port), kind, beat)
+
+    def _memory(self) -> NDArray[np.uint8]:
+        if not len(self._model.memory):
+            raise DeviceError("the device is closed")
+        return self._model.memory
+
+    def _check_identity(self) -> None:
+        magic, version = self._model.read("ID"), self._model.read("VERSION")
+        if magic != MAGIC or version != VERSION:
+            raise DeviceError(
+                f"the simulation has ID {magic:08x} version {version}, "
+                f"not {MAGIC:08x} version {VERSION}"
+            )
+        found = self._model.read("FINGERPRINT_LO") | self._model.read("FINGERPRINT_HI") << 32
+        if found != self.arch.fingerprint:
+            raise DeviceError(f"the simulation is of arch {found:016x}, not of {self.arch}")
+
+    def _start(self, program: Program, buffer: Buffer) -> None:
+        model = self._model
+        model.profile(self.profile)
+        model.write("BASE", buffer.offset)
+        model.write("DESC_ADDR", program.desc_offset)
+        model.write("DESC_COUNT", program.desc_count)
+        model.write("WATCHDOG", self.watchdog)
+        model.write("IRQ_ENABLE", 1)
+        model.write("IRQ_PENDING", 1)
+        model.write("CTRL", _START)
+
+    def _read_log(self) -> list[dict[str, int]]:
+        entries = []
+        for entry in range(self._model.read("LOG_COUNT")):
+            base = LOG_BASE + entry * 4 * len(LOG_FIELDS)
+            entries.append(
+                {
+                    name: self._model.read(base + 4 * word)
+                    for word, (name, _) in enumerate(LOG_FIELDS)
+                }
+            )
+        return entries
+
+    def _describe_error(self) -> str:
+        value = self._model.read("ERROR")
+        cause, source = value & 0xFF, value >> 8 & 0xFF
+        fetched = self._model.read("DESC_FETCHED")
+        if cause in (ErrorCause.SLVERR, ErrorCause.DECERR):
+            text = f"memory answered port {ERROR_SOURCES[source]} with {ErrorCause(cause).name}"
+        elif cause == ErrorCause.BAD_DESCRIPTOR:
+            text = f"descriptor {fetched - 1} is for no engine"
+        elif cause == ErrorCause.TIMEOUT:
+            text = f"no progress for {self.watchdog} cycles"
+        else:
+            text = f"error {value:#x}"
+        return f"{text}: {self._diagnosis()}"
+
+    def _diagnosis(self) -> str:
+        """What the ports asked for and got, those that lack something first."""
+        ports = []
+        for name in ERROR_SOURCES:
+            expected = self._model.read(f"{name.upper()}_EXPECTED")
+            received = self._model.read(f"{name.upper()}_RECEIVED")
+            ports.append((expected == received, f"{name} {received} of {expected}"))
+        beats = ", ".join(text for _, text in sorted(ports, key=lambda port: port[0]))
+        fetched = self._model.read("DESC_FETCHED")
+        count = self._model.read("DESC_COUNT")
+        return f"beats received: {beats}; descriptors fetched: {fetched} of {count}"
+
+    def _recover(self) -> None:
+        """Make the core idle: let outstanding bursts end, or reset everything if they do not."""
+        model = self._model
+        try:
+            model.write("CTRL", _RESET)
+            model.write("IRQ_PENDING", 1)
+            for _ in range(_RESET_LIMIT // 100):
+                if not model.read("STATUS") & (_BUSY | _RESETTING):
+                    break
+                model.run(100)
+            else:
+                model.reset()
+        except ModelError:
+            model.reset()
+        for port in range(len(ERROR_SOURCES)):
+            model.fault(port, Fault.NONE)
+
+
+def _build(arch: Arch, waves: bool, progress: Callable[[str], None] | None) -> Path:
+    """Build the library, or find it in the cache."""
+    try:
+        from sim.build import library
+        from sim.toolchain import ToolError
+    except ModuleNotFoundError as error:
+        raise DeviceError(
+            f"the package {error.name} is missing: pip install 'penstock[sim]'"
+        ) from None
+    try:
+        return library(arch, waves=waves, progress=progress)
+    except ToolError as error:
+        raise DeviceError(str(error)) from None
+
+
+def create(arch: Arch, **options: object) -> RtlDevice:
+    """Open the device; see `RtlDevice` for the options."""
+    return RtlDevice(arch, **options)  # type: ignore[arg-type]
