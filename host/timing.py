@@ -1,0 +1,206 @@
+"""How long the engines take: closed forms and latencies, read off the hardware.
+
+`Work` is one descriptor's share of every resource.  Latencies are cycles from one visible event to
+the next and are composed from the pipelines they cross (`hw`); ``tests/test_cost.py`` compares them
+with the hardware's own constants.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from models.arch import Arch
+from models.isa import DESCRIPTOR_BYTES, ENGINE_WAITS, Dest, Op
+
+__all__ = ["MEMORY", "Memory", "Timing", "Work", "block_cycles"]
+
+BEAT = 8
+Values = dict[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """A memory shared by all ports.
+
+    Parameters
+    ----------
+    latency : int
+        Cycles from an accepted address to the first beat, and from a last write beat to its
+        response.
+    rate : float
+        Beats a cycle, all ports together.
+    outstanding : int
+        Bursts of a port that may be on their way.
+    """
+
+    latency: int = 40
+    rate: float = 0.95
+    outstanding: int = 16
+
+    def __post_init__(self) -> None:
+        if not 0 < self.rate <= 1:
+            raise ValueError(f"rate must be above 0 and at most 1, not {self.rate!r}")
+        if self.latency < 0:
+            raise ValueError(f"latency must not be negative, not be {self.latency!r}")
+
+
+# The memory model of every figure (design, section 6).
+MEMORY = Memory()
+
+
+def block_cycles(positions: int, arch: Arch) -> int:
+    """Cycles the array needs for one weight block of a tile of `positions`.
+
+    Below twice the array's height and 4, the next block is not in place yet: it is shifted in,
+    one row a cycle, when the wavefront of the block before has passed.
+    """
+    return max(positions, 2 * arch.rows + 4)
+
+
+class Timing:
+    """Latencies and capacities of one arch with one memory, in cycles.
+
+    Parameters
+    ----------
+    arch : Arch
+    memory : Memory
+
+    Attributes
+    ----------
+    read : int
+        From the cycle an engine takes a descriptor to the first beat on the bus: command register
+        1, command FIFO 2, splitter 2, address register 1, memory.
+    hand_out : int
+        From a descriptor's last beat on the bus until it is handed out: FIFO 3, last beat, check.
+    between : int
+        Least distance of two descriptors handed out.
+    gate : int
+        From hand-out to the engine: queue 2, gate 1.
+    counted : int
+        From a completion pulse to the engine that waited for it: count 1, gate 1.
+    loaded : int
+        From LOAD's last beat on the bus to its completion: FIFO 3, upsizer 1, write 1.
+    weights : int
+        From a weight block's last beat on the bus until the array can take it: FIFO 3, upsizer 1,
+        weight FIFO 3, shift 1.
+    begin : int
+        From a CONV at the engine to its first block: register 1.
+    filled : int
+        From a tile's last word to the drain: issue 1, read 2, padding 1, rows and columns of the
+        array, accumulator 4, counts.
+    drained : int
+        DRAIN's cycles beyond one for each group: start 1, read 2, select 1, requantise 7.
+    fifo : int
+        Beats of a read DMA's FIFO.
+    weight_beats : float
+        Beats the weight FIFO holds.
+    queue : int
+        Descriptors a queue holds, its output register included.
+    """
+
+    read_command = 6
+    hand_out = 5
+    between = 10
+    gate = 3
+    counted = 2
+    loaded = 5
+    weights = 8
+    begin = 1
+    drained = 11
+    fifo = 128
+    # Descriptors between an engine's front and back: FIFO, its register, the back's.
+    ahead = 6
+    # Plane commands that a front hands over before the DMA asks for them.
+    commands = 6
+    # POSTs whose writes memory has not acknowledged.
+    unacknowledged = 4
+    write_fifo = 64 + 3
+    # Words finished by POST that wait for memory.
+    words_ahead = 16
+    # From POST's last beat at the DMA to its burst on the bus: FIFO, compare, address, begin.
+    flush = 5
+    # The start pulse of the fetcher; cycles are counted from the start bit.
+    start = 2
+
+    def __init__(self, arch: Arch, memory: Memory) -> None:
+        self.arch = arch
+        self.memory = memory
+        self.read = self.read_command + memory.latency
+        self.written = memory.latency + 1
+        self.filled = arch.rows + arch.cols + 8
+        self.queue = arch.queue_depth + 1
+        self.weight_beats = (arch.wgt_words + 3) * arch.cols / BEAT
+        self.block_beats = arch.block_bytes / BEAT
+        self.params_beats = arch.params_bytes // BEAT
+        self.weight_rate = min(1.0, arch.cols / BEAT)
+        self.load_rate = min(1.0, arch.rows / BEAT)
+        self.lrn_interval = max(3, arch.rows // arch.lrn_lanes) if arch.lrn_lanes else 1
+
+    def load_cap(self, plane_beats: int) -> float:
+        """Beats a cycle at which planes of so many beats arrive when nothing else is read.
+
+        Bursts end on multiples of 16 beats, each takes the splitter two cycles, and memory answers
+        only so many at a time.
+        """
+        bursts = 1 + (plane_beats + 7) // 16  # a start anywhere costs half a burst on average
+        trip = self.memory.latency + 5
+        return min(
+            self.load_rate, plane_beats / (2 * bursts), self.memory.outstanding * plane_beats
+            / bursts / trip
+        )
+
+    def post_cycles(self, v: Values) -> tuple[int, int, int]:
+        """When a POST hands over its first and its last beat, and how many.
+
+        Returns
+        -------
+        (int, int, int)
+            Cycles from the descriptor's take to the first beat, to the last one; beats.
+        """
+        kernel, stride = v["kernel"], v["stride"]
+        interval = self.lrn_interval if v["lrn"] else 1
+        pixels = ((v["out_w"] - 1) * stride + kernel) * kernel
+        # The cursor steps through a window's rows while the last pixel is in the LRN lanes.
+        step = max(kernel, stride + 1)
+        row = pixels * interval + max(0, step + 1 - interval)
+        begin = 2 + max(v["y0"], 0) + step
+        pipeline = 9 + (4 + 11 + 2 + self.arch.rows // self.arch.lrn_lanes if v["lrn"] else 0)
+        first = begin + ((kernel - 1) * kernel + kernel) * interval + pipeline
+        last = begin + v["out_h"] * row - step + pipeline + max(1, self.arch.rows // BEAT)
+        return first, max(last, first + v["beats"]), v["beats"]
+
+
+@dataclass
+class Work:
+    """One descriptor, as far as time is concerned.
+
+    Parameters
+    ----------
+    op : Op
+    waits : tuple of (Op, int)
+        Engines, and how many of their descriptors must be complete.
+    beats : int
+        Of LOAD, WEIGHTS and POST.
+    """
+
+    op: Op
+    values: Values
+    waits: tuple[tuple[Op, int], ...]
+
+    @staticmethod
+    def stream(descriptors: list[tuple[Op, Values]]) -> list[Work]:
+        """Return a program's work; waits are no longer modulo 2**16."""
+        count = dict.fromkeys(Op, 0)
+        result = []
+        for op, values in descriptors:
+            waits = []
+            for engine in ENGINE_WAITS[op]:
+                behind = (count[engine] - values[f"wait_{engine.name.lower()}"]) & 0xFFFF
+                if behind < count[engine]:
+                    waits.append((engine, count[engine] - behind))
+            result.append(Work(op, values, tuple(waits)))
+            count[op] += 1
+        return result
+
+
+__all__ += ["BEAT", "DESCRIPTOR_BYTES", "Dest"]
