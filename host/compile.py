@@ -4,6 +4,10 @@ The arena of a program::
 
     descriptors | parameters, weights, LRN tables | input | feature maps
     <---------------- image ---------------------->
+
+Of a batch, every map holds all images, and every layer is done for all of them before the next one
+begins: its first loads come while the layer before still computes, and a layer log entry counts a
+layer of the whole batch.
 """
 
 from __future__ import annotations
@@ -13,35 +17,20 @@ from dataclasses import replace
 from host.emit import Emitter
 from host.errors import CompileError
 from host.layout import Planes
-from host.lower import Chain, chains, lowerings
+from host.planner import Choice, plan_network
 from host.program import LayerInfo, Program, TensorSpec
-from host.tile import Plan, plan
+from host.tile import Plan
 from models.arch import Arch
 from models.graph import INPUT, Network, infer_shapes
 from models.isa import DESCRIPTOR_BYTES
 
-__all__ = ["CompileError", "compile_network"]
+__all__ = ["CompileError", "compile_choices", "compile_network"]
 
 PAGE = 4096
 
 
 def _align(size: int) -> int:
     return -(-size // PAGE) * PAGE
-
-
-def _plan_chain(chain: Chain, network: Network, arch: Arch) -> list[Plan]:
-    """Plans of a chain's hardware layers: one if it fits, else as many as need be."""
-    refusal: CompileError | None = None
-    for layer in lowerings(chain, network, arch):
-        try:
-            return [plan(layer, arch)]
-        except CompileError as error:
-            refusal = refusal or error
-    assert refusal is not None
-    parts = chain.split()
-    if parts is None:
-        raise refusal
-    return [made for part in parts for made in _plan_chain(part, network, arch)]
 
 
 def _kept(network: Network, plans: list[Plan], *, trace: bool) -> set[str]:
@@ -55,8 +44,10 @@ def _kept(network: Network, plans: list[Plan], *, trace: bool) -> set[str]:
     return {name for name in stored if name in outside or name not in inside}
 
 
-def compile_network(network: Network, arch: Arch, *, trace: bool = False) -> Program:
-    """Compile the layers before the first fully connected one.
+def compile_network(
+    network: Network, arch: Arch, *, trace: bool = False, batch: int = 1, fc: bool = False
+) -> Program:
+    """Compile the layers before the first fully connected one that stays on the CPU.
 
     Parameters
     ----------
@@ -64,6 +55,11 @@ def compile_network(network: Network, arch: Arch, *, trace: bool = False) -> Pro
         Quantised.
     trace : bool
         Store every layer's map and keep it to the end, to compare it with the golden model.
+    batch : int
+        Images of one run.
+    fc : bool
+        Do fully connected layers with ReLU on the array; the last one, whose logits are not
+        requantised, is always the CPU's.
 
     Raises
     ------
@@ -72,16 +68,29 @@ def compile_network(network: Network, arch: Arch, *, trace: bool = False) -> Pro
     ValueError
         If the network is not sound.
     """
+    choices = plan_network(network, arch, batch=batch, trace=trace, fc=fc)
+    return compile_choices(network, arch, choices, trace=trace)
+
+
+def compile_choices(
+    network: Network, arch: Arch, choices: list[Choice], *, trace: bool = False
+) -> Program:
+    """Write the program of a network whose layers are planned.
+
+    Raises
+    ------
+    CompileError
+        If there are too many layers, or a value does not fit its field.
+    """
     shapes = infer_shapes(network)
-    plans = [
-        made for chain in chains(network, trace=trace) for made in _plan_chain(chain, network, arch)
-    ]
+    plans = [choice.plan for choice in choices]
     if len(plans) > arch.log_entries:
         raise CompileError(
             f"layer {plans[arch.log_entries].layer.name}: the program has {len(plans)} hardware "
             f"layers, the layer log of arch {arch.name} holds {arch.log_entries}"
         )
-    emitter = Emitter(arch, plans, shapes[INPUT], _kept(network, plans, trace=trace))
+    given = {INPUT: shapes[INPUT]}
+    emitter = Emitter(arch, plans, given, _kept(network, plans, trace=trace))
     emitter.run()
     records = emitter.recorder.records
     const_base = _align(len(records) * DESCRIPTOR_BYTES)
@@ -110,6 +119,14 @@ def compile_network(network: Network, arch: Arch, *, trace: bool = False) -> Pro
             for name, planes in emitter.maps.layouts().items()
         },
         layers=tuple(
-            LayerInfo(made.layer.name, made.layer.macs, made.layer.covers) for made in plans
+            LayerInfo(
+                name=made.layer.name,
+                macs=made.layer.macs * made.batch,
+                covers=made.layer.covers,
+                choice=str(made),
+                buffers=made.buffers(arch),
+            )
+            for made in plans
         ),
+        batch=plans[0].batch,
     )

@@ -22,7 +22,7 @@ from host.maps import Maps
 from host.memory import Ring
 from host.output import Job, OutputPlanes
 from host.record import Constants, Recorder
-from host.tile import Band, Plan, Tile
+from host.tile import Plan, Step, Tile
 from host.weights import tile_bytes
 from models.arch import Arch
 from models.fixed import pack_lrn_table
@@ -41,10 +41,13 @@ class Emitter:
     ----------
     arch : Arch
     plans : list of Plan
-    shape : (int, int, int)
-        Of the network's input.
+        All for the same batch.
+    shapes : dict
+        Of the maps that are in memory at the start: the network's input, by `INPUT`.
     kept : set of str
         Maps that must still be in memory at the end.
+    dry : bool
+        Only take room for weights: what comes out can be looked at, but not run.
 
     Members
     -------
@@ -53,13 +56,22 @@ class Emitter:
     maps : Maps
     """
 
-    def __init__(self, arch: Arch, plans: list[Plan], shape: Shape, kept: set[str]) -> None:
+    def __init__(
+        self,
+        arch: Arch,
+        plans: list[Plan],
+        shapes: dict[str, Shape],
+        kept: set[str],
+        *,
+        dry: bool = False,
+    ) -> None:
         self.arch = arch
         self.plans = plans
+        self.dry = dry
         self.recorder = Recorder()
         self.constants = Constants()
-        self.maps = Maps(arch.rows, kept)
-        self.maps.place_input(shape, [plan.layer for plan in plans])
+        self.maps = Maps(arch.rows, kept, plans[0].batch)
+        self.maps.place_inputs(shapes, [plan.layer for plan in plans])
         self._line = LoadLine(arch, plans, self.maps, self.recorder)
         self._out = Ring(arch.out_words)
         # CONVs up to the tile before the last: what LOADs may wait for that need not be here yet.
@@ -97,31 +109,40 @@ class Emitter:
     # Convolutions
 
     def _conv_layer(self, index: int, plan: Plan) -> None:
-        layer = plan.layer
-        weights = [self.constants.add(tile_bytes(layer, tile, self.arch)) for tile in plan.tiles]
+        layer, arch = plan.layer, self.arch
+        weights = [self._tile_weights(layer, tile) for tile in plan.tiles]
         planes = plan.blocks[0]
-        walk = OutputPlanes(layer, plan.rows, self._out, planes)
-        for number, band in enumerate(plan.bands):
+        for number, step in enumerate(plan.steps):
+            if step.number == 0:
+                walk = OutputPlanes(layer, plan.rows, self._out, planes, step.images)
             for position, tile in enumerate(plan.tiles):
                 while not self._line.ready(index, number, tile):
                     if not self._line.advance(self.recorder.count(Op.CONV)):
                         raise CompileError(
                             f"layer {layer.name}: no room in the activation buffer of "
-                            f"{self.arch.act_words} words"
+                            f"{arch.act_words} words"
                         )
                 if number == 0 and position == 0:
                     self._load_table(layer)
                 self._limit = self.recorder.count(Op.CONV)
                 self._weights(tile, weights[position])
                 self._convs(index, number, position)
-                self._drain(walk, layer, number, band, tile)
-                end = tile.first + tile.count
-                done = planes.stop if end == layer.shape[2] else end // self.arch.rows
-                for plane in walk.ready(number, done):
-                    self._posts(walk, layer, number, plane)
+                self._drain(walk, plan, step, tile)
+                for plane in walk.ready(step.number, tile.done(layer.shape[2], arch)):
+                    self._posts(walk, layer, step, plane)
                 # No more at once than the queue holds, lest the next tile's CONV come late.
-                for _ in range(max(self.arch.queue_depth - 2, 1)):
+                for _ in range(max(arch.queue_depth - 2, 1)):
                     self._line.advance(self._limit)
+
+    def _tile_weights(self, layer: HardwareLayer, tile: Tile) -> int:
+        """Place a tile's parameters and weight blocks."""
+        if self.dry:
+            return self.constants.skip(self._tile_beats(tile) * self.arch.bus_bytes)
+        return self.constants.add(tile_bytes(layer, tile, self.arch))
+
+    def _tile_beats(self, tile: Tile) -> int:
+        arch = self.arch
+        return (arch.params_bytes + tile.blocks * arch.block_bytes) // arch.bus_bytes
 
     def _load_table(self, layer: HardwareLayer) -> None:
         """Load the layer's LRN table unless it is there already."""
@@ -148,14 +169,13 @@ class Emitter:
         )
 
     def _weights(self, tile: Tile, address: int) -> None:
-        arch = self.arch
         self.recorder.emit(
             Op.WEIGHTS,
             {
                 "has_params": 1,
                 "mem": address,
                 "blocks": tile.blocks,
-                "beats": (arch.params_bytes + tile.blocks * arch.block_bytes) // arch.bus_bytes,
+                "beats": self._tile_beats(tile),
             },
             section="const",
         )
@@ -168,7 +188,7 @@ class Emitter:
         pieces = self._line.pieces(index, number, plan.tiles[position], split=split)
         counts = [
             self._conv(
-                plan, plan.bands[number], piece, first=part == 0, last=part == len(pieces) - 1
+                plan, plan.steps[number], piece, first=part == 0, last=part == len(pieces) - 1
             )
             for part, piece in enumerate(pieces)
         ]
@@ -184,12 +204,13 @@ class Emitter:
                 default=counts[-1],
             )
 
-    def _conv(self, plan: Plan, band: Band, piece: Piece, *, first: bool, last: bool) -> int:
+    def _conv(self, plan: Plan, step: Step, piece: Piece, *, first: bool, last: bool) -> int:
         depth = self.arch.act_words
         segment = plan.layer.segments[piece.segment]
-        low, high = band.inputs[piece.segment]
+        band = step.band
+        low = band.inputs[piece.segment][0] if step.images == 1 else 0
         width = segment.width
-        plane_words = (high - low) * width
+        plane_words = plan.input_words(step, piece.segment)
         y0 = band.first * segment.stride[0] - segment.pad[0]
         x0 = -segment.pad[1]
         base = piece.start + piece.low * plane_words + (y0 - low) * width + x0
@@ -214,16 +235,16 @@ class Emitter:
                 "in_h": segment.height,
                 "in_w": width,
                 "pad": segment.fill,
+                "more_images": step.images - 1,
+                "step_image": segment.height * width % depth,
             },
             load=piece.wait,
         )
 
-    def _drain(
-        self, walk: OutputPlanes, layer: HardwareLayer, number: int, band: Band, tile: Tile
-    ) -> None:
+    def _drain(self, walk: OutputPlanes, plan: Plan, step: Step, tile: Tile) -> None:
         arch = self.arch
-        end = -(-(tile.first + tile.groups * arch.drain_lanes) // arch.rows)
-        wait = walk.open(number, end)
+        number = step.number
+        wait = walk.open(number, tile.opened(arch))
         assert wait is not None, "planned to fit"
         self.recorder.emit(
             Op.DRAIN,
@@ -232,7 +253,7 @@ class Emitter:
                 "offset": tile.first % arch.rows,
                 "groups": tile.groups,
                 "plane_step": walk.plane_words(number) % arch.out_words,
-                "count": band.rows * layer.shape[1],
+                "count": plan.positions(step),
             },
             post=wait,
         )
@@ -241,57 +262,72 @@ class Emitter:
 
     def _post_layer(self, plan: Plan) -> None:
         """A layer without convolution: its planes are loaded to the output buffer."""
+        for image in range(plan.batch):
+            for planes in plan.blocks:
+                self._post_block(plan, image, planes)
+
+    def _post_block(self, plan: Plan, image: int, planes: range) -> None:
         layer = plan.layer
         source = self.maps[layer.source]
-        for planes in plan.blocks:
-            walk = OutputPlanes(layer, plan.rows, self._out, planes)
-            for number, band in enumerate(plan.bands):
-                for plane in planes:
-                    wait = walk.open(number, plane + 1)
-                    stored = source.stored_by(plane, plane + 1, band.first + band.rows)
-                    assert wait is not None, "planned to fit"
-                    assert stored is not None, "the layer before stores all its rows"
-                    row_beats = source.planes.row_beats
-                    loaded = self.recorder.emit(
-                        Op.LOAD,
-                        {
-                            "dest": Dest.OUT,
-                            "mem": source.planes.address(plane, band.first),
-                            "base": walk.region(number, plane).start % self.arch.out_words,
-                            "row_words": layer.shape[1],
-                            "row_beats": row_beats,
-                            "plane_beats": band.rows * row_beats,
-                            "planes": 1,
-                            "plane_stride": source.planes.plane_bytes,
-                        },
-                        section="data",
-                        post=max(wait, stored),
-                    )
-                    self._load_table(layer)
-                    for ready in walk.ready(number, plane + 1):
-                        self._posts(walk, layer, number, ready, loaded)
+        walk = OutputPlanes(layer, plan.rows, self._out, planes)
+        row_beats = source.planes.row_beats
+        for step in plan.steps[image * len(plan.bands) : (image + 1) * len(plan.bands)]:
+            first = image * source.planes.height + step.band.first
+            for plane in planes:
+                wait = walk.open(step.number, plane + 1)
+                stored = source.stored_by(plane, plane + 1, first + step.band.rows)
+                assert wait is not None, "planned to fit"
+                assert stored is not None, "the layer before stores all its rows"
+                loaded = self.recorder.emit(
+                    Op.LOAD,
+                    {
+                        "dest": Dest.OUT,
+                        "mem": source.planes.address(plane, first),
+                        "base": walk.region(step.number, plane).start % self.arch.out_words,
+                        "row_words": layer.shape[1],
+                        "row_beats": row_beats,
+                        "plane_beats": step.band.rows * row_beats,
+                        "planes": 1,
+                        "plane_stride": source.planes.plane_bytes,
+                    },
+                    section="data",
+                    post=max(wait, stored),
+                )
+                self._load_table(layer)
+                for ready in walk.ready(step.number, plane + 1):
+                    self._posts(walk, layer, step, ready, loaded)
 
     def _posts(
-        self, walk: OutputPlanes, layer: HardwareLayer, band: int, plane: int, loaded: int = 0
+        self, walk: OutputPlanes, layer: HardwareLayer, step: Step, plane: int, loaded: int = 0
     ) -> None:
-        """Post one plane of a band; `loaded`: the LOAD that brought what is needed, if any."""
-        for job in walk.jobs[band]:
-            self._post(walk, layer, band, plane, job, loaded)
-        walk.posted(band, plane, self.recorder.count(Op.POST))
+        """Post one plane of a step; `loaded`: the LOAD that brought what is needed, if any."""
+        for job in walk.jobs[step.number]:
+            if job.post.pool is None:
+                # Rows of one image after the other are like rows of one tall image.
+                self._post(walk, layer, step, plane, job, loaded, range(step.images))
+                continue
+            for image in range(step.images):
+                self._post(walk, layer, step, plane, job, loaded, range(image, image + 1))
+        walk.posted(step.number, plane, self.recorder.count(Op.POST))
 
     def _post(
         self,
         walk: OutputPlanes,
         layer: HardwareLayer,
-        band: int,
+        step: Step,
         plane: int,
         job: Job,
         loaded: int,
+        images: range,
     ) -> None:
+        """Post rows of some of a step's images."""
         depth, rows = self.arch.out_words, self.arch.rows
         post = job.post
         target = self.maps[post.name]
-        start = walk.region(band, plane).start
+        band = step.number
+        rows_in, rows_out = walk.bands[band][1], len(images) * job.rows
+        start = walk.region(band, plane).start + images.start * rows_in * walk.width
+        row = (step.image + images.start) * post.shape[0] + job.first
         halo_base = halo_step = 0
         if job.halo:
             halo_step = walk.plane_words(band - 1)
@@ -310,7 +346,7 @@ class Emitter:
                 "stride": post.stride,
                 "y0": job.y0,
                 "x0": -post.pad[1],
-                "in_h": job.halo + walk.bands[band][1],
+                "in_h": job.halo + len(images) * rows_in,
                 "in_w": walk.width,
                 "halo_rows": job.halo,
                 "halo_base": halo_base % depth,
@@ -320,16 +356,16 @@ class Emitter:
                 "channels": min(rows, rest),
                 "has_prev": lrn is not None and plane > 0,
                 "next_channels": min(2, max(rest - rows, 0)) if lrn else 0,
-                "out_h": job.rows,
+                "out_h": rows_out,
                 "out_w": post.shape[1],
                 "row_beats": row_beats,
-                "beats": job.rows * row_beats,
-                "mem": target.planes.address(plane, job.first),
+                "beats": rows_out * row_beats,
+                "mem": target.planes.address(plane, row),
             },
             section="data",
             drain=0 if loaded else self.recorder.count(Op.DRAIN),
             load=max(loaded, target.overwrites, self._table_load if lrn else 0),
         )
-        target.store(plane, job.first + job.rows, count)
+        target.store(plane, row + rows_out, count)
         if lrn:
             self._table_read = count

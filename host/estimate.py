@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from host.program import Program
-from host.tile import block_cycles
+from host.timing import block_cycles
 from models.arch import Arch
 from models.isa import Op
 
@@ -22,7 +22,8 @@ def ideal_cycles(program: Program, arch: Arch) -> dict[str, int]:
     for op, values in program.descriptors():
         if op is Op.CONV:
             blocks = values["n_cb"] * values["n_ky"] * values["n_kx"]
-            cycles[name] += blocks * block_cycles(values["n_y"] * values["n_x"], arch)
+            positions = (values["more_images"] + 1) * values["n_y"] * values["n_x"]
+            cycles[name] += blocks * block_cycles(positions, arch)
         elif op is Op.POST and values["mark"]:
             layer = next(names, None)
             name = layer.name if layer else name

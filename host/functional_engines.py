@@ -20,7 +20,7 @@ BEAT = 8
 # What two CONVs must have in common, besides the address, to read the same window.
 _WINDOW_FIELDS = (
     *("step_cb", "step_ky", "step_y", "n_ky", "n_kx", "n_y", "n_x", "stride_y", "stride_x"),
-    *("y0", "x0", "in_h", "in_w", "pad"),
+    *("y0", "x0", "in_h", "in_w", "pad", "more_images", "step_image"),
 )
 
 Values = dict[str, int]
@@ -145,11 +145,11 @@ class Engines:
         known = self._windows.get(key)
         if known is not None:
             return known[2]
-        sizes = (v["n_y"], v["n_x"], planes, v["n_ky"], v["n_kx"])
-        y, x, block, ky, kx = np.ix_(*(np.arange(size) for size in sizes))
+        sizes = (v["more_images"] + 1, v["n_y"], v["n_x"], planes, v["n_ky"], v["n_kx"])
+        image, y, x, block, ky, kx = np.ix_(*(np.arange(size) for size in sizes))
         rows = v["y0"] + y * v["stride_y"] + ky
         columns = v["x0"] + x * v["stride_x"] + kx
-        address = base + block * v["step_cb"] + ky * v["step_ky"] + kx
+        address = base + image * v["step_image"] + block * v["step_cb"] + ky * v["step_ky"] + kx
         address = address + y * v["step_y"] + x * v["stride_x"]
         words = self.act[address % self.arch.act_words]
         inside = (rows >= 0) & (rows < v["in_h"]) & (columns >= 0) & (columns < v["in_w"])
@@ -158,7 +158,7 @@ class Engines:
         if not inside.all():
             words[~inside] = v["pad"]
             used = address[inside]
-        window = words.reshape(v["n_y"] * v["n_x"], -1).astype(np.float32)
+        window = words.reshape(sizes[0] * sizes[1] * sizes[2], -1).astype(np.float32)
         first = count = 0
         if used.size:
             first, count = int(used.min()), int(used.max()) - int(used.min()) + 1
@@ -166,7 +166,7 @@ class Engines:
         return window
 
     def _conv(self, v: Values) -> None:
-        positions = v["n_y"] * v["n_x"]
+        positions = (v["more_images"] + 1) * v["n_y"] * v["n_x"]
         if positions > self.arch.psum_words:
             raise ValueError(f"{positions} positions do not fit {self.arch.psum_words} words")
         if v["first"]:

@@ -7,6 +7,8 @@ position, and every row starts on an 8-byte beat::
     plane 1:  channels rows .. 2 * rows - 1, likewise
     ...
 
+Of a batch, each plane has the rows of image 0, then those of image 1, and so on: one tall map.
+
 `Runs` is for a network's input with few channels, which would leave most of a word empty.  The
 ``kernel width * channels`` bytes that one output column needs of one input row are contiguous in
 the image: a run.  Its whole words are segment A, planes of input rows by output columns; the bytes
@@ -57,6 +59,9 @@ class Planes:
     rows : int
         Channels in a word.
     height, width, channels : int
+        Of one image.
+    images : int
+        How many there are, one above the other in each plane.
     """
 
     offset: int
@@ -64,6 +69,7 @@ class Planes:
     height: int
     width: int
     channels: int
+    images: int = 1
 
     @property
     def planes(self) -> int:
@@ -83,7 +89,7 @@ class Planes:
     @property
     def plane_bytes(self) -> int:
         """Bytes from one plane to the next."""
-        return self.height * self.row_bytes
+        return self.images * self.height * self.row_bytes
 
     @property
     def size(self) -> int:
@@ -91,16 +97,27 @@ class Planes:
         return self.planes * self.plane_bytes
 
     def address(self, plane: int, row: int) -> int:
-        """Offset of the first byte of a row."""
+        """Offset of the first byte of a row, counted from the first image's first."""
         return self.offset + plane * self.plane_bytes + row * self.row_bytes
 
     def pack(self, image: Bytes) -> bytes:
-        """Return the bytes of a ``(height, width, channels)`` map."""
+        """Return the bytes of a ``(height, width, channels)`` map, plane after plane."""
         return _pack_words(image, self.rows).tobytes()
 
-    def unpack(self, data: bytes | Bytes) -> Bytes:
-        """Return the ``(height, width, channels)`` map in `size` bytes."""
-        raw = np.frombuffer(data, np.uint8).reshape(self.planes, self.height, self.row_bytes)
+    def pieces(self, data: bytes, index: int) -> list[tuple[int, bytes]]:
+        """Return where the bytes that `pack` made for image `index` go: offsets and bytes."""
+        if self.images == 1:
+            return [(self.offset, data)]
+        size = self.height * self.row_bytes
+        return [
+            (self.address(plane, index * self.height), data[plane * size : (plane + 1) * size])
+            for plane in range(self.planes)
+        ]
+
+    def unpack(self, data: bytes | Bytes, index: int = 0) -> Bytes:
+        """Return the ``(height, width, channels)`` map of image `index` in `size` bytes."""
+        shape = (self.planes, self.images, self.height, self.row_bytes)
+        raw = np.frombuffer(data, np.uint8).reshape(shape)[:, index]
         words = raw[..., : self.width * self.rows]
         split = words.reshape(self.planes, self.height, self.width, self.rows)
         whole = split.transpose(1, 2, 0, 3).reshape(self.height, self.width, -1)
@@ -127,6 +144,8 @@ class Runs:
         Code of padded values.
     out : (int, int)
         Output rows, columns of the convolution.
+    images : int
+        How many there are; see `Planes`.
     """
 
     offset: int
@@ -139,6 +158,7 @@ class Runs:
     pad: tuple[int, int]
     fill: int
     out: tuple[int, int]
+    images: int = 1
 
     @property
     def run(self) -> int:
@@ -164,6 +184,7 @@ class Runs:
             height=self.height,
             width=self.out[1],
             channels=self.whole * self.rows,
+            images=self.images,
         )
 
     @property
@@ -175,6 +196,7 @@ class Runs:
             height=self.out[0],
             width=self.out[1],
             channels=self.tail,
+            images=self.images,
         )
 
     @property
@@ -204,6 +226,16 @@ class Runs:
             tails = runs[:, :, split:][rows].transpose(0, 2, 1, 3)
             parts.append(_pack_words(tails.reshape(out_h, out_w, -1), self.rows).tobytes())
         return b"".join(parts)
+
+    def pieces(self, data: bytes, index: int) -> list[tuple[int, bytes]]:
+        """Return where the bytes that `pack` made for image `index` go: offsets and bytes."""
+        if self.images == 1:
+            return [(self.offset, data)]
+        split = self.body_planes.size // self.images
+        return [
+            *self.body_planes.pieces(data[:split], index),
+            *self.tail_planes.pieces(data[split:], index),
+        ]
 
 
 Part = Planes | Runs

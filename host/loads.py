@@ -21,7 +21,7 @@ from models.isa import Dest, Op
 
 __all__ = ["LoadLine", "Loaded", "Piece"]
 
-# A band's planes are loaded in few descriptors, so that these do not fill the queue: the last ones,
+# A step's planes are loaded in few descriptors, so that these do not fill the queue: the last ones,
 # which may only just have been stored, one by one, those before them in this many groups.
 _LAST_PLANES = 4
 _GROUPS = 4
@@ -37,10 +37,10 @@ def _groups(planes: int, *, alone: bool) -> list[tuple[int, int]]:
 
 @dataclass(frozen=True)
 class _Load:
-    """Planes `low` .. `high` of one segment and band, waiting for their turn."""
+    """Planes `low` .. `high` of one segment and step, waiting for their turn."""
 
     layer: int
-    band: int
+    step: int
     segment: int
     low: int
     high: int
@@ -108,16 +108,16 @@ class LoadLine:
         self._loaded: dict[tuple[int, int, int], list[Loaded]] = {}
         self._waited = 0
         for layer, plan in enumerate(plans):
-            for band in range(len(plan.bands)):
+            for step in range(len(plan.steps)):
                 for number, segment in enumerate(plan.layer.segments):
-                    self._loaded[layer, band, number] = []
-                    for low, high in _groups(segment.planes, alone=band == 0):
-                        self._line.append(_Load(layer, band, number, low, high))
+                    self._loaded[layer, step, number] = []
+                    for low, high in _groups(segment.planes, alone=step == 0):
+                        self._line.append(_Load(layer, step, number, low, high))
 
     def _words(self, load: _Load) -> int:
         plan = self.plans[load.layer]
-        low, high = plan.bands[load.band].inputs[load.segment]
-        return (high - low) * plan.layer.segments[load.segment].width * (load.high - load.low)
+        words = plan.input_words(plan.steps[load.step], load.segment)
+        return words * (load.high - load.low)
 
     def _source(self, load: _Load, segment: Segment, end: int) -> tuple[Planes, int] | None:
         """Where a LOAD reads, and the POSTs that store it; None if they are still to come."""
@@ -147,7 +147,7 @@ class LoadLine:
         load = self._line[0]
         plan = self.plans[load.layer]
         segment = plan.layer.segments[load.segment]
-        low, high = plan.bands[load.band].inputs[load.segment]
+        low, high = plan.input_rows(plan.steps[load.step], load.segment)
         source = self._source(load, segment, high)
         room = self.ring.room(self._words(load))
         if source is None or room is None or room > limit:
@@ -173,18 +173,18 @@ class LoadLine:
             post=stored,
         )
         loaded = Loaded(load.low, load.high, region, index)
-        self._loaded[load.layer, load.band, load.segment].append(loaded)
+        self._loaded[load.layer, load.step, load.segment].append(loaded)
         return True
 
-    def ready(self, layer: int, band: int, tile: Tile) -> bool:
+    def ready(self, layer: int, step: int, tile: Tile) -> bool:
         """Whether all LOADs a tile needs are in the program."""
         for number, (_, high) in enumerate(tile.spans):
-            loaded = self._loaded[layer, band, number]
+            loaded = self._loaded[layer, step, number]
             if not loaded or loaded[-1].high < high:
                 return False
         return True
 
-    def pieces(self, layer: int, band: int, tile: Tile, *, split: bool) -> list[Piece]:
+    def pieces(self, layer: int, step: int, tile: Tile, *, split: bool) -> list[Piece]:
         """Cut a tile in CONVs: a new one for each LOAD that no CONV has waited for yet.
 
         Parameters
@@ -194,7 +194,7 @@ class LoadLine:
         """
         pieces: list[Piece] = []
         for number, (low, high) in enumerate(tile.spans):
-            parts = self._loaded[layer, band, number]
+            parts = self._loaded[layer, step, number]
             fresh = True
             for loaded in parts:
                 first, last = max(low, loaded.low), min(high, loaded.high)
@@ -210,13 +210,13 @@ class LoadLine:
                 fresh = False
         return pieces
 
-    def leaving(self, layer: int, band: int, position: int) -> list[tuple[int, Loaded]]:
-        """Return segment and planes of what no tile after number `position` of the band reads."""
+    def leaving(self, layer: int, step: int, position: int) -> list[tuple[int, Loaded]]:
+        """Return segment and planes of what no tile after number `position` of the step reads."""
         plan = self.plans[layer]
         result = []
         for number in range(len(plan.layer.segments)):
             later = [tile.spans[number] for tile in plan.tiles[position + 1 :]]
-            for loaded in self._loaded[layer, band, number]:
+            for loaded in self._loaded[layer, step, number]:
                 needed = any(low < loaded.high and loaded.low < high for low, high in later)
                 if not needed and loaded.region.release is None:
                     result.append((number, loaded))

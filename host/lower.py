@@ -33,7 +33,7 @@ from models.graph import (
     macs,
 )
 
-__all__ = ["Chain", "HardwareLayer", "Post", "Segment", "chains", "lowerings"]
+__all__ = ["Chain", "HardwareLayer", "Post", "Segment", "as_convolution", "chains", "lowerings"]
 
 MAX_POOL = 3
 LRN_SIZE = 5
@@ -173,6 +173,13 @@ class HardwareLayer:
     shape: Shape
     runs: Runs | None = None
 
+    @property
+    def lowering(self) -> str:
+        """How the input is read, in a word."""
+        if not self.segments:
+            return "no convolution"
+        return "direct" if self.runs is None else "row runs"
+
 
 @dataclass(frozen=True)
 class Chain:
@@ -203,13 +210,34 @@ def _fits_after(layer: Layer, done: list[Layer]) -> bool:
     return isinstance(layer, MaxPool) and not isinstance(done[-1], MaxPool)
 
 
-def chains(network: Network, *, trace: bool = False) -> tuple[Chain, ...]:
+def as_convolution(layer: QFc, source: Shape) -> QConv:
+    """Return the convolution without padding that a fully connected layer with ReLU is.
+
+    Its window is the whole map of `source`'s shape; weights, channel-major in the layer, are put in
+    the order of maps.
+    """
+    height, width, channels = source
+    weight = layer.weight.reshape(-1, channels, height, width).transpose(0, 2, 3, 1)
+    return QConv(
+        name=layer.name,
+        inputs=layer.inputs,
+        geometry=ConvGeometry(kernel=(height, width)),
+        weight=np.ascontiguousarray(weight),
+        bias=layer.bias,
+        multiplier=layer.multiplier,
+        shift=layer.shift,
+    )
+
+
+def chains(network: Network, *, trace: bool = False, fc: bool = False) -> tuple[Chain, ...]:
     """Return the chains of all layers before the first fully connected one, in order.
 
     Parameters
     ----------
     trace : bool
         Store every map.
+    fc : bool
+        Go on through fully connected layers with ReLU, which become convolutions.
 
     Raises
     ------
@@ -217,9 +245,13 @@ def chains(network: Network, *, trace: bool = False) -> tuple[Chain, ...]:
         If a layer is of a kind the accelerator does not have.
     """
     layers: list[Layer] = []
+    shapes = infer_shapes(network) if fc else {}
     for layer in network.layers:
         if isinstance(layer, QFc):
-            break
+            if not fc or not layer.relu:
+                break
+            layers.append(as_convolution(layer, shapes[layer.inputs[0]]))
+            continue
         if not isinstance(layer, QConv | QLrn | MaxPool):
             raise CompileError(
                 f"layer {layer.name}: the accelerator has no {type(layer).__name__} "

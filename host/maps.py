@@ -35,7 +35,10 @@ class StoredMap:
         self._stored = [[] for _ in range(self.planes.planes)]
 
     def store(self, plane: int, end: int, count: int) -> None:
-        """Note that rows before `end` of a plane are in memory after `count` POSTs."""
+        """Note that rows before `end` of a plane are in memory after `count` POSTs.
+
+        Rows are counted from the first image's first row.
+        """
         self._stored[plane].append((end, count))
 
     def stored_by(self, low: int, high: int, end: int) -> int | None:
@@ -64,10 +67,13 @@ class Maps:
         Channels in a word.
     kept : set of str
         Maps that must still be in memory at the end.
+    images : int
+        In a batch.
     """
 
-    def __init__(self, rows: int, kept: Iterable[str]) -> None:
+    def __init__(self, rows: int, kept: Iterable[str], images: int = 1) -> None:
         self.rows = rows
+        self.images = images
         self.kept = {*kept, INPUT}
         self.arena = Arena(alignment=64)
         self.input_parts: list[Planes | Runs] = []
@@ -98,21 +104,30 @@ class Maps:
 
     def _planes(self, shape: Shape) -> Planes:
         height, width, channels = shape
-        planes = Planes(offset=0, rows=self.rows, height=height, width=width, channels=channels)
+        planes = Planes(
+            offset=0,
+            rows=self.rows,
+            height=height,
+            width=width,
+            channels=channels,
+            images=self.images,
+        )
         return replace(planes, offset=self._alloc(planes.size))
 
-    def place_input(self, shape: Shape, layers: list[HardwareLayer]) -> None:
-        """Place the network's input in every form that is read."""
+    def place_inputs(self, shapes: dict[str, Shape], layers: list[HardwareLayer]) -> None:
+        """Place the maps that are there from the start, in every form that a layer reads."""
         for layer in layers:
+            name = layer.source
             if layer.runs is not None:
-                runs = replace(layer.runs, offset=self._alloc(layer.runs.size))
+                runs = replace(layer.runs, images=self.images)
+                runs = replace(runs, offset=self._alloc(runs.size))
                 self._runs[layer.name] = runs
                 self.input_parts.append(runs)
-            elif layer.source == INPUT and INPUT not in self._maps:
-                stored = StoredMap(self._planes(shape))
+            elif name in shapes and name not in self._maps:
+                stored = StoredMap(self._planes(shapes[name]))
                 for plane in range(stored.planes.planes):
-                    stored.store(plane, shape[0], 0)
-                self._maps[INPUT] = stored
+                    stored.store(plane, shapes[name][0] * self.images, 0)
+                self._maps[name] = stored
                 self.input_parts.append(stored.planes)
 
     def place(self, post: Post) -> None:

@@ -71,6 +71,8 @@ class OutputPlanes:
     ring : Ring
     planes : range
         Channel blocks this walk is about.
+    images : int
+        Images whose rows of a band are one above the other in each plane.
 
     Raises
     ------
@@ -79,9 +81,15 @@ class OutputPlanes:
     """
 
     def __init__(
-        self, layer: HardwareLayer, bands: list[tuple[int, int]], ring: Ring, planes: range
+        self,
+        layer: HardwareLayer,
+        bands: list[tuple[int, int]],
+        ring: Ring,
+        planes: range,
+        images: int = 1,
     ) -> None:
         self.bands = bands
+        self.images = images
         self.ring = ring
         self.planes = planes
         self.lrn = any(post.lrn for post in layer.posts)
@@ -97,7 +105,7 @@ class OutputPlanes:
 
     def plane_words(self, band: int) -> int:
         """Words from one plane to the next."""
-        return self.bands[band][1] * self.width
+        return self.images * self.bands[band][1] * self.width
 
     def region(self, band: int, plane: int) -> Region:
         """Words of a plane that was opened."""
@@ -162,6 +170,7 @@ class OutputPlanes:
         bands: list[tuple[int, int]],
         planes: range,
         steps: list[tuple[int, int]],
+        images: int = 1,
     ) -> int:
         """Return how deep the ring must be.
 
@@ -176,7 +185,7 @@ class OutputPlanes:
         ValueError
             As the constructor.
         """
-        walk = OutputPlanes(layer, bands, Ring(None), planes)
+        walk = OutputPlanes(layer, bands, Ring(None), planes, images)
         for band in range(len(bands)):
             for opened, done in steps:
                 walk.open(band, opened)

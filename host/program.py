@@ -21,7 +21,7 @@ import os
 import struct
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ from models.isa import DESCRIPTOR_BYTES, Op, decode
 __all__ = ["LayerInfo", "Program", "ProgramError", "TensorSpec"]
 
 MAGIC = b"PENSTOCK"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _HEAD = struct.Struct("<8sII")
 _DIGEST_BYTES = 32
 
@@ -71,53 +71,81 @@ class TensorSpec:
         """Bytes from `offset` to the end of the last part."""
         return max(part.offset + part.size for part in self.parts) - self.offset
 
-    def pack(self, image: NDArray[np.uint8]) -> list[tuple[int, bytes]]:
+    @property
+    def images(self) -> int:
+        """Images of a batch, whose maps are all here."""
+        return self.parts[0].images
+
+    def _check(self, index: int) -> None:
+        if not 0 <= index < self.images:
+            raise ValueError(f"{self.name} has images 0 to {self.images - 1}, not {index!r}")
+
+    def pack(self, image: NDArray[np.uint8], index: int = 0) -> list[tuple[int, bytes]]:
         """Return what to write where in the arena for a ``(height, width, channels)`` image.
+
+        Parameters
+        ----------
+        index : int
+            Its place in the batch.
 
         Raises
         ------
         ValueError
-            If shape or type are wrong.
+            If shape, type or index are wrong.
         """
+        self._check(index)
         if image.shape != self.shape or image.dtype != np.uint8:
             raise ValueError(
                 f"{self.name} must be uint8 {self.shape}, not {image.dtype} {image.shape}"
             )
-        return [(part.offset, part.pack(image)) for part in self.parts]
+        return [piece for part in self.parts for piece in part.pieces(part.pack(image), index)]
 
-    def unpack(self, data: bytes | NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def unpack(self, data: bytes | NDArray[np.uint8], index: int = 0) -> NDArray[np.uint8]:
         """Return the ``(height, width, channels)`` map in the `size` bytes from `offset`.
+
+        Parameters
+        ----------
+        index : int
+            The image's place in the batch.
 
         Raises
         ------
         ValueError
-            If there are not `size` bytes, or the layout cannot be reversed.
+            If there are not `size` bytes or not so many images, or the layout cannot be reversed.
         """
+        self._check(index)
         part = self.parts[0]
         if not isinstance(part, Planes):
             raise ValueError(f"{self.name} is stored in runs, which are only written")
         if len(data) != self.size:
             raise ValueError(f"{self.name} has {self.size} bytes, not {len(data)}")
-        return part.unpack(data)
+        return part.unpack(data, index)
 
 
 @dataclass(frozen=True)
 class LayerInfo:
-    """One hardware layer: one entry of the layer log.
+    """One hardware layer: one entry of the layer log, for all images of a batch together.
 
     Parameters
     ----------
     name : str
         Of its first layer in the network.
     macs : int
-        Multiply-accumulates the network asks for, without padding.
+        Multiply-accumulates the network asks for, without padding, for all images.
     covers : tuple of str
         The network's layers done in it.
+    choice : str
+        How the compiler does it, in a few words.
+    buffers : (int, int, int)
+        Words of the activation buffer, positions of a partial-sum bank, and words of the output
+        buffer it uses at most.
     """
 
     name: str
     macs: int
     covers: tuple[str, ...]
+    choice: str = ""
+    buffers: tuple[int, int, int] = (0, 0, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +169,8 @@ class Program:
         Feature maps that are in memory after a run, by layer name.
     layers : tuple of LayerInfo
         In order of execution.
+    batch : int
+        Images of one run: input and outputs hold so many maps.
     """
 
     model: str
@@ -153,26 +183,39 @@ class Program:
     input: TensorSpec
     outputs: dict[str, TensorSpec]
     layers: tuple[LayerInfo, ...]
+    batch: int = 1
 
-    def pack_input(self, image: NDArray[np.uint8]) -> list[tuple[int, bytes]]:
+    def pack_input(self, image: NDArray[np.uint8], index: int = 0) -> list[tuple[int, bytes]]:
         """Return ``(offset, bytes)`` pairs to write for an image of codes, uint8 (H, W, C).
+
+        Parameters
+        ----------
+        index : int
+            The image's place in the batch.
 
         Raises
         ------
         ValueError
             If shape or type are not the network's.
         """
-        return self.input.pack(image)
+        return self.input.pack(image, index)
 
-    def unpack(self, name: str, data: bytes | NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def unpack(
+        self, name: str, data: bytes | NDArray[np.uint8], index: int = 0
+    ) -> NDArray[np.uint8]:
         """Return a feature map, uint8 (H, W, C), from the bytes at its `TensorSpec`.
+
+        Parameters
+        ----------
+        index : int
+            The image's place in the batch.
 
         Raises
         ------
         KeyError
             If the map is not stored.
         """
-        return self.outputs[name].unpack(data)
+        return self.outputs[name].unpack(data, index)
 
     def descriptors(self) -> Iterator[tuple[Op, dict[str, int]]]:
         """Yield engine and fields of each descriptor, in program order.
@@ -198,10 +241,8 @@ class Program:
             "arena_bytes": self.arena_bytes,
             "input": _spec_to_json(self.input),
             "outputs": [_spec_to_json(spec) for spec in self.outputs.values()],
-            "layers": [
-                {"name": layer.name, "macs": layer.macs, "covers": list(layer.covers)}
-                for layer in self.layers
-            ],
+            "layers": [asdict(layer) for layer in self.layers],
+            "batch": self.batch,
         }
         text = json.dumps(header, separators=(",", ":")).encode()
         body = _HEAD.pack(MAGIC, FORMAT_VERSION, len(text)) + text + self.image
@@ -286,6 +327,17 @@ def _spec_from_json(values: dict[str, Any]) -> TensorSpec:
     return TensorSpec(str(values["name"]), (height, width, channels), parts)
 
 
+def _layer_from_json(values: dict[str, Any]) -> LayerInfo:
+    act, psum, out = (int(words) for words in values["buffers"])
+    return LayerInfo(
+        name=str(values["name"]),
+        macs=int(values["macs"]),
+        covers=tuple(str(name) for name in values["covers"]),
+        choice=str(values["choice"]),
+        buffers=(act, psum, out),
+    )
+
+
 def _from_header(header: dict[str, Any], image: bytes) -> Program:
     if len(image) != int(header["image_bytes"]):
         raise ValueError(f"{header['image_bytes']} bytes of image expected, {len(image)} found")
@@ -303,10 +355,6 @@ def _from_header(header: dict[str, Any], image: bytes) -> Program:
         arena_bytes=int(header["arena_bytes"]),
         input=_spec_from_json(header["input"]),
         outputs={spec.name: spec for spec in outputs},
-        layers=tuple(
-            LayerInfo(
-                str(layer["name"]), int(layer["macs"]), tuple(str(name) for name in layer["covers"])
-            )
-            for layer in header["layers"]
-        ),
+        layers=tuple(_layer_from_json(layer) for layer in header["layers"]),
+        batch=int(header["batch"]),
     )

@@ -70,6 +70,12 @@ class Constants:
             self.size += len(padded)
         return self._known[data]
 
+    def skip(self, size: int) -> int:
+        """Leave room for `size` bytes; return their offset."""
+        start = self.size
+        self.size += -(-size // ALIGNMENT) * ALIGNMENT
+        return start
+
 
 class Recorder:
     """Descriptors in program order, counted for each engine.

@@ -1,35 +1,25 @@
-"""Cutting a hardware layer in tiles and bands.
+"""Cutting a hardware layer in tiles, bands and groups of images.
 
 A tile is `cols` output channels; a band is as many output rows as one bank of partial sums, the
-activation buffer and the output buffer can take.  Every band streams all the layer's weights again,
-so few bands are good; but the first tile cannot begin before its input is loaded, and the next band
-should be loading while one is computed.  `plan` weighs this by a simple count of cycles.
+activation buffer and the output buffer can take; a group is images of a batch that are computed
+together because a bank has room for all their positions.  A step is one band of one group::
+
+    for each group: for each band: (one step)  for each tile: all its weights, once
+
+Every step streams all the layer's weights.  The order of the tiles in a step does not matter, and
+another order of the loops would not save a byte: weights are used as they come.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
-from host.errors import CompileError
 from host.lower import HardwareLayer
 from host.output import OutputPlanes
 from models.arch import Arch
-from models.graph import INPUT
 
-__all__ = ["BLOCK_OVERHEAD", "Band", "Plan", "Tile", "block_cycles", "plan"]
-
-# Cycles beyond two array heights below which the next weight block is not in place yet.
-BLOCK_OVERHEAD = 8
-
-# Cycles that a tile and a post cost beyond their work: descriptors, pipelines, memory latency.
-_TILE_OVERHEAD = 16
-_POST_OVERHEAD = 100
-
-# How many more bands than the fewest possible are considered.
-_MORE_BANDS = 8
-
-# The most rows of a first band that is shorter than the others.
-_SHORT_BAND = 8
+__all__ = ["Band", "Plan", "Step", "Tile", "balanced", "cut_bands", "cut_tiles"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +44,15 @@ class Tile:
     spans: tuple[tuple[int, int], ...]
     blocks: int
 
+    def opened(self, arch: Arch) -> int:
+        """End of the output planes its drain writes to."""
+        return -(-(self.first + self.groups * arch.drain_lanes) // arch.rows)
+
+    def done(self, channels: int, arch: Arch) -> int:
+        """End of the output planes that are complete with it, of `channels` in all."""
+        end = self.first + self.count
+        return -(-end // arch.rows) if end == channels else end // arch.rows
+
 
 @dataclass(frozen=True)
 class Band:
@@ -73,6 +72,25 @@ class Band:
 
 
 @dataclass(frozen=True)
+class Step:
+    """A band of a group of images.
+
+    Parameters
+    ----------
+    image, images : int
+        The first image, and how many.
+    number : int
+        Of the band.
+    band : Band
+    """
+
+    image: int
+    images: int
+    number: int
+    band: Band
+
+
+@dataclass(frozen=True)
 class Plan:
     """How a hardware layer is cut.
 
@@ -82,28 +100,119 @@ class Plan:
     tiles : tuple of Tile
         Empty without a convolution.
     bands : tuple of Band
+        Of each image.  Several images in a group have but one.
     blocks : tuple of range
         Planes that go through the output buffer together: all of them with a convolution or LRN,
         one at a time for pooling alone.
+    groups : tuple of int
+        Images in each group.
     """
 
     layer: HardwareLayer
     tiles: tuple[Tile, ...]
     bands: tuple[Band, ...]
     blocks: tuple[range, ...]
+    groups: tuple[int, ...] = (1,)
 
     @property
     def rows(self) -> list[tuple[int, int]]:
         """First row and rows of each band."""
         return [(band.first, band.rows) for band in self.bands]
 
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """All bands of all groups, in order."""
+        result = []
+        image = 0
+        for images in self.groups:
+            result += [Step(image, images, n, band) for n, band in enumerate(self.bands)]
+            image += images
+        return tuple(result)
 
-def block_cycles(positions: int, arch: Arch) -> int:
-    """Cycles the array needs for one weight block of a tile of `positions`."""
-    return max(positions, 2 * arch.rows + BLOCK_OVERHEAD)
+    @property
+    def batch(self) -> int:
+        """Images in all."""
+        return sum(self.groups)
+
+    def head(self, count: int) -> Plan:
+        """Return the plan of the first `count` groups alone."""
+        return replace(self, groups=self.groups[:count])
+
+    def positions(self, step: Step) -> int:
+        """Positions of a tile."""
+        return step.images * step.band.rows * self.layer.shape[1]
+
+    def input_rows(self, step: Step, number: int) -> tuple[int, int]:
+        """First row and end of the rows a step reads of segment `number`.
+
+        Rows are counted from the first image's first.  Images of a group are read whole.
+        """
+        height = self.layer.segments[number].height
+        low, high = step.band.inputs[number]
+        if step.images > 1:
+            low, high = 0, step.images * height
+        return step.image * height + low, step.image * height + high
+
+    def input_words(self, step: Step, number: int) -> int:
+        """Words of one plane of segment `number` in the activation buffer."""
+        low, high = self.input_rows(step, number)
+        return (high - low) * self.layer.segments[number].width
+
+    def act_words(self, step: Step) -> int:
+        """Words of the activation buffer a step reads."""
+        return sum(
+            segment.planes * self.input_words(step, number)
+            for number, segment in enumerate(self.layer.segments)
+        )
+
+    def out_words(self, arch: Arch) -> int:
+        """Words of the output buffer the layer needs at least.
+
+        Raises
+        ------
+        ValueError
+            If a band is too short for the pooling windows of the next one.
+        """
+        channels = self.layer.shape[2]
+        steps = [(tile.opened(arch), tile.done(channels, arch)) for tile in self.tiles]
+        # Without a convolution only the first block is tried: the others are no larger.
+        steps = steps or [(plane + 1, plane + 1) for plane in self.blocks[0]]
+        return OutputPlanes.words_needed(
+            self.layer, self.rows, self.blocks[0], steps, max(self.groups)
+        )
+
+    def buffers(self, arch: Arch) -> tuple[int, int, int]:
+        """Words of the activation buffer, positions of a bank, words of the output buffer."""
+        first = self.steps[: len(self.bands)]
+        positions = max(self.positions(step) for step in first) if self.tiles else 0
+        return max(self.act_words(step) for step in first), positions, self.out_words(arch)
+
+    def fits(self, arch: Arch) -> bool:
+        """Whether all buffers can take it."""
+        first = self.steps[: len(self.bands)]
+        if max(self.act_words(step) for step in first) > arch.act_words:
+            return False
+        if self.tiles and max(self.positions(step) for step in first) > arch.psum_words:
+            return False
+        try:
+            return self.out_words(arch) <= arch.out_words
+        except ValueError:
+            return False
+
+    def __str__(self) -> str:
+        rows = [str(band.rows) for band in self.bands]
+        if len(rows) > 4 and len(set(rows[1:-1])) == 1:
+            rows = [rows[0], f"{len(rows) - 2}x{rows[1]}", rows[-1]]
+        text = f"{self.layer.lowering}, bands of {'+'.join(rows)} rows"
+        if len(self.bands) == 1:
+            text = f"{self.layer.lowering}, one band of {rows[0]} rows"
+        if self.batch == 1:
+            return text
+        return f"{text}, {max(self.groups)} of {self.batch} images together"
 
 
-def _tiles(layer: HardwareLayer, arch: Arch) -> tuple[Tile, ...]:
+def cut_tiles(layer: HardwareLayer, arch: Arch) -> tuple[Tile, ...]:
+    """Return the tiles of a layer with a convolution."""
     channels = layer.shape[2]
     result = []
     for first in range(0, channels, arch.cols):
@@ -117,7 +226,8 @@ def _tiles(layer: HardwareLayer, arch: Arch) -> tuple[Tile, ...]:
     return tuple(result)
 
 
-def _bands(layer: HardwareLayer, sizes: list[int]) -> tuple[Band, ...]:
+def cut_bands(layer: HardwareLayer, sizes: list[int]) -> tuple[Band, ...]:
+    """Return bands of these many rows."""
     result = []
     first = 0
     for rows in sizes:
@@ -127,178 +237,6 @@ def _bands(layer: HardwareLayer, sizes: list[int]) -> tuple[Band, ...]:
     return tuple(result)
 
 
-def _balanced(total: int, count: int) -> list[int]:
+def balanced(total: int, count: int) -> list[int]:
     """`total` in `count` parts, larger ones first."""
     return [total // count + (index < total % count) for index in range(count)]
-
-
-def _act_words(layer: HardwareLayer, band: Band) -> int:
-    """Words of the activation buffer a band reads."""
-    return sum(
-        segment.planes * (high - low) * segment.width
-        for segment, (low, high) in zip(layer.segments, band.inputs, strict=True)
-    )
-
-
-def _load_beats(layer: HardwareLayer, band: Band) -> list[tuple[int, int]]:
-    """Beats to load and weight blocks to compute of each plane, in order of use."""
-    return [
-        ((high - low) * segment.row_beats, segment.kernel[0] * segment.kernel[1])
-        for segment, (low, high) in zip(layer.segments, band.inputs, strict=True)
-        for _ in range(segment.planes)
-    ]
-
-
-def _post_cycles(layer: HardwareLayer, arch: Arch) -> int:
-    """Cycles to normalise, pool and store all maps of a layer."""
-    pixels = 0
-    for post in layer.posts:
-        rate = max(3, arch.rows // arch.lrn_lanes) if post.lrn else 1
-        columns = (post.shape[1] - 1) * post.stride + post.kernel
-        pixels += post.shape[0] * columns * post.kernel * rate
-    return pixels * -(-layer.shape[2] // arch.rows)
-
-
-def _cycles(
-    layer: HardwareLayer, tiles: tuple[Tile, ...], bands: tuple[Band, ...], arch: Arch
-) -> int:
-    """Cycles a convolution takes, roughly."""
-    blocks = sum(tile.blocks for tile in tiles)
-    weights = len(tiles) * arch.params_bytes // 8 + blocks * arch.block_bytes // 8
-    words = [_act_words(layer, band) for band in bands]
-    beats = [sum(load for load, _ in _load_beats(layer, band)) for band in bands]
-    stored = sum(
-        -(-post.shape[2] // arch.rows) * post.shape[0] * arch.row_beats(post.shape[1])
-        for post in layer.posts
-    )
-    planes = -(-layer.shape[2] // arch.rows)
-    posts = _post_cycles(layer, arch)
-    total = 0
-    for index, band in enumerate(bands):
-        cycles = block_cycles(band.rows * layer.shape[1], arch)
-        bus = weights + stored * band.rows // layer.shape[0]
-        if index + 1 < len(bands):
-            if words[index] + words[index + 1] <= arch.act_words:
-                bus += beats[index + 1]
-            else:
-                total += beats[index + 1]
-        array = blocks * cycles + len(tiles) * _TILE_OVERHEAD
-        post = posts * band.rows // layer.shape[0] + planes * _POST_OVERHEAD
-        total += max(array, bus, post)
-        if index == 0 and layer.source == INPUT:
-            # Nothing hides the first loads: the first tile waits for plane after plane.
-            loaded = computed = 0
-            for load, count in _load_beats(layer, band):
-                loaded += load
-                computed = max(computed, loaded) + count * cycles
-            total += computed - sum(count for _, count in _load_beats(layer, band)) * cycles
-    return total
-
-
-def _conv_steps(layer: HardwareLayer, tiles: tuple[Tile, ...], arch: Arch) -> list[tuple[int, int]]:
-    """End of the planes each tile's drain writes to, and of those it completes."""
-    steps = []
-    for tile in tiles:
-        opened = -(-(tile.first + tile.groups * arch.drain_lanes) // arch.rows)
-        end = tile.first + tile.count
-        done = -(-end // arch.rows) if end == layer.shape[2] else end // arch.rows
-        steps.append((opened, done))
-    return steps
-
-
-def _candidates(layer: HardwareLayer, most_rows: int) -> list[list[int]]:
-    """Ways to cut the rows in bands of at most `most_rows`."""
-    height = layer.shape[0]
-    fewest = -(-height // most_rows)
-    counts = range(fewest, min(height, fewest + _MORE_BANDS) + 1)
-    result = [_balanced(height, count) for count in counts]
-    if layer.source == INPUT:
-        # A short first band lets the array begin early.
-        for first in range(1, min(most_rows, height - 1, _SHORT_BAND) + 1):
-            rest = -(-(height - first) // most_rows)
-            result += [
-                [first, *_balanced(height - first, count)]
-                for count in range(rest, min(height - first, rest + _MORE_BANDS) + 1)
-            ]
-    count = max(2 * (fewest + _MORE_BANDS), 1)
-    while count < height:
-        result.append(_balanced(height, count))
-        count *= 2
-    result.append([1] * height)
-    return result
-
-
-def _fits(plan: Plan, steps: list[tuple[int, int]], arch: Arch) -> bool:
-    """Whether both buffers can take a plan."""
-    if any(_act_words(plan.layer, band) > arch.act_words for band in plan.bands):
-        return False
-    try:
-        need = max(
-            OutputPlanes.words_needed(plan.layer, plan.rows, planes, steps)
-            for planes in plan.blocks
-        )
-    except ValueError:
-        return False
-    return need <= arch.out_words
-
-
-def _refuse(layer: HardwareLayer, arch: Arch) -> CompileError:
-    """The reason why nothing fits: what the shortest band needs."""
-    width = layer.shape[1]
-    kernel = max(post.kernel for post in layer.posts)
-    rows = min(max(kernel - 1, 1), layer.shape[0])
-    planes = -(-layer.shape[2] // arch.rows)
-    name = f"layer {layer.name}"
-    if layer.segments:
-        if width * rows > arch.psum_words:
-            what = f"a row of {width} outputs" if rows == 1 else f"{rows} rows of {width} outputs"
-            return CompileError(
-                f"{name}: {what}: {width * rows} partial sums needed, "
-                f"arch {arch.name} has {arch.psum_words}"
-            )
-        words = max(_act_words(layer, band) for band in _bands(layer, [1] * layer.shape[0]))
-        if words > arch.act_words:
-            return CompileError(
-                f"{name}: the input of one output row needs {words} words of activation buffer, "
-                f"arch {arch.name} has {arch.act_words}"
-            )
-    if not layer.segments and layer.lrn is None:
-        planes = 1
-    bands = 1 if rows == layer.shape[0] else 2
-    words = planes * rows * width * bands if bands > 1 else min(planes, 3) * rows * width
-    return CompileError(
-        f"{name}: bands of {rows} rows of {width} words in {planes} planes need about {words} "
-        f"words of output buffer, arch {arch.name} has {arch.out_words}"
-    )
-
-
-def plan(layer: HardwareLayer, arch: Arch) -> Plan:
-    """Return the best way found to cut a hardware layer.
-
-    Raises
-    ------
-    CompileError
-        If no way fits the buffers.
-    """
-    height, width, channels = layer.shape
-    planes = -(-channels // arch.rows)
-    tiles = _tiles(layer, arch) if layer.conv else ()
-    most_rows = arch.psum_words // width if layer.conv else arch.out_words // width
-    if most_rows < 1:
-        raise _refuse(layer, arch)
-    whole = layer.conv is not None or layer.lrn is not None
-    blocks = (range(planes),) if whole else tuple(range(p, p + 1) for p in range(planes))
-    made = [
-        Plan(layer, tiles, _bands(layer, sizes), blocks)
-        for sizes in _candidates(layer, min(most_rows, height))
-    ]
-    if layer.conv:
-        steps = _conv_steps(layer, tiles, arch)
-        made.sort(key=lambda candidate: _cycles(layer, tiles, candidate.bands, arch))
-    else:
-        # Only the first block is tried: the others are no larger.
-        steps = [(plane + 1, plane + 1) for plane in blocks[0]]
-    for candidate in made:
-        if _fits(Plan(layer, tiles, candidate.bands, blocks[:1]), steps, arch):
-            return candidate
-    raise _refuse(layer, arch)

@@ -7,6 +7,7 @@ with the hardware's own constants.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from models.arch import Arch
@@ -188,7 +189,7 @@ class Work:
     waits: tuple[tuple[Op, int], ...]
 
     @staticmethod
-    def stream(descriptors: list[tuple[Op, Values]]) -> list[Work]:
+    def stream(descriptors: Iterable[tuple[Op, Values]]) -> list[Work]:
         """Return a program's work; waits are no longer modulo 2**16."""
         count = dict.fromkeys(Op, 0)
         result = []

@@ -83,7 +83,8 @@ def _conv_words(v: Values, arch: Arch) -> Words:
     address = ky * v["step_ky"] + kx + y * v["step_y"] + x * v["stride_x"]
     one = np.unique(np.broadcast_to(address, inside.shape)[inside])
     planes = np.arange(v["n_cb"])[:, None] * v["step_cb"]
-    return np.asarray((v["base"] + planes + one).reshape(-1) % arch.act_words)
+    images = np.arange(v["more_images"] + 1)[:, None, None] * v["step_image"]
+    return np.asarray((v["base"] + images + planes + one).reshape(-1) % arch.act_words)
 
 
 def _drain_words(v: Values, arch: Arch) -> Words:

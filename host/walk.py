@@ -21,7 +21,7 @@ from host.timing import BEAT, Memory, Timing, Work, block_cycles
 from models.arch import Arch
 from models.isa import DESCRIPTOR_BYTES, Dest, Op
 
-__all__ = ["Walk"]
+__all__ = ["Walk", "Work"]
 
 _DESC = DESCRIPTOR_BYTES // BEAT
 _TINY = 1e-6
@@ -56,6 +56,8 @@ class Walk:
     log : list of dict
         A snapshot of the counters at each marked POST's end, as `models.regs.LOG_FIELDS` names
         them.
+    array_begin, array_end : float
+        When the first weight block begins and the last one ends.
     """
 
     def __init__(self, work: list[Work], arch: Arch, memory: Memory) -> None:
@@ -116,6 +118,8 @@ class Walk:
         self.post_free = 0.0
         self.flushes: deque[tuple[float, float]] = deque()  # time, position
         self.sent: deque[tuple[float, Work]] = deque()  # end position, work
+        self.array_begin = inf
+        self.array_end = 0.0
         # Counters.
         self.count = dict.fromkeys(
             ("busy", "stall_input", "stall_weights", "stall_output", "stall_memory"), 0.0
@@ -209,7 +213,7 @@ class Walk:
             self.conv = work = self._take(CONV)
             v = work.values
             self.conv_blocks = v["n_cb"] * v["n_ky"] * v["n_kx"]
-            self.conv_positions = v["n_y"] * v["n_x"]
+            self.conv_positions = (v["more_images"] + 1) * v["n_y"] * v["n_x"]
             self.conv_period = block_cycles(self.conv_positions, self.arch)
             self.conv_done = 0.0
             self.conv_ready = max(moment + self.time.begin, self.conv_free)
@@ -257,6 +261,7 @@ class Walk:
         self.tiles_begun += v["first"]
         self.conv_base = self.tiles[0][0]
         self.conv_state = "run"
+        self.array_begin = min(self.array_begin, self.now)
         return True
 
     def _conv_end(self) -> None:
@@ -265,6 +270,7 @@ class Walk:
         # The last word is issued before that if weights set the pace.
         end = self.now - self.conv_period + self.conv_positions
         self.finish[CONV].append(end + 1)
+        self.array_end = end
         if self.conv.values["last"]:
             self.tile_ends.append(end + self.time.filled)
         tile = self.tiles[0]

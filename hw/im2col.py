@@ -30,6 +30,8 @@ _BLOCK = data.StructLayout(
         "in_h": 16,
         "in_w": 16,
         "pad": 8,
+        "more_images": 16,
+        "step_image": 16,
     }
 )
 
@@ -143,6 +145,8 @@ class AddressGenerator(wiring.Component):
         ]
         for name in ("step_y", "n_x", "n_y", "stride_x", "stride_y", "in_h", "in_w", "pad"):
             m.d.comb += block[name].eq(desc[name])
+        for name in ("more_images", "step_image"):
+            m.d.comb += block[name].eq(desc[name])
         with m.If(~valid):
             m.d.sync += desc.eq(self.i.payload)
             with m.If(self.i.valid):
@@ -187,13 +191,15 @@ class AddressGenerator(wiring.Component):
         now = Signal(_BLOCK, reset_less=True)
         active, fresh = Signal(), Signal()
         x, y = Signal(16), Signal(16)
-        row_addr, addr = Signal(16), Signal(16)
+        images = Signal(16)  # after this one
+        image_addr, row_addr, addr = Signal(16), Signal(16), Signal(16)
         ix, iy = Signal(signed(17)), Signal(signed(17))
         psum = Signal(range(self.psum_words))
-        row_end, block_end, bank_free = Signal(), Signal(), Signal()
+        row_end, image_end, block_end, bank_free = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             row_end.eq(x == now.n_x - 1),
-            block_end.eq(active & row_end & (y == now.n_y - 1)),
+            image_end.eq(row_end & (y == now.n_y - 1)),
+            block_end.eq(active & image_end & (images == 0)),
             bank_free.eq(self.bank | ~tile_begins),
             take.eq(valid & self.weights & bank_free & (~active | block_end)),
             self.take_weights.eq(take),
@@ -208,8 +214,10 @@ class AddressGenerator(wiring.Component):
                 now.eq(block),
                 active.eq(1),
                 Cat(x, y, psum).eq(0),
+                images.eq(block.more_images),
                 addr.eq(block.addr),
                 row_addr.eq(block.addr),
+                image_addr.eq(block.addr),
                 ix.eq(block.ix),
                 iy.eq(block.iy),
             ]
@@ -220,6 +228,17 @@ class AddressGenerator(wiring.Component):
                     x.eq(x + 1),
                     addr.eq(addr + now.stride_x),
                     ix.eq(ix + now.stride_x),
+                ]
+            with m.Elif(image_end):
+                following = image_addr + now.step_image
+                m.d.sync += [
+                    Cat(x, y).eq(0),
+                    images.eq(images - 1),
+                    addr.eq(following),
+                    row_addr.eq(following),
+                    image_addr.eq(following),
+                    ix.eq(now.ix),
+                    iy.eq(now.iy),
                 ]
             with m.Else():
                 following = row_addr + now.step_y

@@ -133,11 +133,13 @@ FIELDS: dict[Op, tuple[Field, ...]] = {
         Field("beats", 24, "beats in all: has_params * cols + blocks * rows * cols / 8"),
     ),
     # for cb < n_cb: for ky < n_ky: for kx < n_kx: take one weight block, and
-    #   for y < n_y: for x < n_x:
+    #   for image <= more_images: for y < n_y: for x < n_x:
     #     iy = y0 + y * stride_y + ky;  ix = x0 + x * stride_x + kx
-    #     a = act[base + cb * step_cb + ky * step_ky + kx + y * step_y + x * stride_x]
+    #     a = act[base + image * step_image + cb * step_cb + ky * step_ky + kx
+    #             + y * step_y + x * stride_x]
     #     if not (0 <= iy < in_h and 0 <= ix < in_w): a = [pad] * rows
-    #     psum[y * n_x + x] (+)= a @ block     (= for the first block of a tile, += after it)
+    #     psum[(image * n_y + y) * n_x + x] (+)= a @ block
+    #                                          (= for the first block of a tile, += after it)
     Op.CONV: (
         _OP,
         *(_wait(op) for op in ENGINE_WAITS[Op.CONV]),
@@ -159,6 +161,8 @@ FIELDS: dict[Op, tuple[Field, ...]] = {
         Field("in_h", 16, "input rows; outside is padding"),
         Field("in_w", 16, "input columns; outside is padding"),
         Field("pad", 8, "value of padded activations"),
+        Field("more_images", 16, "images after the first: each is walked like it"),
+        Field("step_image", 16, "words from one image to the next"),
     ),
     # for m < count: for j < groups: for lane < drain_lanes:
     #   b = offset + j * drain_lanes + lane
@@ -171,7 +175,7 @@ FIELDS: dict[Op, tuple[Field, ...]] = {
         Field("offset", 8, "byte of the tile's first channel in its word"),
         Field("groups", 8, "groups of drain_lanes columns to drain, at least 1"),
         Field("plane_step", 16, "words from one plane to the next"),
-        Field("count", 16, "positions, as in the tile's CONV: n_y * n_x"),
+        Field("count", 16, "positions of the tile's CONV: (1 + more_images) * n_y * n_x"),
     ),
     # Row iy of the input plane is at
     #   halo_base + iy * in_w                if iy < halo_rows   (rows of the band before)

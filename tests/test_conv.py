@@ -21,7 +21,7 @@ def small_arch(rows: int, cols: int) -> Arch:
         rows=rows,
         cols=cols,
         act_words=256,
-        psum_words=64,
+        psum_words=256,
         out_words=64,
         wgt_words=64,
         drain_lanes=1,
@@ -50,29 +50,31 @@ def random_descriptor(rng: random.Random, *, first: int, last: int, size: int) -
         in_h=rng.randint(1, 12),
         in_w=rng.randint(1, 20),
         pad=rng.randrange(256),
+        more_images=rng.choice((0, 0, 1, 2)),
+        step_image=rng.randrange(256),
     )
     values.update({f"wait_{op.name.lower()}": 0 for op in ENGINE_WAITS[Op.CONV]})
     return values
 
 
 def reference(act: np.ndarray, blocks: list[np.ndarray], d: dict[str, int]) -> np.ndarray:
-    """(n_y * n_x, cols) sums of one descriptor."""
-    total = np.zeros((d["n_y"] * d["n_x"], blocks[0].shape[1]), np.int64)
+    """((1 + more_images) * n_y * n_x, cols) sums of one descriptor."""
+    images, n_y, n_x = d["more_images"] + 1, d["n_y"], d["n_x"]
+    total = np.zeros((images * n_y * n_x, blocks[0].shape[1]), np.int64)
     block = iter(blocks)
     for cb in range(d["n_cb"]):
         for ky in range(d["n_ky"]):
             for kx in range(d["n_kx"]):
                 weights = next(block).astype(np.int64)
-                for y in range(d["n_y"]):
-                    for x in range(d["n_x"]):
-                        iy = d["y0"] + y * d["stride_y"] + ky
-                        ix = d["x0"] + x * d["stride_x"] + kx
-                        addr = d["base"] + cb * d["step_cb"] + ky * d["step_ky"] + kx
-                        addr += y * d["step_y"] + x * d["stride_x"]
-                        word = act[addr % len(act)].astype(np.int64)
-                        if not (0 <= iy < d["in_h"] and 0 <= ix < d["in_w"]):
-                            word = np.full_like(word, d["pad"])
-                        total[y * d["n_x"] + x] += word @ weights
+                for image, y, x in np.ndindex(images, n_y, n_x):
+                    iy = d["y0"] + y * d["stride_y"] + ky
+                    ix = d["x0"] + x * d["stride_x"] + kx
+                    addr = d["base"] + cb * d["step_cb"] + ky * d["step_ky"] + kx
+                    addr += image * d["step_image"] + y * d["step_y"] + x * d["stride_x"]
+                    word = act[addr % len(act)].astype(np.int64)
+                    if not (0 <= iy < d["in_h"] and 0 <= ix < d["in_w"]):
+                        word = np.full_like(word, d["pad"])
+                    total[(image * n_y + y) * n_x + x] += word @ weights
     return total
 
 
@@ -93,7 +95,8 @@ def test_conv_engine(rows: int, cols: int, seed: int) -> None:
             for i in range(parts)
         ]
         for d in descriptors:
-            d["n_y"] = descriptors[0]["n_y"]
+            for name in ("n_y", "more_images"):
+                d[name] = descriptors[0][name]
         blocks = [
             [
                 nrng.integers(-128, 128, (rows, cols), dtype=np.int8)

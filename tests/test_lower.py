@@ -11,7 +11,7 @@ from host.compile import CompileError, compile_network
 from host.lower import chains, lowerings
 from host.memory import Arena, Ring
 from host.record import Recorder
-from host.tile import plan
+from host.search import fitting
 from host.weights import tile_bytes
 from models.arch import get_arch
 from models.graph import INPUT, Conv, ConvGeometry, Layer, MaxPool, Network
@@ -75,7 +75,7 @@ def test_trace_stores_everything() -> None:
 def test_first_layer_is_packed_in_runs(arch: str, blocks: int) -> None:
     network = full_size_network()
     layer = lowerings(chains(network)[0], network, get_arch(arch))[0]
-    made = plan(layer, get_arch(arch))
+    made = fitting([layer], get_arch(arch), 1)[0].plan
     assert layer.runs is not None
     assert made.tiles[0].blocks == blocks
 
@@ -97,7 +97,7 @@ def test_rows_nobody_reads_are_left_out() -> None:
 def test_tiles_of_groups_read_only_their_planes() -> None:
     network = full_size_network()
     arch = get_arch("lab")
-    made = plan(lowerings(chains(network)[1], network, arch)[0], arch)
+    made = fitting(lowerings(chains(network)[1], network, arch)[:1], arch, 1)[0].plan
     assert [tile.spans[0] for tile in made.tiles] == [(0, 3)] * 8 + [(3, 6)] * 8
     assert sum(band.rows for band in made.bands) == 27
 
@@ -108,7 +108,7 @@ def test_weight_stream_order() -> None:
     conv = make_conv(RNG, "a", INPUT, 8, 6, geometry)
     network = make_network("ragged", (4, 4, 8), [conv])
     layer = lowerings(chains(network)[0], network, arch)[0]
-    tile = plan(layer, arch).tiles[0]
+    tile = fitting([layer], arch, 1)[0].plan.tiles[0]
     assert tile.spans == ((0, 2),)
     data = tile_bytes(layer, tile, arch)
     blocks = np.frombuffer(data[arch.params_bytes :], np.int8).reshape(2, 2, 3, 6, 4)

@@ -1,0 +1,146 @@
+"""Planning a network: which layers go to the array together, and how each is cut.
+
+A chain of layers that fits is one hardware layer, unless the cost model finds its parts cheaper one
+after the other; a chain that does not fit is split.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from host.cost import PlanCost, time_plan
+from host.errors import CompileError
+from host.lower import Chain, chains, lowerings
+from host.search import Candidate, choose, cover, fitting
+from host.tile import Plan
+from models.arch import Arch
+from models.graph import Network, infer_shapes
+
+__all__ = ["Choice", "plan_network"]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How one hardware layer is done, and what else was considered.
+
+    Parameters
+    ----------
+    candidates : tuple of Candidate
+        The best first: it was taken.
+    apart : PlanCost or None
+        What the chain's parts would take as layers of their own.
+    refused : str
+        Why the layer is but a part of its chain; empty if it is not.
+    """
+
+    candidates: tuple[Candidate, ...]
+    apart: PlanCost | None = None
+    refused: str = ""
+
+    @property
+    def plan(self) -> Plan:
+        """What was taken."""
+        return self.candidates[0].plan
+
+
+class _Planner:
+    """Chooses plans, layer after layer."""
+
+    def __init__(self, network: Network, arch: Arch, batch: int) -> None:
+        self.network = network
+        self.arch = arch
+        self.batch = batch
+        self.shapes = infer_shapes(network)
+        self.choices: list[Choice] = []
+
+    def add(self, chain: Chain, after: Chain | None) -> None:
+        """Choose the plan of a chain: of one hardware layer, or of as many as need be."""
+        parts = chain.split()
+        try:
+            ways = lowerings(chain, self.network, self.arch)
+            tail = 0.0
+            if self.choices and self.choices[-1].plan.layer.posts[-1].name == ways[0].source:
+                cost = self.choices[-1].candidates[0].cost
+                tail = cost.tail if cost else 0.0
+            found = choose(
+                ways,
+                self.shapes[ways[0].source],
+                self.arch,
+                self.batch,
+                tail=tail,
+                covered=self._cover(chain, after),
+            )
+        except CompileError as refusal:
+            if parts is None:
+                raise
+            self._add_parts(parts, after, str(refusal))
+            return
+        apart = None if parts is None else self._apart(parts)
+        best = found[0].cost
+        if apart is not None and best and apart.cycles < best.cycles + best.tail:
+            assert parts is not None
+            self._add_parts(parts, after, "its parts are faster one after the other")
+            return
+        self.choices.append(Choice(tuple(found), apart))
+
+    def _add_parts(self, parts: tuple[Chain, Chain], after: Chain | None, why: str) -> None:
+        first = len(self.choices)
+        self.add(parts[0], parts[1])
+        self.add(parts[1], after)
+        self.choices[first] = replace(self.choices[first], refused=why)
+
+    def _cover(self, chain: Chain, after: Chain | None) -> float:
+        """Cycles of this chain's tail that the next one covers."""
+        if after is None or after.layers[0].inputs[0] != chain.layers[-1].name:
+            return 0.0
+        try:
+            ways = lowerings(after, self.network, self.arch)
+            return cover(fitting(ways, self.arch, self.batch)[0].plan, self.arch)
+        except CompileError:
+            return 0.0
+
+    def _apart(self, parts: tuple[Chain, ...]) -> PlanCost | None:
+        """What a chain's parts take one after the other; None if they do not fit."""
+        cycles = moved = 0.0
+        for part in parts:
+            try:
+                ways = lowerings(part, self.network, self.arch)
+                plan = fitting(ways, self.arch, self.batch)[0].plan
+                cost = time_plan(plan, self.shapes[plan.layer.source], self.arch)
+            except CompileError:
+                return None
+            cycles += cost.cycles + cost.tail
+            moved += cost.bytes
+        return PlanCost(cycles, 0.0, moved)
+
+
+def plan_network(
+    network: Network, arch: Arch, *, batch: int = 1, trace: bool = False, fc: bool = False
+) -> list[Choice]:
+    """Choose how to do a network's layers.
+
+    Parameters
+    ----------
+    network : Network
+        Quantised.
+    batch : int
+        Images of one run.
+    trace : bool
+        Store every map.
+    fc : bool
+        Do fully connected layers with ReLU as well.
+
+    Raises
+    ------
+    CompileError
+        If a layer does not fit the arch; the message names it, with need and capacity.
+    ValueError
+        If the network is not sound.
+    """
+    if not isinstance(batch, int) or batch < 1:
+        raise ValueError(f"batch must be a positive integer, not {batch!r}")
+    planner = _Planner(network, arch, batch)
+    found = chains(network, trace=trace, fc=fc)
+    for chain, after in zip(found, (*found[1:], None)):
+        planner.add(chain, after)
+    return planner.choices
