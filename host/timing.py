@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from models.arch import Arch
-from models.isa import DESCRIPTOR_BYTES, ENGINE_WAITS, Dest, Op
+from models.isa import ENGINE_WAITS, Dest, Op
 
-__all__ = ["MEMORY", "Memory", "Timing", "Work", "block_cycles"]
+__all__ = ["BEAT", "MEMORY", "Memory", "Timing", "Work", "block_cycles"]
 
 BEAT = 8
 Values = dict[str, int]
@@ -134,21 +134,19 @@ class Timing:
         self.block_beats = arch.block_bytes / BEAT
         self.params_beats = arch.params_bytes // BEAT
         self.weight_rate = min(1.0, arch.cols / BEAT)
-        self.load_rate = min(1.0, arch.rows / BEAT)
         self.lrn_interval = max(3, arch.rows // arch.lrn_lanes) if arch.lrn_lanes else 1
 
-    def load_cap(self, plane_beats: int) -> float:
-        """Beats a cycle at which planes of so many beats arrive when nothing else is read.
+    def load_rate(self, v: Values) -> float:
+        """Beats a cycle at which a LOAD takes its data when nothing else is read.
 
-        Bursts end on multiples of 16 beats, each takes the splitter two cycles, and memory answers
-        only so many at a time.
+        A beat or a word each cycle, whichever takes longer.  Bursts end on multiples of 16 beats,
+        each takes the splitter two cycles, and memory answers only so many at a time.
         """
-        bursts = 1 + (plane_beats + 7) // 16  # a start anywhere costs half a burst on average
+        plane = v["plane_beats"]
+        bursts = 1 + (plane + 7) // 16  # a start anywhere costs half a burst on average
         trip = self.memory.latency + 5
-        return min(
-            self.load_rate, plane_beats / (2 * bursts), self.memory.outstanding * plane_beats
-            / bursts / trip
-        )
+        words = 1.0 if v["dest"] == Dest.TABLE else v["row_beats"] / v["row_words"]
+        return min(1.0, words, plane / (2 * bursts), self.memory.outstanding * plane / bursts / trip)
 
     def post_cycles(self, v: Values) -> tuple[int, int, int]:
         """When a POST hands over its first and its last beat, and how many.
@@ -202,6 +200,3 @@ class Work:
             result.append(Work(op, values, tuple(waits)))
             count[op] += 1
         return result
-
-
-__all__ += ["BEAT", "DESCRIPTOR_BYTES", "Dest"]

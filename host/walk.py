@@ -19,7 +19,7 @@ from math import inf
 
 from host.timing import BEAT, Memory, Timing, Work, block_cycles
 from models.arch import Arch
-from models.isa import DESCRIPTOR_BYTES, Dest, Op
+from models.isa import DESCRIPTOR_BYTES, Op
 
 __all__ = ["Walk", "Work"]
 
@@ -81,7 +81,6 @@ class Walk:
         self.a_pos = 0.0
         self.a_end = 0.0
         self.a_limit = 0.0
-        self.a_cap = 1.0
         self.loads: deque[tuple[float, Work, float]] = deque()
         # WEIGHTS' stream; `tiles` maps blocks to positions.
         self.w_pos = 0.0
@@ -335,7 +334,7 @@ class Walk:
             end, work, begin = self.loads[0]
             if begin <= self.now + _TINY:
                 a_on = True
-                a_cap = time.load_cap(work.values["plane_beats"])
+                a_cap = time.load_rate(work.values)
             else:
                 step = min(step, begin - self.now)
         run = self.conv is not None and self.conv_state == "run"
