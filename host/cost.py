@@ -1,7 +1,7 @@
 """The cost model: what a program, or a plan that is not yet one, will take.
 
 Cycles and stalls come from a walk over the descriptors' events (`host.walk`), bytes from the
-descriptors themselves, buffer use from the plan.  ``tests/test_cost.py`` holds the model to the RTL:
+descriptors themselves, buffer use from the plan.  ``tests/test_cost.py`` holds it to the RTL:
 within 2 % for every layer.
 """
 
@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from host.clock import Work
 from host.emit import Emitter
 from host.program import Program
 from host.record import Record
 from host.tile import Plan
 from host.timing import MEMORY, Memory
-from host.walk import Walk, Work
+from host.walk import Walk
 from models.arch import Arch, get_arch
 from models.graph import INPUT, Shape
 from models.isa import DESCRIPTOR_BYTES, Op
@@ -146,8 +147,8 @@ def _time(plan: Plan, source: Shape, arch: Arch, memory: Memory) -> PlanCost:
     end = walk.log[-1]["cycles"]
     if not plan.tiles:
         return PlanCost(end, 0.0, _bytes(records))
-    begin = 0.0 if plan.layer.source == INPUT else walk.array_begin
-    return PlanCost(walk.array_end - begin, end - walk.array_end, _bytes(records))
+    begin = 0.0 if plan.layer.source == INPUT else walk.array.begin
+    return PlanCost(walk.array.end - begin, end - walk.array.end, _bytes(records))
 
 
 def time_plan(plan: Plan, source: Shape, arch: Arch, memory: Memory = MEMORY) -> PlanCost:

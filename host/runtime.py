@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -89,7 +90,7 @@ class Result:
     top : tuple of Answer
         Best first; empty if the network has no classifier.
     log : RunLog
-        The device's counters.
+        The device's counters, of the image's whole batch.
     cpu_seconds : float
         Time spent in the CPU layers.
     compared : int
@@ -202,7 +203,9 @@ class Session:
     def run(self, images: Iterable[Codes]) -> Iterator[Result]:
         """Run images one after another and yield their results in order.
 
-        The result of an image comes while the device works on the one after the next.
+        Images go to the device in batches as large as the program's; the last one may be smaller,
+        and takes as long.  The results of a batch come while the device works on the one after the
+        next, all with the log of the whole batch.
 
         Parameters
         ----------
@@ -216,38 +219,42 @@ class Session:
         """
         pending: deque[Future[Result]] = deque()
         failure: DeviceError | None = None
+        stream = enumerate(images)
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="cpu-layers") as pool:
-            for index, codes in enumerate(images):
+            while batch := list(islice(stream, self.program.batch)):
                 try:
-                    maps, log = self._accelerate(codes)
+                    found, log = self._accelerate([codes for _, codes in batch])
                 except DeviceError as error:
                     failure = error
                     break
-                pending.append(pool.submit(self._finish, index, codes, maps, log))
-                while len(pending) > 1:
+                for (index, codes), maps in zip(batch, found, strict=True):
+                    pending.append(pool.submit(self._finish, index, codes, maps, log))
+                while len(pending) > self.program.batch:
                     yield pending.popleft().result()
             for future in pending:
                 yield future.result()
         if failure is not None:
             raise failure
 
-    def _accelerate(self, codes: Codes) -> tuple[dict[str, Codes], RunLog]:
-        """Run one image on the device; return the maps it stored that are wanted, and the log."""
+    def _accelerate(self, batch: list[Codes]) -> tuple[list[dict[str, Codes]], RunLog]:
+        """Run images on the device; return for each the maps that are wanted, and the log."""
         buffer = self._buffer
         if buffer is None:
             raise DeviceError("the session is closed")
-        for offset, data in self.program.pack_input(codes):
-            self.device.write(buffer, data, offset)
+        for index, codes in enumerate(batch):
+            for offset, data in self.program.pack_input(codes, index):
+                self.device.write(buffer, data, offset)
         log = self.device.run(self.program, buffer, timeout=self.timeout)
         wanted = list(self.program.outputs) if self.check else []
         if self._last != INPUT and self._last not in wanted:
             wanted.append(self._last)
-        maps = {}
+        found: list[dict[str, Codes]] = [{} for _ in batch]
         for name in wanted:
             spec = self.program.outputs[name]
             data_back = self.device.read(buffer, spec.offset, spec.size)
-            maps[name] = self.program.unpack(name, data_back)
-        return maps, log
+            for index, maps in enumerate(found):
+                maps[name] = self.program.unpack(name, data_back, index)
+        return found, log
 
     def _finish(self, index: int, codes: Codes, maps: dict[str, Codes], log: RunLog) -> Result:
         """Run the CPU layers, and the golden model if a check is wanted."""

@@ -1,19 +1,17 @@
-"""How long the engines take: closed forms and latencies, read off the hardware.
+"""How long the engines take: latencies and closed forms, read off the hardware.
 
-`Work` is one descriptor's share of every resource.  Latencies are cycles from one visible event to
-the next and are composed from the pipelines they cross (`hw`); ``tests/test_cost.py`` compares them
-with the hardware's own constants.
+Latencies are cycles from one visible event to the next, composed from the pipelines in `hw` that
+they cross; ``tests/test_cost.py`` compares what they predict with the RTL.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from models.arch import Arch
-from models.isa import ENGINE_WAITS, Dest, Op
+from models.isa import Dest
 
-__all__ = ["BEAT", "MEMORY", "Memory", "Timing", "Work", "block_cycles"]
+__all__ = ["BEAT", "MEMORY", "Memory", "Timing", "Values", "block_cycles"]
 
 BEAT = 8
 Values = dict[str, int]
@@ -91,8 +89,8 @@ class Timing:
         array, accumulator 4, counts.
     drained : int
         DRAIN's cycles beyond one for each group: start 1, read 2, select 1, requantise 7.
-    fifo : int
-        Beats of a read DMA's FIFO.
+    read_fifo, write_fifo : int
+        Beats of the DMAs' FIFOs.
     weight_beats : float
         Beats the weight FIFO holds.
     queue : int
@@ -108,7 +106,7 @@ class Timing:
     weights = 8
     begin = 1
     drained = 11
-    fifo = 128
+    read_fifo = 128
     # Descriptors between an engine's front and back: FIFO, its register, the back's.
     ahead = 6
     # Plane commands that a front hands over before the DMA asks for them.
@@ -116,8 +114,6 @@ class Timing:
     # POSTs whose writes memory has not acknowledged.
     unacknowledged = 4
     write_fifo = 64 + 3
-    # Words finished by POST that wait for memory.
-    words_ahead = 16
     # From POST's last beat at the DMA to its burst on the bus: FIFO, compare, address, begin.
     flush = 5
     # The start pulse of the fetcher; cycles are counted from the start bit.
@@ -146,7 +142,9 @@ class Timing:
         bursts = 1 + (plane + 7) // 16  # a start anywhere costs half a burst on average
         trip = self.memory.latency + 5
         words = 1.0 if v["dest"] == Dest.TABLE else v["row_beats"] / v["row_words"]
-        return min(1.0, words, plane / (2 * bursts), self.memory.outstanding * plane / bursts / trip)
+        return min(
+            1.0, words, plane / (2 * bursts), self.memory.outstanding * plane / bursts / trip
+        )
 
     def post_cycles(self, v: Values) -> tuple[int, int, int]:
         """When a POST hands over its first and its last beat, and how many.
@@ -167,36 +165,3 @@ class Timing:
         first = begin + ((kernel - 1) * kernel + kernel) * interval + pipeline
         last = begin + v["out_h"] * row - step + pipeline + max(1, self.arch.rows // BEAT)
         return first, max(last, first + v["beats"]), v["beats"]
-
-
-@dataclass
-class Work:
-    """One descriptor, as far as time is concerned.
-
-    Parameters
-    ----------
-    op : Op
-    waits : tuple of (Op, int)
-        Engines, and how many of their descriptors must be complete.
-    beats : int
-        Of LOAD, WEIGHTS and POST.
-    """
-
-    op: Op
-    values: Values
-    waits: tuple[tuple[Op, int], ...]
-
-    @staticmethod
-    def stream(descriptors: Iterable[tuple[Op, Values]]) -> list[Work]:
-        """Return a program's work; waits are no longer modulo 2**16."""
-        count = dict.fromkeys(Op, 0)
-        result = []
-        for op, values in descriptors:
-            waits = []
-            for engine in ENGINE_WAITS[op]:
-                behind = (count[engine] - values[f"wait_{engine.name.lower()}"]) & 0xFFFF
-                if behind < count[engine]:
-                    waits.append((engine, count[engine] - behind))
-            result.append(Work(op, values, tuple(waits)))
-            count[op] += 1
-        return result

@@ -1,0 +1,196 @@
+"""The cost model in words and rows: what was considered, what was taken and why."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from host.compile import compile_network
+from host.cost import LayerCost, arch_of, predict
+from host.planner import Choice
+from host.program import Program
+from host.search import Candidate
+from models.arch import Arch
+from models.graph import Network, QFc
+from models.ops import quantised_fc
+
+__all__ = ["COST_COLUMNS", "Placement", "cost_rows", "explain", "placements"]
+
+COST_COLUMNS = (
+    "layer",
+    "cycles",
+    "effic.",
+    "input",
+    "weights",
+    "output",
+    "read",
+    "written",
+    "act words",
+    "psums",
+    "out words",
+    "how",
+)
+
+
+def cost_rows(program: Program) -> list[tuple[str, ...]]:
+    """Return a row of `COST_COLUMNS` for each layer of a program, and one for the whole.
+
+    ``input``, ``weights`` and ``output`` are cycles in which the array waits for them; ``read`` and
+    ``written`` are bytes.
+
+    Returns
+    -------
+    list of tuple of str
+        Empty if the program's arch is not a known one.
+    """
+    arch = arch_of(program)
+    if arch is None:
+        return []
+    costs = predict(program, arch)
+    rows = [_row(cost, arch) for cost in costs]
+    total = LayerCost(
+        name="total",
+        macs=sum(cost.macs for cost in costs),
+        cycles=sum(cost.cycles for cost in costs),
+        busy=sum(cost.busy for cost in costs),
+        stalls={name: sum(cost.stalls[name] for cost in costs) for name in costs[0].stalls},
+        read_bytes=sum(cost.read_bytes for cost in costs),
+        write_bytes=sum(cost.write_bytes for cost in costs),
+        choice="" if program.batch == 1 else f"{program.batch} images",
+        buffers=(0, 0, 0),
+    )
+    return [*rows, _row(total, arch)]
+
+
+def _row(cost: LayerCost, arch: Arch) -> tuple[str, ...]:
+    return (
+        cost.name,
+        str(cost.cycles),
+        f"{cost.efficiency(arch):.1%}" if cost.macs else "",
+        *(str(cost.stalls[name]) for name in ("input", "weights", "output")),
+        str(cost.read_bytes),
+        str(cost.write_bytes),
+        *(str(words) if words else "" for words in cost.buffers),
+        cost.choice,
+    )
+
+
+def _candidate(candidate: Candidate, arch: Arch, *, taken: bool) -> str:
+    act, psum, out = candidate.plan.buffers(arch)
+    sizes = f"{act}/{arch.act_words} {psum}/{arch.psum_words} {out}/{arch.out_words}"
+    mark = "*" if taken else " "
+    cost = candidate.cost
+    if cost is None:
+        numbers = f"{'about':>6}{candidate.estimate:>12.0f}{'':>22}"
+    else:
+        numbers = f"{cost.cycles:>18.0f}{cost.tail:>9.0f}{cost.bytes:>13.0f}"
+    return f"  {mark} {candidate.plan!s:<58} {numbers}   {sizes}"
+
+
+def _why(choice: Choice) -> str:
+    """The reason for what was taken."""
+    best = choice.candidates[0]
+    others = [c for c in choice.candidates[1:] if c.cost is not None]
+    if not choice.candidates[1:]:
+        return "nothing else fits"
+    if best.cost is None or not others:
+        return "the others cannot save cycles, and move as many bytes or more"
+    fewest = min(candidate.cycles for candidate in (best, *others))
+    if best.cycles == fewest:
+        return "the fewest cycles"
+    share = best.cycles / fewest - 1
+    return f"the fewest bytes of those close to the fewest cycles ({share:.2%} more)"
+
+
+def explain(choices: list[Choice], arch: Arch) -> str:
+    """Return for each layer the candidates, with what they take, and why one was taken.
+
+    `cycles` are the array's, from the first weight block to the last; `tail` is what POST needs
+    after that, most of which the next layer's first tiles cover.  An estimate (``about``) was
+    enough for what is clearly worse.
+    """
+    lines = []
+    for choice in choices:
+        plan = choice.plan
+        lines.append(f"{plan.layer.name}: {' + '.join(plan.layer.covers)}")
+        if choice.refused:
+            lines.append(f"    not in one layer with what follows: {choice.refused}")
+        head = f"{'cycles':>18}{'tail':>9}{'bytes':>13}"
+        lines.append(f"    {'':<58} {head}   act psum out words")
+        lines += [
+            _candidate(candidate, arch, taken=index == 0)
+            for index, candidate in enumerate(choice.candidates)
+        ]
+        lines.append(f"    taken: {_why(choice)}")
+        if choice.apart is not None:
+            lines.append(
+                f"    its parts as layers of their own: {choice.apart.cycles:.0f} cycles, "
+                f"{choice.apart.bytes:.0f} bytes"
+            )
+        lines.append("")
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """What a fully connected layer costs on the array and on the CPU, for a whole batch.
+
+    Parameters
+    ----------
+    layer : str
+    cycles : int or None
+        On the array; None if it cannot go there.
+    read_bytes : int
+        Read from memory by the array.
+    array_seconds, cpu_seconds : float
+        At the clock given; measured on the machine this runs on.
+    """
+
+    layer: str
+    cycles: int | None
+    read_bytes: int
+    array_seconds: float
+    cpu_seconds: float
+
+
+def placements(network: Network, arch: Arch, *, batch: int, mhz: float) -> list[Placement]:
+    """Return what each fully connected layer would cost in either place.
+
+    Parameters
+    ----------
+    network : Network
+        Quantised.
+    batch : int
+        Images of one run.
+    mhz : float
+        Clock of the array.
+
+    Raises
+    ------
+    CompileError
+        If the network does not fit the arch.
+    """
+    program = compile_network(network, arch, batch=batch, fc=True)
+    costs = {cost.name: cost for cost in predict(program, arch)}
+    result = []
+    for layer in network.layers:
+        if not isinstance(layer, QFc):
+            continue
+        codes = np.zeros((batch, layer.weight.shape[1]), np.uint8)
+        begin = time.perf_counter()
+        quantised_fc(layer, codes)
+        seconds = time.perf_counter() - begin
+        cost = costs.get(layer.name)
+        cycles = cost.cycles if cost else None
+        result.append(
+            Placement(
+                layer.name,
+                cycles,
+                cost.read_bytes if cost else 0,
+                (cycles or 0) / (mhz * 1e6),
+                seconds,
+            )
+        )
+    return result
