@@ -48,7 +48,7 @@ bench: $(STAMP)
 	@$(BIN)/penstock profile --model alexnet --device rtl
 
 fuzz: $(STAMP)
-	PENSTOCK_FUZZ=$(N) PENSTOCK_SEED=$(SEED) $(BIN)/python -m pytest -q tests/test_fuzz.py
+	PENSTOCK_FUZZ=$(N) PENSTOCK_SEED=$(SEED) $(BIN)/python -m pytest -q -n $(JOBS) tests/test_fuzz.py
 
 docs: $(STAMP)
 	$(BIN)/python scripts/tables.py

@@ -135,6 +135,8 @@ def _print_figures(
     print(f"\n{where} ({size}){mean}")
     show(layer_table(layers, total))
     print("Stalls in cycles; memory is the part of input and weights spent waiting for memory.")
+    if any(layer.efficiency is not None and layer.efficiency > 1 for layer in layers):
+        print("A layer ends with its last byte in memory; by then the next one has long begun.")
     if job.check:
         print("With --check every feature map is stored, which costs a few cycles.")
 

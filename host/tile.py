@@ -19,7 +19,7 @@ from models.graph import INPUT
 __all__ = ["BLOCK_OVERHEAD", "Band", "Plan", "Tile", "block_cycles", "plan"]
 
 # Cycles beyond two array heights below which the next weight block is not in place yet.
-BLOCK_OVERHEAD = 8
+BLOCK_OVERHEAD = 3
 
 # Cycles that a tile and a post cost beyond their work: descriptors, pipelines, memory latency.
 _TILE_OVERHEAD = 16

@@ -178,7 +178,7 @@ def test_run_done_and_interrupt() -> None:
 
 
 @pytest.mark.parametrize("index", range(len(ERROR_SOURCES)))
-@pytest.mark.parametrize("response, cause", [(2, ErrorCause.SLVERR), (3, ErrorCause.DECERR)])
+@pytest.mark.parametrize(("response", "cause"), [(2, ErrorCause.SLVERR), (3, ErrorCause.DECERR)])
 def test_port_error(index: int, response: int, cause: ErrorCause) -> None:
     async def process(ctx: Any, dut: CsrBank) -> None:
         await until_run(ctx, dut)
