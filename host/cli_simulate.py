@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -41,7 +42,7 @@ def _bench_error(error: AssertionError) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if os.environ.get("PENSTOCK_DEBUG"):
         print(error, file=sys.stderr)
-    telling = [line for line in lines if "Error" in line or "assert" in line]
+    telling = [line for line in lines if re.match(r"\w*(Error|Failure): ", line)]
     return " ".join((telling or lines or ["the simulation failed"])[-1].split())
 
 
