@@ -145,7 +145,7 @@ def _print_seconds(results: Sequence[Result], cycles: int, wall: float) -> None:
     run = sum(result.log.seconds for result in results)
     cpu = sum(result.cpu_seconds for result in results)
     rate = f" ({cycles * len(results) / run / 1e6:.2f} M cycles/s)" if cycles and run else ""
-    print(f"device {run:.1f} s{rate}, CPU layers {cpu:.1f} s, in all {wall:.1f} s")
+    print(f"device {run:.1f} s{rate}, CPU layers {cpu:.2f} s, in all {wall:.1f} s")
 
 
 def _work(
