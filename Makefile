@@ -36,8 +36,9 @@ $(STAMP): pyproject.toml
 run: $(STAMP)
 	@$(BIN)/penstock classify $(PHOTO) --device rtl --check
 
+# One thread of BLAS for each of the processes: more would only wait for each other.
 test: $(STAMP)
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -48,7 +49,7 @@ bench: $(STAMP)
 	@$(BIN)/penstock profile --model alexnet --device rtl
 
 fuzz: $(STAMP)
-	PENSTOCK_FUZZ=$(N) PENSTOCK_SEED=$(SEED) $(BIN)/python -m pytest -q tests/test_fuzz.py
+	PENSTOCK_FUZZ=$(N) PENSTOCK_SEED=$(SEED) $(BIN)/python -m pytest -q -n $(JOBS) tests/test_fuzz.py
 
 docs: $(STAMP)
 	$(BIN)/python scripts/tables.py

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 __all__ = ["main"]
@@ -9,6 +10,9 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command with the arguments of the process, and exit with its status."""
+    # NumPy's BLAS threads wait for each other in busy loops: on a machine with other work they cost
+    # many times what they save in products of our size.  Read when NumPy is imported, so set here.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         from host import cli
     except ModuleNotFoundError as error:

@@ -135,6 +135,8 @@ def _print_figures(
     print(f"\n{where} ({size}){mean}")
     show(layer_table(layers, total))
     print("Stalls in cycles; memory is the part of input and weights spent waiting for memory.")
+    if any(layer.efficiency is not None and layer.efficiency > 1 for layer in layers):
+        print("A layer ends with its last byte in memory; by then the next one has long begun.")
     if job.check:
         print("With --check every feature map is stored, which costs a few cycles.")
 
@@ -143,7 +145,7 @@ def _print_seconds(results: Sequence[Result], cycles: int, wall: float) -> None:
     run = sum(result.log.seconds for result in results)
     cpu = sum(result.cpu_seconds for result in results)
     rate = f" ({cycles * len(results) / run / 1e6:.2f} M cycles/s)" if cycles and run else ""
-    print(f"device {run:.1f} s{rate}, CPU layers {cpu:.1f} s, in all {wall:.1f} s")
+    print(f"device {run:.1f} s{rate}, CPU layers {cpu:.2f} s, in all {wall:.1f} s")
 
 
 def _work(

@@ -17,13 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["OutputFile"]
 
 
-def _write(path: Path, content: bytes | Callable[[Path], None]) -> None:
-    if callable(content):
-        content(path)
-    else:
-        path.write_bytes(content)
-
-
 class OutputFile:
     """A file to be written at the end of the work; a context manager.
 
@@ -43,14 +36,12 @@ class OutputFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._temporary: str | None = None
-        # Devices and pipes such as /dev/stdout are written as they are.
-        self._special = path.exists() and not path.is_file() and not path.is_dir()
         if path.is_dir():
             raise InputError(f"{path}: cannot write: is a directory")
         if path.exists() and not os.access(path, os.W_OK):
             raise InputError(f"{path}: cannot write: permission denied")
-        if self._special:
-            return
+        if path.exists() and not path.is_file():
+            return  # devices and pipes such as /dev/stdout are written as they are
         try:
             # A link is followed: what it points to is replaced, not the link.
             self._target = Path(os.path.realpath(path))
@@ -63,6 +54,30 @@ class OutputFile:
                 f"{path}: cannot write: {(error.strerror or str(error)).lower()}"
             ) from None
 
+    @property
+    def temporary(self) -> Path:
+        """Where a tool that writes by itself shall write; then call `keep`."""
+        return self.path if self._temporary is None else Path(self._temporary)
+
+    def keep(self) -> None:
+        """Give what was written to `temporary` its name.
+
+        Raises
+        ------
+        WorkError
+            If that fails.
+        """
+        if self._temporary is None:
+            return
+        try:
+            mask = os.umask(0)
+            os.umask(mask)
+            os.chmod(self._temporary, 0o666 & ~mask)  # mkstemp's files are the owner's only
+            os.replace(self._temporary, self._target)
+            self._temporary = None
+        except OSError as error:
+            raise self._failure(error) from None
+
     def commit(self, content: bytes | Callable[[Path], None]) -> None:
         """Write the target: bytes, or whatever a function writes to the path it is given.
 
@@ -72,20 +87,16 @@ class OutputFile:
             If that fails now, for example because the disk is full.
         """
         try:
-            if self._special:
-                _write(self.path, content)
-                return
-            assert self._temporary is not None, "the output was committed or left"
-            _write(Path(self._temporary), content)
-            mask = os.umask(0)
-            os.umask(mask)
-            os.chmod(self._temporary, 0o666 & ~mask)  # mkstemp's files are the owner's only
-            os.replace(self._temporary, self._target)
-            self._temporary = None
+            if callable(content):
+                content(self.temporary)
+            else:
+                self.temporary.write_bytes(content)
         except OSError as error:
-            raise WorkError(
-                f"{self.path}: cannot write: {(error.strerror or str(error)).lower()}"
-            ) from None
+            raise self._failure(error) from None
+        self.keep()
+
+    def _failure(self, error: OSError) -> WorkError:
+        return WorkError(f"{self.path}: cannot write: {(error.strerror or str(error)).lower()}")
 
     def __enter__(self) -> Self:
         return self

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -265,6 +266,6 @@ def _build(arch: Arch, waves: bool, progress: Callable[[str], None] | None) -> P
         raise DeviceError(str(error)) from None
 
 
-def create(arch: Arch, **options: object) -> RtlDevice:
+def create(arch: Arch, **options: Any) -> RtlDevice:
     """Open the device; see `RtlDevice` for the options."""
-    return RtlDevice(arch, **options)  # type: ignore[arg-type]
+    return RtlDevice(arch, **options)

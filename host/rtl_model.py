@@ -208,9 +208,13 @@ class Model:
         ModelError
             If the library was built without waves or the file cannot be written.
         """
-        name = None if path is None else str(path).encode()
-        if not self._call("trace", name):
-            raise ModelError(f"cannot write waves to {path}")
+        if path is not None:
+            try:
+                path.write_bytes(b"")  # the writer does not tell
+            except OSError as error:
+                raise ModelError(f"cannot write waves to {path}: {error.strerror}") from None
+        if not self._call("trace", None if path is None else str(path).encode()):
+            raise ModelError("cannot write waves: the simulation was built without")
 
     def _call(self, name: str, *arguments: object) -> Any:
         if not self._handle:

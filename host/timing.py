@@ -50,10 +50,10 @@ MEMORY = Memory()
 def block_cycles(positions: int, arch: Arch) -> int:
     """Cycles the array needs for one weight block of a tile of `positions`.
 
-    Below twice the array's height and 4, the next block is not in place yet: it is shifted in,
+    Below twice the array's height and 3, the next block is not in place yet: it is shifted in,
     one row a cycle, when the wavefront of the block before has passed.
     """
-    return max(positions, 2 * arch.rows + 4)
+    return max(positions, 2 * arch.rows + 3)
 
 
 class Timing:

@@ -58,7 +58,7 @@ class SystolicArray(wiring.Component):
     latency : int
         Cycles from a word to column 0's sum.
     swap_hold : int
-        Cycles after `swap` for which the shadow chains must not be shifted.
+        Cycles from `swap` on, its own included, in which the shadow chains must not be shifted.
     """
 
     def __init__(self, *, rows: int, cols: int) -> None:

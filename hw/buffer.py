@@ -42,8 +42,8 @@ class Buffer(wiring.Component):
             raise ValueError(f"depth must be a positive integer, not {depth!r}")
         if width < 1:
             raise ValueError(f"width must be a positive integer, not {width!r}")
-        granularity = granularity or width
-        if width % granularity:
+        granularity = width if granularity is None else granularity
+        if granularity < 1 or width % granularity:
             raise ValueError(f"granularity must divide the width {width}, not {granularity!r}")
         self.depth = depth
         self.width = width

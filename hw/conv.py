@@ -83,9 +83,10 @@ class ConvEngine(wiring.Component):
         m.submodules.psums = psums = PartialSums(
             rows=arch.rows, cols=arch.cols, words=arch.psum_words
         )
-        # From `take` the swap is one cycle away from the generator's output register.
+        # The swap comes to the array 2 + _ISSUE_TO_ARRAY cycles after `take`, a shift 2 cycles
+        # after the hold.
         m.submodules.loader = loader = WeightLoader(
-            rows=arch.rows, cols=arch.cols, hold=1 + _ISSUE_TO_ARRAY + array.swap_hold
+            rows=arch.rows, cols=arch.cols, hold=_ISSUE_TO_ARRAY + array.swap_hold
         )
         connect(m, flipped(self.i), address.i)
         connect(m, flipped(self.i_wgt), loader.i)

@@ -67,17 +67,9 @@ class CsrBank(wiring.Component):
     write_beat : In(1)
     mark : In(1)
         Append a layer log entry.  Marks must be at least 10 cycles apart on average.
-
-    Raises
-    ------
-    ValueError
-        If the layer log of `arch` is larger than its window in the register map.
     """
 
     def __init__(self, *, arch: Arch) -> None:
-        limit = (CSR_BYTES - LOG_BASE) // (4 * len(LOG_FIELDS))
-        if arch.log_entries > limit:
-            raise ValueError(f"log_entries must be at most {limit}, not {arch.log_entries!r}")
         self.arch = arch
         ports = len(ERROR_SOURCES)
         super().__init__(

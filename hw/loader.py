@@ -32,6 +32,9 @@ class WeightLoader(wiring.Component):
     """
 
     def __init__(self, *, rows: int, cols: int, hold: int) -> None:
+        for name, value in (("rows", rows), ("cols", cols)):
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} must be a positive integer, not {value!r}")
         if hold < 1:
             raise ValueError(f"hold must be a positive integer, not {hold!r}")
         self.rows = rows

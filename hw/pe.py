@@ -43,8 +43,8 @@ class ProcessingElement(wiring.Component):
     LATENCY = 3
 
     def __init__(self, *, width: int) -> None:
-        if not isinstance(width, int) or width < 17:
-            raise ValueError(f"width must be an integer of at least 17, not {width!r}")
+        if not isinstance(width, int) or width < 16:
+            raise ValueError(f"width must be an integer of at least 16, not {width!r}")
         self.width = width
         super().__init__(
             {

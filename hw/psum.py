@@ -55,6 +55,9 @@ class PartialSums(wiring.Component):
     RMW_LATENCY = READ_LATENCY + 2
 
     def __init__(self, *, rows: int, cols: int, words: int) -> None:
+        for name, value in (("rows", rows), ("cols", cols), ("words", words)):
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} must be a positive integer, not {value!r}")
         self.rows = rows
         self.cols = cols
         self.words = words

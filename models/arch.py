@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 
 __all__ = ["ARCHES", "Arch", "get_arch"]
 
@@ -19,6 +19,9 @@ __all__ = ["ARCHES", "Arch", "get_arch"]
 ISA_VERSION = 2
 
 MAX_WORDS = 1 << 16
+
+# As many entries of 32 bytes as the log window of the register map has room for.
+MAX_LOG_ENTRIES = 256
 
 
 def _power_of_two(value: int) -> bool:
@@ -72,16 +75,24 @@ class Arch:
     log_entries: int = 128
 
     def __post_init__(self) -> None:
-        for field in ("rows", "cols"):
-            value = getattr(self, field)
-            if not isinstance(value, int) or not 2 <= value <= 64:
-                raise ValueError(f"{field} must be an integer from 2 to 64, not {value!r}")
-        for field in ("act_words", "psum_words", "out_words", "wgt_words", "log_entries"):
-            value = getattr(self, field)
-            if not isinstance(value, int) or not _power_of_two(value) or value > MAX_WORDS:
-                raise ValueError(
-                    f"{field} must be a power of two of at most {MAX_WORDS}, not {value!r}"
-                )
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name != "name" and type(value) is not int:
+                raise ValueError(f"{field.name} must be an integer, not {value!r}")
+        for name in ("rows", "cols"):
+            value = getattr(self, name)
+            if not 2 <= value <= 64:
+                raise ValueError(f"{name} must be an integer from 2 to 64, not {value!r}")
+        for name, most in (
+            ("act_words", MAX_WORDS),
+            ("psum_words", MAX_WORDS),
+            ("out_words", MAX_WORDS),
+            ("wgt_words", MAX_WORDS),
+            ("log_entries", MAX_LOG_ENTRIES),
+        ):
+            value = getattr(self, name)
+            if not _power_of_two(value) or value > most:
+                raise ValueError(f"{name} must be a power of two of at most {most}, not {value!r}")
         if self.bus_bytes != 8:
             raise ValueError(f"bus_bytes must be 8, not {self.bus_bytes!r}")
         if self.rows * self.cols % self.bus_bytes:

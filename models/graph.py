@@ -54,6 +54,13 @@ class ConvGeometry:
     pad: tuple[int, int, int, int] = (0, 0, 0, 0)
     groups: int = 1
 
+    def __post_init__(self) -> None:
+        for name, least in (("kernel", 1), ("stride", 1), ("pad", 0)):
+            if min(getattr(self, name)) < least:
+                raise ValueError(f"{name} must be at least {least}, not {getattr(self, name)!r}")
+        if self.groups < 1:
+            raise ValueError(f"groups must be a positive integer, not {self.groups!r}")
+
     def out_size(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of the output of a `height` x `width` input.
 
@@ -308,6 +315,8 @@ def infer_shapes(network: Network) -> dict[str, Shape]:
     """
     shapes: dict[str, Shape] = {INPUT: network.input.shape}
     for layer in network.layers:
+        if layer.name in shapes:
+            raise ValueError(f"layer {layer.name}: there are two of this name")
         try:
             shapes[layer.name] = _out_shape(layer, [shapes[name] for name in layer.inputs])
         except KeyError as error:

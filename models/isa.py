@@ -236,8 +236,8 @@ def encode(op: Op, values: Mapping[str, int]) -> bytes:
     word = shift = 0
     for field in FIELDS[op]:
         value = int(op) if field is _OP else values.get(field.name)
-        if value is None:
-            raise ValueError(f"{op.name} needs a value for {field.name}")
+        if not isinstance(value, int):
+            raise ValueError(f"{op.name}.{field.name} must be an integer, not {value!r}")
         low, high = (
             (-(1 << field.width - 1), 1 << field.width - 1)
             if field.signed

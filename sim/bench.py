@@ -13,7 +13,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Mapping
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -35,11 +35,12 @@ from sim.toolchain import (
 )
 from sim.verilog import to_verilog
 
-__all__ = ["SIMULATORS", "BenchError", "parameters", "run"]
+__all__ = ["SIMULATORS", "TOP", "BenchError", "needs_zero_memories", "parameters", "run"]
 
 SIMULATORS = ("verilator", "icarus")
 
-_TOP = "top"
+# Name of the top module.
+TOP = "top"
 _PARAMETERS = "PENSTOCK_BENCH"
 _TIMESCALE = "`timescale 1ns/1ps\n"
 
@@ -48,13 +49,18 @@ class BenchError(AssertionError):
     """A cocotb test failed; the message has the log of the simulation."""
 
 
+def needs_zero_memories(simulator: str) -> bool:
+    """Whether Verilog for this simulator must say what memories start with."""
+    return simulator == "icarus"
+
+
 def parameters() -> Any:
     """What the call of `run` passed as `parameters`; for use in a bench."""
     return json.loads(os.environ.get(_PARAMETERS, "{}"))
 
 
 def run(
-    component: wiring.Component,
+    component: wiring.Component | str,
     test_module: str,
     *,
     simulator: str = "verilator",
@@ -68,8 +74,9 @@ def run(
 
     Parameters
     ----------
-    component : wiring.Component
-        Becomes the module ``top``; ports are named as `sim.verilog.to_verilog` says.
+    component : wiring.Component or str
+        Becomes the module ``top``; ports are named as `sim.verilog.to_verilog` says.  Or that
+        Verilog itself.
     test_module : str
         Name of the Python module with the tests.
     simulator : str
@@ -97,8 +104,11 @@ def run(
     """
     if simulator not in SIMULATORS:
         raise ValueError(f"simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
-    say(progress, "generating Verilog")
-    text = to_verilog(component, name=_TOP)
+    if isinstance(component, str):
+        text = component
+    else:
+        say(progress, "generating Verilog")
+        text = to_verilog(component, name=TOP, zero_memories=needs_zero_memories(simulator))
     build = _build_verilator if simulator == "verilator" else _build_icarus
     built = build(text, waves is not None, progress)
     say(progress, f"simulating with {simulator}")
@@ -108,24 +118,26 @@ def run(
         results = folder / "results.xml"
         runner = get_runner(simulator)
         # The runner's own messages go the way of the simulation's: into the log.
-        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-            try:
-                runner.test(
-                    test_module=test_module,
-                    hdl_toplevel=_TOP,
-                    hdl_toplevel_lang="verilog",
-                    testcase=testcase,
-                    seed=seed,
-                    build_dir=built,
-                    test_dir=folder,
-                    results_xml=str(results),
-                    log_file=str(log),
-                    waves=waves is not None,
-                    plusargs=[f"+dumpfile_path={folder / 'dump.fst'}"],
-                    extra_env={_PARAMETERS: json.dumps(parameters or {})},
-                )
-            except (SystemExit, RuntimeError):
-                pass  # the results tell what failed
+        # Nor does its verdict count: the results tell what failed.
+        with (
+            redirect_stdout(io.StringIO()),
+            redirect_stderr(io.StringIO()),
+            suppress(SystemExit, RuntimeError),
+        ):
+            runner.test(
+                test_module=test_module,
+                hdl_toplevel=TOP,
+                hdl_toplevel_lang="verilog",
+                testcase=testcase,
+                seed=seed,
+                build_dir=built,
+                test_dir=folder,
+                results_xml=str(results),
+                log_file=str(log),
+                waves=waves is not None,
+                plusargs=[f"+dumpfile_path={folder / 'dump.fst'}"],
+                extra_env={_PARAMETERS: json.dumps(parameters or {})},
+            )
         output = log.read_text(errors="replace") if log.exists() else ""
         _check(test_module, results, output)
         if waves is not None:
@@ -152,8 +164,16 @@ def _build_verilator(text: str, waves: bool, progress: Progress | None) -> Path:
     main = Path(cocotb_tools.config.share_dir) / "lib" / "verilator" / "verilator.cpp"
     libraries = Path(cocotb_tools.config.libs_dir)
     key = digest(
-        [text, "verilator", str(waves), versions(), compiler_identity(), *FLAGS]
-        + [main.read_bytes(), str(libraries)]
+        [
+            text,
+            "verilator",
+            str(waves),
+            versions(),
+            compiler_identity(),
+            *FLAGS,
+            main.read_bytes(),
+            str(libraries),
+        ]
     )
     folder = cache_dir() / f"bench-{key}"
     with locked(folder.with_suffix(".lock")):
@@ -165,32 +185,37 @@ def _build_verilator(text: str, waves: bool, progress: Progress | None) -> Path:
             units = translate(
                 _TIMESCALE + text,
                 work,
-                top=_TOP,
+                top=TOP,
                 prefix="Vtop",
                 flags=["--vpi", "public.vlt"],
                 waves=waves,
                 progress=progress,
             )
+            # A bench spends its time in Python; code for waves is large.
+            level = "-O0" if waves else "-O1"
             objects = compile_units(
-                [main, *units], work, level="-O1", waves=waves, progress=progress
+                [main, *units], work, level=level, waves=waves, progress=progress
             )
             objects += runtime(waves=waves, vpi=True, progress=progress)
             target = work / "bench"
             target.mkdir()
-            call(
-                [compiler(), "-o", target / _TOP, *objects, "-pthread"]
-                + [f"-Wl,-rpath,{libraries}", "-L", libraries, "-lcocotbvpi_verilator"]
-            )
+            link: list[str | Path] = [
+                f"-Wl,-rpath,{libraries}",
+                "-L",
+                libraries,
+                "-lcocotbvpi_verilator",
+            ]
+            call([compiler(), "-o", target / TOP, *objects, "-pthread", *link])
             os.replace(target, folder)
     return folder
 
 
 def _public_ports(text: str) -> str:
     """A Verilator control file that lets the bench see the ports of the top module."""
-    match = re.search(rf"^module {_TOP}\((.*?)\);", text, re.MULTILINE | re.DOTALL)
+    match = re.search(rf"^module {TOP}\((.*?)\);", text, re.MULTILINE | re.DOTALL)
     assert match is not None, "the Verilog has no module top"
     ports = [port.strip() for port in match[1].split(",")]
-    lines = [f'public_flat_rw -module "{_TOP}" -var "{port}"' for port in ports]
+    lines = [f'public_flat_rw -module "{TOP}" -var "{port}"' for port in ports]
     return "\n".join(["`verilator_config", *lines, ""])
 
 
@@ -205,7 +230,7 @@ def _build_icarus(text: str, waves: bool, progress: Progress | None) -> Path:
         with tempfile.TemporaryDirectory(prefix="build-", dir=cache_dir()) as name:
             work = Path(name)
             (work / "top.sv").write_text(_TIMESCALE + text + (_ICARUS_WAVES if waves else ""))
-            tops = ["-s", _TOP, *(["-s", "penstock_waves"] if waves else [])]
+            tops = ["-s", TOP, *(["-s", "penstock_waves"] if waves else [])]
             target = work / "bench"
             target.mkdir()
             call([program, "-g2012", "-o", target / "sim.vvp", *tops, work / "top.sv"])
@@ -218,7 +243,7 @@ module penstock_waves;
   string path;
   initial if ($value$plusargs("dumpfile_path=%s", path)) begin
     $dumpfile(path);
-    $dumpvars(0, {_TOP});
+    $dumpvars(0, {TOP});
   end
 endmodule
 """

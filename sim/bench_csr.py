@@ -26,9 +26,11 @@ from sim.bench import parameters
 
 __all__ = ["commands_and_interrupt", "every_address", "random_accesses"]
 
-_IN = ("complete", "progress", "bad_descriptor", "all_idle", "fetched", "array_busy")
-_IN += ("wait_weights", "wait_output", "wait_input", "act_waiting", "wgt_waiting")
-_IN += ("read_beat", "write_beat", "mark")
+_IN = (
+    *("complete", "progress", "bad_descriptor", "all_idle", "fetched", "array_busy"),
+    *("wait_weights", "wait_output", "wait_input", "act_waiting", "wgt_waiting"),
+    *("read_beat", "write_beat", "mark"),
+)
 
 
 async def setup(dut: Any, *, stall: bool = True) -> AxiLiteMaster:

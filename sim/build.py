@@ -2,7 +2,7 @@
 
 Everything is built on first use and cached by content, in three steps::
 
-    sources + parameters  --Amaranth, Yosys-->  Verilog        accel-KEY.sv
+    sources + parameters  --Amaranth, Yosys-->  Verilog        verilog-KEY.sv
     Verilog + harness     --Verilator, g++-->   library        accel-KEY.so
     Verilator's runtime   --g++-->              object files   runtime-KEY.o
 
@@ -15,6 +15,7 @@ import inspect
 import os
 import tempfile
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from amaranth.lib import wiring
@@ -36,7 +37,10 @@ from sim.verilog import to_verilog
 __all__ = ["Progress", "build_library", "library", "verilog"]
 
 _HERE = Path(__file__).resolve().parent
-_HARNESS = (_HERE / "harness.cpp", _HERE / "memory.h", *SHIMS)
+_ARITHMETIC = _HERE / "arithmetic.h"
+_HARNESS = (_HERE / "harness.cpp", _HERE / "memory.h", _ARITHMETIC, *SHIMS)
+# Of the generated class: the clock as it was at the last evaluation.
+_CLOCK = "__Vtrigprevexpr___TOP__clk__0"
 _VERILATOR_FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--output-split", "20000")
 
 
@@ -50,16 +54,15 @@ def library(arch: Arch, *, waves: bool = False, progress: Progress | None = None
     """
 
     def make() -> wiring.Component:
-        from sim.top import SimulationTop  # only when there is something to build: it takes a while
+        from hw.accel import Accel  # only when there is something to build: it takes a while
 
-        return SimulationTop(arch=arch)
+        return Accel(arch=arch)
 
-    text = verilog(
-        make,
-        identity=f"Accel {arch.fingerprint:016x}",
-        sources=(_HERE / "top.py",),
-        progress=progress,
-    )
+    compiler()  # better missing now than after the Verilog
+    with ThreadPoolExecutor(1) as pool:
+        # The other core has nothing to do while the Verilog is generated.
+        pool.submit(runtime, waves=waves)
+        text = verilog(make, identity=f"Accel {arch.fingerprint:016x}", progress=progress)
     return build_library(text, waves=waves, progress=progress)
 
 
@@ -68,9 +71,11 @@ def verilog(
     *,
     identity: str,
     sources: Sequence[Path] = (),
+    name: str = "accel",
+    zero_memories: bool = False,
     progress: Progress | None = None,
 ) -> str:
-    """Verilog of the component that `make` returns, as module ``accel``.
+    """Verilog of the component that `make` returns; cached.
 
     Parameters
     ----------
@@ -80,18 +85,22 @@ def verilog(
         Names the component and its parameters.
     sources : sequence of Path
         Files the component is made from, besides those in ``hw`` and ``models``.
+    name, zero_memories
+        As in `sim.verilog.to_verilog`.
     progress : callable or None
     """
     files = [*_package_files("hw"), *_package_files("models"), *sources]
-    key = digest(
-        [identity, versions(), Path(inspect.getfile(to_verilog)).read_bytes()]
-        + [part for file in files for part in (file.name, file.read_bytes())]
-    )
-    path = cache_dir() / f"accel-{key}.sv"
+    parts: list[str | bytes] = [identity, name, str(zero_memories), versions()]
+    parts.append(Path(inspect.getfile(to_verilog)).read_bytes())
+    for file in files:
+        parts += [file.name, file.read_bytes()]
+    key = digest(parts)
+    path = cache_dir() / f"verilog-{key}.sv"
     with locked(path.with_suffix(".sv.lock")):
         if not path.exists():
             say(progress, "generating Verilog")
-            _write(path, to_verilog(make(), name="accel", zero_memories=False).encode())
+            text = to_verilog(make(), name=name, zero_memories=zero_memories)
+            _write(path, text.encode())
         return path.read_text()
 
 
@@ -111,9 +120,9 @@ def build_library(text: str, *, waves: bool = False, progress: Progress | None =
         If a tool is missing or fails.
     """
     cxx = compiler()
-    harness = [path.read_bytes() for path in _HARNESS]
-    flags = " ".join((*_VERILATOR_FLAGS, *FLAGS))
-    parts = [text, *harness, flags, versions(), compiler_identity(), str(waves)]
+    parts: list[str | bytes] = [text, *_VERILATOR_FLAGS, *FLAGS, versions(), compiler_identity()]
+    parts += [path.read_bytes() for path in (*_HARNESS, Path(__file__))]
+    parts.append(str(waves))
     path = cache_dir() / f"accel-{digest(parts)}.so"
     with locked(path.with_suffix(".so.lock")):
         if path.exists():
@@ -129,8 +138,15 @@ def build_library(text: str, *, waves: bool = False, progress: Progress | None =
                 waves=waves,
                 progress=progress,
             )
+            clock = _CLOCK in (folder / "Vaccel___024root.h").read_text()
             objects = compile_units(
-                [_HARNESS[0], *units], folder, waves=waves, what="the core", progress=progress
+                [_HARNESS[0], *units],
+                folder,
+                level="-O2",
+                flags=["-include", _ARITHMETIC, *([f"-DPENSTOCK_CLOCK={_CLOCK}"] if clock else [])],
+                waves=waves,
+                what="the core",
+                progress=progress,
             )
             objects += runtime(waves=waves, progress=progress)
             say(progress, "linking")

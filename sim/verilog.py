@@ -23,7 +23,7 @@ __all__ = ["to_verilog"]
 # until an input changes, so outputs that depend on none stay X.
 _SCRIPT = (
     "read_rtlil top.il; proc; opt_clean; opt_expr; opt_dff; opt_clean; memory_collect; "
-    "write_verilog -norename -noattr -sv top.sv"
+    "write_verilog -noattr -sv top.sv"
 )
 
 

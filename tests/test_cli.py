@@ -15,19 +15,15 @@ import pytest
 from PIL import Image
 
 from host import catalog, cli, cli_classify
-from host.cache import cache_dir, cached
-from host.cli_errors import InputError
-from host.cli_output import OutputFile
-from host.cli_report import figures, human
 from host.compile import compile_network
 from host.device import DeviceError, RunLog
-from host.program import LayerInfo, Program
+from host.program import Program
 from host.runtime import Mismatch
 from models import store
 from models.alexnet import BVLC, weight_shapes
 from models.arch import get_arch
 from models.graph import Network
-from models.regs import LOG_FIELDS
+from sim.bench import BenchError
 
 PHOTO = str(catalog.PHOTOS / "chelsea.jpg")
 
@@ -115,6 +111,31 @@ def test_classify(penstock: Run, tmp_path: Path) -> None:
     ]
     assert data["totals"]["macs"] == sum(layer["macs"] for layer in data["layers"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.json"]
+
+
+def test_classify_on_rtl(penstock: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PENSTOCK_CACHE")  # other tests have built this simulator, or will use it
+    photos = [str(path) for path in catalog.photographs()[:2]]
+    reports = {}
+    for device in ("functional", "rtl"):
+        path = tmp_path / f"{device}.json"
+        outcome = penstock(
+            *("classify", *photos, "--model", "tiny", "--arch", "tiny", "--device", device),
+            *("--check", "--json", path),
+        )
+        assert outcome.status == 0, outcome
+        reports[device] = json.loads(path.read_text())
+    assert [image["mismatches"] for image in reports["rtl"]["images"]] == [0, 0]
+    assert reports["rtl"]["images"] == reports["functional"]["images"]
+    assert "conv3" in outcome.out
+    totals, layers = reports["rtl"]["totals"], reports["rtl"]["layers"]
+    assert totals["efficiency"] == totals["macs"] / (totals["cycles"] * 16)
+    assert totals["efficiency"] > 0.5
+    assert 0 <= totals["cycles"] - sum(layer["cycles"] for layer in layers) < 200
+    assert totals["ddr_bytes"] > 0
+    for layer in layers:
+        assert layer["cycles"] > sum(layer["stalls"].values()) - layer["stalls"]["memory"]
+    assert all(value["cycles"] == 0 for value in reports["functional"]["layers"])
 
 
 def test_without_check_nothing_is_claimed(penstock: Run, tmp_path: Path) -> None:
@@ -205,28 +226,9 @@ def test_unwritable_outputs_are_refused_first(
     refused(penstock("compile", "tiny", "-o", tmp_path / "no" / "p"), "cannot write")
 
 
-def test_read_only_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Permissions do not stop root, who may run this test.
-    path = tmp_path / "a"
-    path.write_text("old")
-    monkeypatch.setattr(os, "access", lambda path, mode: False)
-    with pytest.raises(InputError, match="permission denied"):
-        OutputFile(path)
-
-
 def test_output_to_a_device(penstock: Run) -> None:
     assert classify(penstock, PHOTO, "--json", "/dev/null").status == 0
     assert not Path("/dev/null").is_file()
-
-
-def test_output_through_a_link(tmp_path: Path) -> None:
-    target, link = tmp_path / "target", tmp_path / "link"
-    target.write_text("old")
-    link.symlink_to(target)
-    with OutputFile(link) as output:
-        output.commit(b"new")
-    assert link.is_symlink()
-    assert target.read_text() == "new"
 
 
 def test_compile_inspect_and_use(penstock: Run, tmp_path: Path) -> None:
@@ -341,42 +343,6 @@ def test_layer_that_does_not_fit(penstock: Run, tmp_path: Path) -> None:
     refused(classify(penstock, PHOTO, "--model", path), "layer pool1")
 
 
-def test_figures() -> None:
-    names = [name for name, _ in LOG_FIELDS]
-    first = dict(zip(names, (1000, 800, 50, 40, 30, 60, 500, 100), strict=True))
-    second = dict(zip(names, (3000, 2700, 60, 50, 40, 70, 900, 300), strict=True))
-    total = dict(zip(names, (3100, 2700, 60, 50, 40, 70, 950, 300), strict=True))
-    layers = [LayerInfo("a", 12_000, ("a",)), LayerInfo("b", 24_000, ("b", "c"))]
-    each, whole = figures(layers, [RunLog([first, second], total)] * 2, get_arch("tiny"))
-    assert [layer.cycles for layer in each] == [1000, 2000]
-    assert each[0].efficiency == 12_000 / (1000 * 16)
-    assert each[0].stalls == {"input": 50, "weights": 40, "output": 30, "memory": 60, "idle": 80}
-    assert each[1].to_json() == {
-        "name": "b",
-        "macs": 24_000,
-        "cycles": 2000,
-        "efficiency": 24_000 / (2000 * 16),
-        "stalls": {"input": 10, "weights": 10, "output": 10, "memory": 10, "idle": 70},
-        "ddr_read_bytes": 3200,
-        "ddr_write_bytes": 1600,
-    }
-    assert whole.cycles == 3100
-    assert whole.macs == 36_000
-    with pytest.raises(ValueError, match="2 layers, but 1 entries"):
-        figures(layers, [RunLog([first], total)], get_arch("tiny"))
-
-
-def test_human() -> None:
-    assert [human(n, "B") for n in (7, 999, 1500, 105_415_200, 2.5e12)] == [
-        "7 B",
-        "999 B",
-        "1.5 kB",
-        "105.4 MB",
-        "2500.0 GB",
-    ]
-    assert human(12) == "12"
-
-
 def test_profile(penstock: Run, tmp_path: Path) -> None:
     report = tmp_path / "out.json"
     outcome = penstock(
@@ -387,6 +353,31 @@ def test_profile(penstock: Run, tmp_path: Path) -> None:
     data = json.loads(report.read_text())
     assert [layer["name"] for layer in data["layers"]] == ["conv2"]
     assert data["totals"]["macs"] > data["layers"][0]["macs"]
+
+
+def test_simulate(penstock: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waves = tmp_path / "waves.fst"
+    refused(penstock("simulate", "conv9"), "conv1, conv2", "'conv9'")
+    refused(penstock("simulate", "conv1", "--simulator", "x"), "verilator, icarus", "'x'")
+    refused(penstock("simulate", "conv1", "--arch", "x"), "'x'")
+    refused(penstock("simulate", "conv1", "--waves", tmp_path / "no" / "w"), "cannot write")
+    refused(penstock("simulate", "conv1", "--waves", "/dev/null"), "regular file")
+    monkeypatch.delenv("PENSTOCK_CACHE")  # other tests have built this simulator, or will use it
+    outcome = penstock("simulate", "conv3", "--simulator", "icarus", "--waves", waves)
+    assert outcome.status == 0, outcome
+    assert "bit-exact with the golden model: yes" in outcome.out
+    assert waves.stat().st_size > 10_000
+    assert list(tmp_path.iterdir()) == [waves]
+
+
+def test_simulate_fails_with_one_line(penstock: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise BenchError("0.00ns INFO started\n  AssertionError: status 0x4, error TIMEOUT\n\n")
+
+    monkeypatch.setattr("sim.simulate.simulate", fail)
+    outcome = penstock("simulate", "conv3")
+    assert outcome.status == 1
+    assert outcome.err == "penstock: AssertionError: status 0x4, error TIMEOUT\n"
 
 
 def test_doctor(penstock: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -431,35 +422,6 @@ def test_damaged_cache_is_made_again(penstock: Run, cache: Path) -> None:
     assert classify(penstock, PHOTO, "--check").status == 0
     for path in files[-1:]:
         store.load(path)
-
-
-def test_cache_keeps_few_and_needs_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PENSTOCK_CACHE", str(tmp_path / "cache"))
-
-    def keep(key: str) -> str:
-        return cached(
-            "text",
-            key,
-            load=lambda path: path.read_text(),
-            save=lambda value, path: path.write_text(value) and None,
-            make=lambda: key,
-        )
-
-    for index in range(9):
-        assert keep(f"{index}") == f"{index}"
-    assert len(list(cache_dir().iterdir())) == 4
-    blocked = tmp_path / "file"
-    blocked.write_text("")
-    monkeypatch.setenv("PENSTOCK_CACHE", str(blocked / "cache"))
-    assert keep("x") == "x"
-
-
-def test_cache_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("PENSTOCK_CACHE", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", "/x")
-    assert cache_dir() == Path("/x/penstock")
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache_dir() == Path.home() / ".cache" / "penstock"
 
 
 def test_as_a_process(cache: Path) -> None:

@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """The CONV engine against the loops of the ISA, on small arrays."""
 
 from __future__ import annotations
@@ -31,28 +32,28 @@ def small_arch(rows: int, cols: int) -> Arch:
 
 def random_descriptor(rng: random.Random, *, first: int, last: int, size: int) -> dict[str, int]:
     n_y, n_x = rng.randint(1, 5), size
-    values = dict(
-        first=first,
-        last=last,
-        base=rng.randrange(256),
-        step_cb=rng.randrange(64),
-        step_ky=rng.randrange(32),
-        step_y=rng.randrange(64),
-        n_cb=rng.randint(1, 3),
-        n_ky=rng.randint(1, 3),
-        n_kx=rng.randint(1, 3),
-        n_y=n_y,
-        n_x=n_x,
-        stride_y=rng.randint(1, 4),
-        stride_x=rng.randint(1, 4),
-        y0=rng.randint(-3, 3),
-        x0=rng.randint(-3, 3),
-        in_h=rng.randint(1, 12),
-        in_w=rng.randint(1, 20),
-        pad=rng.randrange(256),
-        more_images=rng.choice((0, 0, 1, 2)),
-        step_image=rng.randrange(256),
-    )
+    values = {
+        "first": first,
+        "last": last,
+        "base": rng.randrange(256),
+        "step_cb": rng.randrange(64),
+        "step_ky": rng.randrange(32),
+        "step_y": rng.randrange(64),
+        "n_cb": rng.randint(1, 3),
+        "n_ky": rng.randint(1, 3),
+        "n_kx": rng.randint(1, 3),
+        "n_y": n_y,
+        "n_x": n_x,
+        "stride_y": rng.randint(1, 4),
+        "stride_x": rng.randint(1, 4),
+        "y0": rng.randint(-3, 3),
+        "x0": rng.randint(-3, 3),
+        "in_h": rng.randint(1, 12),
+        "in_w": rng.randint(1, 20),
+        "pad": rng.randrange(256),
+        "more_images": rng.choice((0, 0, 1, 2)),
+        "step_image": rng.randrange(256),
+    }
     values.update({f"wait_{op.name.lower()}": 0 for op in ENGINE_WAITS[Op.CONV]})
     return values
 
@@ -78,7 +79,7 @@ def reference(act: np.ndarray, blocks: list[np.ndarray], d: dict[str, int]) -> n
     return total
 
 
-@pytest.mark.parametrize("rows, cols, seed", [(4, 4, 1), (2, 8, 2), (6, 4, 3)])
+@pytest.mark.parametrize(("rows", "cols", "seed"), [(4, 4, 1), (2, 8, 2), (6, 4, 3)])
 def test_conv_engine(rows: int, cols: int, seed: int) -> None:
     print(f"seed {seed}")
     rng = random.Random(seed)
@@ -197,7 +198,7 @@ def test_parameters_are_checked() -> None:
 
     with pytest.raises(ValueError, match="rows must be a positive integer, not 0"):
         SystolicArray(rows=0, cols=4)
-    with pytest.raises(ValueError, match="width must be an integer of at least 17, not 8"):
+    with pytest.raises(ValueError, match="width must be an integer of at least 16, not 8"):
         ProcessingElement(width=8)
     with pytest.raises(ValueError, match="hold must be a positive integer, not 0"):
         WeightLoader(rows=4, cols=4, hold=0)

@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """The DRAIN engine against the requantisation of `models.fixed`."""
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def make_arch(rows: int, cols: int, lanes: int) -> Arch:
 
 
 @pytest.mark.parametrize(
-    "rows, cols, lanes, seed",
+    ("rows", "cols", "lanes", "seed"),
     [(4, 4, 2, 1), (4, 8, 4, 2), (6, 4, 2, 3), (4, 4, 4, 4), (8, 4, 1, 5)],
 )
 def test_drain(rows: int, cols: int, lanes: int, seed: int) -> None:

@@ -1,0 +1,47 @@
+"""Figures of layers from the device's log."""
+
+from __future__ import annotations
+
+import pytest
+
+from host.cli_report import figures, human
+from host.device import RunLog
+from host.program import LayerInfo
+from models.arch import get_arch
+from models.regs import LOG_FIELDS
+
+
+def test_figures() -> None:
+    names = [name for name, _ in LOG_FIELDS]
+    first = dict(zip(names, (1000, 800, 50, 40, 30, 60, 500, 100), strict=True))
+    second = dict(zip(names, (3000, 2700, 60, 50, 40, 70, 900, 300), strict=True))
+    total = dict(zip(names, (3100, 2700, 60, 50, 40, 70, 950, 300), strict=True))
+    layers = [LayerInfo("a", 12_000, ("a",)), LayerInfo("b", 24_000, ("b", "c"))]
+    each, whole = figures(layers, [RunLog([first, second], total)] * 2, get_arch("tiny"))
+    assert [layer.cycles for layer in each] == [1000, 2000]
+    assert each[0].efficiency == 12_000 / (1000 * 16)
+    assert each[0].stalls == {"input": 50, "weights": 40, "output": 30, "memory": 60, "idle": 80}
+    assert each[1].to_json() == {
+        "name": "b",
+        "macs": 24_000,
+        "cycles": 2000,
+        "efficiency": 24_000 / (2000 * 16),
+        "stalls": {"input": 10, "weights": 10, "output": 10, "memory": 10, "idle": 70},
+        "ddr_read_bytes": 3200,
+        "ddr_write_bytes": 1600,
+    }
+    assert whole.cycles == 3100
+    assert whole.macs == 36_000
+    with pytest.raises(ValueError, match="2 layers, but 1 entries"):
+        figures(layers, [RunLog([first], total)], get_arch("tiny"))
+
+
+def test_human() -> None:
+    assert [human(n, "B") for n in (7, 999, 1500, 105_415_200, 2.5e12)] == [
+        "7 B",
+        "999 B",
+        "1.5 kB",
+        "105.4 MB",
+        "2500.0 GB",
+    ]
+    assert human(12) == "12"

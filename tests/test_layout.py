@@ -1,0 +1,34 @@
+"""Descriptor layouts in hardware: the bits that `models.isa` encodes."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from hw.layout import descriptor
+from models.isa import DESCRIPTOR_BYTES, FIELDS, Op, encode
+
+
+@pytest.mark.parametrize("op", Op)
+def test_members_are_the_fields(op: Op) -> None:
+    layout = descriptor(op)
+    assert list(layout.members) == [field.name for field in FIELDS[op]]
+    assert layout.size == sum(field.width for field in FIELDS[op]) <= DESCRIPTOR_BYTES * 8
+    assert layout["op"].offset == 0
+
+
+@pytest.mark.parametrize("op", Op)
+def test_hardware_reads_what_the_host_writes(op: Op) -> None:
+    rng = random.Random(int(op))
+    layout = descriptor(op)
+    for _ in range(20):
+        values = {}
+        for field in FIELDS[op][1:]:
+            low = -(1 << field.width - 1) if field.signed else 0
+            high = low + (1 << field.width) - 1
+            values[field.name] = rng.choice((low, high, rng.randint(low, high)))
+        bits = int.from_bytes(encode(op, values), "little")
+        assert bits < 1 << layout.size
+        view = layout.from_bits(bits)
+        assert {name: view[name] for name in layout.members} == {"op": int(op), **values}
