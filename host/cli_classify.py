@@ -20,7 +20,15 @@ from host.cli_device import arch_for, check_device, open_for
 from host.cli_errors import EXIT_FAILED, InputError, bad_input
 from host.cli_output import OutputFile
 from host.cli_progress import task
-from host.cli_report import LayerFigures, figures, human, layer_table, report_json, show
+from host.cli_report import (
+    LayerFigures,
+    figures,
+    human,
+    layer_table,
+    report_json,
+    run_seconds,
+    show,
+)
 from host.compile import compile_network
 from host.preprocess import load_codes
 from host.program import Program
@@ -28,7 +36,7 @@ from host.runtime import Result, Session
 from models.arch import Arch
 from models.graph import Network
 
-__all__ = ["classify", "profile"]
+__all__ = ["classify", "on_array", "profile"]
 
 Codes = NDArray[np.uint8]
 
@@ -44,6 +52,10 @@ WeightsOption = Annotated[
 LabelsOption = Annotated[
     Path | None, typer.Option("--labels", help="A text file with one class to a line.")
 ]
+BatchOption = Annotated[int, typer.Option("--batch", min=1, help="Images of one run.")]
+FcOption = Annotated[
+    str, typer.Option("--fc", help="Where fully connected layers with ReLU run: cpu or fpga.")
+]
 
 
 @dataclass(frozen=True)
@@ -58,6 +70,19 @@ class _Job:
     check: bool
 
 
+def on_array(fc: str) -> bool:
+    """Whether fully connected layers go to the array, from the option `--fc`.
+
+    Raises
+    ------
+    InputError
+        If it is neither cpu nor fpga.
+    """
+    if fc not in ("cpu", "fpga"):
+        raise InputError(f"--fc must be cpu or fpga, not {fc!r}")
+    return fc == "fpga"
+
+
 def _prepare(
     *,
     model: str,
@@ -68,6 +93,8 @@ def _prepare(
     device: str,
     top: int,
     check: bool,
+    batch: int,
+    fc: str,
 ) -> _Job:
     """Read the network and compile it.
 
@@ -78,6 +105,7 @@ def _prepare(
     """
     check_device(device)
     arch = arch_for(arch_name)
+    array = on_array(fc)
     with task("reading the network") as progress, bad_input():
         program = None if program_file is None else Program.load(program_file)
         if program is not None and program.arch_fingerprint != arch.fingerprint:
@@ -90,7 +118,7 @@ def _prepare(
         )
         if program is None:
             progress.say("compiling")
-            program = compile_network(network, arch, trace=check)
+            program = compile_network(network, arch, trace=check, batch=batch, fc=array)
     return _Job(network, program, arch, device, top, check)
 
 
@@ -142,7 +170,7 @@ def _print_figures(
 
 
 def _print_seconds(results: Sequence[Result], cycles: int, wall: float) -> None:
-    run = sum(result.log.seconds for result in results)
+    run = run_seconds(results)
     cpu = sum(result.cpu_seconds for result in results)
     rate = f" ({cycles * len(results) / run / 1e6:.2f} M cycles/s)" if cycles and run else ""
     print(f"device {run:.1f} s{rate}, CPU layers {cpu:.2f} s, in all {wall:.1f} s")
@@ -163,7 +191,12 @@ def _work(
             "(--weights takes trained ones)"
         )
     results = _run(job, images, names)
-    layers, total = figures(job.program.layers, [result.log for result in results], job.arch)
+    layers, total = figures(
+        job.program.layers,
+        [result.log for result in results],
+        job.arch,
+        batch=job.program.batch,
+    )
     shown = [layer for layer in layers if only in (None, layer.name)]
     _print_figures(job, shown, total, len(results))
     wall = time.perf_counter() - start
@@ -204,6 +237,8 @@ def classify(
         Path | None,
         typer.Option("--program", help="Use this compiled program of the same network."),
     ] = None,
+    batch: BatchOption = 1,
+    fc: FcOption = "cpu",
 ) -> None:
     """Say what photographs show; every convolution runs on the accelerator."""
     start = time.perf_counter()
@@ -218,6 +253,8 @@ def classify(
             device=device,
             top=top,
             check=check,
+            batch=batch,
+            fc=fc,
         )
         with task("reading the images"), bad_input():
             codes = [load_codes(image, job.network.input) for image in images]
@@ -243,6 +280,8 @@ def profile(
     arch: ArchOption = "lab",
     json_file: JsonOption = None,
     weights: WeightsOption = None,
+    batch: BatchOption = 1,
+    fc: FcOption = "cpu",
 ) -> None:
     """Measure cycles, efficiency, stalls and memory traffic of each layer, on a photograph."""
     start = time.perf_counter()
@@ -257,6 +296,8 @@ def profile(
             device=device,
             top=1,
             check=False,
+            batch=batch,
+            fc=fc,
         )
         only = None
         if layer is not None:
@@ -267,4 +308,4 @@ def profile(
                     f"layer must be one of {known} (those on the accelerator), not {layer!r}"
                 )
         name, codes = _sample(job.network)
-        _work(job, [codes], [name], only, output, start)
+        _work(job, [codes] * batch, [name] * batch, only, output, start)

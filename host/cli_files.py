@@ -13,13 +13,22 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from host.catalog import load_network
-from host.cli_classify import ArchOption, LabelsOption, WeightsOption
+from host.cli_classify import (
+    ArchOption,
+    BatchOption,
+    FcOption,
+    LabelsOption,
+    WeightsOption,
+    on_array,
+)
 from host.cli_device import arch_for
 from host.cli_errors import bad_input
 from host.cli_output import OutputFile
 from host.cli_progress import task
 from host.cli_report import human, show
-from host.compile import compile_network
+from host.compile import compile_choices
+from host.explain import COST_COLUMNS, cost_rows, explain, explain_placements, placements
+from host.planner import plan_network
 from host.program import MAGIC, Program
 from models import store
 from models.arch import ARCHES
@@ -48,9 +57,15 @@ def compile_model(
     save_network: Annotated[
         Path | None, typer.Option("--save-network", help="Save the quantised network as well.")
     ] = None,
+    batch: BatchOption = 1,
+    fc: FcOption = "cpu",
+    why: Annotated[
+        bool, typer.Option("--explain", help="Say what was considered, and why it was taken.")
+    ] = False,
 ) -> None:
     """Compile a network for an arch and write the program."""
     target = arch_for(arch)
+    array = on_array(fc)
     with ExitStack() as stack:
         file = stack.enter_context(OutputFile(output))
         second = None if save_network is None else stack.enter_context(OutputFile(save_network))
@@ -59,10 +74,17 @@ def compile_model(
                 model, weights_file=weights, labels_file=labels, progress=progress.say
             )
             progress.say("compiling")
-            program = compile_network(network, target, trace=trace)
+            choices = plan_network(network, target, batch=batch, trace=trace, fc=array)
+            program = compile_choices(network, target, choices, trace=trace)
+            text = explain(choices, target) if why else ""
+            places = placements(network, target, batch=batch) if why else []
         if second is not None:
             second.commit(lambda path: store.save(network, path))
         file.commit(program.to_bytes())
+    if why:
+        print(text)
+        if places:
+            print(explain_placements(places, batch))
     _print_program(program)
 
 
@@ -80,6 +102,7 @@ def inspect(
             network = store.load(file)
     if is_program:
         _print_program(program)
+        _print_costs(program)
         counts = Counter(op.name for op in operations)
         print("descriptors: " + ", ".join(f"{n} {name}" for name, n in counts.items()))
     else:
@@ -93,7 +116,8 @@ def _print_program(program: Program) -> None:
     arch = f"{program.arch_name} ({program.arch_fingerprint:016x})"
     if known is None and program.arch_name in ARCHES:
         arch += f", which is not this version's {program.arch_name}"
-    print(f"program of {program.model} for arch {arch}")
+    batch = "" if program.batch == 1 else f", batches of {program.batch} images"
+    print(f"program of {program.model} for arch {arch}{batch}")
     print(
         f"{program.desc_count} descriptors, image {human(len(program.image), 'B')}, "
         f"device memory {human(program.arena_bytes, 'B')}"
@@ -107,6 +131,20 @@ def _print_program(program: Program) -> None:
         ]
         table.add_row(layer.name, human(layer.macs), " ".join(layer.covers), ", ".join(stored))
     show(table)
+
+
+def _print_costs(program: Program) -> None:
+    """What the cost model predicts, and how each layer is done."""
+    rows = cost_rows(program)
+    if not rows:
+        return
+    print("predicted cycles, stalls and bytes:")
+    table = _table(COST_COLUMNS, ["layer"])
+    for row in rows:
+        table.add_row(*row)
+    show(table)
+    for layer in program.layers:
+        print(f"  {layer.name}: {layer.choice}")
 
 
 def _describe(layer: Any) -> str:

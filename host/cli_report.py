@@ -23,7 +23,7 @@ from host.runtime import Result
 from models.arch import Arch
 from models.regs import LOG_FIELDS
 
-__all__ = ["LayerFigures", "figures", "human", "layer_table", "report_json", "show"]
+__all__ = ["LayerFigures", "figures", "human", "layer_table", "report_json", "run_seconds", "show"]
 
 BEAT = 8
 
@@ -110,8 +110,20 @@ class LayerFigures:
         }
 
 
-def _mean(counts: Sequence[dict[str, int]]) -> dict[str, int]:
-    return {name: round(sum(c[name] for c in counts) / len(counts)) for name, _ in LOG_FIELDS}
+def _mean(counts: Sequence[dict[str, int]], batch: int) -> dict[str, int]:
+    """Counts of one image, from those of runs of a batch each."""
+    runs = len(counts) * batch
+    return {name: round(sum(c[name] for c in counts) / runs) for name, _ in LOG_FIELDS}
+
+
+def _distinct(logs: Iterable[RunLog]) -> list[RunLog]:
+    """Leave out what several images of a batch have in common."""
+    return list({id(log): log for log in logs}.values())
+
+
+def run_seconds(results: Sequence[Result]) -> float:
+    """Seconds that the device ran."""
+    return sum(log.seconds for log in _distinct(result.log for result in results))
 
 
 def _steps(log: RunLog) -> list[dict[str, int]]:
@@ -125,26 +137,36 @@ def _steps(log: RunLog) -> list[dict[str, int]]:
 
 
 def figures(
-    layers: Sequence[LayerInfo], logs: Sequence[RunLog], arch: Arch
+    layers: Sequence[LayerInfo], logs: Sequence[RunLog], arch: Arch, *, batch: int = 1
 ) -> tuple[list[LayerFigures], LayerFigures]:
-    """Return the figures of each layer, and of the whole.
+    """Return the figures of each layer, and of the whole, for one image.
+
+    Parameters
+    ----------
+    logs : sequence of RunLog
+        One for each image; those of a batch are one and the same.
+    batch : int
+        Images of one run.
 
     Raises
     ------
     ValueError
         If a log does not have one entry for each layer.
     """
-    steps = [_steps(log) for log in logs]
+    runs = _distinct(logs)
+    steps = [_steps(log) for log in runs]
     for log in steps:
         if len(log) != len(layers):
             raise ValueError(f"{len(layers)} layers, but {len(log)} entries in the layer log")
     peak = arch.macs_per_cycle
     each = [
-        LayerFigures(layer.name, layer.macs, _mean([log[index] for log in steps]), peak)
+        LayerFigures(
+            layer.name, layer.macs // batch, _mean([log[index] for log in steps], batch), peak
+        )
         for index, layer in enumerate(layers)
     ]
-    macs = sum(layer.macs for layer in layers)
-    return each, LayerFigures("total", macs, _mean([log.totals for log in logs]), peak)
+    macs = sum(layer.macs for layer in layers) // batch
+    return each, LayerFigures("total", macs, _mean([log.totals for log in runs], batch), peak)
 
 
 def show(table: Table) -> None:
@@ -228,7 +250,7 @@ def report_json(
             "cycles": total.cycles,
             "efficiency": total.efficiency,
             "ddr_bytes": total.read_bytes + total.write_bytes,
-            "sim_seconds": sum(result.log.seconds for result in results),
+            "sim_seconds": run_seconds(results),
             "cpu_seconds": sum(result.cpu_seconds for result in results),
             "wall_seconds": wall_seconds,
         },

@@ -16,7 +16,15 @@ from models.arch import Arch
 from models.graph import Network, QFc
 from models.ops import quantised_fc
 
-__all__ = ["COST_COLUMNS", "Placement", "cost_rows", "explain", "placements"]
+__all__ = [
+    "CLOCK_MHZ",
+    "COST_COLUMNS",
+    "Placement",
+    "cost_rows",
+    "explain",
+    "explain_placements",
+    "placements",
+]
 
 COST_COLUMNS = (
     "layer",
@@ -30,8 +38,10 @@ COST_COLUMNS = (
     "act words",
     "psums",
     "out words",
-    "how",
 )
+
+# The clock that the array's seconds are told for.
+CLOCK_MHZ = 100.0
 
 
 def cost_rows(program: Program) -> list[tuple[str, ...]]:
@@ -58,7 +68,7 @@ def cost_rows(program: Program) -> list[tuple[str, ...]]:
         stalls={name: sum(cost.stalls[name] for cost in costs) for name in costs[0].stalls},
         read_bytes=sum(cost.read_bytes for cost in costs),
         write_bytes=sum(cost.write_bytes for cost in costs),
-        choice="" if program.batch == 1 else f"{program.batch} images",
+        choice="",
         buffers=(0, 0, 0),
     )
     return [*rows, _row(total, arch)]
@@ -73,7 +83,6 @@ def _row(cost: LayerCost, arch: Arch) -> tuple[str, ...]:
         str(cost.read_bytes),
         str(cost.write_bytes),
         *(str(words) if words else "" for words in cost.buffers),
-        cost.choice,
     )
 
 
@@ -155,7 +164,9 @@ class Placement:
     cpu_seconds: float
 
 
-def placements(network: Network, arch: Arch, *, batch: int, mhz: float) -> list[Placement]:
+def placements(
+    network: Network, arch: Arch, *, batch: int, mhz: float = CLOCK_MHZ
+) -> list[Placement]:
     """Return what each fully connected layer would cost in either place.
 
     Parameters
@@ -167,11 +178,18 @@ def placements(network: Network, arch: Arch, *, batch: int, mhz: float) -> list[
     mhz : float
         Clock of the array.
 
+    Returns
+    -------
+    list of Placement
+        In the layers' order.
+
     Raises
     ------
     CompileError
         If the network does not fit the arch.
     """
+    if not any(isinstance(layer, QFc) for layer in network.layers):
+        return []
     program = compile_network(network, arch, batch=batch, fc=True)
     costs = {cost.name: cost for cost in predict(program, arch)}
     result = []
@@ -194,3 +212,23 @@ def placements(network: Network, arch: Arch, *, batch: int, mhz: float) -> list[
             )
         )
     return result
+
+
+def explain_placements(places: list[Placement], batch: int) -> str:
+    """Return a table of `placements` for a batch of so many images."""
+    images = "an image" if batch == 1 else f"{batch} images"
+    lines = [
+        f"fully connected layers, {images}: on the array at {CLOCK_MHZ:g} MHz (--fc fpga), "
+        "on this machine's CPU (--fc cpu)",
+        f"    {'':<12}{'cycles':>12}{'bytes read':>14}{'array':>12}{'CPU':>12}",
+    ]
+    for place in places:
+        cpu = f"{place.cpu_seconds * 1e3:.2f} ms"
+        if place.cycles is None:
+            lines.append(f"    {place.layer:<12}{'its logits stay int32':>38}{cpu:>12}")
+            continue
+        array = f"{place.array_seconds * 1e3:.2f} ms"
+        lines.append(
+            f"    {place.layer:<12}{place.cycles:>12}{place.read_bytes:>14}{array:>12}{cpu:>12}"
+        )
+    return "\n".join([*lines, ""])

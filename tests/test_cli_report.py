@@ -17,7 +17,9 @@ def test_figures() -> None:
     second = dict(zip(names, (3000, 2700, 60, 50, 40, 70, 900, 300), strict=True))
     total = dict(zip(names, (3100, 2700, 60, 50, 40, 70, 950, 300), strict=True))
     layers = [LayerInfo("a", 12_000, ("a",)), LayerInfo("b", 24_000, ("b", "c"))]
-    each, whole = figures(layers, [RunLog([first, second], total)] * 2, get_arch("tiny"))
+    each, whole = figures(
+        layers, [RunLog([first, second], total) for _ in range(2)], get_arch("tiny")
+    )
     assert [layer.cycles for layer in each] == [1000, 2000]
     assert each[0].efficiency == 12_000 / (1000 * 16)
     assert each[0].stalls == {"input": 50, "weights": 40, "output": 30, "memory": 60, "idle": 80}
@@ -32,6 +34,12 @@ def test_figures() -> None:
     }
     assert whole.cycles == 3100
     assert whole.macs == 36_000
+    # Of a batch all images have the same log, and a share of it.
+    logs = [RunLog([first, second], total)] * 5
+    batched, whole = figures(layers, logs, get_arch("tiny"), batch=5)
+    assert [layer.cycles for layer in batched] == [200, 400]
+    assert [layer.efficiency for layer in batched] == [layer.efficiency for layer in each]
+    assert whole.cycles == 620
     with pytest.raises(ValueError, match="2 layers, but 1 entries"):
         figures(layers, [RunLog([first], total)], get_arch("tiny"))
 
