@@ -220,10 +220,11 @@ def test_explanation_names_what_was_taken() -> None:
     assert "direct, bands of" in text
     assert "its parts as layers of their own" in text
     assert "taken: the fewest bytes of those close to the fewest cycles" in text
-    rows = cost_rows(compile_choices(network, arch, choices))
+    program = compile_choices(network, arch, choices)
+    rows = cost_rows(program)
     assert {len(row) for row in rows} == {len(COST_COLUMNS)}
     assert [row[0] for row in rows] == ["conv1", "conv2", "conv3", "conv4", "conv5", "total"]
-    assert rows[0][-1].startswith("row runs, bands of")
+    assert program.layers[0].choice.startswith("row runs, bands of")
 
 
 def test_plans_that_cannot_be_written_are_refused() -> None:
