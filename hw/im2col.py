@@ -23,14 +23,17 @@ _BLOCK = data.StructLayout(
         "last": 1,
         "final": 1,
         "step_y": 16,
-        "n_x": 16,
-        "n_y": 16,
+        "more_x": 16,
+        "one_x": 1,
+        "more_y": 16,
+        "one_y": 1,
         "stride_x": 8,
         "stride_y": 8,
         "in_h": 16,
         "in_w": 16,
         "pad": 8,
         "more_images": 16,
+        "one_image": 1,
         "step_image": 16,
     }
 )
@@ -143,10 +146,18 @@ class AddressGenerator(wiring.Component):
             block.final.eq(x_end & y_end & c_end),
             block.last.eq(block.final & desc.last),
         ]
-        for name in ("step_y", "n_x", "n_y", "stride_x", "stride_y", "in_h", "in_w", "pad"):
+        for name in ("step_y", "stride_x", "stride_y", "in_h", "in_w", "pad"):
             m.d.comb += block[name].eq(desc[name])
         for name in ("more_images", "step_image"):
             m.d.comb += block[name].eq(desc[name])
+        # Counts are compared ahead: in `_walk`, the next word hangs on them.
+        m.d.comb += [
+            block.more_x.eq(desc.n_x - 1),
+            block.one_x.eq(desc.n_x == 1),
+            block.more_y.eq(desc.n_y - 1),
+            block.one_y.eq(desc.n_y == 1),
+            block.one_image.eq(desc.more_images == 0),
+        ]
         with m.If(~valid):
             m.d.sync += desc.eq(self.i.payload)
             with m.If(self.i.valid):
@@ -190,16 +201,17 @@ class AddressGenerator(wiring.Component):
         """Issue the words of the current block, then take the next one."""
         now = Signal(_BLOCK, reset_less=True)
         active, fresh = Signal(), Signal()
-        x, y = Signal(16), Signal(16)
-        images = Signal(16)  # after this one
+        # Of the row, the image, the block: what is left after this word, and whether nothing is.
+        x, y, images = Signal(16), Signal(16), Signal(16)
+        x_end, y_end, images_end = Signal(), Signal(), Signal()
         image_addr, row_addr, addr = Signal(16), Signal(16), Signal(16)
         ix, iy = Signal(signed(17)), Signal(signed(17))
         psum = Signal(range(self.psum_words))
         row_end, image_end, block_end, bank_free = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
-            row_end.eq(x == now.n_x - 1),
-            image_end.eq(row_end & (y == now.n_y - 1)),
-            block_end.eq(active & image_end & (images == 0)),
+            row_end.eq(x_end),
+            image_end.eq(x_end & y_end),
+            block_end.eq(active & x_end & y_end & images_end),
             bank_free.eq(self.bank | ~tile_begins),
             take.eq(valid & self.weights & bank_free & (~active | block_end)),
             self.take_weights.eq(take),
@@ -213,8 +225,13 @@ class AddressGenerator(wiring.Component):
             m.d.sync += [
                 now.eq(block),
                 active.eq(1),
-                Cat(x, y, psum).eq(0),
+                psum.eq(0),
+                x.eq(block.more_x),
+                x_end.eq(block.one_x),
+                y.eq(block.more_y),
+                y_end.eq(block.one_y),
                 images.eq(block.more_images),
+                images_end.eq(block.one_image),
                 addr.eq(block.addr),
                 row_addr.eq(block.addr),
                 image_addr.eq(block.addr),
@@ -225,15 +242,20 @@ class AddressGenerator(wiring.Component):
             m.d.sync += psum.eq(psum + 1)
             with m.If(~row_end):
                 m.d.sync += [
-                    x.eq(x + 1),
+                    x.eq(x - 1),
+                    x_end.eq(x == 1),
                     addr.eq(addr + now.stride_x),
                     ix.eq(ix + now.stride_x),
                 ]
             with m.Elif(image_end):
                 following = image_addr + now.step_image
                 m.d.sync += [
-                    Cat(x, y).eq(0),
+                    x.eq(now.more_x),
+                    x_end.eq(now.one_x),
+                    y.eq(now.more_y),
+                    y_end.eq(now.one_y),
                     images.eq(images - 1),
+                    images_end.eq(images == 1),
                     addr.eq(following),
                     row_addr.eq(following),
                     image_addr.eq(following),
@@ -243,8 +265,10 @@ class AddressGenerator(wiring.Component):
             with m.Else():
                 following = row_addr + now.step_y
                 m.d.sync += [
-                    x.eq(0),
-                    y.eq(y + 1),
+                    x.eq(now.more_x),
+                    x_end.eq(now.one_x),
+                    y.eq(y - 1),
+                    y_end.eq(y == 1),
                     addr.eq(following),
                     row_addr.eq(following),
                     ix.eq(now.ix),

@@ -36,7 +36,7 @@ from hw.packed import PackedArray
 from models.arch import Arch
 from models.regs import CSR_BYTES
 
-__all__ = ["CSR_BASE", "PynqCore", "PynqTop"]
+__all__ = ["CSR_BASE", "PORTS", "PynqCore", "PynqTop"]
 
 # Where the registers are on the processor's bus: the bottom of GP0's window.
 CSR_BASE = 0x4000_0000
@@ -44,7 +44,7 @@ CSR_BASE = 0x4000_0000
 # The PS7 primitive's AxSIZE has no third bit: no beat has more than 8 bytes.
 _SIZE_BITS = 2
 # The core's ports, and what the pins of the primitive's begin with.
-_PORTS = {"gp0": "MAXIGP0", **{f"hp{n}": f"SAXIHP{n}" for n in range(4)}}
+PORTS = {"gp0": "MAXIGP0", **{f"hp{n}": f"SAXIHP{n}" for n in range(4)}}
 
 
 class PynqCore(wiring.Component):
@@ -130,7 +130,7 @@ class PynqTop(wiring.Component):
             "i_IRQF2P": interrupts,
             "i_FPGAIDLEN": Const(1),  # active low: the processor may not stop this clock as idle
         }
-        for name, prefix in _PORTS.items():
+        for name, prefix in PORTS.items():
             pins[f"i_{prefix}ACLK"] = ClockSignal()
             pins.update(_port(m, prefix, getattr(core, name)))
         m.submodules.ps7 = Instance("PS7", **pins)
