@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 from amaranth import Cat, Module, Mux, ResetInserter, Signal
-from amaranth.lib import wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.array import ArrayMaker, SystolicArray
@@ -25,6 +25,7 @@ from hw.dma import ReadDma, WriteDma
 from hw.drain import DrainEngine
 from hw.load import LoadEngine
 from hw.post import PostEngine
+from hw.register_slice import RegisterSlice
 from hw.sequencer import Sequencer
 from hw.weights import WeightsEngine
 from models.arch import Arch
@@ -131,13 +132,13 @@ class Accel(wiring.Component):
         connect(m, dma_act.bus, flipped(self.m_act))
         connect(m, dma_out.bus, flipped(self.m_out))
         connect(m, sequencer.cmd, dma_desc.cmd)
-        connect(m, dma_desc.o, sequencer.data)
+        self._connect_beats(m, reset, "desc", dma_desc.o, sequencer.data)
         connect(m, weights.cmd, dma_wgt.cmd)
-        connect(m, dma_wgt.o, weights.data)
+        self._connect_beats(m, reset, "wgt", dma_wgt.o, weights.data)
         connect(m, load.cmd, dma_act.cmd)
-        connect(m, dma_act.o, load.data)
+        self._connect_beats(m, reset, "act", dma_act.o, load.data)
         connect(m, post.cmd, dma_out.cmd)
-        connect(m, post.o, dma_out.i)
+        self._connect_beats(m, reset, "out", post.o, dma_out.i)
         m.d.comb += post.written.eq(dma_out.done)
 
         # Weights, parameters and partial sums.
@@ -191,6 +192,15 @@ class Accel(wiring.Component):
         for index, name in enumerate(DONE_COUNTS):
             m.d.comb += csr.done_count[index].eq(sequencer.count[Op[name]])
         return m
+
+    @staticmethod
+    def _connect_beats(
+        m: Module, reset: ResetInserter, name: str, o: stream.Interface, i: stream.Interface
+    ) -> None:
+        """Connect a stream of beats; registers keep the FIFOs' and the engines' paths apart."""
+        m.submodules[f"beats_{name}"] = reset(beats := RegisterSlice(shape=64))
+        connect(m, o, beats.i)
+        connect(m, beats.o, i)
 
     @staticmethod
     def _connect_buffers(

@@ -1,18 +1,19 @@
 """AXI3, which the ports of the Zynq's processor system speak, to and from our AXI4.
 
 What AXI3 has differently: bursts of at most 16 beats, a `wid` beside each write beat, a two-bit
-`lock`.  Our masters keep the first rule anyway, so on their side the bridges only fill in
-constants; the processor's own accesses, bursts of any kind with 12-bit ids, are taken apart into
+`lock`.  Our masters keep the first rule anyway, so on their side the bridges add constants (and
+registers); the processor's own accesses, bursts of any kind with 12-bit ids, are taken apart into
 single accesses of a register bank.
 """
 
 from __future__ import annotations
 
 from amaranth import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, flipped
 
 from hw.axi import Resp, axi_lite, axi_read, axi_write
+from hw.register_slice import RegisterSlice
 
 __all__ = ["Axi3ReadMaster", "Axi3ToLite", "Axi3WriteMaster", "axi3", "axi3_read", "axi3_write"]
 
@@ -114,25 +115,53 @@ def _request(m: Module, prefix: str, bus: wiring.PureInterface, o: wiring.PureIn
     def of(interface: wiring.PureInterface, name: str) -> Value:
         return getattr(interface, prefix + name)
 
-    m.d.comb += [of(o, name).eq(of(bus, name)) for name in ("addr", "size", "burst", "valid")]
+    # The master promises at most 16 beats.
+    forth = {"addr": 32, "len": _LEN_BITS, "size": 3, "burst": 2}
+    m.submodules[prefix] = held = RegisterSlice(shape=data.StructLayout(forth))
+    for name, width in forth.items():
+        m.d.comb += [
+            held.i.p[name].eq(of(bus, name)[:width]),
+            of(o, name).eq(held.o.p[name]),
+        ]
     m.d.comb += [
+        held.i.valid.eq(of(bus, "valid")),
+        of(bus, "ready").eq(held.i.ready),
+        of(o, "valid").eq(held.o.valid),
+        held.o.ready.eq(of(o, "ready")),
         of(o, "id").eq(0),
-        # The master promises at most 16 beats.
-        of(o, "len").eq(of(bus, "len")[:_LEN_BITS]),
         of(o, "lock").eq(0),
         of(o, "cache").eq(_CACHE),
         of(o, "prot").eq(0),
         of(o, "qos").eq(0),
-        of(bus, "ready").eq(of(o, "ready")),
     ]
 
 
+def _answer(
+    m: Module,
+    bus: wiring.PureInterface,
+    o: wiring.PureInterface,
+    names: tuple[str, ...],
+    valid: str,
+) -> None:
+    """Connect an answering channel whose master is always ready."""
+    for name in names:
+        answer = Signal.like(getattr(o, name), name=f"held_{name}", reset_less=True)
+        m.d.sync += answer.eq(getattr(o, name))
+        m.d.comb += getattr(bus, name).eq(answer)
+    held = Signal(name=f"held_{valid}")
+    m.d.sync += held.eq(getattr(o, valid))
+    m.d.comb += getattr(bus, valid).eq(held)
+
+
 class Axi3ReadMaster(wiring.Component):
-    """One of our read masters on an AXI3 port.  Wires only.
+    """One of our read masters on an AXI3 port.
+
+    All pins of the port come from registers and go to registers: the port may be far away.
 
     Members
     -------
     i : In(axi_read())
+        `rready` must always be high.
     o : Out(axi3_read())
     """
 
@@ -142,20 +171,20 @@ class Axi3ReadMaster(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         _request(m, "ar", self.i, self.o)
-        m.d.comb += [
-            getattr(self.i, name).eq(getattr(self.o, name))
-            for name in ("rdata", "rresp", "rlast", "rvalid")
-        ]
-        m.d.comb += [self.i.rid.eq(0), self.o.rready.eq(self.i.rready)]
+        _answer(m, self.i, self.o, ("rdata", "rresp", "rlast"), "rvalid")
+        m.d.comb += [self.i.rid.eq(0), self.o.rready.eq(1)]
         return m
 
 
 class Axi3WriteMaster(wiring.Component):
-    """One of our write masters on an AXI3 port.  Wires only.
+    """One of our write masters on an AXI3 port.
+
+    All pins of the port come from registers and go to registers: the port may be far away.
 
     Members
     -------
     i : In(axi_write())
+        `bready` must always be high, and `wstrb` all ones.
     o : Out(axi3_write())
     """
 
@@ -165,16 +194,21 @@ class Axi3WriteMaster(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         _request(m, "aw", self.i, self.o)
+        _answer(m, self.i, self.o, ("bresp",), "bvalid")
+        m.submodules.w = held = RegisterSlice(shape=data.StructLayout({"data": 64, "last": 1}))
         m.d.comb += [
-            getattr(self.o, name).eq(getattr(self.i, name))
-            for name in ("wdata", "wstrb", "wlast", "wvalid", "bready")
-        ]
-        m.d.comb += [
+            held.i.p.data.eq(self.i.wdata),
+            held.i.p.last.eq(self.i.wlast),
+            held.i.valid.eq(self.i.wvalid),
+            self.i.wready.eq(held.i.ready),
             self.o.wid.eq(0),
-            self.i.wready.eq(self.o.wready),
+            self.o.wdata.eq(held.o.p.data),
+            self.o.wstrb.eq(-1),
+            self.o.wlast.eq(held.o.p.last),
+            self.o.wvalid.eq(held.o.valid),
+            held.o.ready.eq(self.o.wready),
             self.i.bid.eq(0),
-            self.i.bresp.eq(self.o.bresp),
-            self.i.bvalid.eq(self.o.bvalid),
+            self.o.bready.eq(1),
         ]
         return m
 

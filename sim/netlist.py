@@ -216,15 +216,12 @@ class Netlist:
         for inverted in (f"IS_{p}_INVERTED" for p in ("C", "D", pin)):
             if "1" in cell.parameters.get(inverted, "0"):
                 raise ValueError(f"{cell.type}: {inverted} is not supported")
-        clock, enable, reset, data, q = (
-            _bit(cell.pins[p][0]) for p in ("C", "CE", pin, "D", "Q")
-        )
+        clock, enable, reset, data, q = (_bit(cell.pins[p][0]) for p in ("C", "CE", pin, "D", "Q"))
         init = int(cell.parameters.get("INIT", "0").replace("x", "0"), 2)
         edge = f"posedge {clock}" + (f" or posedge {reset}" if at_once else "")
         yield f"  initial {q} = {init};"
         yield (
-            f"  always @({edge}) if ({reset}) {q} <= 1'b{value}; "
-            f"else if ({enable}) {q} <= {data};"
+            f"  always @({edge}) if ({reset}) {q} <= 1'b{value}; else if ({enable}) {q} <= {data};"
         )
 
     def _instance(self, cell: _Cell) -> str:
