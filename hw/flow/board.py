@@ -29,6 +29,8 @@ class Board:
         What place and route must report; less is a failure.
     resources : mapping of str to int
         What the device has, by resource: ``LUT``, ``FF``, ``DSP`` and so on.
+    network : str
+        Whose speed is estimated.
     constraints : str
         Text of the constraint file, in the tool chain's language.
     options : mapping of str to str
@@ -43,6 +45,7 @@ class Board:
     arch: str
     target_mhz: float
     resources: Mapping[str, int]
+    network: str = "alexnet"
     constraints: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
 

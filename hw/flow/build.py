@@ -33,7 +33,7 @@ from models.arch import Arch
 
 __all__ = ["NetlistCheck", "build"]
 
-# Given the netlist as Verilog, the board, the arch and a function for progress, simulates it
+# given the netlist (JSON; as Verilog it lies beside it), the board, the arch and a function for progress, simulates it
 # against the golden model; returns a sentence on what was compared, raises CheckError.
 NetlistCheck = Callable[[Path, Board, Arch, Callable[[str], None]], str]
 
@@ -161,7 +161,7 @@ def _netlist(job: Job, toolchain: Toolchain, report: Report, check: NetlistCheck
             )
     job.say("simulating the netlist against the golden model")
     begin = time.monotonic()
-    report.notes.append(check(job.netlist_verilog, job.board, job.arch, job.say))
+    report.notes.append(check(job.netlist, job.board, job.arch, job.say))
     report.costs["netlist check"] = (time.monotonic() - begin, 0.0)
 
 

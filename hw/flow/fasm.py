@@ -18,7 +18,7 @@ Feature = tuple[str, str]
 
 _LINE = re.compile(
     r"(?P<name>[\w.]+)(?:\[(?P<high>\d+)(?::(?P<low>\d+))?\])?"
-    r"(?:\s*=\s*(?P<value>\d+'[bhdBHD][\da-fA-F_]+|\d+))?\s*$"
+    r"(?:\s*=\s*(?P<value>\d+'(?:[bB][01_]+|[dD][\d_]+|[hH][\da-fA-F_]+)|\d+))?\s*$"
 )
 _INDEX = re.compile(r"\[0*(\d+)\]")
 _BASES = {"b": 2, "h": 16, "d": 10}

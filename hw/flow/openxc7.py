@@ -28,6 +28,8 @@ __all__ = ["OpenXc7"]
 # The one grade the timing model knows, and delays of which some are missing: what it reports is
 # kept at a distance.
 _MARGIN = 2 / 3
+# The fastest clock the processor system may give the fabric.
+_MOST_MHZ = 250
 
 # Tiles whose configuration is read back.
 _CHECKED = ("DSP_", "BRAM_L", "BRAM_R")
@@ -38,13 +40,16 @@ read_rtlil {rtlil}
 synth_xilinx -flatten -abc9 -arch xc7 -top penstock {options}
 delete t:$scopeinfo
 stat
-write_json {json}
+select -module penstock
+write_json -selected {json}
+select -clear
 write_verilog -noattr {verilog}
 """
 
 # The same sources as Verilog, for the vendor's tool.
 _VERILOG = """\
 read_rtlil {rtlil}
+setattr -set keep 1 t:PS7
 proc; opt_clean; opt_expr; opt_dff; opt_clean; memory_collect
 write_verilog -noattr -sv {verilog}
 """
@@ -159,7 +164,7 @@ class OpenXc7(Toolchain):
             job.say(f"seed {seed}: {what}")
 
     def clock(self, fmax_mhz: float) -> float:
-        return clock_mhz(clock_divisors(fmax_mhz * _MARGIN))
+        return clock_mhz(clock_divisors(min(fmax_mhz * _MARGIN, _MOST_MHZ)))
 
     def pack(self, job: Job, routed: Routed, *, clock_mhz: float) -> list[str]:
         fasm = job.folder / "penstock.fasm"
