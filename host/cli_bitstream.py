@@ -64,8 +64,8 @@ def _show(report: Report, out: Path) -> None:
             for name, total in report.board.resources.items()
         )
     )
-    if report.timing.path is not None:
-        print(f"critical path: {report.timing.path}")
+    if report.critical_path:
+        print(f"critical path: {report.critical_path}")
     for name, rate in report.frames_per_second().items():
         print(f"estimate, not measured on a board: {rate:.1f} images/s of {name} on the array")
     for note in report.notes:

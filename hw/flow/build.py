@@ -28,13 +28,14 @@ from hw.flow.errors import BuildError, ToolsMissing
 from hw.flow.folder import Folder
 from hw.flow.process import Runner, StoppedError
 from hw.flow.report import Report, SeedResult, usage
-from hw.flow.toolchain import Job, Routed, Tool, Toolchain, count_cells, get_toolchain
+from hw.flow.toolchain import Job, Routed, Tool, Toolchain, count_cells, get_toolchain, signal_names
 from models.arch import Arch
 
 __all__ = ["NetlistCheck", "build"]
 
-# given the netlist (JSON; as Verilog it lies beside it), the board, the arch and a function for progress, simulates it
-# against the golden model; returns a sentence on what was compared, raises CheckError.
+# Given the netlist (as JSON; as Verilog it lies beside it), the board, the arch and a function for
+# progress, simulates it against the golden model; returns a sentence on what was compared, raises
+# CheckError.
 NetlistCheck = Callable[[Path, Board, Arch, Callable[[str], None]], str]
 
 # What the manifest lists: everything but logs and what differs from run to run.
@@ -107,6 +108,8 @@ def build(
                 job, toolchain, report, seeds, time.monotonic() + 60 * minutes, jobs
             )
             report.timing, report.seed = routed.timing, routed.seed
+            if routed.timing.path is not None:
+                report.critical_path = routed.timing.path.words(signal_names(job.netlist))
             report.clock_mhz = toolchain.clock(routed.timing.fmax_mhz)
             begin = time.monotonic()
             report.notes += toolchain.pack(job, routed, clock_mhz=report.clock_mhz)

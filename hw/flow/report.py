@@ -71,6 +71,8 @@ class Report:
         Of `Board.resources`.
     seed : int or None
     timing : Timing or None
+    critical_path : str
+        In words; empty if nothing is known of it.
     clock_mhz : float or None
         To run at.
     cycles : dict of str to int
@@ -89,6 +91,7 @@ class Report:
     used: dict[str, float] = field(default_factory=dict)
     seed: int | None = None
     timing: Timing | None = None
+    critical_path: str = ""
     clock_mhz: float | None = None
     cycles: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -108,7 +111,6 @@ class Report:
 
     def as_json(self) -> dict[str, Any]:
         """The report as plain data."""
-        path = self.timing.path if self.timing else None
         return {
             "board": self.board.name,
             "part": self.board.part,
@@ -121,7 +123,7 @@ class Report:
             "timing_met": self.met,
             "clock_mhz": self.clock_mhz,
             "seed": self.seed,
-            "critical_path": str(path) if path else None,
+            "critical_path": self.critical_path or None,
             "resources": {
                 name: {"used": self.used.get(name, 0), "total": total}
                 for name, total in self.board.resources.items()
@@ -184,8 +186,8 @@ class Report:
         lines = [f"Reported fmax {self.timing.fmax_mhz:.1f} MHz, target {target:g} MHz: {verdict}."]
         if self.clock_mhz is not None:
             lines.append(f"Clock to run at: {self.clock_mhz:.2f} MHz.")
-        if self.timing.path is not None:
-            lines += ["", f"Critical path: {self.timing.path}."]
+        if self.critical_path:
+            lines += ["", f"Critical path: {self.critical_path}."]
         return lines
 
     def _speed(self) -> list[str]:

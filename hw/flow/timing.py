@@ -3,51 +3,91 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-__all__ = ["Path", "Timing", "read_timing"]
+__all__ = ["CriticalPath", "Step", "Timing", "read_timing"]
 
 _FMAX = re.compile(r"Max frequency for clock\s+'([^']+)': ([\d.]+) MHz")
 _PATH = re.compile(r"Critical path report for clock '([^']+)'")
-_STEP = re.compile(
-    r"(?:Info:)?\s*(?:curr|[\w-]+)?\s*([\d.]+)\s+([\d.]+)\s+(Source|Net|Setup) (\S+)"
-)
+_STEP = re.compile(r"([\d.]+)\s+([\d.]+)\s+(Source|Net) (\S+)")
+_SINK = re.compile(r"\sSink (\S+)")
 _SUM = re.compile(r"([\d.]+) ns logic, ([\d.]+) ns routing")
 
 
+def _ours(name: str) -> bool:
+    """Whether a name comes from our sources: the tools' own begin with a dollar."""
+    return not name.startswith("$")
+
+
 @dataclass(frozen=True)
-class Path:
+class Step:
+    """A cell of a path, and the net it drives.
+
+    Parameters
+    ----------
+    source : str
+        Pin, as ``cell.pin``.
+    net : str
+    delay_ns : float
+        Of the net.
+    """
+
+    source: str
+    net: str
+    delay_ns: float
+
+
+@dataclass(frozen=True)
+class CriticalPath:
     """A critical path.
 
     Parameters
     ----------
-    begin, end : str
-        Pins, as ``cell.pin``.
-    cells : int
-        Cells it goes through between the two.
+    steps : tuple of Step
+    end : str
+        Pin, as ``cell.pin``.
     logic_ns, routing_ns : float
-    longest : (str, float)
-        The net that takes longest, and its nanoseconds.
     """
 
-    begin: str
+    steps: tuple[Step, ...]
     end: str
-    cells: int
     logic_ns: float
     routing_ns: float
-    longest: tuple[str, float]
 
-    def __str__(self) -> str:
-        total = self.logic_ns + self.routing_ns
-        through = {0: "directly", 1: "through one cell"}.get(
-            self.cells, f"through {self.cells} cells"
-        )
-        net, delay = self.longest
+    def words(self, signals: Mapping[str, str]) -> str:
+        """Describe it.
+
+        Parameters
+        ----------
+        signals : mapping of str to str
+            Name of the signal that a cell drives, for cells whose own name says nothing.
+        """
+        first = self.steps[0]
+        begin = first.net if _ours(first.net) else _place(first.source, signals)
+        cells = len(self.steps) - 1
+        through = {0: "directly", 1: "through one cell"}.get(cells, f"through {cells} cells")
+        waypoints = dict.fromkeys(step.net.split("$")[0] for step in self.steps if _ours(step.net))
+        by = [name for name in waypoints if name != begin]
+        longest = max(self.steps, key=lambda step: step.delay_ns)
+        share = f"the longest of them {longest.delay_ns:.1f} ns"
+        if _ours(longest.net):
+            share += f" ({longest.net})"
         return (
-            f"{total:.1f} ns from {self.begin} {through} to {self.end}: "
-            f"{self.logic_ns:.1f} ns in cells, {self.routing_ns:.1f} ns in wires, "
-            f"of which {delay:.1f} ns in {net}"
+            f"{self.logic_ns + self.routing_ns:.1f} ns from {begin} {through} "
+            f"to {_place(self.end, signals)}"
+            + (f", by way of {', '.join(by)}" if by else "")
+            + f"; {self.logic_ns:.1f} ns in cells, {self.routing_ns:.1f} ns in wires, {share}"
         )
+
+
+def _place(pin: str, signals: Mapping[str, str]) -> str:
+    cell, _, name = pin.rpartition(".")
+    if _ours(cell):
+        return pin
+    if cell in signals:
+        return f"the {name} pin of {signals[cell]}"
+    return pin
 
 
 @dataclass(frozen=True)
@@ -59,13 +99,34 @@ class Timing:
     clock : str
         The slowest clock.
     fmax_mhz : float
-    path : Path or None
+    path : CriticalPath or None
         Its critical path; None if the log does not tell.
     """
 
     clock: str
     fmax_mhz: float
-    path: Path | None
+    path: CriticalPath | None = None
+
+
+@dataclass
+class _Reading:
+    """A path report, line by line."""
+
+    steps: list[Step] = field(default_factory=list)
+    source: str = ""
+    end: str = ""
+    path: CriticalPath | None = None
+
+    def add(self, line: str) -> None:
+        if match := _STEP.search(line):
+            if match[3] == "Source":
+                self.source = match[4]
+            else:
+                self.steps.append(Step(self.source, match[4], float(match[1])))
+        elif match := _SINK.search(line):
+            self.end = match[1]
+        elif (match := _SUM.search(line)) and self.steps:
+            self.path = CriticalPath(tuple(self.steps), self.end, float(match[1]), float(match[2]))
 
 
 def read_timing(log: str) -> Timing | None:
@@ -77,37 +138,18 @@ def read_timing(log: str) -> Timing | None:
         None if there is no report in it.
     """
     found: dict[str, float] = {}
-    paths: dict[str, list[str]] = {}
-    lines = log.splitlines()
-    current: list[str] | None = None
-    for line in lines:
+    readings: dict[str, _Reading] = {}
+    current: _Reading | None = None
+    for line in log.splitlines():
         if match := _PATH.search(line):
-            current = paths[match[1]] = []
+            current = readings[match[1]] = _Reading()
+        elif "Critical path report" in line:
+            current = None  # between two clocks
         elif match := _FMAX.search(line):
             found[match[1]] = float(match[2])
-            current = None
         elif current is not None:
-            current.append(line)
+            current.add(line)
     if not found:
         return None
     clock = min(found, key=lambda name: (found[name], name))
-    return Timing(clock, found[clock], _path(paths.get(clock, [])))
-
-
-def _path(lines: list[str]) -> Path | None:
-    pins: list[str] = []
-    end = ""
-    nets: list[tuple[str, float]] = []
-    for line in lines:
-        if match := _STEP.search(line):
-            delay, kind, name = float(match[1]), match[3], match[4]
-            if kind == "Source":
-                pins.append(name)
-            elif kind == "Net":
-                nets.append((name, delay))
-        elif "Sink " in line:
-            end = line.split("Sink ")[1].split()[0]
-        elif (match := _SUM.search(line)) and pins and nets:
-            longest = max(nets, key=lambda net: net[1])
-            return Path(pins[0], end, len(pins) - 1, float(match[1]), float(match[2]), longest)
-    return None
+    return Timing(clock, found[clock], readings[clock].path if clock in readings else None)

@@ -20,7 +20,16 @@ from hw.flow.process import Cost, Runner
 from hw.flow.timing import Timing
 from models.arch import Arch
 
-__all__ = ["Job", "Routed", "TOOLCHAINS", "Tool", "Toolchain", "count_cells", "get_toolchain"]
+__all__ = [
+    "Job",
+    "Routed",
+    "TOOLCHAINS",
+    "Tool",
+    "Toolchain",
+    "count_cells",
+    "get_toolchain",
+    "signal_names",
+]
 
 # ``module:class``, so that a chain's own needs are imported only when it is used.
 TOOLCHAINS = {"openxc7": "hw.flow.openxc7:OpenXc7"}
@@ -184,13 +193,38 @@ def get_toolchain(board: Board) -> Toolchain:
     return result
 
 
-def count_cells(netlist: Path) -> dict[str, int]:
-    """Count the cells of the top module of a flat Yosys JSON netlist, by type."""
+def _top(netlist: Path) -> Any:
+    """The top module of a netlist in Yosys' JSON."""
     modules: dict[str, Any] = json.loads(netlist.read_text(encoding="utf-8"))["modules"]
     tops = [m for m in modules.values() if int(m.get("attributes", {}).get("top", "0"), 2)]
     if len(tops) != 1:
         raise BuildError(f"{netlist.name} must have one top module, not {len(tops)}")
+    return tops[0]
+
+
+def count_cells(netlist: Path) -> dict[str, int]:
+    """Count the cells of the top module of a flat netlist, by type."""
     counts: dict[str, int] = {}
-    for cell in tops[0]["cells"].values():
+    for cell in _top(netlist)["cells"].values():
         counts[cell["type"]] = counts.get(cell["type"], 0) + 1
     return dict(sorted(counts.items()))
+
+
+def signal_names(netlist: Path) -> dict[str, str]:
+    """Return the name of a signal of ours that a cell of the top module drives, by cell."""
+    top = _top(netlist)
+    names: dict[int, str] = {}
+    for name, net in top.get("netnames", {}).items():
+        if not net.get("hide_name"):
+            for index, bit in enumerate(net["bits"]):
+                text = name if len(net["bits"]) == 1 else f"{name}[{index}]"
+                names.setdefault(bit, text)
+    result = {}
+    for name, cell in top["cells"].items():
+        outputs = [p for p, way in cell.get("port_directions", {}).items() if way == "output"]
+        for port in outputs:
+            known = [names[bit] for bit in cell["connections"][port] if bit in names]
+            if known:
+                result[name] = known[0]
+                break
+    return result
