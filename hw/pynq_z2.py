@@ -5,7 +5,7 @@
     PynqTop
       PS7 --- MAXIGP0  -->  gp0  Axi3ToLite --> csr  |
           <-- SAXIHP0  ---  hp0  descriptors         |  PynqCore
-          <-- SAXIHP1  ---  hp1  weights             |  = Accel and bridges
+          <-- SAXIHP1  ---  hp1  weights             |  = Accel with a PackedArray, and bridges
           <-- SAXIHP2  ---  hp2  activations         |
           <-- SAXIHP3  ---  hp3  results             |
           <-- IRQF2P0  ---  irq                      |
@@ -14,6 +14,8 @@
 """
 
 from __future__ import annotations
+
+from functools import partial
 
 from amaranth import ClockDomain, ClockSignal, Const, Instance, Module, ResetSignal, Signal, Value
 from amaranth.lib import wiring
@@ -29,6 +31,8 @@ from hw.axi3 import (
     axi3_read,
     axi3_write,
 )
+from hw.dsp48 import Dsp48e1, MultiplyAdd
+from hw.packed import PackedArray
 from models.arch import Arch
 from models.regs import CSR_BYTES
 
@@ -49,6 +53,9 @@ class PynqCore(wiring.Component):
     Parameters
     ----------
     arch : Arch
+    mac : type
+        What the array's multipliers are: the DSP primitive, or its behaviour for simulators that
+        do not know it.
 
     Members
     -------
@@ -62,8 +69,9 @@ class PynqCore(wiring.Component):
         Level.
     """
 
-    def __init__(self, *, arch: Arch) -> None:
+    def __init__(self, *, arch: Arch, mac: type[MultiplyAdd] = MultiplyAdd) -> None:
         self.arch = arch
+        self.mac = mac
         super().__init__(
             {
                 "gp0": In(axi3()),
@@ -77,7 +85,7 @@ class PynqCore(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.accel = accel = Accel(arch=self.arch)
+        m.submodules.accel = accel = Accel(arch=self.arch, array=partial(PackedArray, mac=self.mac))
         m.submodules.gp0 = registers = Axi3ToLite(
             base=CSR_BASE, addr_width=(CSR_BYTES - 1).bit_length()
         )
@@ -109,7 +117,7 @@ class PynqTop(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.core = core = PynqCore(arch=self.arch)
+        m.submodules.core = core = PynqCore(arch=self.arch, mac=Dsp48e1)
         m.domains.sync = ClockDomain("sync")
         clocks, resets_n = Signal(4), Signal(4)
         m.submodules.clock = Instance("BUFG", i_I=clocks[0], o_O=ClockSignal())
