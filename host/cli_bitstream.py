@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -18,9 +18,6 @@ from host.compile import compile_network
 from host.cost import predict
 from host.errors import CompileError
 from models.arch import Arch
-
-if TYPE_CHECKING:
-    from hw.flow.report import Report
 
 __all__ = ["bitstream"]
 
@@ -48,28 +45,6 @@ def _cycles(network: str, arch: Arch, say: Callable[[str], None]) -> dict[str, i
 def _interrupt(_number: int, _frame: object) -> None:
     """End like Ctrl-C: the tools are stopped, and nothing is left."""
     raise KeyboardInterrupt
-
-
-def _show(report: Report, out: Path) -> None:
-    """Print what came out."""
-    assert report.timing is not None
-    print(f"{report.board.title}, arch {report.arch.name}, seed {report.seed}: {out}")
-    print(
-        f"reported fmax {report.timing.fmax_mhz:.1f} MHz, "
-        f"target {report.board.target_mhz:g} MHz; run it at {report.clock_mhz:.2f} MHz"
-    )
-    print(
-        ", ".join(
-            f"{name} {report.used.get(name, 0):g} of {total}"
-            for name, total in report.board.resources.items()
-        )
-    )
-    if report.critical_path:
-        print(f"critical path: {report.critical_path}")
-    for name, rate in report.frames_per_second().items():
-        print(f"estimate, not measured on a board: {rate:.1f} images/s of {name} on the array")
-    for note in report.notes:
-        print(note)
 
 
 def bitstream(
@@ -124,7 +99,9 @@ def bitstream(
         raise WorkError(one_line(error)) from None
     finally:
         signal.signal(signal.SIGTERM, before)
-    _show(report, folder)
+    for text in report.summary():
+        print(text)
+    print(f"files: {folder}")
     if not report.met:
         raise WorkError(
             f"timing missed: {board} must report {target.target_mhz:g} MHz "

