@@ -19,7 +19,7 @@ from host.cost import predict
 from host.errors import CompileError
 from models.arch import Arch
 
-__all__ = ["bitstream"]
+__all__ = ["bitstream", "interrupt"]
 
 
 def _steps() -> Callable[[str], None]:
@@ -42,7 +42,7 @@ def _cycles(network: str, arch: Arch, say: Callable[[str], None]) -> dict[str, i
     return {network: sum(layer.cycles for layer in predict(program, arch))}
 
 
-def _interrupt(_number: int, _frame: object) -> None:
+def interrupt(_number: int, _frame: object) -> None:
     """End like Ctrl-C: the tools are stopped, and nothing is left."""
     raise KeyboardInterrupt
 
@@ -81,7 +81,7 @@ def bitstream(
     folder = out or Path("build") / board
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: not a folder")
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    before = signal.signal(signal.SIGTERM, interrupt)
     try:
         say = _steps()
         report = build(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import ClassVar
 
 from amaranth import Module, Signal
@@ -37,7 +36,7 @@ BOARD = Board(
 _WRITE = "import sys; open(sys.argv[1], 'w').write(sys.argv[2])"
 _ROUTE = {
     "fail": "print('cannot place'); raise SystemExit(3)",
-    "hang": "import signal; print('here', flush=True); signal.pause()",
+    "hang": "import os, signal; print('pid', os.getpid(), flush=True); signal.pause()",
 }
 _NETLIST = (
     '{"modules": {"top": {"attributes": {"top": "1"}, "cells": '
@@ -78,21 +77,27 @@ class FakeChain(Toolchain):
             for name in ("place", "pack")
         ]
 
-    def _python(self, job: Job, step: str, code: str, *words: str | Path, **more: float) -> Cost:
-        command = [sys.executable, "-c", code, *words]
-        return job.runner.run(command, log=job.log(step), cwd=job.folder, **more)
-
     def synthesise(self, job: Job) -> Cost:
         assert "module \\penstock" in job.rtlil.read_text()
         job.netlist_verilog.write_text("module penstock(); endmodule\n")
-        return self._python(job, "synthesis", _WRITE, job.netlist.name, self.netlist)
+        return job.runner.run(
+            [sys.executable, "-c", _WRITE, job.netlist.name, self.netlist],
+            log=job.log("synthesis"),
+            cwd=job.folder,
+        )
 
     def place_and_route(self, job: Job, *, seed: int, deadline: float) -> Routed:
         name = f"seed{seed}.txt"
         result = FMAX[seed]
         code = _ROUTE.get(str(result), _WRITE)
         job.say(f"seed {seed} begins")
-        cost = self._python(job, f"seed{seed}", code, name, f"routed {seed}", deadline=deadline)
+        cost = job.runner.run(
+            [sys.executable, "-c", code, name, f"routed {seed}"],
+            log=job.log(f"seed{seed}"),
+            cwd=job.folder,
+            deadline=deadline,
+            line=lambda text: job.say(text.strip()),
+        )
         timing = Timing("clk", float(result), None)
         return Routed(seed=seed, timing=timing, files={"text": job.folder / name}, cost=cost)
 

@@ -21,6 +21,10 @@ __all__ = ["Cost", "Runner", "StoppedError", "yosys"]
 # Lines of a failed tool's output that its error message shows.
 _TAIL = 6
 
+# Ends a program when the thread that started it ends.
+_SETPRIV = shutil.which("setpriv") if sys.platform == "linux" else None
+_WITH_PARENT = [_SETPRIV, "--pdeathsig", "KILL", "--"] if _SETPRIV else []
+
 
 class StoppedError(BuildError):
     """A tool was stopped before its end: its time was over, or the whole build is."""
@@ -45,8 +49,8 @@ class Cost:
 class Runner:
     """Runs programs, several at a time if called from several threads.
 
-    `stop` ends them all.  A program whose parent is killed ends by itself: it writes into a pipe
-    that nobody holds any more.
+    `stop` ends them all.  Should this process be killed, Linux ends them (by ``setpriv``);
+    elsewhere they end when they next write into the pipe that nobody holds any more.
     """
 
     def __init__(self) -> None:
@@ -88,6 +92,8 @@ class Runner:
         """
         arguments = [str(argument) for argument in command]
         name = Path(arguments[0]).name
+        if shutil.which(arguments[0]) is None:
+            raise BuildError(f"{name} cannot be run: there is no such program")
         begin = time.monotonic()
         timer = None
         tail: list[str] = []
@@ -96,7 +102,7 @@ class Runner:
                 raise StoppedError(f"{name} was not run")
             try:
                 process = subprocess.Popen(
-                    arguments,
+                    [*_WITH_PARENT, *arguments],
                     cwd=cwd,
                     env={**os.environ, **(env or {})},
                     stdin=subprocess.DEVNULL,
