@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import typer
 
+from host.cli_bitstream import bitstream
 from host.cli_classify import classify, profile
 from host.cli_doctor import doctor
 from host.cli_errors import (
@@ -37,6 +38,7 @@ app.command()(profile)
 app.command("compile")(compile_model)
 app.command()(inspect)
 app.command()(simulate)
+app.command()(bitstream)
 app.command()(doctor)
 
 
