@@ -16,6 +16,7 @@ from amaranth import Cat, Module, Mux, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from hw.array import ArrayMaker, SystolicArray
 from hw.axi import axi_lite, axi_read, axi_write
 from hw.buffer import Buffer
 from hw.conv import ConvEngine
@@ -41,6 +42,8 @@ class Accel(wiring.Component):
     Parameters
     ----------
     arch : Arch
+    array : callable
+        As in `ConvEngine`: what the systolic array is made of.
 
     Members
     -------
@@ -54,8 +57,9 @@ class Accel(wiring.Component):
         Results.
     """
 
-    def __init__(self, *, arch: Arch) -> None:
+    def __init__(self, *, arch: Arch, array: ArrayMaker = SystolicArray) -> None:
         self.arch = arch
+        self.array = array
         super().__init__(
             {
                 "csr": In(axi_lite()),
@@ -76,7 +80,7 @@ class Accel(wiring.Component):
         sequencer = Sequencer(arch=arch)
         load = LoadEngine(arch=arch)
         weights = WeightsEngine(arch=arch)
-        conv = ConvEngine(arch=arch)
+        conv = ConvEngine(arch=arch, array=self.array)
         drain = DrainEngine(arch=arch)
         post = PostEngine(arch=arch)
         dma_desc = ReadDma(depth=_DMA_DEPTH)

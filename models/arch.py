@@ -169,6 +169,18 @@ ARCHES: dict[str, Arch] = {
             drain_lanes=4,
             lrn_lanes=4,
         ),
+        # The largest that fits a Zynq-7020: 192 of its 220 DSPs, 93 of its 140 block RAMs.
+        Arch(
+            name="pynq-z2",
+            rows=12,
+            cols=32,
+            act_words=8192,
+            psum_words=512,
+            out_words=8192,
+            wgt_words=512,
+            drain_lanes=4,
+            lrn_lanes=4,
+        ),
     )
 }
 
