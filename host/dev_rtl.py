@@ -1,8 +1,6 @@
 """The `rtl` device: the accelerator's Verilog, simulated cycle by cycle in this process.
 
-The simulation library is built by `sim.build.library`.  Who has built it already passes its path;
-else it is built here, which is the one place outside the command line where `host` reaches into
-`sim` (inside a function: a board has no simulator).
+The simulation library is built by `sim.build.library`.  Who has built it already passes its path.
 """
 
 from __future__ import annotations
@@ -20,6 +18,7 @@ from host.device import Buffer, Data, Device, DeviceError, RunLog
 from host.memory import Arena
 from host.program import Program
 from host.rtl_model import PROFILE, Fault, Model, ModelError, Profile
+from host.sim_library import simulation_library
 from models.arch import Arch
 from models.regs import ERROR_SOURCES, LOG_FIELDS
 
@@ -80,7 +79,7 @@ class RtlDevice(Device):
         self.watchdog = watchdog
         self.profile = profile
         if library is None:
-            library = _build(arch, waves is not None, progress)
+            library = simulation_library(arch, waves=waves is not None, progress=progress)
         self._arena = Arena(memory_bytes, alignment=PAGE)
         self._totals = {name: 0 for name, _ in LOG_FIELDS}
         try:
@@ -195,21 +194,6 @@ class RtlDevice(Device):
             model.reset()
         for port in range(len(ERROR_SOURCES)):
             model.fault(port, Fault.NONE)
-
-
-def _build(arch: Arch, waves: bool, progress: Callable[[str], None] | None) -> Path:
-    """Build the library, or find it in the cache."""
-    try:
-        from sim.build import library
-        from sim.toolchain import ToolError
-    except ModuleNotFoundError as error:
-        raise DeviceError(
-            f"the package {error.name} is missing: pip install 'penstock[sim]'"
-        ) from None
-    try:
-        return library(arch, waves=waves, progress=progress)
-    except ToolError as error:
-        raise DeviceError(str(error)) from None
 
 
 def create(arch: Arch, **options: Any) -> RtlDevice:

@@ -13,11 +13,14 @@ from dataclasses import dataclass
 
 from models.regs import CSR_BYTES, REGISTERS, RegField, Register
 
-__all__ = ["CORE", "IO_PLL_MHZ", "Handoff", "divisors", "read_hwh", "write_hwh"]
+__all__ = ["CORE", "CSR_BASE", "IO_PLL_MHZ", "Handoff", "divisors", "read_hwh", "write_hwh"]
 
 # Name of the core in the design, as in pynq's ip_dict.
 CORE = "penstock"
 _VLNV = "penstock:user:penstock:1.0"
+
+# Where the registers are on the processor's bus: the bottom of GP0's window.
+CSR_BASE = 0x4000_0000
 
 # What the PYNQ-Z1 and Z2 boot with; the fabric's clocks are divided from it, twice.
 IO_PLL_MHZ = 1000
@@ -209,7 +212,7 @@ def _core(modules: ET.Element, handoff: Handoff) -> None:
     registers = ET.SubElement(block, "REGISTERS")
     for register in REGISTERS:
         _register(registers, register)
-    texts = {"fingerprint": f"0x{handoff.fingerprint:016X}"}
+    texts: dict[str, object] = {"fingerprint": f"0x{handoff.fingerprint:016X}"}
     _parameters(
         module,
         (
