@@ -37,9 +37,6 @@ DEFAULT_WATCHDOG = 10_000_000
 _LOOK = 1.0
 _POLL = 0.0005
 
-# Seconds that outstanding bursts get to end after a soft reset.
-_RESET_LIMIT = 5.0
-
 
 class PynqDevice(Device):
     """A board.
@@ -57,6 +54,15 @@ class PynqDevice(Device):
     system : System
     board : pynq.Device or None
         None: the board this runs on.
+
+    Attributes
+    ----------
+    overlay : pynq.Overlay
+    csr : Csr
+    handoff : Handoff
+        What the bitstream holds.
+    reset_limit : float
+        Seconds that outstanding bursts get to end after a soft reset.
 
     Raises
     ------
@@ -80,6 +86,7 @@ class PynqDevice(Device):
         if not 0 <= watchdog < 1 << 32:
             raise ValueError(f"watchdog must be from 0 to {(1 << 32) - 1}, not {watchdog!r}")
         self.watchdog = watchdog
+        self.reset_limit = 5.0
         self._system = System() if system is None else system
         if bitstream is None:
             bitstream = Path(os.environ.get("PENSTOCK_OVERLAY") or BITSTREAM)
@@ -88,7 +95,7 @@ class PynqDevice(Device):
         self._taken: set[int] = set()
         self._written = self._stale = False
         self._totals = {name: 0 for name, _ in LOG_FIELDS}
-        self._overlay, self._csr, self.handoff = load_overlay(
+        self.overlay, self.csr, self.handoff = load_overlay(
             bitstream, arch, system=self._system, device=board
         )
         self._interrupt = self._system.interrupt() if interrupt else None
@@ -98,6 +105,11 @@ class PynqDevice(Device):
     def uses_interrupt(self) -> bool:
         """Whether the end of a run comes by interrupt."""
         return self._interrupt is not None
+
+    @property
+    def memory_address(self) -> int:
+        """Bus address of the memory; 0 while there is none."""
+        return 0 if self._memory is None else int(self._memory.device_address)
 
     def alloc(self, size: int) -> Buffer:
         self._check_open()
@@ -144,7 +156,7 @@ class PynqDevice(Device):
         begin = time.monotonic()
         ended = False
         try:
-            if not self._csr.idle:
+            if not self.csr.idle:
                 self._recover()
             if self._written:
                 self._memory.flush()
@@ -152,19 +164,19 @@ class PynqDevice(Device):
             if self._interrupt is not None:
                 self._interrupt.enable()
             self._stale = True
-            self._csr.start(
-                base=int(self._memory.device_address) + buffer.offset,
+            self.csr.start(
+                base=self.memory_address + buffer.offset,
                 desc_offset=program.desc_offset,
                 desc_count=program.desc_count,
                 watchdog=self.watchdog,
             )
             self._wait(begin, timeout)
-            if self._csr.failed:
-                raise DeviceError(f"{self._csr.describe_error()}; {self._csr.dump()}")
-            self._csr.acknowledge()
+            if self.csr.failed:
+                raise DeviceError(f"{self.csr.describe_error()}; {self.csr.dump()}")
+            self.csr.acknowledge()
             seconds = time.monotonic() - begin
-            self._totals = self._csr.totals()
-            log = RunLog(self._csr.log(), dict(self._totals), seconds)
+            self._totals = self.csr.totals()
+            log = RunLog(self.csr.log(), dict(self._totals), seconds)
             ended = True
         except (OSError, RuntimeError) as error:
             if isinstance(error, DeviceError):
@@ -188,7 +200,7 @@ class PynqDevice(Device):
         self._open = False
         try:
             # The core must not write to memory that belongs to somebody else.
-            if not self._csr.idle:
+            if not self.csr.idle:
                 self._recover()
         except (OSError, RuntimeError):
             pass  # it is gone, and its memory goes all the same
@@ -207,14 +219,14 @@ class PynqDevice(Device):
 
         self._release()
         try:
-            self._memory = allocate((size,), "u1", target=self._overlay.device)
+            self._memory = allocate((size,), "u1", target=self.overlay.device)
         except (OSError, RuntimeError, MemoryError) as error:
             reason = " ".join(str(error).split())
             raise DeviceError(
                 f"no {size} bytes of contiguous memory ({self._system.contiguous_memory()}): close "
                 f"other notebooks and programs that hold buffers, or restart the board; {reason}"
             ) from None
-        address = int(self._memory.device_address)
+        address = self.memory_address
         if address % PAGE or address + size > 1 << 32:
             self._release()
             raise DeviceError(f"pynq's buffer is at {address:#x}, not on a page of 4 KiB")
@@ -242,11 +254,11 @@ class PynqDevice(Device):
         DeviceError
             If there is none: what the ports asked for and got, and all registers.
         """
-        while not self._csr.ended:
+        while not self.csr.ended:
             left = begin + timeout - time.monotonic()
             if left <= 0:
                 raise DeviceError(
-                    f"no end after {timeout:g} s: {self._csr.diagnosis()}; {self._csr.dump()}"
+                    f"no end after {timeout:g} s: {self.csr.diagnosis()}; {self.csr.dump()}"
                 )
             if self._interrupt is None:
                 time.sleep(min(_POLL, left))
@@ -263,12 +275,12 @@ class PynqDevice(Device):
             If they do not.
         """
         try:
-            self._csr.begin_reset()
+            self.csr.begin_reset()
             begin = time.monotonic()
-            while not self._csr.idle:
-                if time.monotonic() - begin > _RESET_LIMIT:
+            while not self.csr.idle:
+                if time.monotonic() - begin > self.reset_limit:
                     raise DeviceError(
-                        f"the core does not stop: {self._csr.diagnosis()}; load the overlay again"
+                        f"the core does not stop: {self.csr.diagnosis()}; load the overlay again"
                     )
                 time.sleep(_POLL)
         except (OSError, RuntimeError) as error:

@@ -63,11 +63,11 @@ class _Piece:
         self.synced = self.view.copy()
 
 
-class _Buffer(PynqBuffer):  # type: ignore[misc]
+class _Buffer(PynqBuffer):
     """pynq's buffer, with memory that is the simulated board's."""
 
     # Arrays of NumPy 2 have a read-only attribute of this name, which pynq sets.
-    device = None
+    device: Any = None
 
     def freebuffer(self) -> None:
         """Give the memory back; more than once does nothing, nor do parts of the buffer."""
@@ -76,7 +76,7 @@ class _Buffer(PynqBuffer):  # type: ignore[misc]
             self.device.take_back(piece)
 
 
-class SimulatedBoard(Device):  # type: ignore[misc]
+class SimulatedBoard(Device):
     """One board: its fabric, memory, clocks and kernel.
 
     Parameters

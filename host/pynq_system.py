@@ -99,7 +99,9 @@ class System:
         except OSError:
             return "no CMA figures"
         values = dict(line.split(":", 1) for line in lines if ":" in line)
-        parts = [f"{name} {values[name].strip()}" for name in ("CmaFree", "CmaTotal") if name in values]
+        parts = [
+            f"{name} {values[name].strip()}" for name in ("CmaFree", "CmaTotal") if name in values
+        ]
         return ", ".join(parts) or "no CMA figures"
 
     def interrupt(self) -> Interrupt | None:

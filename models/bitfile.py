@@ -107,4 +107,5 @@ def read_bit(data: bytes) -> BitFile:
             f"the header says {size} bytes of bitstream, there are {len(data) - where}: "
             "the file was cut short or added to"
         )
-    return BitFile(*texts, payload=data[where:])
+    design, part, date, time = texts
+    return BitFile(design, part, date, time, data[where:])

@@ -106,13 +106,9 @@ def _bus(parent: ET.Element, name: str, kind: str, bus: str) -> None:
 
 
 def _memory_range(parent: ET.Element, base: int, size: int, **values: str) -> None:
-    ET.SubElement(
-        parent,
-        "MEMRANGE",
-        BASEVALUE=f"0x{base:08X}",
-        HIGHVALUE=f"0x{base + size - 1:08X}",
-        **values,
-    )
+    element = ET.SubElement(parent, "MEMRANGE", values)
+    element.set("BASEVALUE", f"0x{base:08X}")
+    element.set("HIGHVALUE", f"0x{base + size - 1:08X}")
 
 
 def _register(parent: ET.Element, register: Register) -> None:
@@ -215,10 +211,7 @@ def _core(modules: ET.Element, handoff: Handoff) -> None:
     texts: dict[str, object] = {"fingerprint": f"0x{handoff.fingerprint:016X}"}
     _parameters(
         module,
-        (
-            (name, texts.get(field, getattr(handoff, field)))
-            for field, name in _PARAMETERS.items()
-        ),
+        ((name, texts.get(field, getattr(handoff, field))) for field, name in _PARAMETERS.items()),
     )
     buses = ET.SubElement(module, "BUSINTERFACES")
     _bus(buses, "S_AXI", "SLAVE", "gp0")

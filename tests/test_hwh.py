@@ -50,7 +50,8 @@ def test_pynq_sees_every_register_and_field(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mhz", "expected"), [(100, 100), (86.7, 1000 / 12), (99.9, 1000 / 11), (1000, 1000), (0.3, 0.3)]
+    ("mhz", "expected"),
+    [(100, 100), (86.7, 1000 / 12), (99.9, 1000 / 11), (1000, 1000), (0.3, 0.3)],
 )
 def test_divisors(mhz: float, expected: float) -> None:
     first, second = divisors(mhz)

@@ -41,7 +41,13 @@ def play(model: Model) -> Callable[..., None]:
     """A call shows a burst on hp2 or hp3 and lets it run."""
 
     def play(
-        valid: int, *, address: int = 0x100, ident: int = 0, wid: int = 0, lock: int = 0, cache: int = 3
+        valid: int,
+        *,
+        address: int = 0x100,
+        ident: int = 0,
+        wid: int = 0,
+        lock: int = 0,
+        cache: int = 3,
     ) -> None:
         model.write(CSR_BASE + offset("BASE"), address)
         attributes = ident << 6 | wid << 12 | lock << 18 | cache << 20
