@@ -61,8 +61,8 @@ class System:
                 )
             if not os.environ.get("XILINX_XRT"):
                 raise DeviceError(
-                    "XILINX_XRT is not set, so pynq finds no device: use a login shell (`sudo -i`), "
-                    "or `source /etc/profile.d/xrt_setup.sh` and `pynq_venv.sh` beside it"
+                    "XILINX_XRT is not set, so pynq finds no device: use a login shell "
+                    "(`sudo -i`), or `source /etc/profile.d/xrt_setup.sh` and `pynq_venv.sh` there"
                 )
             board = os.environ.get("BOARD")
             if board is not None and board not in _BOARDS:

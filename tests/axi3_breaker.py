@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from amaranth import Module, Signal
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import In, Out, connect
 
 from hw.axi3 import Axi3ToLite, axi3, axi3_read, axi3_write
 from hw.csr import CsrBank

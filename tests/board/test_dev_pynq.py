@@ -1,4 +1,4 @@
-"""The pynq device on the simulated board: the same bytes, nothing left behind, both ways to wait."""
+"""The pynq device on the simulated board: the same bytes, nothing left, both ways to wait."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_nothing_around_the_arena_is_touched(program: Program, device: PynqSimDe
     device.free(Buffer(0, program.arena_bytes))
     # The buffer of before was as large as one program; this one has a page on each side.
     before = device.alloc(4096)
-    with pytest.raises(DeviceError, match="no .* bytes of device memory left in one piece"):
+    with pytest.raises(DeviceError, match=r"no .* bytes of device memory left in one piece"):
         device.alloc(program.arena_bytes)
     device.free(before)
     device.alloc(program.arena_bytes + 8192)

@@ -50,7 +50,7 @@ def test_a_bitstream_the_fabric_does_not_take(monkeypatch: pytest.MonkeyPatch) -
             PermissionError(errno.EACCES, "Permission denied", "/lib/firmware/penstock.bin"),
             "/lib/firmware/penstock.bin: Permission denied .* are you not root",
         ),
-        (EnvironmentError("Root permissions required."), "Root permissions required"),
+        (OSError("Root permissions required."), "Root permissions required"),
         (RuntimeError("No Devices Found"), "No Devices Found: .* login shell .*XILINX_XRT"),
         (
             RuntimeError("xclbinutil failed:\n no"),
