@@ -20,6 +20,7 @@ from host.cli_errors import (
     one_line,
 )
 from host.cli_files import compile_model, inspect
+from host.cli_selftest import selftest_command
 from host.cli_simulate import simulate
 from host.device import DeviceError
 
@@ -37,6 +38,7 @@ app.command()(profile)
 app.command("compile")(compile_model)
 app.command()(inspect)
 app.command()(simulate)
+app.command("selftest")(selftest_command)
 app.command()(doctor)
 
 

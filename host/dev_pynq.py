@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from host.csr import Csr
 from host.device import Buffer, Data, Device, DeviceError, RunLog
 from host.memory import Arena
 from host.program import Program
@@ -95,6 +96,7 @@ class PynqDevice(Device):
         self._taken: set[int] = set()
         self._written = self._stale = False
         self._totals = {name: 0 for name, _ in LOG_FIELDS}
+        self.csr: Csr
         self.overlay, self.csr, self.handoff = load_overlay(
             bitstream, arch, system=self._system, device=board
         )

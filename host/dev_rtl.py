@@ -86,9 +86,9 @@ class RtlDevice(Device):
             self._model = Model(library, memory_bytes=memory_bytes)
         except (OSError, ModelError) as error:
             raise DeviceError(f"cannot open the simulation: {error}") from None
-        self._csr = Csr(self._model.read, self._model.write)
+        self.csr: Csr = Csr(self._model.read, self._model.write)
         try:
-            wrong = self._csr.identity_error(arch)
+            wrong = self.csr.identity_error(arch)
             if wrong is not None:
                 raise DeviceError(f"the simulation {wrong}")
             if waves is not None:
@@ -130,7 +130,7 @@ class RtlDevice(Device):
         ended = False
         try:
             self._model.profile(self.profile)
-            self._csr.start(
+            self.csr.start(
                 base=buffer.offset,
                 desc_offset=program.desc_offset,
                 desc_count=program.desc_count,
@@ -139,11 +139,11 @@ class RtlDevice(Device):
             while not self._model.irq:
                 self._model.run(_CHUNK)
                 if time.monotonic() - begin > timeout and not self._model.irq:
-                    raise DeviceError(f"no end after {timeout:g} s: {self._csr.diagnosis()}")
-            if self._csr.failed:
-                raise DeviceError(self._csr.describe_error())
-            self._totals = self._csr.totals()
-            log = RunLog(self._csr.log(), dict(self._totals), time.monotonic() - begin)
+                    raise DeviceError(f"no end after {timeout:g} s: {self.csr.diagnosis()}")
+            if self.csr.failed:
+                raise DeviceError(self.csr.describe_error())
+            self._totals = self.csr.totals()
+            log = RunLog(self.csr.log(), dict(self._totals), time.monotonic() - begin)
             ended = True
         except ModelError as error:
             raise DeviceError(str(error)) from None
@@ -183,9 +183,9 @@ class RtlDevice(Device):
         """Make the core idle: let outstanding bursts end, or reset everything if they do not."""
         model = self._model
         try:
-            self._csr.begin_reset()
+            self.csr.begin_reset()
             for _ in range(_RESET_LIMIT // 100):
-                if self._csr.idle:
+                if self.csr.idle:
                     break
                 model.run(100)
             else:

@@ -22,6 +22,7 @@ from models.arch import Arch
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from host.csr import Csr
     from host.program import Program
 
 __all__ = ["Buffer", "Device", "DeviceError", "RunLog", "device_names", "open_device"]
@@ -78,12 +79,18 @@ class Device(abc.ABC):
     ----------
     arch : Arch
         The accelerator's parameters.
+
+    Attributes
+    ----------
+    csr : Csr or None
+        The accelerator's registers, if there are any.
     """
 
     name = "device"
 
     def __init__(self, arch: Arch) -> None:
         self.arch = arch
+        self.csr: Csr | None = None
 
     @abc.abstractmethod
     def alloc(self, size: int) -> Buffer:

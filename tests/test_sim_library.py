@@ -23,7 +23,7 @@ def test_another_python_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_such_python(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PENSTOCK_SIM_PYTHON", str(tmp_path / "python"))
-    with pytest.raises(DeviceError, match="PENSTOCK_SIM_PYTHON: .*/python: No such file"):
+    with pytest.raises(DeviceError, match=r"PENSTOCK_SIM_PYTHON: .*/python: No such file"):
         simulation_library(ARCH)
 
 
