@@ -21,6 +21,7 @@ from host.cli_errors import (
     one_line,
 )
 from host.cli_files import compile_model, inspect
+from host.cli_selftest import selftest_command
 from host.cli_simulate import simulate
 from host.device import DeviceError
 
@@ -39,6 +40,7 @@ app.command("compile")(compile_model)
 app.command()(inspect)
 app.command()(simulate)
 app.command()(bitstream)
+app.command("selftest")(selftest_command)
 app.command()(doctor)
 
 

@@ -16,7 +16,7 @@ import typer
 from numpy.typing import NDArray
 
 from host.catalog import load_network, photographs
-from host.cli_device import arch_for, check_device, open_for
+from host.cli_device import arch_for, check_device, default_arch, open_for
 from host.cli_errors import EXIT_FAILED, InputError, bad_input
 from host.cli_output import OutputFile
 from host.cli_progress import task
@@ -43,8 +43,22 @@ Codes = NDArray[np.uint8]
 ModelOption = Annotated[
     str, typer.Option("--model", help="alexnet, alexnet-torchvision, tiny, or a saved network.")
 ]
-DeviceOption = Annotated[str, typer.Option("--device", help="rtl or functional.")]
-ArchOption = Annotated[str, typer.Option("--arch", help="lab, tiny or ROWSxCOLS such as 12x32.")]
+DeviceOption = Annotated[
+    str, typer.Option("--device", help="rtl, functional, pynq (a board) or pynq-sim.")
+]
+ArchOption = Annotated[
+    str, typer.Option("--arch", help="lab, pynq-z2, tiny or ROWSxCOLS such as 12x32.")
+]
+DeviceArchOption = Annotated[
+    str | None,
+    typer.Option(
+        "--arch", help="lab, pynq-z2 (default on boards), tiny or ROWSxCOLS such as 12x32."
+    ),
+]
+OverlayOption = Annotated[
+    Path | None,
+    typer.Option("--overlay", help="The .bit file for a board; its .hwh lies beside it."),
+]
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the report to this file.")]
 WeightsOption = Annotated[
     Path | None, typer.Option("--weights", help="Trained float weights: .npz or .onnx.")
@@ -66,6 +80,7 @@ class _Job:
     program: Program
     arch: Arch
     device: str
+    overlay: Path | None
     top: int
     check: bool
 
@@ -88,9 +103,10 @@ def _prepare(
     model: str,
     weights: Path | None,
     labels: Path | None,
-    arch_name: str,
+    arch_name: str | None,
     program_file: Path | None,
     device: str,
+    overlay: Path | None,
     top: int,
     check: bool,
     batch: int,
@@ -104,7 +120,7 @@ def _prepare(
         If something that was asked for does not exist or does not fit.
     """
     check_device(device)
-    arch = arch_for(arch_name)
+    arch = arch_for(default_arch(device) if arch_name is None else arch_name)
     array = on_array(fc)
     with task("reading the network") as progress, bad_input():
         program = None if program_file is None else Program.load(program_file)
@@ -119,14 +135,14 @@ def _prepare(
         if program is None:
             progress.say("compiling")
             program = compile_network(network, arch, trace=check, batch=batch, fc=array)
-    return _Job(network, program, arch, device, top, check)
+    return _Job(network, program, arch, device, overlay, top, check)
 
 
 def _run(job: _Job, images: Sequence[Codes], names: Sequence[str]) -> list[Result]:
     """Run the images and print each answer as it comes."""
     results: list[Result] = []
     with ExitStack() as stack:
-        device = stack.enter_context(open_for(job.device, job.arch))
+        device = stack.enter_context(open_for(job.device, job.arch, job.overlay))
         with bad_input():
             made = Session(job.network, job.program, device, top=job.top, check=job.check)
         session = stack.enter_context(made)
@@ -225,7 +241,8 @@ def classify(
     images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Photographs.")],
     model: ModelOption = "alexnet",
     device: DeviceOption = "rtl",
-    arch: ArchOption = "lab",
+    arch: DeviceArchOption = None,
+    overlay: OverlayOption = None,
     top: Annotated[int, typer.Option("--top", min=1, help="Classes to show.")] = 5,
     check: Annotated[
         bool, typer.Option("--check", help="Compare every feature map with the golden model.")
@@ -251,6 +268,7 @@ def classify(
             arch_name=arch,
             program_file=program,
             device=device,
+            overlay=overlay,
             top=top,
             check=check,
             batch=batch,
@@ -277,7 +295,8 @@ def profile(
         str | None, typer.Option("--layer", help="Show only the hardware layer with this one.")
     ] = None,
     device: DeviceOption = "rtl",
-    arch: ArchOption = "lab",
+    arch: DeviceArchOption = None,
+    overlay: OverlayOption = None,
     json_file: JsonOption = None,
     weights: WeightsOption = None,
     batch: BatchOption = 1,
@@ -294,6 +313,7 @@ def profile(
             arch_name=arch,
             program_file=None,
             device=device,
+            overlay=overlay,
             top=1,
             check=False,
             batch=batch,

@@ -1,8 +1,8 @@
 """What runs programs: the one interface of every back end.
 
 A device owns memory that programs and feature maps live in, and runs one program at a time.  Back
-ends are modules called ``host.dev_<name>`` with a function ``create(arch, **options) -> Device``;
-`open_device` imports the one asked for and no other.
+ends are modules called ``host.dev_<name>``, with _ for -, with a function
+``create(arch, **options) -> Device``; `open_device` imports the one asked for and no other.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from models.arch import Arch
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from host.csr import Csr
     from host.program import Program
 
 __all__ = ["Buffer", "Device", "DeviceError", "RunLog", "device_names", "open_device"]
@@ -78,12 +79,18 @@ class Device(abc.ABC):
     ----------
     arch : Arch
         The accelerator's parameters.
+
+    Attributes
+    ----------
+    csr : Csr or None
+        The accelerator's registers, if there are any.
     """
 
     name = "device"
 
     def __init__(self, arch: Arch) -> None:
         self.arch = arch
+        self.csr: Csr | None = None
 
     @abc.abstractmethod
     def alloc(self, size: int) -> Buffer:
@@ -183,7 +190,8 @@ def device_names() -> tuple[str, ...]:
     """Names that `open_device` takes."""
     package = importlib.import_module("host")
     found = (module.name for module in pkgutil.iter_modules(package.__path__))
-    return tuple(sorted(name[len(_PREFIX) :] for name in found if name.startswith(_PREFIX)))
+    names = (name[len(_PREFIX) :] for name in found if name.startswith(_PREFIX))
+    return tuple(sorted(name.replace("_", "-") for name in names))
 
 
 def open_device(name: str, arch: Arch, **options: object) -> Device:
@@ -204,5 +212,6 @@ def open_device(name: str, arch: Arch, **options: object) -> Device:
     known = device_names()
     if name not in known:
         raise ValueError(f"device must be one of {', '.join(known)}, not {name!r}")
-    device: Device = importlib.import_module(f"host.{_PREFIX}{name}").create(arch, **options)
+    module = importlib.import_module(f"host.{_PREFIX}{name.replace('-', '_')}")
+    device: Device = module.create(arch, **options)
     return device

@@ -34,12 +34,10 @@ from hw.axi3 import (
 from hw.dsp48 import Dsp48e1, MultiplyAdd
 from hw.packed import PackedArray
 from models.arch import Arch
+from models.hwh import CSR_BASE
 from models.regs import CSR_BYTES
 
-__all__ = ["CSR_BASE", "PORTS", "PynqCore", "PynqTop"]
-
-# Where the registers are on the processor's bus: the bottom of GP0's window.
-CSR_BASE = 0x4000_0000
+__all__ = ["PORTS", "PynqCore", "PynqTop"]
 
 # The PS7 primitive's AxSIZE has no third bit: no beat has more than 8 bytes.
 _SIZE_BITS = 2

@@ -39,22 +39,41 @@ __all__ = ["Progress", "build_library", "library", "verilog"]
 _HERE = Path(__file__).resolve().parent
 _ARITHMETIC = _HERE / "arithmetic.h"
 _HARNESS = (_HERE / "harness.cpp", _HERE / "memory.h", _ARITHMETIC, *SHIMS)
+# The bus models, by what they drive: the core by itself, or with the ports of a Zynq.
+_TOPS = {"accel": _HERE / "top_accel.h", "pynq": _HERE / "top_pynq.h"}
 # Of the generated class: the clock as it was at the last evaluation.
 _CLOCK = "__Vtrigprevexpr___TOP__clk__0"
 _VERILATOR_FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--output-split", "20000")
 
 
-def library(arch: Arch, *, waves: bool = False, progress: Progress | None = None) -> Path:
+def library(
+    arch: Arch, *, top: str = "accel", waves: bool = False, progress: Progress | None = None
+) -> Path:
     """Path of the simulation library of the whole core for `arch`, built if it is not cached.
+
+    Parameters
+    ----------
+    arch : Arch
+    top : str
+        ``accel``: `hw.accel.Accel`; ``pynq``: `hw.pynq_z2.PynqCore`.
+    waves : bool
+        Whether the library can write FST waves, which makes it slower.
+    progress : callable or None
 
     Raises
     ------
     ToolError
         If a tool is missing or fails.
     """
+    _check_top(top)
 
     def make() -> wiring.Component:
-        from hw.accel import Accel  # only when there is something to build: it takes a while
+        # Only when there is something to build: it takes a while.
+        if top == "pynq":
+            from hw.pynq_z2 import PynqCore
+
+            return PynqCore(arch=arch)
+        from hw.accel import Accel
 
         return Accel(arch=arch)
 
@@ -62,8 +81,8 @@ def library(arch: Arch, *, waves: bool = False, progress: Progress | None = None
     with ThreadPoolExecutor(1) as pool:
         # The other core has nothing to do while the Verilog is generated.
         pool.submit(runtime, waves=waves)
-        text = verilog(make, identity=f"Accel {arch.fingerprint:016x}", progress=progress)
-    return build_library(text, waves=waves, progress=progress)
+        text = verilog(make, identity=f"{top} {arch.fingerprint:016x}", progress=progress)
+    return build_library(text, top=top, waves=waves, progress=progress)
 
 
 def verilog(
@@ -104,12 +123,16 @@ def verilog(
         return path.read_text()
 
 
-def build_library(text: str, *, waves: bool = False, progress: Progress | None = None) -> Path:
-    """Compile the Verilog `text`, whose top module ``accel`` has the ports of the core.
+def build_library(
+    text: str, *, top: str = "accel", waves: bool = False, progress: Progress | None = None
+) -> Path:
+    """Compile the Verilog `text`, whose module ``accel`` has the ports that `top` stands for.
 
     Parameters
     ----------
     text : str
+    top : str
+        As in `library`.
     waves : bool
         Whether the library can write FST waves, which makes it slower.
     progress : callable or None
@@ -119,10 +142,11 @@ def build_library(text: str, *, waves: bool = False, progress: Progress | None =
     ToolError
         If a tool is missing or fails.
     """
+    _check_top(top)
     cxx = compiler()
     parts: list[str | bytes] = [text, *_VERILATOR_FLAGS, *FLAGS, versions(), compiler_identity()]
-    parts += [path.read_bytes() for path in (*_HARNESS, Path(__file__))]
-    parts.append(str(waves))
+    parts += [path.read_bytes() for path in (*_HARNESS, _TOPS[top], Path(__file__))]
+    parts += [top, str(waves)]
     path = cache_dir() / f"accel-{digest(parts)}.so"
     with locked(path.with_suffix(".so.lock")):
         if path.exists():
@@ -143,7 +167,12 @@ def build_library(text: str, *, waves: bool = False, progress: Progress | None =
                 [_HARNESS[0], *units],
                 folder,
                 level="-O2",
-                flags=["-include", _ARITHMETIC, *([f"-DPENSTOCK_CLOCK={_CLOCK}"] if clock else [])],
+                flags=[
+                    "-include",
+                    _ARITHMETIC,
+                    f'-DPENSTOCK_TOP="{_TOPS[top].name}"',
+                    *([f"-DPENSTOCK_CLOCK={_CLOCK}"] if clock else []),
+                ],
                 waves=waves,
                 what="the core",
                 progress=progress,
@@ -154,6 +183,11 @@ def build_library(text: str, *, waves: bool = False, progress: Progress | None =
             call([cxx, "-shared", "-o", result, *objects, "-pthread"])
             os.replace(result, path)
     return path
+
+
+def _check_top(top: str) -> None:
+    if top not in _TOPS:
+        raise ValueError(f"top must be one of {', '.join(_TOPS)}, not {top!r}")
 
 
 def _package_files(name: str) -> list[Path]:

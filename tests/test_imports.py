@@ -34,13 +34,18 @@ ALLOWED = {
 EXTRA = {
     "models/onnx_import.py": {"onnx"},
     "models/onnx_export.py": {"onnx"},
-    "host/dev_pynq.py": {"pynq"},
+    "host/pynq_board.py": {"pynq", "pynqmetadata"},
     "host/preprocess.py": {"PIL"},
 }
 CLI_MODULES = {"typer", "rich", "click"}
 
-# The simulator is built where it is asked for, inside a function: boards do not have `sim`.
-LAZY = {"host/dev_rtl.py": {"sim"}}
+# What only some machines have is imported where it is used, inside a function: boards do not have
+# `sim`, other machines may not have `pynq`.
+LAZY = {
+    "host/sim_library.py": {"sim"},
+    "host/dev_pynq.py": {"pynq"},
+    "host/pynq_overlay.py": {"pynq"},
+}
 CLI_LAZY = {"sim", "hw"}
 
 
