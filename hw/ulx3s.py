@@ -7,7 +7,7 @@
                '--m_read, m_write--.   .--m_desc, m_wgt, m_act, m_out
                                    MemoryPort
                                        |
-                                SdramController <-> pads <-> SDRAM
+                                SdramController <-> SDRAM
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from hw.sdram import SdramController
 from hw.sdram_chip import ULX3S_SDRAM, SdramChip, sdram_pins
 from models.arch import Arch
 
-__all__ = ["BAUD", "CLOCK_HZ", "LAMPS", "SdramPads", "Ulx3s"]
+__all__ = ["BAUD", "CLOCK_HZ", "LAMPS", "Ulx3s"]
 
 CLOCK_HZ = 90_000_000
 
@@ -37,37 +37,10 @@ LAMPS = ("alive", "memory", "host", "receiving", "sending", "busy", "error", "da
 _GLOW_BITS = 20
 
 
-class SdramPads(wiring.Component):
-    """Registers between a controller and the pins, one in each direction.
-
-    This is the behaviour; `hw.ecp5` puts the registers into the pads.
-
-    Parameters
-    ----------
-    chip : SdramChip
-
-    Members
-    -------
-    inner : In(sdram_pins(chip))
-    outer : Out(sdram_pins(chip))
-    """
-
-    def __init__(self, *, chip: SdramChip) -> None:
-        self.chip = chip
-        super().__init__({"inner": In(sdram_pins(chip)), "outer": Out(sdram_pins(chip))})
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        for name in ("command", "ba", "a", "dqm", "dq_o", "dq_oe"):
-            m.d.sync += getattr(self.outer, name).eq(getattr(self.inner, name))
-        m.d.sync += self.inner.dq_i.eq(self.outer.dq_i)
-        return m
-
-
 class Ulx3s(wiring.Component):
     """Everything on the FPGA, with plain pins: what simulation uses.
 
-    The clock is that of the `sync` domain; `hw.ulx3s_ecp5` makes it and drives the real pins.
+    The clock is that of the `sync` domain; `hw.ulx3s_top` makes it and drives the real pins.
 
     Parameters
     ----------
@@ -77,6 +50,9 @@ class Ulx3s(wiring.Component):
         Frequency of the clock.
     baud : int
         Bits a second on the wire.  A simulation may ask for more than the board's USB chip does.
+    registered : bool
+        Whether there are registers between the controller and `sdram`, one in each direction, as
+        the controller needs them.  On the FPGA they are in the pads, outside of this.
 
     Members
     -------
@@ -96,12 +72,14 @@ class Ulx3s(wiring.Component):
         chip: SdramChip = ULX3S_SDRAM,
         clock_hz: int = CLOCK_HZ,
         baud: int = BAUD,
+        registered: bool = True,
     ) -> None:
         if not isinstance(baud, int) or not 0 < baud <= clock_hz // 4:
             raise ValueError(f"baud must be from 1 to {clock_hz // 4}, not {baud!r}")
         self.arch = arch
         self.chip = chip
         self.clock_hz = clock_hz
+        self.registered = registered
         self.divisor = round(clock_hz / baud)
         super().__init__(
             {
@@ -113,35 +91,29 @@ class Ulx3s(wiring.Component):
             }
         )
 
-    def pads(self) -> wiring.Component:
-        """Return the registers at the SDRAM's pins."""
-        return SdramPads(chip=self.chip)
-
     def elaborate(self, platform: object) -> Module:
         m = Module()
         accel = Accel(arch=self.arch)
         link = HostLink(divisor=self.divisor, memory_bytes=self.chip.size, clock_hz=self.clock_hz)
         controller = SdramController(chip=self.chip, clock_hz=self.clock_hz)
         memory = MemoryPort(controller=controller, readers=4, writers=2)
-        pads = self.pads()
         # The button bounces, and may be pressed at any time.
         pressed = [Signal(name=f"pressed_{k}") for k in range(3)]
         m.d.sync += Cat(pressed).eq(Cat(self.button, pressed))
         reset = ResetInserter(pressed[-1])
-        for name, block in (
-            ("accel", accel),
-            ("link", link),
-            ("memory", memory),
-            ("pads", pads),
-        ):
+        for name, block in (("accel", accel), ("link", link), ("memory", memory)):
             m.submodules[name] = reset(block)
         connect(m, link.csr, accel.csr)
         for index, reader in enumerate((accel.m_desc, accel.m_wgt, accel.m_act, link.m_read)):
             connect(m, reader, memory.r[index])
         for index, writer in enumerate((accel.m_out, link.m_write)):
             connect(m, writer, memory.w[index])
-        connect(m, controller.pins, pads.inner)
-        connect(m, pads.outer, flipped(self.sdram))
+        if self.registered:
+            for name in ("command", "ba", "a", "dqm", "dq_o", "dq_oe"):
+                m.d.sync += getattr(self.sdram, name).eq(getattr(controller.pins, name))
+            m.d.sync += controller.pins.dq_i.eq(self.sdram.dq_i)
+        else:
+            connect(m, controller.pins, flipped(self.sdram))
         m.d.comb += [link.rx.eq(self.rx), self.tx.eq(link.tx)]
 
         alive = Signal((self.clock_hz // 2).bit_length())

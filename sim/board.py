@@ -126,7 +126,7 @@ def board_library(
     cxx = compiler()
     text = verilog(make, identity=identity, sources=sources, name="board", progress=progress)
     parts: list[str | bytes] = [text, *_VERILATOR_FLAGS, *FLAGS, versions(), compiler_identity()]
-    parts += [path.read_bytes() for path in (*_SOURCES, _ARITHMETIC, Path(__file__))]
+    parts += [path.read_bytes() for path in (*_SOURCES, _ARITHMETIC)]
     path = cache_dir() / f"board-{digest(parts)}.so"
     with locked(path.with_suffix(".so.lock")):
         if path.exists():
