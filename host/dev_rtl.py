@@ -15,21 +15,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from host.csr import Csr
 from host.device import Buffer, Data, Device, DeviceError, RunLog
 from host.memory import Arena
 from host.program import Program
 from host.rtl_model import PROFILE, Fault, Model, ModelError, Profile
 from models.arch import Arch
-from models.regs import ERROR_SOURCES, LOG_BASE, LOG_FIELDS, MAGIC, VERSION, ErrorCause
+from models.regs import ERROR_SOURCES, LOG_FIELDS
 
 __all__ = ["RtlDevice", "create"]
 
 PAGE = 4096
 DEFAULT_MEMORY = 256 << 20
 DEFAULT_WATCHDOG = 100_000
-
-_START, _RESET = 1, 2
-_BUSY, _DONE, _ERROR, _RESETTING = 1, 2, 4, 8
 
 # Cycles between two looks at the clock on the wall.
 _CHUNK = 100_000
@@ -89,8 +87,11 @@ class RtlDevice(Device):
             self._model = Model(library, memory_bytes=memory_bytes)
         except (OSError, ModelError) as error:
             raise DeviceError(f"cannot open the simulation: {error}") from None
+        self._csr = Csr(self._model.read, self._model.write)
         try:
-            self._check_identity()
+            wrong = self._csr.identity_error(arch)
+            if wrong is not None:
+                raise DeviceError(f"the simulation {wrong}")
             if waves is not None:
                 self._model.trace(waves)
         except (DeviceError, ModelError) as error:
@@ -129,15 +130,21 @@ class RtlDevice(Device):
         begin = time.monotonic()
         ended = False
         try:
-            self._start(program, buffer)
+            self._model.profile(self.profile)
+            self._csr.start(
+                base=buffer.offset,
+                desc_offset=program.desc_offset,
+                desc_count=program.desc_count,
+                watchdog=self.watchdog,
+            )
             while not self._model.irq:
                 self._model.run(_CHUNK)
                 if time.monotonic() - begin > timeout and not self._model.irq:
-                    raise DeviceError(f"no end after {timeout:g} s: {self._diagnosis()}")
-            if self._model.read("STATUS") & _ERROR:
-                raise DeviceError(self._describe_error())
-            self._totals = {name: self._model.read(name.upper()) for name, _ in LOG_FIELDS}
-            log = RunLog(self._read_log(), dict(self._totals), time.monotonic() - begin)
+                    raise DeviceError(f"no end after {timeout:g} s: {self._csr.diagnosis()}")
+            if self._csr.failed:
+                raise DeviceError(self._csr.describe_error())
+            self._totals = self._csr.totals()
+            log = RunLog(self._csr.log(), dict(self._totals), time.monotonic() - begin)
             ended = True
         except ModelError as error:
             raise DeviceError(str(error)) from None
@@ -173,74 +180,13 @@ class RtlDevice(Device):
             raise DeviceError("the device is closed")
         return self._model.memory
 
-    def _check_identity(self) -> None:
-        magic, version = self._model.read("ID"), self._model.read("VERSION")
-        if magic != MAGIC or version != VERSION:
-            raise DeviceError(
-                f"the simulation has ID {magic:08x} version {version}, "
-                f"not {MAGIC:08x} version {VERSION}"
-            )
-        found = self._model.read("FINGERPRINT_LO") | self._model.read("FINGERPRINT_HI") << 32
-        if found != self.arch.fingerprint:
-            raise DeviceError(f"the simulation is of arch {found:016x}, not of {self.arch}")
-
-    def _start(self, program: Program, buffer: Buffer) -> None:
-        model = self._model
-        model.profile(self.profile)
-        model.write("BASE", buffer.offset)
-        model.write("DESC_ADDR", program.desc_offset)
-        model.write("DESC_COUNT", program.desc_count)
-        model.write("WATCHDOG", self.watchdog)
-        model.write("IRQ_ENABLE", 1)
-        model.write("IRQ_PENDING", 1)
-        model.write("CTRL", _START)
-
-    def _read_log(self) -> list[dict[str, int]]:
-        entries = []
-        for entry in range(self._model.read("LOG_COUNT")):
-            base = LOG_BASE + entry * 4 * len(LOG_FIELDS)
-            entries.append(
-                {
-                    name: self._model.read(base + 4 * word)
-                    for word, (name, _) in enumerate(LOG_FIELDS)
-                }
-            )
-        return entries
-
-    def _describe_error(self) -> str:
-        value = self._model.read("ERROR")
-        cause, source = value & 0xFF, value >> 8 & 0xFF
-        fetched = self._model.read("DESC_FETCHED")
-        if cause in (ErrorCause.SLVERR, ErrorCause.DECERR):
-            text = f"memory answered port {ERROR_SOURCES[source]} with {ErrorCause(cause).name}"
-        elif cause == ErrorCause.BAD_DESCRIPTOR:
-            text = f"descriptor {fetched - 1} is for no engine"
-        elif cause == ErrorCause.TIMEOUT:
-            text = f"no progress for {self.watchdog} cycles"
-        else:
-            text = f"error {value:#x}"
-        return f"{text}: {self._diagnosis()}"
-
-    def _diagnosis(self) -> str:
-        """What the ports asked for and got, those that lack something first."""
-        ports = []
-        for name in ERROR_SOURCES:
-            expected = self._model.read(f"{name.upper()}_EXPECTED")
-            received = self._model.read(f"{name.upper()}_RECEIVED")
-            ports.append((expected == received, f"{name} {received} of {expected}"))
-        beats = ", ".join(text for _, text in sorted(ports, key=lambda port: port[0]))
-        fetched = self._model.read("DESC_FETCHED")
-        count = self._model.read("DESC_COUNT")
-        return f"beats received: {beats}; descriptors fetched: {fetched} of {count}"
-
     def _recover(self) -> None:
         """Make the core idle: let outstanding bursts end, or reset everything if they do not."""
         model = self._model
         try:
-            model.write("CTRL", _RESET)
-            model.write("IRQ_PENDING", 1)
+            self._csr.begin_reset()
             for _ in range(_RESET_LIMIT // 100):
-                if not model.read("STATUS") & (_BUSY | _RESETTING):
+                if self._csr.idle:
                     break
                 model.run(100)
             else:
