@@ -27,7 +27,17 @@ from models.link import (
     LinkOp,
 )
 
-__all__ = ["Answer", "Decoder", "Link", "LinkError", "Port", "Request", "Statistics", "encode"]
+__all__ = [
+    "Answer",
+    "BoardReset",
+    "Decoder",
+    "Link",
+    "LinkError",
+    "Port",
+    "Request",
+    "Statistics",
+    "encode",
+]
 
 _ESCAPED = [(bytes([value]), bytes([ESCAPE, value ^ ESCAPE_XOR])) for value in (ESCAPE, FLAG)]
 
@@ -37,6 +47,10 @@ _OUTSTANDING = 64
 
 class LinkError(DeviceError):
     """The board does not answer, or answers something else."""
+
+
+class BoardReset(LinkError):
+    """The board was reset since the session began."""
 
 
 class Port(Protocol):
@@ -283,7 +297,7 @@ class Link:
         if answer.op != request.op | ANSWER:
             raise LinkError(f"the board answers {request.op.name} with operation {answer.op:#x}")
         if answer.state["fresh"]:
-            raise LinkError("the board was reset: what was in its memory is lost")
+            raise BoardReset("the board was reset: what was in its memory is lost")
         if answer.state["bus_error"]:
             raise LinkError("the board's memory or registers answered the link with an error")
         writes = (LinkOp.WRITE_MEMORY, LinkOp.WRITE_REGISTER)
