@@ -52,6 +52,8 @@ class Accel(wiring.Component):
         The registers of `models.regs`.
     irq : Out(1)
         Level.
+    busy, error : Out(1)
+        Of the register STATUS, for lamps.
     m_desc, m_wgt, m_act : Out(axi_read())
         Descriptors, weights, activations.
     m_out : Out(axi_write())
@@ -65,6 +67,8 @@ class Accel(wiring.Component):
             {
                 "csr": In(axi_lite()),
                 "irq": Out(1),
+                "busy": Out(1),
+                "error": Out(1),
                 "m_desc": Out(axi_read()),
                 "m_wgt": Out(axi_read()),
                 "m_act": Out(axi_read()),
@@ -166,6 +170,8 @@ class Accel(wiring.Component):
         )
         m.d.comb += [
             self.irq.eq(csr.irq),
+            self.busy.eq(csr.busy),
+            self.error.eq(csr.error),
             csr.complete.eq(sequencer.complete),
             csr.bad_descriptor.eq(sequencer.bad),
             csr.fetched.eq(sequencer.fetched),
