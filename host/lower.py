@@ -314,8 +314,10 @@ def _check_lrn(layer: QLrn, arch: Arch) -> None:
 
 
 def _check_conv(layer: QConv) -> None:
-    weight = np.abs(layer.weight.reshape(layer.weight.shape[0], -1).astype(np.int64))
-    worst = int((weight.sum(axis=1) * 255 + np.abs(layer.bias.astype(np.int64))).max())
+    # Magnitudes as bytes, which hold 128 too: a wider copy of a large layer takes too much memory.
+    size = np.abs(layer.weight.reshape(layer.weight.shape[0], -1)).view(np.uint8)
+    sums = size.sum(axis=1, dtype=np.int64)
+    worst = int((sums * 255 + np.abs(layer.bias.astype(np.int64))).max())
     if worst >= _ACC_LIMIT:
         raise CompileError(
             f"layer {layer.name}: sums of up to {worst} do not fit a 32-bit accumulator"
