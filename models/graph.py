@@ -18,6 +18,7 @@ __all__ = [
     "Conv",
     "ConvGeometry",
     "Fc",
+    "GlobalAveragePool",
     "INPUT",
     "InputSpec",
     "Layer",
@@ -26,7 +27,9 @@ __all__ = [
     "Network",
     "QConv",
     "QFc",
+    "QGlobalAveragePool",
     "QLrn",
+    "ceil_pad",
     "infer_shapes",
     "macs",
 ]
@@ -167,6 +170,58 @@ class MaxPool(Layer):
         )
 
 
+def ceil_pad(
+    shape: tuple[int, int], kernel: int, stride: int, pad: tuple[int, int, int, int] = (0, 0, 0, 0)
+) -> tuple[int, int, int, int]:
+    """Return the padding with which a window reaches the last rows and columns of a map.
+
+    Caffe's pooling and ONNX's with `ceil_mode` round the number of windows up; padding at the end
+    does the same.  A window that would begin in the padding is left out.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Rows, columns of the map.
+    kernel, stride : int
+    pad : (int, int, int, int)
+        Top, left, bottom, right; bottom and right become larger where need be.
+    """
+    ends = []
+    for size, before, after in zip(shape, pad[:2], pad[2:]):
+        count = -(-(size + before + after - kernel) // stride) + 1
+        if (count - 1) * stride >= size + before:
+            count -= 1
+        ends.append(max(after, (count - 1) * stride + kernel - size - before))
+    return pad[0], pad[1], ends[0], ends[1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GlobalAveragePool(Layer):
+    """The mean of each channel over all positions, float."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class QGlobalAveragePool(GlobalAveragePool):
+    """Quantised global average pooling, on the CPU: uint8 in, uint8 out.
+
+    ``code = min(round(sum * gain / positions), 255)``, half to even.
+
+    Parameters
+    ----------
+    gain : int
+        How many steps of the output's scale one of the input's is: means span less than maps do.
+    out_scale : float
+        The output's scale.
+    """
+
+    gain: int
+    out_scale: float
+
+    def __post_init__(self) -> None:
+        if self.gain < 1:
+            raise ValueError(f"gain must be a positive integer, not {self.gain!r}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Fc(Layer):
     """Float fully connected layer; its input is flattened channel-major (C, H, W) as in Caffe.
@@ -296,6 +351,8 @@ def _out_shape(layer: Layer, sources: Sequence[Shape]) -> Shape:
         return (*layer.geometry.out_size(height, width), out_ch)
     if isinstance(layer, MaxPool):
         return (*layer.geometry.out_size(height, width), channels)
+    if isinstance(layer, GlobalAveragePool):
+        return (1, 1, channels)
     if isinstance(layer, Fc | QFc):
         if layer.weight.shape[1] != height * width * channels:
             raise ValueError(

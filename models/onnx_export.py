@@ -6,6 +6,7 @@ layer                 becomes
 QConv                 QLinearConv (uint8 x int8 per channel -> uint8)
 MaxPool               MaxPool on uint8
 QLrn                  DequantizeLinear, LRN in float, QuantizeLinear
+QGlobalAveragePool    DequantizeLinear, GlobalAveragePool in float, QuantizeLinear
 QFc with ReLU         QLinearConv over the whole map
 QFc without ReLU      Flatten, MatMulInteger, Add: int32 logits
 ====================  ================================================================
@@ -13,6 +14,10 @@ QFc without ReLU      Flatten, MatMulInteger, Add: int32 logits
 Maps are NCHW with a batch of 1.  The input is the map of input codes, called ``input``; every
 feature map is an output under its layer's name.  Fully connected layers after the first read 1x1
 maps, so their flattening order needs no care.
+
+The float mean is exact, as scales are powers of two.  onnxruntime's optimiser turns its three nodes
+into one that multiplies by a rounded ``1 / positions``: it gives the same bits for maps of 4x4 to
+8x8, but rounds some halves the wrong way for 12x10.
 """
 
 from __future__ import annotations
@@ -24,7 +29,18 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from models.graph import INPUT, MaxPool, Network, QConv, QFc, QLrn, Shape, infer_shapes
+from models.graph import (
+    INPUT,
+    Layer,
+    MaxPool,
+    Network,
+    QConv,
+    QFc,
+    QGlobalAveragePool,
+    QLrn,
+    Shape,
+    infer_shapes,
+)
 from models.quantize import OUT_SHIFT
 
 __all__ = ["export"]
@@ -90,15 +106,17 @@ def _linear_conv(
     )
 
 
-def _lrn(graph: _Graph, layer: QLrn, in_scale: float, out_scale: float) -> None:
+def _in_float(
+    graph: _Graph, kind: str, layer: Layer, in_scale: float, out_scale: float, **attributes: Any
+) -> None:
+    """Add a node that works on floats between two that convert."""
     name = layer.name
     zero = graph.scalar(f"{name}.zero", 0, "uint8")
     steps = graph.scalar(f"{name}.in_scale", in_scale, "float32")
     real = graph.node("DequantizeLinear", [layer.inputs[0], steps, zero], f"{name}.real")
-    settings = {"size": layer.size, "alpha": layer.alpha, "beta": layer.beta, "bias": layer.k}
-    normal = graph.node("LRN", [real], f"{name}.normal", **settings)
+    made = graph.node(kind, [real], f"{name}.made", **attributes)
     steps = graph.scalar(f"{name}.out_scale", out_scale, "float32")
-    graph.node("QuantizeLinear", [normal, steps, zero], name)
+    graph.node("QuantizeLinear", [made, steps, zero], name)
 
 
 def _fc(graph: _Graph, layer: QFc, shape: Shape, in_scale: float, out_scale: float | None) -> None:
@@ -161,7 +179,10 @@ def export(network: Network) -> Any:
                 group=geometry.groups,
             )
         elif isinstance(layer, QLrn):
-            _lrn(graph, layer, *scale)
+            settings = {"alpha": layer.alpha, "beta": layer.beta, "bias": layer.k}
+            _in_float(graph, "LRN", layer, *scale, size=layer.size, **settings)
+        elif isinstance(layer, QGlobalAveragePool):
+            _in_float(graph, "GlobalAveragePool", layer, *scale)
         elif isinstance(layer, QFc):
             _fc(graph, layer, shapes[source], *scale)
         else:

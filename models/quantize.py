@@ -24,6 +24,7 @@ from models.graph import (
     INPUT,
     Conv,
     Fc,
+    GlobalAveragePool,
     InputSpec,
     Layer,
     Lrn,
@@ -31,6 +32,7 @@ from models.graph import (
     Network,
     QConv,
     QFc,
+    QGlobalAveragePool,
     QLrn,
     Shape,
     infer_shapes,
@@ -237,6 +239,16 @@ def _lrn(layer: Lrn, codes: _Codes, out_scale: float) -> QLrn:
     )
 
 
+def _average(layer: GlobalAveragePool, codes: _Codes, wanted: float) -> QGlobalAveragePool:
+    """Quantise a mean; its scale is never coarser than its input's, as no mean needs that."""
+    if codes.zero.any() or (codes.std != 1).any():
+        raise ValueError(f"layer {layer.name}: the mean of the input is not supported")
+    gain = max(round(codes.scale / wanted), 1)
+    return QGlobalAveragePool(
+        name=layer.name, inputs=layer.inputs, gain=gain, out_scale=codes.scale / gain
+    )
+
+
 def _encode_input(network: Network) -> tuple[InputSpec, _Codes]:
     """How the input is encoded."""
     spec = network.input
@@ -267,7 +279,8 @@ def _check(network: Network) -> None:
     problems = []
     final = network.layers[-1].name if network.layers else ""
     for layer in network.layers:
-        if not isinstance(layer, Conv | Fc | Lrn | MaxPool) or isinstance(layer, QLrn):
+        known = isinstance(layer, Conv | Fc | GlobalAveragePool | Lrn | MaxPool)
+        if not known or isinstance(layer, QGlobalAveragePool | QLrn):
             problems.append(f"{layer.name} ({type(layer).__name__} is not a float layer)")
         elif isinstance(layer, Conv) and not layer.relu:
             problems.append(f"{layer.name} (a convolution needs a ReLU)")
@@ -292,7 +305,8 @@ def quantise(
     Parameters
     ----------
     network : Network
-        Float, of `Conv` with ReLU, `Lrn` with a window of 5, `MaxPool` and `Fc`.
+        Float, of `Conv` with ReLU, `Lrn` with a window of 5, `MaxPool`, `GlobalAveragePool` and
+        `Fc`.
     images : uint8 array (n, height, width, channels)
         Calibration: pixels in the network's channel order and shape, at least one image.
     progress : callable, optional
@@ -301,7 +315,8 @@ def quantise(
     Returns
     -------
     Network
-        Of `QConv`, `QLrn`, `MaxPool` and `QFc`; `scales` has every feature map but the logits.
+        Of `QConv`, `QLrn`, `MaxPool`, `QGlobalAveragePool` and `QFc`; `scales` has every feature
+        map but the logits.
 
     Raises
     ------
@@ -338,6 +353,10 @@ def quantise(
         elif isinstance(layer, Fc):
             fc, scale = _fc(layer, source, shape, scale, last)
             layers.append(fc)
+        elif isinstance(layer, GlobalAveragePool):
+            average = _average(layer, source, scale)
+            layers.append(average)
+            scale = average.out_scale
         else:
             assert isinstance(layer, Lrn)
             layers.append(_lrn(layer, source, scale))

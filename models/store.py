@@ -31,6 +31,7 @@ from models.graph import (
     Conv,
     ConvGeometry,
     Fc,
+    GlobalAveragePool,
     InputSpec,
     Layer,
     Lrn,
@@ -38,6 +39,7 @@ from models.graph import (
     Network,
     QConv,
     QFc,
+    QGlobalAveragePool,
     QLrn,
     infer_shapes,
 )
@@ -51,7 +53,18 @@ _PREFIX = struct.Struct("<8sIIQ32s")
 _ALIGN = 64
 
 _KINDS: dict[str, type[Layer]] = {
-    kind.__name__: kind for kind in (Conv, Fc, Lrn, MaxPool, QConv, QFc, QLrn)
+    kind.__name__: kind
+    for kind in (
+        Conv,
+        Fc,
+        GlobalAveragePool,
+        Lrn,
+        MaxPool,
+        QConv,
+        QFc,
+        QGlobalAveragePool,
+        QLrn,
+    )
 }
 _DTYPES = {"int8", "uint8", "uint16", "int32", "int64", "float32", "float64"}
 

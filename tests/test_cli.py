@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from host import catalog, cli, cli_classify
+from host import catalog, cli, cli_classify, cli_progress
 from host.compile import compile_network
 from host.device import DeviceError, RunLog
 from host.program import Program
@@ -48,6 +48,8 @@ def penstock(
     cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Run:
     monkeypatch.setenv("PENSTOCK_CACHE", str(cache))
+    # Progress is for people: on a slow machine it would come between the lines looked at here.
+    monkeypatch.setattr(cli_progress, "DELAY", 3600.0)
 
     def run(*arguments: str | Path) -> Outcome:
         status = cli.run([str(argument) for argument in arguments])
@@ -200,7 +202,7 @@ def test_odd_images_work(penstock: Run, tmp_path: Path, mode: str) -> None:
 
 
 def test_bad_names(penstock: Run) -> None:
-    refused(classify(penstock, PHOTO, "--model", "alexnot"), "alexnet", "'alexnot'")
+    refused(classify(penstock, PHOTO, "--model", "alexnot"), "alexnet, ", "nin, ", "'alexnot'")
     refused(classify(penstock, PHOTO, "--model", "no/such.net"), "no/such.net", "o such file")
     refused(penstock("classify", PHOTO, "--device", "gpu"), "functional", "'gpu'")
     refused(classify(penstock, PHOTO, "--arch", "huge"), "tiny, lab", "'huge'")
