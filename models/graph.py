@@ -15,6 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "Add",
+    "AveragePool",
+    "Concat",
     "Conv",
     "ConvGeometry",
     "Fc",
@@ -24,11 +27,15 @@ __all__ = [
     "Lrn",
     "MaxPool",
     "Network",
+    "QAdd",
+    "QAveragePool",
     "QConv",
     "QFc",
     "QLrn",
+    "ceil_pad",
     "infer_shapes",
     "macs",
+    "out_shape",
 ]
 
 INPUT = "input"
@@ -105,10 +112,11 @@ class Conv(Layer):
 
 @dataclass(frozen=True, kw_only=True)
 class QConv(Layer):
-    """Quantised convolution: uint8 in (zero point `in_zero`), uint8 out (zero point 0).
+    """Quantised convolution: uint8 in (zero point `in_zero`), uint8 out.
 
-    ReLU is the clip at 0.  ``y = requantise(conv(x, weight) + bias)`` with x the raw codes: the
-    input's zero point is already folded into `bias`; padding uses the code `in_zero`.
+    ``y = requantise(conv(x, weight) + bias)`` with x the raw codes: the input's zero point is
+    already folded into `bias`, and so is the output's (`Network.zeros`); padding uses the code
+    `in_zero`.  ReLU is the clip at 0 of an output whose zero point is 0.
 
     Parameters
     ----------
@@ -167,6 +175,119 @@ class MaxPool(Layer):
         )
 
 
+def ceil_pad(
+    shape: tuple[int, int], kernel: int, stride: int, pad: tuple[int, int, int, int] = (0, 0, 0, 0)
+) -> tuple[int, int, int, int]:
+    """Return the padding with which a window reaches the last rows and columns of a map.
+
+    Caffe's pooling and ONNX's with `ceil_mode` round the number of windows up; padding at the end
+    does the same.  A window that would begin in the padding is left out.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Rows, columns of the map.
+    kernel, stride : int
+    pad : (int, int, int, int)
+        Top, left, bottom, right; bottom and right become larger where need be.
+    """
+    ends = []
+    for size, before, after in zip(shape, pad[:2], pad[2:]):
+        count = -(-(size + before + after - kernel) // stride) + 1
+        if (count - 1) * stride >= size + before:
+            count -= 1
+        ends.append(max(after, (count - 1) * stride + kernel - size - before))
+    return pad[0], pad[1], ends[0], ends[1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AveragePool(Layer):
+    """Average pooling, float: the mean of a window's values.
+
+    Parameters
+    ----------
+    kernel, stride : (int, int)
+        Rows, columns.
+    pad : (int, int, int, int)
+        Top, left, bottom, right.
+    count_pad : bool
+        Whether padding counts, as zeros; otherwise the mean is over what lies inside the map.
+    """
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    pad: tuple[int, int, int, int] = (0, 0, 0, 0)
+    count_pad: bool = False
+
+    @property
+    def geometry(self) -> ConvGeometry:
+        """The window's loops."""
+        return ConvGeometry(kernel=self.kernel, stride=self.stride, pad=self.pad)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QAveragePool(AveragePool):
+    """Quantised average pooling, uint8 to uint8.
+
+    ``y = clip(floor(sum(x - in_zero) * multiplier / (count * 2**shift) + 1/2) + out_zero, 0, 255)``
+    exactly: halves go up, whatever the count, so that ``sum * m >> s`` with the next larger ``m``
+    is right in hardware.
+    """
+
+    multiplier: int = 1
+    shift: int = 0
+    in_zero: int = 0
+    out_zero: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.multiplier < 1 << 17:
+            raise ValueError(f"multiplier must be 1 to 131071, not {self.multiplier!r}")
+        if not 0 <= self.shift <= 31:
+            raise ValueError(f"shift must be 0 to 31, not {self.shift!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Concat(Layer):
+    """The inputs' channels one after the other; the same for float and quantised networks.
+
+    In quantised networks all inputs and the output share scale and zero point: nothing is
+    computed.
+    """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Add(Layer):
+    """Float sum of two maps of one shape with optional ReLU."""
+
+    relu: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class QAdd(Layer):
+    """Quantised sum of two maps of one shape, uint8 to uint8.
+
+    ``y = requantise(a * weight[0] + b * weight[1] + bias)``: what a 1x1 convolution over both
+    inputs' channels with diagonal weights computes.  Zero points are folded into `bias`; ReLU is
+    the clip at 0 of an output whose zero point is 0.
+
+    Parameters
+    ----------
+    weight : (int, int)
+        1 to 127.
+    bias, multiplier, shift : int
+        Of all channels.
+    """
+
+    weight: tuple[int, int]
+    bias: int
+    multiplier: int
+    shift: int
+
+    def __post_init__(self) -> None:
+        if len(self.weight) != 2 or not all(1 <= value <= 127 for value in self.weight):
+            raise ValueError(f"weight must be two integers of 1 to 127, not {self.weight!r}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Fc(Layer):
     """Float fully connected layer; its input is flattened channel-major (C, H, W) as in Caffe.
@@ -186,8 +307,8 @@ class Fc(Layer):
 class QFc(Layer):
     """Quantised fully connected layer, on the CPU.
 
-    With ReLU the output is uint8 as in `QConv`.  The last layer (`relu` false) gives int32 logits,
-    ``acc + bias``, whose float value is that times `out_scale` (one for each output).
+    With `relu` the output is uint8 as in `QConv`.  The last layer (`relu` false) gives int32
+    logits, ``acc + bias``, whose float value is that times `out_scale` (one for each output).
 
     Parameters
     ----------
@@ -243,7 +364,10 @@ class Network:
     Parameters
     ----------
     scales : dict
-        Quantised networks: activation scale (a power of two) of each feature map by layer name.
+        Quantised networks: activation scale of each feature map by layer name; a power of two if
+        `models.quantize` chose it.
+    zeros : dict
+        Code of the value 0 in the feature maps where it is not 0, by layer name.
     trained : bool
         False when the weights are random: the labels mean nothing then.
     labels : tuple of str
@@ -259,6 +383,7 @@ class Network:
     trained: bool = False
     source: str = ""
     scales: dict[str, float] = field(default_factory=dict)
+    zeros: dict[str, int] = field(default_factory=dict)
 
     def layer(self, name: str) -> Layer:
         """Return the layer called `name`.
@@ -283,7 +408,16 @@ def _weight_channels(layer: Layer) -> tuple[int, int]:
     return layer.weight.shape[0], layer.weight.shape[1]
 
 
-def _out_shape(layer: Layer, sources: Sequence[Shape]) -> Shape:
+def out_shape(layer: Layer, sources: Sequence[Shape]) -> Shape:
+    """Return the shape of a layer's map from those of its inputs.
+
+    Raises
+    ------
+    ValueError
+        If the layer does not fit its inputs.
+    """
+    if len(sources) != 1 and not (sources and isinstance(layer, Concat | Add | QAdd)):
+        raise ValueError(f"a {type(layer).__name__} has one input, not {len(sources)}")
     height, width, channels = sources[0]
     if isinstance(layer, Conv | QConv):
         out_ch, per_group = _weight_channels(layer)
@@ -294,8 +428,18 @@ def _out_shape(layer: Layer, sources: Sequence[Shape]) -> Shape:
                 f"groups do not fit an input of {channels} channels"
             )
         return (*layer.geometry.out_size(height, width), out_ch)
-    if isinstance(layer, MaxPool):
+    if isinstance(layer, MaxPool | AveragePool):
         return (*layer.geometry.out_size(height, width), channels)
+    if isinstance(layer, Concat):
+        if any(source[:2] != (height, width) for source in sources):
+            sizes = ", ".join(f"{source[0]}x{source[1]}" for source in sources)
+            raise ValueError(f"maps of different sizes cannot be joined: {sizes}")
+        return height, width, sum(source[2] for source in sources)
+    if isinstance(layer, Add | QAdd):
+        if len(sources) != 2 or sources[0] != sources[1]:
+            shown = ", ".join("x".join(map(str, source)) for source in sources)
+            raise ValueError(f"only two maps of one shape can be added, not {shown}")
+        return sources[0]
     if isinstance(layer, Fc | QFc):
         if layer.weight.shape[1] != height * width * channels:
             raise ValueError(
@@ -318,7 +462,7 @@ def infer_shapes(network: Network) -> dict[str, Shape]:
         if layer.name in shapes:
             raise ValueError(f"layer {layer.name}: there are two of this name")
         try:
-            shapes[layer.name] = _out_shape(layer, [shapes[name] for name in layer.inputs])
+            shapes[layer.name] = out_shape(layer, [shapes[name] for name in layer.inputs])
         except KeyError as error:
             raise ValueError(f"layer {layer.name}: no layer called {error.args[0]!r}") from None
         except ValueError as error:

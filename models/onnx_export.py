@@ -6,6 +6,9 @@ layer                 becomes
 QConv                 QLinearConv (uint8 x int8 per channel -> uint8)
 MaxPool               MaxPool on uint8
 QLrn                  DequantizeLinear, LRN in float, QuantizeLinear
+QAveragePool          DequantizeLinear, AveragePool in float, QuantizeLinear
+Concat                Concat on uint8
+QAdd                  QLinearAdd (onnxruntime's own)
 QFc with ReLU         QLinearConv over the whole map
 QFc without ReLU      Flatten, MatMulInteger, Add: int32 logits
 ====================  ================================================================
@@ -13,6 +16,9 @@ QFc without ReLU      Flatten, MatMulInteger, Add: int32 logits
 Maps are NCHW with a batch of 1.  The input is the map of input codes, called ``input``; every
 feature map is an output under its layer's name.  Fully connected layers after the first read 1x1
 maps, so their flattening order needs no care.
+
+Averages: ONNX rounds halves to even, the hardware up.  The exported output scale is a hair finer,
+which lifts every half over the edge and nothing else.
 """
 
 from __future__ import annotations
@@ -24,12 +30,28 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from models.graph import INPUT, MaxPool, Network, QConv, QFc, QLrn, Shape, infer_shapes
-from models.quantize import OUT_SHIFT
+from models.graph import (
+    INPUT,
+    Concat,
+    MaxPool,
+    Network,
+    QAdd,
+    QAveragePool,
+    QConv,
+    QFc,
+    QLrn,
+    Shape,
+    infer_shapes,
+)
+from models.quantize_rows import OUT_SHIFT
 
 __all__ = ["export"]
 
 _OPSET = 17
+_ORT_DOMAIN = "com.microsoft"
+
+# Far more than float32's rounding of a mean, far less than what separates other means from a half.
+_LIFT = 1 - 2.0**-20
 
 
 class _Graph:
@@ -101,6 +123,41 @@ def _lrn(graph: _Graph, layer: QLrn, in_scale: float, out_scale: float) -> None:
     graph.node("QuantizeLinear", [normal, steps, zero], name)
 
 
+def _average(graph: _Graph, layer: QAveragePool, scale: float) -> None:
+    if (layer.multiplier, layer.shift) != (1, 0) or layer.in_zero != layer.out_zero:
+        raise ValueError(f"layer {layer.name}: only averages that keep the scale are exact in ONNX")
+    if layer.in_zero and layer.count_pad and any(layer.pad):
+        raise ValueError(f"layer {layer.name}: padding that counts is not exact with a zero point")
+    name = layer.name
+    # The mean of codes is the code of the mean: the zero point does not matter, and as 0 it keeps
+    # halves positive.
+    zero = graph.scalar(f"{name}.zero", 0, "uint8")
+    steps = graph.scalar(f"{name}.in_scale", scale, "float32")
+    real = graph.node("DequantizeLinear", [layer.inputs[0], steps, zero], f"{name}.real")
+    mean = graph.node(
+        "AveragePool",
+        [real],
+        f"{name}.mean",
+        kernel_shape=list(layer.kernel),
+        strides=list(layer.stride),
+        pads=list(layer.pad),
+        count_include_pad=int(layer.count_pad),
+    )
+    steps = graph.scalar(f"{name}.out_scale", scale * _LIFT, "float32")
+    graph.node("QuantizeLinear", [mean, steps, zero], name)
+
+
+def _add(graph: _Graph, layer: QAdd, network: Network) -> None:
+    inputs = []
+    for part, source in zip(("a", "b", "out"), (*layer.inputs, layer.name)):
+        inputs += [
+            *([source] if part != "out" else []),
+            graph.scalar(f"{layer.name}.{part}_scale", network.scales[source], "float32"),
+            graph.scalar(f"{layer.name}.{part}_zero", network.zeros.get(source, 0), "uint8"),
+        ]
+    graph.node("QLinearAdd", inputs, layer.name, domain=_ORT_DOMAIN)
+
+
 def _fc(graph: _Graph, layer: QFc, shape: Shape, in_scale: float, out_scale: float | None) -> None:
     name = layer.name
     if layer.relu:
@@ -160,6 +217,12 @@ def export(network: Network) -> Any:
                 pads=list(geometry.pad),
                 group=geometry.groups,
             )
+        elif isinstance(layer, Concat):
+            graph.node("Concat", list(layer.inputs), layer.name, axis=1)
+        elif isinstance(layer, QAdd):
+            _add(graph, layer, network)
+        elif isinstance(layer, QAveragePool):
+            _average(graph, layer, scale[0])
         elif isinstance(layer, QLrn):
             _lrn(graph, layer, *scale)
         elif isinstance(layer, QFc):
@@ -175,7 +238,7 @@ def export(network: Network) -> Any:
             [helper.make_tensor_value_info(*output) for output in outputs],
             list(graph.constants.values()),
         ),
-        opset_imports=[helper.make_opsetid("", _OPSET)],
+        opset_imports=[helper.make_opsetid("", _OPSET), helper.make_opsetid(_ORT_DOMAIN, 1)],
         producer_name="penstock",
     )
     # Old enough for every onnxruntime that knows the operators.
