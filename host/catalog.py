@@ -5,6 +5,7 @@ name                         network
 ===========================  ==============================================================
 ``alexnet``                  BVLC (Caffe) AlexNet, 227x227
 ``alexnet-torchvision``      torchvision's AlexNet, 224x224
+``nin``                      Network in Network (Caffe's model zoo), 224x224
 ``tiny``                     39x39, three convolutions, ten classes: for tests
 a file                       a saved network (`models.store`), float or quantised
 ===========================  ==============================================================
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 
 from host.cache import cached, content_key, source_key
 from host.preprocess import load_pixels
-from models import alexnet, store, tinynet, weights
+from models import alexnet, nin, store, tinynet, weights
 from models.graph import Conv, Fc, InputSpec, Network
 from models.quantize import quantise
 
@@ -37,7 +38,7 @@ Progress = Callable[[str], None]
 Pixels = NDArray[np.uint8]
 
 _ALEXNETS = {variant.name: variant for variant in (alexnet.BVLC, alexnet.TORCHVISION)}
-MODELS = (*_ALEXNETS, "tiny")
+MODELS = (*_ALEXNETS, nin.NAME, "tiny")
 
 
 def photographs() -> list[Path]:
@@ -54,6 +55,9 @@ def _seeded(model: str) -> tuple[Network, Pixels]:
     if model == "tiny":
         images = tinynet.tiny_images()
         return tinynet.tiny_net(images), images
+    if model == nin.NAME:
+        images = _calibration(nin.SPEC)
+        return nin.seeded_nin(images), images
     variant = _ALEXNETS[model]
     images = _calibration(variant.input)
     return alexnet.seeded_alexnet(images, variant=variant), images

@@ -20,6 +20,7 @@ from models.graph import (
     Conv,
     ConvGeometry,
     Fc,
+    GlobalAveragePool,
     InputSpec,
     Layer,
     Lrn,
@@ -30,7 +31,7 @@ from models.graph import (
     infer_shapes,
     out_shape,
 )
-from models.labels import class_labels
+from models.named import checked_labels
 
 __all__ = ["Builder"]
 
@@ -156,10 +157,7 @@ class Builder:
 
     def global_average(self, name: str, source: str) -> str:
         """Add the mean of each channel over the whole map."""
-        height, width, _ = self._shapes[source]
-        return self._append(
-            AveragePool(name=name, inputs=(source,), kernel=(height, width), stride=(1, 1))
-        )
+        return self._append(GlobalAveragePool(name=name, inputs=(source,)))
 
     def concat(self, name: str, *sources: str) -> str:
         """Put the channels of maps one after the other."""
@@ -182,13 +180,11 @@ class Builder:
             As in `Network`.
         """
         classes = int(np.prod(self._shapes[self._layers[-1].name]))
-        if labels and len(labels) != classes:
-            raise ValueError(f"{self.name}: {len(labels)} labels for {classes} classes")
         network = Network(
             name=self.name,
             input=self._spec,
             layers=tuple(self._layers),
-            labels=labels or class_labels(classes),
+            labels=checked_labels(self.name, labels, classes),
             trained=trained,
             source=source,
         )

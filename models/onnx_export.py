@@ -9,6 +9,7 @@ QLrn                  DequantizeLinear, LRN in float, QuantizeLinear
 QAveragePool          DequantizeLinear, AveragePool in float, QuantizeLinear
 Concat                Concat on uint8
 QAdd                  QLinearAdd (onnxruntime's own)
+QGlobalAveragePool    DequantizeLinear, GlobalAveragePool in float, QuantizeLinear
 QFc with ReLU         QLinearConv over the whole map
 QFc without ReLU      Flatten, MatMulInteger, Add: int32 logits
 ====================  ================================================================
@@ -17,8 +18,12 @@ Maps are NCHW with a batch of 1.  The input is the map of input codes, called ``
 feature map is an output under its layer's name.  Fully connected layers after the first read 1x1
 maps, so their flattening order needs no care.
 
-Averages: ONNX rounds halves to even, the hardware up.  The exported output scale is a hair finer,
-which lifts every half over the edge and nothing else.
+Averages of windows: ONNX rounds halves to even, the hardware up.  The exported output scale is a
+hair finer, which lifts every half over the edge and nothing else.
+
+The float mean of a whole map is exact, as scales are powers of two.  onnxruntime's optimiser turns
+its three nodes into one that multiplies by a rounded ``1 / positions``: it gives the same bits for
+maps of 4x4 to 8x8, but rounds some halves the wrong way for 12x10.
 """
 
 from __future__ import annotations
@@ -33,12 +38,14 @@ from onnx import TensorProto, helper, numpy_helper
 from models.graph import (
     INPUT,
     Concat,
+    Layer,
     MaxPool,
     Network,
     QAdd,
     QAveragePool,
     QConv,
     QFc,
+    QGlobalAveragePool,
     QLrn,
     Shape,
     infer_shapes,
@@ -112,15 +119,17 @@ def _linear_conv(
     )
 
 
-def _lrn(graph: _Graph, layer: QLrn, in_scale: float, out_scale: float) -> None:
+def _in_float(
+    graph: _Graph, kind: str, layer: Layer, in_scale: float, out_scale: float, **attributes: Any
+) -> None:
+    """Add a node that works on floats between two that convert."""
     name = layer.name
     zero = graph.scalar(f"{name}.zero", 0, "uint8")
     steps = graph.scalar(f"{name}.in_scale", in_scale, "float32")
     real = graph.node("DequantizeLinear", [layer.inputs[0], steps, zero], f"{name}.real")
-    settings = {"size": layer.size, "alpha": layer.alpha, "beta": layer.beta, "bias": layer.k}
-    normal = graph.node("LRN", [real], f"{name}.normal", **settings)
+    made = graph.node(kind, [real], f"{name}.made", **attributes)
     steps = graph.scalar(f"{name}.out_scale", out_scale, "float32")
-    graph.node("QuantizeLinear", [normal, steps, zero], name)
+    graph.node("QuantizeLinear", [made, steps, zero], name)
 
 
 def _average(graph: _Graph, layer: QAveragePool, scale: float) -> None:
@@ -128,23 +137,19 @@ def _average(graph: _Graph, layer: QAveragePool, scale: float) -> None:
         raise ValueError(f"layer {layer.name}: only averages that keep the scale are exact in ONNX")
     if layer.in_zero and layer.count_pad and any(layer.pad):
         raise ValueError(f"layer {layer.name}: padding that counts is not exact with a zero point")
-    name = layer.name
     # The mean of codes is the code of the mean: the zero point does not matter, and as 0 it keeps
     # halves positive.
-    zero = graph.scalar(f"{name}.zero", 0, "uint8")
-    steps = graph.scalar(f"{name}.in_scale", scale, "float32")
-    real = graph.node("DequantizeLinear", [layer.inputs[0], steps, zero], f"{name}.real")
-    mean = graph.node(
+    _in_float(
+        graph,
         "AveragePool",
-        [real],
-        f"{name}.mean",
+        layer,
+        scale,
+        scale * _LIFT,
         kernel_shape=list(layer.kernel),
         strides=list(layer.stride),
         pads=list(layer.pad),
         count_include_pad=int(layer.count_pad),
     )
-    steps = graph.scalar(f"{name}.out_scale", scale * _LIFT, "float32")
-    graph.node("QuantizeLinear", [mean, steps, zero], name)
 
 
 def _add(graph: _Graph, layer: QAdd, network: Network) -> None:
@@ -224,7 +229,10 @@ def export(network: Network) -> Any:
         elif isinstance(layer, QAveragePool):
             _average(graph, layer, scale[0])
         elif isinstance(layer, QLrn):
-            _lrn(graph, layer, *scale)
+            settings = {"alpha": layer.alpha, "beta": layer.beta, "bias": layer.k}
+            _in_float(graph, "LRN", layer, *scale, size=layer.size, **settings)
+        elif isinstance(layer, QGlobalAveragePool):
+            _in_float(graph, "GlobalAveragePool", layer, *scale)
         elif isinstance(layer, QFc):
             _fc(graph, layer, shapes[source], *scale)
         else:

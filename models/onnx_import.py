@@ -1,8 +1,9 @@
 """Float ONNX graphs as networks: sequential ones, of the layers AlexNet is made of.
 
-Conv, Gemm, MatMul, Add (a bias), Relu, LRN, MaxPool, Flatten, Reshape (to a vector), Dropout,
-Identity and Softmax (at the end), opset 7 to 21, with constants as initialisers or Constant nodes.
-Everything that is not supported is listed before any work is done.
+Conv, Gemm, MatMul, Add (a bias), Relu, LRN, MaxPool, GlobalAveragePool (or AveragePool over the
+whole map), Flatten, Reshape (to a vector), Dropout, Identity and Softmax (at the end), opset 7 to
+21, with constants as initialisers or Constant nodes.  Everything that is not supported is listed
+before any work is done.
 
 Layers get the names the literature uses: ``conv1``, ``norm1``, ``pool1``, ... counted by the layers
 with weights, so that AlexNet ends in ``fc6``, ``fc7``, ``fc8``.
@@ -26,11 +27,13 @@ from models.graph import (
     Conv,
     ConvGeometry,
     Fc,
+    GlobalAveragePool,
     InputSpec,
     Layer,
     Lrn,
     MaxPool,
     Network,
+    ceil_pad,
     infer_shapes,
 )
 from models.labels import class_labels
@@ -233,31 +236,35 @@ class _Reader:
             raise _Unsupported(f"a window of {kernel} with strides {strides} is not square")
         if len(node.output) > 1 and node.output[1]:
             raise _Unsupported("indices as a second output")
+        pad = (pads[0], pads[1], pads[2], pads[3])
         if attributes.get("ceil_mode", 0) and self.shape is not None and len(self.shape) == 3:
-            for axis in (0, 1):
-                before, after = pads[axis], pads[axis + 2]
-                size = self.shape[1 + axis]
-                count = -(-(size + before + after - kernel[axis]) // strides[axis]) + 1
-                # A window may not begin in the padding at the end.
-                if (count - 1) * strides[axis] >= size + before:
-                    count -= 1
-                need = (count - 1) * strides[axis] + kernel[axis] - size - before
-                pads[axis + 2] = max(after, need)
+            pad = ceil_pad((self.shape[1], self.shape[2]), kernel[0], strides[0], pad)
         pool = MaxPool(
             name=self._name("pool"),
             inputs=self._source(),
             kernel=kernel[0],
             stride=strides[0],
-            pad=(pads[0], pads[1], pads[2], pads[3]),
+            pad=pad,
         )
         self._slide(pool.geometry, None)
         self.layers.append(pool)
 
     def _read_averagepool(self, node: Any, attributes: dict[str, Any]) -> None:
+        kernel = list(attributes["kernel_shape"])
         # What adaptive average pooling becomes when the map already has the size it makes.
-        one = {*attributes["kernel_shape"], *attributes.get("strides", [1])} == {1}
-        if not one or any(attributes.get("pads", [])):
-            raise _Unsupported("average pooling")
+        one = {*kernel, *attributes.get("strides", [1])} == {1}
+        whole = self.shape is not None and kernel == list(self.shape[1:])
+        if not (one or whole) or any(attributes.get("pads", [])):
+            raise _Unsupported("average pooling of less than the whole map")
+        if not one:
+            self._read_globalaveragepool(node, attributes)
+
+    def _read_globalaveragepool(self, node: Any, attributes: dict[str, Any]) -> None:
+        if self.shape is not None:
+            if len(self.shape) != 3:
+                raise _Unsupported("its input is flat")
+            self.shape = (self.shape[0], 1, 1)
+        self.layers.append(GlobalAveragePool(name=self._name("pool"), inputs=self._source()))
 
     def _flat(self) -> None:
         if self.shape is not None:
@@ -366,6 +373,16 @@ def _walk(path: str | os.PathLike[str], graph: Any) -> _Reader:
     return reader
 
 
+def _class_labels(reader: _Reader) -> tuple[str, ...]:
+    """Names of the classes, if the graph ends in a classifier."""
+    last = reader.layers[-1] if reader.layers else None
+    if isinstance(last, Fc):
+        return class_labels(len(last.bias))
+    if isinstance(last, GlobalAveragePool) and reader.shape is not None:
+        return class_labels(reader.shape[0])
+    return ()
+
+
 def load_float(
     path: str | os.PathLike[str],
     *,
@@ -413,12 +430,11 @@ def load_float(
         mean=mean or usual["mean"],
         std=std or usual["std"],
     )
-    last = reader.layers[-1] if reader.layers else None
     network = Network(
         name=Path(path).stem,
         input=spec,
         layers=tuple(reader.layers),
-        labels=labels or (class_labels(len(last.bias)) if isinstance(last, Fc) else ()),
+        labels=labels or _class_labels(reader),
         trained=True,
         source=str(path),
     )

@@ -23,6 +23,7 @@ from models.graph import (
     Conv,
     ConvGeometry,
     Fc,
+    GlobalAveragePool,
     InputSpec,
     Layer,
     Lrn,
@@ -32,6 +33,7 @@ from models.graph import (
     QAveragePool,
     QConv,
     QFc,
+    QGlobalAveragePool,
     QLrn,
 )
 
@@ -42,6 +44,7 @@ __all__ = [
     "exact_matmul",
     "fc_accumulate",
     "flatten",
+    "global_average",
     "float_conv",
     "float_lrn",
     "im2col",
@@ -244,6 +247,15 @@ def _float_add(layer: Add, first: Array, second: Array) -> NDArray[np.float32]:
     return np.asarray(np.maximum(total, 0) if layer.relu else total, np.float32)
 
 
+def global_average(layer: QGlobalAveragePool, codes: Codes) -> Codes:
+    """Return the scaled means (..., channels) of maps (..., height, width, channels)."""
+    positions = codes.shape[-3] * codes.shape[-2]
+    total = codes.sum(axis=(-3, -2), dtype=np.int64) * layer.gain
+    whole, rest = np.divmod(total, positions)
+    up = (2 * rest > positions) | ((2 * rest == positions) & (whole & 1 == 1))
+    return np.asarray(np.minimum(whole + up, 255), np.uint8)
+
+
 def flatten(values: Array) -> Array:
     """Return a feature map (height, width, channels) as a vector in the order C, H, W (Caffe's)."""
     return values.transpose(2, 0, 1).reshape(-1)
@@ -286,7 +298,7 @@ def softmax(logits: Array) -> NDArray[np.float64]:
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True), np.float64)
 
 
-def scores(layer: QFc, logits: Array) -> NDArray[np.float64]:
+def scores(layer: QFc | QGlobalAveragePool, logits: Array) -> NDArray[np.float64]:
     """Return class probabilities from what the last layer gave: (..., out) to (..., out)."""
     return softmax(np.asarray(logits, np.float64) * layer.out_scale)
 
@@ -354,12 +366,16 @@ def run_layer(layer: Layer, *inputs: Array) -> Array:
         return quantised_average(layer, values)
     if isinstance(layer, AveragePool):
         return average_pool(layer, values)
+    if isinstance(layer, QGlobalAveragePool):
+        return global_average(layer, values).reshape(1, 1, -1)
     if isinstance(layer, QFc):
         return quantised_fc(layer, flatten(values)[None]).reshape(1, 1, -1)
     if isinstance(layer, Conv):
         return float_conv(layer, values)
     if isinstance(layer, Lrn):
         return float_lrn(layer, values)
+    if isinstance(layer, GlobalAveragePool):
+        return np.asarray(values.mean(axis=(0, 1), keepdims=True), np.float32)
     if isinstance(layer, Fc):
         return _float_fc(layer, values).reshape(1, 1, -1)
     raise ValueError(f"layer {layer.name}: no golden form of {type(layer).__name__}")

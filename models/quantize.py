@@ -28,6 +28,7 @@ from models.graph import (
     Concat,
     Conv,
     Fc,
+    GlobalAveragePool,
     InputSpec,
     Layer,
     Lrn,
@@ -37,6 +38,7 @@ from models.graph import (
     QAveragePool,
     QConv,
     QFc,
+    QGlobalAveragePool,
     QLrn,
     Shape,
     infer_shapes,
@@ -143,6 +145,17 @@ def _average(layer: AveragePool, codes: _Codes) -> QAveragePool:
     return QAveragePool(**values, in_zero=zero, out_zero=zero)
 
 
+def _global(layer: GlobalAveragePool, codes: _Codes, out: Encoding) -> QGlobalAveragePool:
+    if not codes.plain:
+        raise ValueError(f"layer {layer.name}: the mean of the input is not supported")
+    gain = codes.scale / out.scale
+    if gain < 1:
+        raise ValueError(f"layer {layer.name}: joined with maps of a coarser scale than its input")
+    return QGlobalAveragePool(
+        name=layer.name, inputs=layer.inputs, gain=int(gain), out_scale=out.scale
+    )
+
+
 def _lrn(layer: Lrn, codes: _Codes, out_scale: float) -> QLrn:
     if layer.size != 5:
         raise ValueError(f"layer {layer.name}: LRN needs a window of 5, not {layer.size!r}")
@@ -196,8 +209,10 @@ def _check(network: Network) -> None:
     problems = []
     group, rectified = scale_groups(network), rectified_maps(network)
     for layer in network.layers:
-        known = isinstance(layer, Add | AveragePool | Concat | Conv | Fc | Lrn | MaxPool)
-        if not known or isinstance(layer, QAveragePool | QLrn):
+        known = isinstance(
+            layer, Add | AveragePool | Concat | Conv | Fc | GlobalAveragePool | Lrn | MaxPool
+        )
+        if not known or isinstance(layer, QAveragePool | QGlobalAveragePool | QLrn):
             problems.append(f"{layer.name} ({type(layer).__name__} is not a float layer)")
         elif isinstance(layer, Conv | Fc) and not (
             np.isfinite(layer.weight).all() and np.isfinite(layer.bias).all()
@@ -298,6 +313,14 @@ class _Scales:
             if self.encoding(layer.name).zero:
                 changed.append(self._coarser(layer.name, min(scales)))
             return any(changed)
+        if isinstance(layer, GlobalAveragePool):
+            source, wanted = self.codes(layer.inputs[0]), self.encoding(layer.name)
+            # No mean needs a coarser scale than its map; a zero point stays what it is.
+            if not source.plain or (wanted.scale <= source.scale and not source.common):
+                return False
+            kept = Encoding(source.scale, source.common)
+            self._encodings[self._group[layer.name]] = kept
+            return kept != wanted
         return False
 
 
@@ -313,8 +336,8 @@ def quantise(
     Parameters
     ----------
     network : Network
-        Float, of `Conv`, `Lrn` with a window of 5, `MaxPool`, `AveragePool`, `Concat`, `Add` and
-        `Fc`.
+        Float, of `Conv`, `Lrn` with a window of 5, `MaxPool`, `AveragePool`, `GlobalAveragePool`,
+        `Concat`, `Add` and `Fc`.
     images : sequence of uint8 arrays (height, width, channels)
         Calibration: pixels in the network's channel order and shape, at least one image.
     calibration : Calibration, optional
@@ -325,8 +348,8 @@ def quantise(
     Returns
     -------
     Network
-        Of `QConv`, `QLrn`, `MaxPool`, `QAveragePool`, `Concat`, `QAdd` and `QFc`; `scales` has
-        every feature map but the logits.
+        Of `QConv`, `QLrn`, `MaxPool`, `QAveragePool`, `QGlobalAveragePool`, `Concat`, `QAdd` and
+        `QFc`; `scales` has every feature map but the logits.
 
     Raises
     ------
@@ -361,6 +384,8 @@ def quantise(
             layers.append(_add(layer, codes[0], codes[1], scales.encoding(layer.name)))
         elif isinstance(layer, AveragePool):
             layers.append(_average(layer, codes[0]))
+        elif isinstance(layer, GlobalAveragePool):
+            layers.append(_global(layer, codes[0], scales.encoding(layer.name)))
         elif isinstance(layer, Lrn):
             layers.append(_lrn(layer, codes[0], scales.encoding(layer.name).scale))
         else:

@@ -12,7 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.calibrate import Calibration, Histogram
-from models.graph import INPUT, Add, AveragePool, Concat, Conv, Fc, Lrn, MaxPool, Network
+from models.graph import (
+    INPUT,
+    Add,
+    AveragePool,
+    Concat,
+    Conv,
+    Fc,
+    GlobalAveragePool,
+    Lrn,
+    MaxPool,
+    Network,
+)
 from models.ops import run_float
 
 __all__ = ["collect", "group_methods", "rectified_maps", "scale_groups"]
@@ -44,7 +55,9 @@ def rectified_maps(network: Network) -> set[str]:
         if isinstance(layer, Conv | Fc | Add):
             if layer.relu:
                 names.add(layer.name)
-        elif isinstance(layer, _PASSING | Lrn) and names.issuperset(layer.inputs):
+        elif isinstance(layer, _PASSING | GlobalAveragePool | Lrn) and names.issuperset(
+            layer.inputs
+        ):
             names.add(layer.name)
     return names
 

@@ -34,6 +34,7 @@ from models.graph import (
     Conv,
     ConvGeometry,
     Fc,
+    GlobalAveragePool,
     InputSpec,
     Layer,
     Lrn,
@@ -43,6 +44,7 @@ from models.graph import (
     QAveragePool,
     QConv,
     QFc,
+    QGlobalAveragePool,
     QLrn,
     infer_shapes,
 )
@@ -63,12 +65,14 @@ _KINDS: dict[str, type[Layer]] = {
         Concat,
         Conv,
         Fc,
+        GlobalAveragePool,
         Lrn,
         MaxPool,
         QAdd,
         QAveragePool,
         QConv,
         QFc,
+        QGlobalAveragePool,
         QLrn,
     )
 }

@@ -15,6 +15,7 @@ from models.graph import (
     Conv,
     ConvGeometry,
     Fc,
+    GlobalAveragePool,
     InputSpec,
     Layer,
     Lrn,
@@ -54,7 +55,7 @@ def branch_net(*, seed: int = 0) -> Network:
 
     A 7x7 stem of stride 2 with LRN; an inception module whose fourth branch pools with stride 1;
     a residual block with a projection, one with the identity; two average poolings, of which the
-    second has cut windows; a linear layer before the last.
+    second has cut windows, and global ones on the side; a linear layer before the last.
     """
     layers: tuple[Layer, ...] = (
         _conv("stem", INPUT, (3, 10), 7, stride=2, pad=3),
@@ -77,6 +78,8 @@ def branch_net(*, seed: int = 0) -> Network:
         AveragePool(
             name="mean2", inputs=("mixed",), kernel=(3, 3), stride=(2, 2), pad=(1, 0, 1, 1)
         ),
+        GlobalAveragePool(name="whole", inputs=("sum1",)),
+        GlobalAveragePool(name="signed", inputs=("mean2",)),
         Fc(
             name="fc1",
             inputs=("mean2",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from models.graph import (
     Conv,
     ConvGeometry,
     Fc,
+    GlobalAveragePool,
     InputSpec,
     Lrn,
     MaxPool,
@@ -26,6 +28,7 @@ from models.graph import (
     QAveragePool,
     QConv,
     QFc,
+    QGlobalAveragePool,
     QLrn,
     infer_shapes,
 )
@@ -198,6 +201,32 @@ def test_max_pool_equals_naive_loops(seed: int, dtype: type) -> None:
         y, x = oy * layer.stride - layer.pad[0], ox * layer.stride - layer.pad[1]
         window = values[max(y, 0) : y + kernel, max(x, 0) : x + kernel]
         np.testing.assert_array_equal(got[oy, ox], window.max(axis=(0, 1)))
+
+
+@pytest.mark.parametrize("size", [(6, 6), (7, 7), (3, 5), (4, 4), (1, 1)])
+@pytest.mark.parametrize("gain", [1, 2, 8])
+def test_global_average_of_every_sum_rounds_half_to_even(size: tuple[int, int], gain: int) -> None:
+    positions = size[0] * size[1]
+    sums = np.arange(255 * positions + 1)
+    # One channel for each sum: as even as can be, in a random order.
+    maps = sums // positions + (np.arange(positions)[:, None] < sums % positions)
+    maps = np.random.default_rng(1).permuted(maps, axis=0).reshape(*size, -1).astype(np.uint8)
+    layer = QGlobalAveragePool(name="mean", inputs=(INPUT,), gain=gain, out_scale=1.0)
+    got = ops.run_layer(layer, maps)
+    assert got.shape == (1, 1, len(sums))
+    assert got.dtype == np.uint8
+    # Python's round is to even, and exact for fractions.
+    want = [min(round(Fraction(int(total) * gain, positions)), 255) for total in sums]
+    assert got.reshape(-1).tolist() == want
+    batch = np.stack([maps, maps[::-1]])
+    assert ops.global_average(layer, batch)[1].tolist() == want
+
+
+def test_float_global_average() -> None:
+    values = np.random.default_rng(2).normal(3, 1, (5, 4, 7)).astype(np.float32)
+    got = ops.run_layer(GlobalAveragePool(name="mean", inputs=(INPUT,)), values)
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got, values.mean(axis=(0, 1))[None, None], rtol=1e-6)
 
 
 def test_fc_flattens_channel_major() -> None:

@@ -14,6 +14,7 @@ from models.graph import (
     Conv,
     ConvGeometry,
     Fc,
+    GlobalAveragePool,
     InputSpec,
     Layer,
     Lrn,
@@ -21,6 +22,7 @@ from models.graph import (
     Network,
     QConv,
     QFc,
+    QGlobalAveragePool,
     QLrn,
 )
 from models.ops import conv_accumulate, input_codes, run_float, run_quantised
@@ -281,6 +283,22 @@ def test_wrong_calibration_and_input() -> None:
         quantise(small((conv(),)), pictures()[:, 1:])
     with pytest.raises(ValueError, match="3 channels needs as many means"):
         quantise(small((conv(),), std=(1.0, 0.0, 1.0)), pictures())
+
+
+def test_the_mean_gets_a_finer_scale() -> None:
+    mean = GlobalAveragePool(name="mean", inputs=("conv1",))
+    network = quantise(small((conv(), mean)), pictures())
+    layer = network.layers[-1]
+    assert isinstance(layer, QGlobalAveragePool)
+    assert layer.gain > 1
+    assert network.scales["mean"] == layer.out_scale == network.scales["conv1"] / layer.gain
+    image = pictures()[0]
+    codes = run_quantised(network, input_codes(network.input, image))
+    values = codes["conv1"].mean(axis=(0, 1)) * network.scales["conv1"]
+    got = codes["mean"].reshape(-1) * layer.out_scale
+    assert np.abs(got - values).max() <= layer.out_scale / 2
+    with pytest.raises(ValueError, match="layer mean: the mean of the input is not supported"):
+        quantise(small((replace(mean, inputs=(INPUT,)),), std=(1.0, 2.0, 1.0)), pictures())
 
 
 def test_lrn_tables_follow_the_scales() -> None:

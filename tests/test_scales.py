@@ -30,7 +30,19 @@ def test_concatenation_and_pooling_share() -> None:
 def test_what_is_never_negative() -> None:
     network = branch_net()
     signed = {layer.name for layer in network.layers} - rectified_maps(network)
-    assert signed == {"r1", "r2", "s1", "sum2", "mean1", "t1", "mixed", "mean2", "fc1", "fc2"}
+    assert signed == {
+        "r1",
+        "r2",
+        "s1",
+        "sum2",
+        "mean1",
+        "t1",
+        "mixed",
+        "mean2",
+        "signed",
+        "fc1",
+        "fc2",
+    }
 
 
 def test_groups_have_one_encoding() -> None:
@@ -42,7 +54,7 @@ def test_groups_have_one_encoding() -> None:
             assert network.zeros.get(name) == network.zeros.get(root)
             assert np.log2(network.scales[name]) % 1 == 0
     assert set(network.zeros) == {
-        *("r1", "r2", "s1", "sum2", "mean1", "t1", "mixed", "mean2", "fc1")
+        *("r1", "r2", "s1", "sum2", "mean1", "t1", "mixed", "mean2", "signed", "fc1")
     }
     for layer in network.layers:
         if isinstance(layer, QAveragePool):
