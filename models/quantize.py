@@ -343,7 +343,7 @@ def quantise(
     calibration : Calibration, optional
         How scales are chosen.
     progress : callable, optional
-        Called with what happens now: each image, then each layer's name.
+        Called with what happens now: each image, then each layer.
 
     Returns
     -------
@@ -371,7 +371,7 @@ def quantise(
     layers: list[Layer] = []
     for layer in network.layers:
         if progress is not None:
-            progress(layer.name)
+            progress(f"quantising {layer.name}")
         codes = [scales.codes(name) for name in layer.inputs]
         shape = shapes[layer.inputs[0]]
         if isinstance(layer, Conv):

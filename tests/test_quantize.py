@@ -313,4 +313,4 @@ def test_progress_names_every_layer() -> None:
     names: list[str] = []
     network = quantise(tiny_net(), tiny_images(), progress=names.append)
     images = [f"calibrating on image {number} of 4" for number in (1, 2, 3, 4)]
-    assert names == [*images, *(layer.name for layer in network.layers)]
+    assert names == [*images, *(f"quantising {layer.name}" for layer in network.layers)]
