@@ -291,22 +291,31 @@ class GlobalAveragePool(Layer):
 class QGlobalAveragePool(GlobalAveragePool):
     """Quantised global average pooling, on the CPU: uint8 in, uint8 out.
 
-    ``code = min(round(sum * gain / positions), 255)``, half to even.
+    ``code = clip(round(sum(x - in_zero) * gain / (positions * 2**shift)) + out_zero, 0, 255)``,
+    exactly, half to even.
 
     Parameters
     ----------
-    gain : int
-        How many steps of the output's scale one of the input's is: means span less than maps do.
+    gain, shift : int
+        ``gain / 2**shift`` is how many steps of the output's scale one of the input's is: means
+        span less than maps do.
+    in_zero, out_zero : int
+        Codes of 0.
     out_scale : float
         The output's scale.
     """
 
     gain: int
+    shift: int = 0
+    in_zero: int = 0
+    out_zero: int = 0
     out_scale: float
 
     def __post_init__(self) -> None:
         if self.gain < 1:
             raise ValueError(f"gain must be a positive integer, not {self.gain!r}")
+        if not 0 <= self.shift <= 31:
+            raise ValueError(f"shift must be 0 to 31, not {self.shift!r}")
 
 
 @dataclass(frozen=True, kw_only=True)

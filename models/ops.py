@@ -250,10 +250,11 @@ def _float_add(layer: Add, first: Array, second: Array) -> NDArray[np.float32]:
 def global_average(layer: QGlobalAveragePool, codes: Codes) -> Codes:
     """Return the scaled means (..., channels) of maps (..., height, width, channels)."""
     positions = codes.shape[-3] * codes.shape[-2]
-    total = codes.sum(axis=(-3, -2), dtype=np.int64) * layer.gain
-    whole, rest = np.divmod(total, positions)
-    up = (2 * rest > positions) | ((2 * rest == positions) & (whole & 1 == 1))
-    return np.asarray(np.minimum(whole + up, 255), np.uint8)
+    total = codes.sum(axis=(-3, -2), dtype=np.int64) - positions * layer.in_zero
+    steps = positions << layer.shift
+    whole, rest = np.divmod(total * layer.gain, steps)
+    up = (2 * rest > steps) | ((2 * rest == steps) & (whole & 1 == 1))
+    return np.clip(whole + up + layer.out_zero, 0, 255).astype(np.uint8)
 
 
 def flatten(values: Array) -> Array:

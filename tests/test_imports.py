@@ -34,6 +34,9 @@ ALLOWED = {
 EXTRA = {
     "models/onnx_import.py": {"onnx"},
     "models/onnx_export.py": {"onnx"},
+    "models/onnx_fold.py": {"onnx"},
+    "models/onnx_read.py": {"onnx"},
+    "models/onnx_walk.py": {"onnx"},
     "host/dev_pynq.py": {"pynq"},
     "host/preprocess.py": {"PIL"},
 }
