@@ -20,13 +20,23 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto
 
-from models.graph import Fc, GlobalAveragePool, InputSpec, Network, infer_shapes
+from models.graph import (
+    INPUT,
+    Fc,
+    GlobalAveragePool,
+    InputSpec,
+    Network,
+    QFc,
+    infer_shapes,
+)
 from models.labels import class_labels
+from models.onnx_codes import QuantisedWalk
 from models.onnx_nodes import FLOAT_NODES
-from models.onnx_read import read_graph
+from models.onnx_quantised import QUANTISED_NODES, QUANTISED_ONLY
+from models.onnx_read import Graph, read_graph
 from models.onnx_walk import Walk
 
-__all__ = ["load_float"]
+__all__ = ["is_quantised", "load_float", "load_quantised"]
 
 # What image networks are trained on when nobody says otherwise: Caffe's, and torchvision's for
 # graphs that PyTorch wrote.
@@ -37,7 +47,7 @@ _TORCH = {"order": "RGB", "mean": (123.675, 116.28, 103.53), "std": (58.395, 57.
 def _class_labels(network: Network) -> tuple[str, ...]:
     """Names of the classes, if the graph ends in a classifier."""
     last = network.layers[-1]
-    if isinstance(last, Fc | GlobalAveragePool):
+    if isinstance(last, Fc | QFc | GlobalAveragePool):
         return class_labels(infer_shapes(network)[last.name][2])
     return ()
 
@@ -120,8 +130,76 @@ def load_float(
         trained=True,
         source=str(path),
     )
+    return _checked(network)
+
+
+def is_quantised(graph: Graph) -> bool:
+    """Whether a graph holds nodes of quantised networks."""
+    return any(node.op_type in QUANTISED_ONLY for node in graph.nodes)
+
+
+def load_quantised(
+    path: str | os.PathLike[str],
+    *,
+    order: str | None = None,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
+    resize: int | None = None,
+    labels: tuple[str, ...] = (),
+) -> tuple[Network, dict[str, str]]:
+    """Return the quantised network of an ONNX file with its own scales.
+
+    The parameters are those of `load_float`; an input of integers takes pixels as they are.
+
+    Returns
+    -------
+    network : Network
+    tensors : dict of str
+        The tensor of the file that holds a layer's codes, by layer name: int8 ones are 128 less
+        than ours.
+
+    Raises
+    ------
+    ValueError
+        As `load_float`.
+    """
+    graph = read_graph(path)
+    walk = QuantisedWalk(graph, QUANTISED_NODES)
+    walk.run()
+    if INPUT not in walk.codes or not walk.layers:
+        raise ValueError(f"{path}: its input is never quantised")
+    codes = walk.codes[INPUT]
+    if graph.input_type == TensorProto.FLOAT:
+        spec = replace(
+            _preparation(walk, order, mean, std, resize), scale=codes.scale, zero=codes.zero
+        )
+    else:
+        channels = graph.shape[0]
+        spec = _preparation(walk, order, (0.0,) * channels, (1.0,) * channels, resize)
+    last = list(walk.layers.values())[-1]
+    known = [INPUT, *walk.layers]
+    if isinstance(last, QFc) and not last.relu:
+        known.remove(last.name)
+    network = Network(
+        name=Path(path).stem,
+        input=spec,
+        layers=tuple(walk.layers.values()),
+        labels=labels,
+        trained=True,
+        source=str(path),
+        scales={name: walk.codes[name].scale for name in known},
+        zeros={
+            name: walk.codes[name].zero for name in known if walk.codes[name].zero and name != INPUT
+        },
+    )
+    tensors = {name: tensor for name, tensor in walk.tensors.items() if name != INPUT}
+    return _checked(network), tensors
+
+
+def _checked(network: Network) -> Network:
+    """The network with labels, if its layers fit each other."""
     try:
         infer_shapes(network)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
-    return network if labels else replace(network, labels=_class_labels(network))
+        raise ValueError(f"{network.source}: {error}") from None
+    return network if network.labels else replace(network, labels=_class_labels(network))

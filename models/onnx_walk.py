@@ -194,4 +194,5 @@ class Walk:
             raise Unsupported("it does not follow Conv, Gemm, MatMul or Add")
 
 
-Handler = Callable[[Walk, Any, dict[str, Any]], None]
+# The first argument is the walk, of the class that the handler is for.
+Handler = Callable[[Any, Any, dict[str, Any]], None]
