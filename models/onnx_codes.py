@@ -8,7 +8,7 @@ map whose scale a node changes goes through a convolution of 1x1 that does nothi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from models.calibrate import Encoding
+from models.fixed import MULTIPLIER_BITS
 from models.graph import INPUT, ConvGeometry, QConv, QFc
 from models.onnx_read import Graph
 from models.onnx_values import Unsupported, Value
@@ -23,11 +24,13 @@ from models.onnx_walk import Handler, Walk
 from models.rescale import conv_arrays
 
 __all__ = [
+    "Logits",
     "QuantisedWalk",
     "Waiting",
     "Weights",
     "add_conv",
     "add_fc",
+    "alike",
     "integer_weights",
     "rescale",
 ]
@@ -76,6 +79,44 @@ def _zero(array: Array | None) -> int:
     return int(array.reshape(-1)[0]) + (128 if array.dtype == np.int8 else 0)
 
 
+def alike(first: Encoding, second: Encoding) -> bool:
+    """Whether two encodings differ by no more than a multiplier's rounding."""
+    near = abs(first.scale / second.scale - 1) < 2.0**-MULTIPLIER_BITS
+    return near and first.zero == second.zero
+
+
+@dataclass(frozen=True, kw_only=True)
+class Logits:
+    """A last layer whose bias and scale are nodes of their own.
+
+    Parameters
+    ----------
+    value : Value
+        Its input: raw codes, so that the zero point is in the bias already.
+    node : NodeProto
+    name : str
+    weight : integer array (out, in)
+    bias : integer array (out,)
+    steps : float array (out,) or None
+        What a logit counts; None until told.
+    """
+
+    value: Value
+    node: Any
+    name: str
+    weight: Array
+    bias: Array
+    steps: Array | None = None
+
+    def finish(self, walk: QuantisedWalk) -> None:
+        """Add the layer."""
+        source = walk.of(self.value)
+        steps = np.full(len(self.bias), source.scale) if self.steps is None else self.steps
+        weights = Weights(self.weight, np.asarray(steps / source.scale, np.float32))
+        bias = self.bias + source.zero * self.weight.sum(axis=1)
+        add_fc(walk, self.node, self.value, weights, bias, self.name, None)
+
+
 class QuantisedWalk(Walk):
     """The walk over a quantised graph.
 
@@ -91,6 +132,8 @@ class QuantisedWalk(Walk):
         Float nodes by the tensor they make.
     integers : dict of Weights
         Constants behind DequantizeLinear by tensor.
+    logits : dict of Logits
+        Last layers in the making by tensor.
     """
 
     def __init__(self, graph: Graph, handlers: Mapping[str, Handler]) -> None:
@@ -100,10 +143,12 @@ class QuantisedWalk(Walk):
         self.pooled: dict[str, str] = {}
         self.waiting: dict[str, Waiting] = {}
         self.integers: dict[str, Weights] = {}
+        self.logits: dict[str, Logits] = {}
 
     def value(self, node: Any, index: int = 0, *, padded: bool = False) -> Value:
         name = node.input[index] if index < len(node.input) else ""
-        value = None if name in self.waiting else super().value(node, index, padded=padded)
+        known = name not in self.waiting and name not in self.logits
+        value = super().value(node, index, padded=padded) if known else None
         raw = value is not None and value.layer == INPUT and INPUT not in self.codes
         if value is None or (raw and node.op_type not in _OF_FLOATS):
             raise Unsupported("what it reads is not quantised")
@@ -114,7 +159,9 @@ class QuantisedWalk(Walk):
         for name, tensor in self.pooled.items():
             self.tensors.setdefault(name, tensor)
         output = self.graph.output
-        if output in self.waiting:
+        if output in self.logits:
+            self.logits[output].finish(self)
+        elif output in self.waiting:
             node = self.graph.nodes[-1]
             last = self.waiting[output].last
             if last is None or self.waiting[output].limit is not None:
@@ -136,20 +183,19 @@ class QuantisedWalk(Walk):
         return Encoding(float(steps.reshape(-1)[0]), _zero(self.optional(node, zero)))
 
     def coded(self, node: Any, index: int, *, padded: bool = False) -> Value:
-        """Return an input of a node of the QOperator form; its scale stands behind it."""
+        """Return an input of a node that says behind it what its codes mean."""
         stated = self.encoding(node, index + 1, index + 2)
         if node.input[index] == self.graph.input and self.graph.input_type != TensorProto.FLOAT:
             self.codes.setdefault(INPUT, stated)
         value = self.value(node, index, padded=padded)
-        known = self.codes.setdefault(value.layer, stated)
-        if value.layer and known != stated:
-            raise Unsupported(f"its input has {known}, not {stated}")
-        return value
+        # What counts is what the reader says: a zero point may also be a bias of the maker.
+        self.codes[value.layer] = stated
+        return replace(value, encoding=stated)
 
     def of(self, value: Value) -> Encoding:
         """Return the encoding of a map."""
         # Behind an unsupported node anything will do: the graph is refused in the end.
-        return self.codes.get(value.layer, Encoding(1.0, 0))
+        return value.encoding or self.codes.get(value.layer, Encoding(1.0, 0))
 
     def finished(self, node: Any, layer: Any, encoding: Encoding, *sources: Value) -> None:
         """Add a layer with its encoding."""

@@ -52,7 +52,7 @@ from models.graph import (
 )
 from models.quantize_rows import OUT_SHIFT
 
-__all__ = ["export"]
+__all__ = ["GraphMaker", "add_layers", "export", "finish"]
 
 _OPSET = 17
 _ORT_DOMAIN = "com.microsoft"
@@ -61,7 +61,7 @@ _ORT_DOMAIN = "com.microsoft"
 _LIFT = 1 - 2.0**-20
 
 
-class _Graph:
+class GraphMaker:
     """Nodes and constants in the making."""
 
     def __init__(self) -> None:
@@ -86,7 +86,7 @@ def _weight_scale(layer: QConv | QFc, in_scale: float, out_scale: float) -> NDAr
 
 
 def _linear_conv(
-    graph: _Graph,
+    graph: GraphMaker,
     layer: QConv | QFc,
     weight: NDArray[np.int8],
     in_scale: float,
@@ -120,7 +120,7 @@ def _linear_conv(
 
 
 def _in_float(
-    graph: _Graph, kind: str, layer: Layer, in_scale: float, out_scale: float, **attributes: Any
+    graph: GraphMaker, kind: str, layer: Layer, in_scale: float, out_scale: float, **attributes: Any
 ) -> None:
     """Add a node that works on floats between two that convert."""
     name = layer.name
@@ -132,7 +132,7 @@ def _in_float(
     graph.node("QuantizeLinear", [made, steps, zero], name)
 
 
-def _average(graph: _Graph, layer: QAveragePool, scale: float) -> None:
+def _average(graph: GraphMaker, layer: QAveragePool, scale: float) -> None:
     if (layer.multiplier, layer.shift) != (1, 0) or layer.in_zero != layer.out_zero:
         raise ValueError(f"layer {layer.name}: only averages that keep the scale are exact in ONNX")
     if layer.in_zero and layer.count_pad and any(layer.pad):
@@ -152,7 +152,7 @@ def _average(graph: _Graph, layer: QAveragePool, scale: float) -> None:
     )
 
 
-def _add(graph: _Graph, layer: QAdd, network: Network) -> None:
+def _add(graph: GraphMaker, layer: QAdd, network: Network) -> None:
     inputs = []
     for part, source in zip(("a", "b", "out"), (*layer.inputs, layer.name)):
         inputs += [
@@ -163,7 +163,9 @@ def _add(graph: _Graph, layer: QAdd, network: Network) -> None:
     graph.node("QLinearAdd", inputs, layer.name, domain=_ORT_DOMAIN)
 
 
-def _fc(graph: _Graph, layer: QFc, shape: Shape, in_scale: float, out_scale: float | None) -> None:
+def _fc(
+    graph: GraphMaker, layer: QFc, shape: Shape, in_scale: float, out_scale: float | None
+) -> None:
     name = layer.name
     if layer.relu:
         assert out_scale is not None
@@ -178,8 +180,8 @@ def _fc(graph: _Graph, layer: QFc, shape: Shape, in_scale: float, out_scale: flo
     graph.node("Add", [product, bias], name)
 
 
-def export(network: Network) -> Any:
-    """Return a quantised network as an ``onnx.ModelProto``.
+def add_layers(graph: GraphMaker, network: Network) -> list[tuple[str, int, list[Any]]]:
+    """Add the nodes of all layers; return name, type and shape of each layer's map.
 
     Raises
     ------
@@ -187,8 +189,7 @@ def export(network: Network) -> Any:
         If the network is not quantised, or not by `models.quantize` (other shifts than 16).
     """
     shapes = infer_shapes(network)
-    graph = _Graph()
-    outputs = []
+    outputs: list[tuple[str, int, list[Any]]] = []
     for layer in network.layers:
         source = layer.inputs[0]
         if isinstance(layer, QFc) and not layer.relu:
@@ -237,12 +238,21 @@ def export(network: Network) -> Any:
             _fc(graph, layer, shapes[source], *scale)
         else:
             raise ValueError(f"layer {layer.name}: {type(layer).__name__} is not quantised")
-    height, width, channels = network.input.shape
+    return outputs
+
+
+def finish(
+    graph: GraphMaker,
+    network: Network,
+    given: tuple[str, int, list[Any]],
+    outputs: list[tuple[str, int, list[Any]]],
+) -> Any:
+    """Return the ``onnx.ModelProto`` of a graph; inputs and outputs are (name, type, shape)."""
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
             network.name,
-            [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, [1, channels, height, width])],
+            [helper.make_tensor_value_info(*given)],
             [helper.make_tensor_value_info(*output) for output in outputs],
             list(graph.constants.values()),
         ),
@@ -253,3 +263,18 @@ def export(network: Network) -> Any:
     model.ir_version = 8
     onnx.checker.check_model(model)
     return model
+
+
+def export(network: Network) -> Any:
+    """Return a quantised network as an ``onnx.ModelProto`` that gives every feature map.
+
+    Raises
+    ------
+    ValueError
+        If the network is not quantised, or not by `models.quantize` (other shifts than 16).
+    """
+    graph = GraphMaker()
+    outputs = add_layers(graph, network)
+    height, width, channels = network.input.shape
+    given = (INPUT, TensorProto.UINT8, [1, channels, height, width])
+    return finish(graph, network, given, outputs)

@@ -12,6 +12,7 @@ with weights, so that AlexNet ends in ``fc6``, ``fc7``, ``fc8``.
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -31,12 +32,13 @@ from models.graph import (
 )
 from models.labels import class_labels
 from models.onnx_codes import QuantisedWalk
+from models.onnx_deploy import METADATA, Ends
 from models.onnx_nodes import FLOAT_NODES
 from models.onnx_quantised import QUANTISED_NODES, QUANTISED_ONLY
 from models.onnx_read import Graph, read_graph
 from models.onnx_walk import Walk
 
-__all__ = ["is_quantised", "load_float", "load_quantised"]
+__all__ = ["is_quantised", "load_float", "load_float_ends", "load_quantised"]
 
 # What image networks are trained on when nobody says otherwise: Caffe's, and torchvision's for
 # graphs that PyTorch wrote.
@@ -52,34 +54,59 @@ def _class_labels(network: Network) -> tuple[str, ...]:
     return ()
 
 
+def _usual(graph: Graph) -> dict[str, Any]:
+    """What is taken for the input's preparation unless told."""
+    if METADATA in graph.metadata:
+        try:
+            found = json.loads(graph.metadata[METADATA])
+            return {
+                "order": str(found["order"]),
+                "mean": tuple(float(value) for value in found["mean"]),
+                "std": tuple(float(value) for value in found["std"]),
+                "resize": int(found["resize"]),
+            }
+        except (KeyError, TypeError, ValueError):
+            raise ValueError(f"{graph.path}: its metadata {METADATA} is damaged") from None
+    channels, height, width = graph.shape
+    side = min(height, width)
+    resize = {"resize": 256 if side == 227 else round(side * 8 / 7)}
+    if channels != 3:
+        return {"order": "L", "mean": (0.0,) * channels, "std": (255.0,) * channels, **resize}
+    return {**(_TORCH if graph.producer == "pytorch" else _CAFFE), **resize}
+
+
 def _preparation(
-    walk: Walk,
+    graph: Graph,
     order: str | None,
     mean: tuple[float, ...] | None,
     std: tuple[float, ...] | None,
     resize: int | None,
 ) -> InputSpec:
-    """How the input is made, the arithmetic at the graph's beginning included."""
-    channels, height, width = walk.graph.shape
-    usual: dict[str, Any] = _TORCH if walk.graph.producer == "pytorch" else _CAFFE
-    if channels != 3:
-        usual = {"order": "L", "mean": (0.0,) * channels, "std": (255.0,) * channels}
-    side = min(height, width)
-    means, stds = np.array(mean or usual["mean"]), np.array(std or usual["std"])
-    if means.shape != (channels,) or stds.shape != (channels,):
+    """How the input tensor is made."""
+    channels, height, width = graph.shape
+    usual = _usual(graph)
+    means, stds = mean or usual["mean"], std or usual["std"]
+    if len(means) != channels or len(stds) != channels or not min(stds) > 0:
         raise ValueError(
-            f"{walk.graph.path}: an input of {channels} channels needs as many means and standard "
-            f"deviations, not {len(means)} and {len(stds)}"
+            f"{graph.path}: an input of {channels} channels needs as many means and positive "
+            f"standard deviations, not {means} and {stds}"
         )
-    # gain * (pixel - mean) / std + offset
-    means, stds = means - walk.offset * stds / walk.gain, stds / walk.gain
     return InputSpec(
         shape=(height, width, channels),
-        resize=resize or (256 if side == 227 else round(side * 8 / 7)),
+        resize=resize or usual["resize"],
         order=order or usual["order"],
-        mean=tuple(means.tolist()),
-        std=tuple(stds.tolist()),
+        mean=tuple(means),
+        std=tuple(stds),
     )
+
+
+def _prepared(spec: InputSpec, walk: Walk) -> InputSpec:
+    """`spec` with the arithmetic at the graph's beginning: ``gain * (p - mean) / std + offset``."""
+    means, stds = np.array(spec.mean), np.array(spec.std)
+    means, stds = means - walk.offset * stds / walk.gain, stds / walk.gain
+    # Deviations of float32 from what is meant: 1 and 0 stay what they are.
+    means, stds = np.round(means, 4), np.array([float(f"{value:.6g}") for value in stds])
+    return replace(spec, mean=tuple((means + 0.0).tolist()), std=tuple(stds.tolist()))
 
 
 def load_float(
@@ -115,22 +142,43 @@ def load_float(
         If the file cannot be read or holds what is not supported; all such nodes are listed with
         name and reason.
     """
+    return load_float_ends(path, order=order, mean=mean, std=std, resize=resize, labels=labels)[0]
+
+
+def load_float_ends(
+    path: str | os.PathLike[str],
+    *,
+    order: str | None = None,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
+    resize: int | None = None,
+    labels: tuple[str, ...] = (),
+) -> tuple[Network, Ends]:
+    """Return what `load_float` does, and the file's input and output.
+
+    Raises
+    ------
+    ValueError
+        As `load_float`.
+    """
     graph = read_graph(path)
     if graph.input_type != TensorProto.FLOAT:
         raise ValueError(f"{path}: input {graph.input}: a float network's must be float32")
     walk = Walk(graph, FLOAT_NODES)
-    walk.run()
+    value = walk.run()
     if not walk.layers:
         raise ValueError(f"{path}: it has no layers")
+    spec = _preparation(graph, order, mean, std, resize)
     network = Network(
         name=Path(path).stem,
-        input=_preparation(walk, order, mean, std, resize),
+        input=_prepared(spec, walk),
         layers=tuple(walk.layers.values()),
         labels=labels,
         trained=True,
         source=str(path),
     )
-    return _checked(network)
+    ends = Ends(input=graph.input, output=graph.output, spec=spec, ended=value.ended)
+    return _checked(network), ends
 
 
 def is_quantised(graph: Graph) -> bool:
@@ -170,12 +218,11 @@ def load_quantised(
         raise ValueError(f"{path}: its input is never quantised")
     codes = walk.codes[INPUT]
     if graph.input_type == TensorProto.FLOAT:
-        spec = replace(
-            _preparation(walk, order, mean, std, resize), scale=codes.scale, zero=codes.zero
-        )
+        spec = _prepared(_preparation(graph, order, mean, std, resize), walk)
+        spec = replace(spec, scale=codes.scale, zero=codes.zero)
     else:
         channels = graph.shape[0]
-        spec = _preparation(walk, order, (0.0,) * channels, (1.0,) * channels, resize)
+        spec = _preparation(graph, order, (0.0,) * channels, (1.0,) * channels, resize)
     last = list(walk.layers.values())[-1]
     known = [INPUT, *walk.layers]
     if isinstance(last, QFc) and not last.relu:

@@ -25,9 +25,11 @@ from models.onnx_codes import (
     Weights,
     add_conv,
     add_fc,
+    alike,
     integer_weights,
     rescale,
 )
+from models.onnx_logits import LOGITS_NODES, with_constant
 from models.onnx_nodes import FLOAT_NODES, SHAPE_NODES
 from models.onnx_values import Unsupported, Value, window
 from models.onnx_walk import Handler
@@ -62,10 +64,10 @@ def _quantize(walk: QuantisedWalk, node: Any, attributes: Attributes) -> None:
     if value.layer == INPUT and INPUT not in walk.codes:
         walk.codes[INPUT] = out
     known = walk.of(value)
-    if value.layer and known != out:
+    if value.layer and not alike(known, out):
         rescale(walk, node, value, out)
         return
-    walk.alias(node, value)
+    walk.alias(node, value, encoding=None)
     walk.tensors.setdefault(value.layer, node.output[0])
 
 
@@ -176,7 +178,10 @@ def _add_maps(
     walk.finished(node, layer, out, first, second)
 
 
-def _arithmetic(walk: QuantisedWalk, node: Any, attributes: Attributes) -> None:
+def _constant_arithmetic(walk: QuantisedWalk, node: Any, attributes: Attributes) -> None:
+    if any(name in walk.logits for name in node.input):
+        with_constant(walk, node)
+        return
     if INPUT in walk.codes:
         raise Unsupported("only of the network's input before it is quantised")
     FLOAT_NODES[node.op_type](walk, node, attributes)
@@ -184,7 +189,7 @@ def _arithmetic(walk: QuantisedWalk, node: Any, attributes: Attributes) -> None:
 
 def _add(walk: QuantisedWalk, node: Any, attributes: Attributes) -> None:
     if any(name in walk.constants for name in node.input):
-        _arithmetic(walk, node, attributes)
+        _constant_arithmetic(walk, node, attributes)
         return
     first, second = walk.value(node, 0), walk.value(node, 1)
     name = walk.name("add")
@@ -198,12 +203,15 @@ def _q_add(walk: QuantisedWalk, node: Any, attributes: Attributes) -> None:
     _add_maps(walk, node, first, second, walk.name("add"), walk.encoding(node, 6, 7))
 
 
-def _join(walk: QuantisedWalk, node: Any, values: list[Value], axis: Any, out: Encoding) -> None:
+def _join(
+    walk: QuantisedWalk, node: Any, values: list[Value], axis: Any, out: Encoding | None
+) -> None:
+    """Put maps side by side; without `out` their codes as they are."""
     if axis not in (1, -3) or any(v.shape is not None and len(v.shape) != 3 for v in values):
         raise Unsupported(f"along axis {axis}: only along the channels")
     parts = []
     for index, value in enumerate(values):
-        if value.layer and walk.of(value) != out:
+        if out is not None and value.layer and not alike(walk.of(value), out):
             # Under a name of its own: this map may be read elsewhere as it is.
             holder = _Output(f"{node.output[0]}.{index}")
             rescale(walk, holder, value, out)
@@ -211,7 +219,7 @@ def _join(walk: QuantisedWalk, node: Any, values: list[Value], axis: Any, out: E
             del walk.tensors[value.layer]
         parts.append(value)
     layer = Concat(name=walk.name("concat"), inputs=tuple(value.layer for value in parts))
-    walk.finished(node, layer, out, *parts)
+    walk.finished(node, layer, out or walk.of(values[0]), *parts)
 
 
 @dataclass(frozen=True)
@@ -229,8 +237,8 @@ class _Output:
 def _concat(walk: QuantisedWalk, node: Any, attributes: Attributes) -> None:
     values = [walk.value(node, index) for index in range(len(node.input))]
     axis = attributes.get("axis")
-    if len({walk.of(value) for value in values}) == 1 and node.input[0] not in walk.waiting:
-        _join(walk, node, values, axis, walk.of(values[0]))
+    if all(value.encoding is None for value in values):
+        _join(walk, node, values, axis, None)
         return
     walk.waiting[node.output[0]] = Waiting(
         finish=lambda end, out: _join(walk, end, values, axis, out)
@@ -380,6 +388,7 @@ def _clip(walk: QuantisedWalk, node: Any, attributes: Attributes) -> None:
 
 QUANTISED_NODES: dict[str, Handler] = {
     **SHAPE_NODES,
+    **LOGITS_NODES,
     "Pad": FLOAT_NODES["Pad"],
     "Add": _add,
     "AveragePool": _average,
@@ -387,13 +396,13 @@ QUANTISED_NODES: dict[str, Handler] = {
     "Concat": _concat,
     "Conv": _conv,
     "DequantizeLinear": _dequantize,
-    "Div": _arithmetic,
+    "Div": _constant_arithmetic,
     "Gemm": _gemm,
     "GlobalAveragePool": _average,
     "LRN": _lrn,
     "MatMul": _gemm,
     "MaxPool": _pool,
-    "Mul": _arithmetic,
+    "Mul": _constant_arithmetic,
     "QGemm": _q_gemm,
     "QLinearAdd": _q_add,
     "QLinearAveragePool": _q_average,
@@ -403,5 +412,5 @@ QUANTISED_NODES: dict[str, Handler] = {
     "QLinearMatMul": _q_gemm,
     "QuantizeLinear": _quantize,
     "Relu": _clip,
-    "Sub": _arithmetic,
+    "Sub": _constant_arithmetic,
 }

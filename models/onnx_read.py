@@ -62,6 +62,7 @@ class Graph:
         How often each tensor is read; being the output counts.
     opset : int
     producer : str
+    metadata : dict of str
     """
 
     path: str
@@ -74,6 +75,7 @@ class Graph:
     uses: Counter[str]
     opset: int
     producer: str
+    metadata: dict[str, str]
 
 
 def _human(size: int) -> str:
@@ -286,4 +288,5 @@ def read_graph(path: str | os.PathLike[str]) -> Graph:
         uses=uses,
         opset=opset,
         producer=model.producer_name,
+        metadata={entry.key: entry.value for entry in model.metadata_props},
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from models.calibrate import Encoding
 from models.graph import ConvGeometry, ceil_pad
 
 __all__ = ["NO_PAD", "Pad", "Unsupported", "Value", "layer_name", "reshaped", "window"]
@@ -39,6 +40,8 @@ class Value:
         What that padding holds.
     ended : str
         The node after which no layer may come, such as Softmax.
+    encoding : Encoding or None
+        Quantised graphs: what the numbers mean, where a node has said so; None for bare codes.
     """
 
     layer: str
@@ -47,6 +50,7 @@ class Value:
     pad: Pad = NO_PAD
     fill: float = 0.0
     ended: str = ""
+    encoding: Encoding | None = None
 
 
 def layer_name(kind: str, number: int, taken: Container[str]) -> str:

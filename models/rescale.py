@@ -102,7 +102,7 @@ def add_arrays(first: tuple[float, int], second: tuple[float, int], out: tuple[f
     # In output steps: one unit of the sum, if the first input's scale is met exactly.
     unit = scale_a / scale_out / weights[:, None]
     wrong = 255 * np.abs(scale_b / scale_out - weights[None] * unit)
-    wrong = wrong + (0.5 * unit if zero_out else 0)
+    wrong = wrong + np.abs(np.rint(zero_out / unit) * unit - zero_out)
     row, column = np.unravel_index(int(wrong.argmin()), wrong.shape)
     if wrong[row, column] >= _MAX_ERROR:
         raise ValueError(f"scales of {scale_a:g} and {scale_b:g} are too far apart")

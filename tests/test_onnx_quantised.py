@@ -222,16 +222,14 @@ def test_scales_that_make_no_sense(
 def test_unsupported_quantised_nodes_are_listed(tmp_path: Path) -> None:
     maker = QMaker([1, 3, 9, 9])
     out = maker.conv("data", (0.02, 0), (0.11, 0))
-    other = maker.conv("data", (0.03, 0), (0.11, 0))
-    codes = maker.quantities((0.11, 0), (0.11, 0), (0.2, 0))
-    total = maker.add("QLinearAdd", out, *codes[:2], other, *codes[2:], domain="com.microsoft")
-    real = maker.add("DequantizeLinear", total, *codes[4:])
-    real = maker.add("Sigmoid", real)
-    path = maker.save(tmp_path / "a.onnx", real, kind=TensorProto.UINT8)
+    codes = maker.quantities((0.11, 0))
+    first = maker.add("Sigmoid", maker.add("DequantizeLinear", out, *codes))
+    second = maker.add("ConvInteger", out, maker.constant(np.zeros((5, 5, 1, 1), np.int8)))
+    path = maker.save(tmp_path / "a.onnx", maker.add("Add", first, second), kind=TensorProto.UINT8)
     with pytest.raises(ValueError, match="unsupported: ") as error:
         load_quantised(path)
-    assert "QLinearConv QLinearConv_1 (its input has" in str(error.value)
-    assert "Sigmoid Sigmoid_4 (no such layer here)" in str(error.value)
+    assert "Sigmoid Sigmoid_2 (no such layer here)" in str(error.value)
+    assert "ConvInteger ConvInteger_3 (no such layer here)" in str(error.value)
 
 
 def test_scales_far_apart_are_not_added(tmp_path: Path) -> None:
