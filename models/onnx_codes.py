@@ -38,7 +38,7 @@ __all__ = [
 Array = NDArray[Any]
 
 # Nodes that may read the network's input before it is quantised.
-_OF_FLOATS = {"Add", "Div", "Identity", "Mul", "QuantizeLinear", "Sub"}
+_OF_FLOATS = {"Add", "Div", "Identity", "Mul", "QuantizeLinear", "Round", "Sub"}
 
 Finish = Callable[[Any, Encoding], None]
 

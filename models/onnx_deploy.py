@@ -46,15 +46,22 @@ class Ends:
 def _prologue(graph: GraphMaker, network: Network, ends: Ends) -> None:
     """From the float file's input to codes."""
     spec, codes = ends.spec, network.input
-    column = (1, len(spec.mean), 1, 1)
-    # pixel = x * std + mean; code = rint((pixel - codes.mean) / codes.std / scale) + zero
-    gain = np.array(spec.std) / np.array(codes.std)
-    offset = (np.array(spec.mean) - np.array(codes.mean)) / np.array(codes.std)
+    if any(value != 1 for value in codes.std):
+        raise ValueError(f"{network.name}: its input codes are not plain pixels less a mean")
     last = ends.input
-    for kind, values, neutral in (("Mul", gain, 1), ("Add", offset, 0)):
-        if (values != neutral).any():
-            numbers = graph.constant(f"input.{kind}", values.astype(np.float32).reshape(column))
-            last = graph.node(kind, [last, numbers], f"input.{kind}.made")
+
+    def step(kind: str, values: tuple[float, ...], neutral: float) -> None:
+        nonlocal last
+        if any(value != neutral for value in values):
+            numbers = np.array(values, np.float32).reshape(1, -1, 1, 1)
+            constant = graph.constant(f"input.{kind}", numbers)
+            last = graph.node(kind, [last, constant], f"input.{kind}.made")
+
+    # Back to pixels, which are integers: halves of steps must be exactly that.
+    step("Mul", spec.std, 1)
+    step("Add", spec.mean, 0)
+    last = graph.node("Round", [last], "input.pixels")
+    step("Sub", codes.mean, 0)
     scale = graph.scalar("input.scale", codes.scale, "float32")
     zero = graph.scalar("input.zero", codes.zero, "uint8")
     graph.node("QuantizeLinear", [last, scale, zero], INPUT)

@@ -187,6 +187,13 @@ def _constant_arithmetic(walk: QuantisedWalk, node: Any, attributes: Attributes)
     FLOAT_NODES[node.op_type](walk, node, attributes)
 
 
+def _round(walk: QuantisedWalk, node: Any, attributes: Attributes) -> None:
+    value = walk.value(node)
+    if value.layer != INPUT or INPUT in walk.codes:
+        raise Unsupported("only of the network's input, to pixels")
+    walk.alias(node, value)
+
+
 def _add(walk: QuantisedWalk, node: Any, attributes: Attributes) -> None:
     if any(name in walk.constants for name in node.input):
         _constant_arithmetic(walk, node, attributes)
@@ -412,5 +419,6 @@ QUANTISED_NODES: dict[str, Handler] = {
     "QLinearMatMul": _q_gemm,
     "QuantizeLinear": _quantize,
     "Relu": _clip,
+    "Round": _round,
     "Sub": _constant_arithmetic,
 }
