@@ -6,6 +6,10 @@ name                         network
 ``alexnet``                  BVLC (Caffe) AlexNet, 227x227
 ``alexnet-torchvision``      torchvision's AlexNet, 224x224
 ``nin``                      Network in Network (Caffe's model zoo), 224x224
+``googlenet``                BVLC GoogLeNet, 224x224
+``resnet18``                 ResNet-18, 224x224
+``cifar10-quick``            Caffe's cifar10_quick, 32x32
+``lenet5``                   LeNet-5, 32x32, one channel
 ``tiny``                     39x39, three convolutions, ten classes: for tests
 a file                       a saved network (`models.store`), float or quantised
 ===========================  ==============================================================
@@ -26,9 +30,10 @@ from numpy.typing import NDArray
 
 from host.cache import cached, content_key, source_key
 from host.preprocess import load_pixels
-from models import alexnet, nin, store, tinynet, weights
+from models import alexnet, googlenet, lenet, nin, resnet, store, tinynet, weights
 from models.graph import Conv, Fc, InputSpec, Network
 from models.quantize import quantise
+from models.seeded import seeded
 
 __all__ = ["MODELS", "PHOTOS", "load_network", "photographs", "read_labels"]
 
@@ -38,7 +43,13 @@ Progress = Callable[[str], None]
 Pixels = NDArray[np.uint8]
 
 _ALEXNETS = {variant.name: variant for variant in (alexnet.BVLC, alexnet.TORCHVISION)}
-MODELS = (*_ALEXNETS, nin.NAME, "tiny")
+_BUILDERS: dict[str, Callable[..., Network]] = {
+    googlenet.NAME: googlenet.build,
+    resnet.NAME: resnet.build,
+    "cifar10-quick": lenet.build_cifar10_quick,
+    "lenet5": lenet.build_lenet5,
+}
+MODELS = (*_ALEXNETS, nin.NAME, *_BUILDERS, "tiny")
 
 
 def photographs() -> list[Path]:
@@ -58,6 +69,10 @@ def _seeded(model: str) -> tuple[Network, Pixels]:
     if model == nin.NAME:
         images = _calibration(nin.SPEC)
         return nin.seeded_nin(images), images
+    if model in _BUILDERS:
+        network = _BUILDERS[model]()
+        images = _calibration(network.input)
+        return seeded(network, images), images
     variant = _ALEXNETS[model]
     images = _calibration(variant.input)
     return alexnet.seeded_alexnet(images, variant=variant), images
@@ -65,7 +80,13 @@ def _seeded(model: str) -> tuple[Network, Pixels]:
 
 def _trained(model: str, path: Path) -> tuple[Network, Pixels]:
     """The float network whose weights `path` holds, and the images to calibrate it on."""
-    if path.suffix == ".npz":
+    if path.suffix == ".npz" and model in _BUILDERS:
+        arrays = weights.read_arrays(path)
+        try:
+            network = _BUILDERS[model](arrays, source=str(path))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+    elif path.suffix == ".npz":
         network = weights.load_npz(path)
         if network.name != model:
             raise ValueError(f"{path}: holds the weights of {network.name}, not of {model}")
@@ -88,7 +109,7 @@ def _kept(key: str, make: Callable[[], tuple[Network, Pixels]], progress: Progre
     def quantised() -> Network:
         progress("making the network")
         network, images = make()
-        return quantise(network, images, progress=lambda layer: progress(f"quantising {layer}"))
+        return quantise(network, images, progress=progress)
 
     return cached("network", key, load=store.load, save=store.save, make=quantised)
 

@@ -28,6 +28,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.graph import (
+    Add,
+    AveragePool,
+    Concat,
     Conv,
     ConvGeometry,
     Fc,
@@ -37,6 +40,8 @@ from models.graph import (
     Lrn,
     MaxPool,
     Network,
+    QAdd,
+    QAveragePool,
     QConv,
     QFc,
     QGlobalAveragePool,
@@ -46,7 +51,7 @@ from models.graph import (
 
 __all__ = ["VERSION", "load", "save"]
 
-VERSION = 1
+VERSION = 2
 
 _MAGIC = b"PENSTNET"
 _PREFIX = struct.Struct("<8sIIQ32s")
@@ -55,11 +60,16 @@ _ALIGN = 64
 _KINDS: dict[str, type[Layer]] = {
     kind.__name__: kind
     for kind in (
+        Add,
+        AveragePool,
+        Concat,
         Conv,
         Fc,
         GlobalAveragePool,
         Lrn,
         MaxPool,
+        QAdd,
+        QAveragePool,
         QConv,
         QFc,
         QGlobalAveragePool,
@@ -108,6 +118,7 @@ def _header(network: Network, writer: _Writer) -> bytes:
         "trained": network.trained,
         "source": network.source,
         "scales": network.scales,
+        "zeros": network.zeros,
         "layers": layers,
     }
     return json.dumps(header, separators=(",", ":")).encode()
@@ -183,6 +194,7 @@ def _network(header: dict[str, Any], data: memoryview) -> Network:
         trained=header["trained"],
         source=header["source"],
         scales=header["scales"],
+        zeros=header["zeros"],
     )
     infer_shapes(network)
     return network

@@ -39,7 +39,7 @@ from models import alexnet, nin
 from models.alexnet import BVLC, TORCHVISION, Variant
 from models.graph import Network
 
-__all__ = ["load_npz"]
+__all__ = ["load_npz", "read_arrays"]
 
 Arrays = dict[str, NDArray[Any]]
 Weights = dict[str, NDArray[np.float32]]
@@ -73,7 +73,14 @@ def _spellings(name: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _read(path: str | os.PathLike[str]) -> Arrays:
+def read_arrays(path: str | os.PathLike[str]) -> Arrays:
+    """Return the arrays of an ``.npz`` file by name.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read.
+    """
     try:
         # Opened here because NumPy does not close a file that it finds to be damaged.
         with open(path, "rb") as file:
@@ -172,7 +179,7 @@ def load_npz(
     """
     if order not in (None, "BGR", "RGB"):
         raise ValueError(f"order must be BGR or RGB, not {order!r}")
-    arrays = _read(path)
+    arrays = read_arrays(path)
     build, weights = _collect(path, arrays)
     labels = tuple(str(label) for label in arrays["labels"]) if "labels" in arrays else ()
     try:

@@ -33,7 +33,12 @@ ALLOWED = {
 # Modules that may import more, and what.
 EXTRA = {
     "models/onnx_import.py": {"onnx"},
+    "models/onnx_codes.py": {"onnx"},
+    "models/onnx_deploy.py": {"onnx"},
     "models/onnx_export.py": {"onnx"},
+    "models/onnx_fold.py": {"onnx"},
+    "models/onnx_read.py": {"onnx"},
+    "models/onnx_walk.py": {"onnx"},
     "host/pynq_board.py": {"pynq", "pynqmetadata"},
     "host/preprocess.py": {"PIL"},
 }
@@ -46,7 +51,7 @@ LAZY = {
     "host/dev_pynq.py": {"pynq"},
     "host/pynq_overlay.py": {"pynq"},
 }
-CLI_LAZY = {"sim", "hw"}
+CLI_LAZY = {"sim", "hw", "matplotlib"}
 
 
 def files(folder: str) -> list[Path]:

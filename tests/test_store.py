@@ -113,7 +113,7 @@ def test_other_files_are_refused(tmp_path: Path, saved: Path) -> None:
         store.load(tmp_path)
     data = saved.read_bytes()
     other.write_bytes(data[:8] + struct.pack("<I", 99) + data[12:])
-    with pytest.raises(ValueError, match="format version 99, but this program reads version 1"):
+    with pytest.raises(ValueError, match="format version 99, but this program reads version 2"):
         store.load(other)
 
 
