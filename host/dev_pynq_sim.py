@@ -20,8 +20,8 @@ from host.device import DeviceError
 from host.rtl_model import PROFILE, Model, ModelError, Profile
 from host.sim_library import simulation_library
 from models.arch import Arch
-from models.bitfile import BitFile, write_bit
-from models.hwh import CSR_BASE, Handoff, divisors, write_hwh
+from models.hwh import CSR_BASE, divisors
+from models.overlay import write_overlay
 
 __all__ = ["FCLK_MHZ", "PynqSimDevice", "create", "write_pair"]
 
@@ -35,17 +35,13 @@ _MEMORY = 512 << 20
 def write_pair(folder: Path, arch: Arch) -> Path:
     """Write ``penstock.bit`` and ``penstock.hwh`` of a simulated fabric; return the first."""
     text = json.dumps(asdict(arch), sort_keys=True).encode()
-    bit = BitFile(
-        design=f"penstock;Arch={arch.name};Version=simulation",
-        part="7z020clg400",
-        date="2000/01/01",
-        time="00:00:00",
-        payload=text.ljust(-(-len(text) // 4) * 4),
-    )
-    handoff = Handoff(arch.name, arch.fingerprint, CSR_BASE, divisors(FCLK_MHZ), bit.sha256)
     path = folder / "penstock.bit"
-    path.write_bytes(write_bit(bit))
-    path.with_suffix(".hwh").write_text(write_hwh(handoff), encoding="utf-8")
+    write_overlay(
+        path,
+        arch=arch,
+        payload=text.ljust(-(-len(text) // 4) * 4),
+        divisors=divisors(FCLK_MHZ),
+    )
     return path
 
 

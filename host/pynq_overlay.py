@@ -19,14 +19,14 @@ from host.csr import Csr
 from host.device import DeviceError
 from host.pynq_system import System
 from models.arch import Arch
-from models.bitfile import read_bit
-from models.hwh import CORE, Handoff, read_hwh
+from models.bitfile import read_bit, short_part
+from models.hwh import CORE, PART, Handoff, read_hwh
 from models.regs import CSR_BYTES, REGISTERS
 
-__all__ = ["PARTS", "load_overlay", "read_pair"]
+__all__ = ["load_overlay", "read_pair"]
 
-# The Zynq-7020 as on both boards; the text before a dash, a speed grade may follow.
-PARTS = ("7z020clg400",)
+# As on both boards; a speed grade may follow.
+_PART = short_part(PART)
 _CLOCK_TOLERANCE = 0.01
 _WORD = 0xFFFFFFFF
 
@@ -59,8 +59,8 @@ def read_pair(path: Path, arch: Arch) -> Handoff:
         handoff = read_hwh(text)
     except ValueError as error:
         raise DeviceError(f"{description}: {error}") from None
-    if not bit.part.removeprefix("xc").startswith(PARTS):
-        raise DeviceError(f"{path}: the bitstream is for {bit.part}, the boards have {PARTS[0]}")
+    if not bit.part.removeprefix("xc").startswith(_PART):
+        raise DeviceError(f"{path}: the bitstream is for {bit.part}, the boards have {_PART}")
     if handoff.payload_sha256 != bit.sha256:
         raise DeviceError(
             f"{description} describes another bitstream than {path.name}: copy both files again"

@@ -19,7 +19,7 @@ import hashlib
 import struct
 from dataclasses import dataclass
 
-__all__ = ["BitFile", "read_bit", "write_bit"]
+__all__ = ["BitFile", "read_bit", "short_part", "write_bit"]
 
 _MAGIC = bytes.fromhex("00090ff00ff00ff00ff0000001")
 _KEYS = ("design", "part", "date", "time")
@@ -29,23 +29,30 @@ _PAYLOAD = ord("e")
 _LONGEST = (1 << 15) - 1
 
 
-@dataclass(frozen=True)
+def short_part(part: str) -> str:
+    """Return a part as headers have it: ``7z020clg400`` for ``xc7z020clg400-1``."""
+    return part.removeprefix("xc").split("-")[0]
+
+
+@dataclass(frozen=True, kw_only=True)
 class BitFile:
     """A bitstream and its header.
 
     Parameters
     ----------
-    design, part, date, time : str
-        ASCII.  `part` is the device and package without ``xc`` and speed grade.
+    design, part : str
+        ASCII.  `part` is what `short_part` makes of one.
     payload : bytes
-        Configuration data, a multiple of 4 bytes.
+        Configuration data, a positive multiple of 4 bytes.
+    date, time : str
+        ASCII.  Nothing depends on them: constants, so that the same design is the same file.
     """
 
     design: str
     part: str
-    date: str
-    time: str
     payload: bytes
+    date: str = "2000/01/01"
+    time: str = "00:00:00"
 
     @property
     def sha256(self) -> str:
@@ -94,7 +101,10 @@ def read_bit(data: bytes) -> BitFile:
             where += 3
             if tag != _FIRST + index:
                 raise ValueError(f"the header has tag {tag:#x} where the {key} should be")
-            texts.append(data[where : where + size].rstrip(b"\0").decode("ascii"))
+            text = data[where : where + size]
+            if not text.endswith(b"\0"):
+                raise ValueError(f"the {key} in the header does not end")
+            texts.append(text[:-1].decode("ascii"))
             where += size
         tag, size = struct.unpack_from(">BI", data, where)
     except (struct.error, UnicodeDecodeError):
@@ -107,5 +117,7 @@ def read_bit(data: bytes) -> BitFile:
             f"the header says {size} bytes of bitstream, there are {len(data) - where}: "
             "the file was cut short or added to"
         )
+    if not size or size % 4:
+        raise ValueError(f"the payload must have a positive multiple of 4 bytes, not {size}")
     design, part, date, time = texts
-    return BitFile(design, part, date, time, data[where:])
+    return BitFile(design=design, part=part, payload=data[where:], date=date, time=time)

@@ -7,17 +7,29 @@ description belongs to.
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from models.regs import CSR_BYTES, REGISTERS, RegField, Register
+from models.regs import CSR_BYTES, REGISTERS, VERSION, RegField, Register
 
-__all__ = ["CORE", "CSR_BASE", "IO_PLL_MHZ", "Handoff", "divisors", "read_hwh", "write_hwh"]
+__all__ = [
+    "CORE",
+    "CORE_VLNV",
+    "CSR_BASE",
+    "IO_PLL_MHZ",
+    "PART",
+    "Handoff",
+    "clock_mhz",
+    "divisors",
+    "read_hwh",
+    "write_hwh",
+]
 
 # Name of the core in the design, as in pynq's ip_dict.
 CORE = "penstock"
-_VLNV = "penstock:user:penstock:1.0"
+CORE_VLNV = f"penstock:user:penstock:{VERSION}.0"
 
 # Where the registers are on the processor's bus: the bottom of GP0's window.
 CSR_BASE = 0x4000_0000
@@ -26,8 +38,14 @@ CSR_BASE = 0x4000_0000
 IO_PLL_MHZ = 1000
 _LARGEST_DIVISOR = 63
 
+# What both boards carry.
+PART = "xc7z020clg400-1"
+_PART_WORDS = re.compile(r"xc(7z\d+)([a-z]+\d+)(-\w+)")
+
 _AXI = "xilinx.com:interface:aximm:1.0"
 _PS = "ps7"
+# The core's ports in the order of the processor system's that they are at, HP0 first.
+_MASTERS = ("M_DESC", "M_WGT", "M_ACT", "M_OUT")
 _DDR_BYTES = 512 << 20
 _ACCESS = {"ro": "read-only", "rw": "read-write", "wo": "write-only"}
 # Name of a parameter in the file for each field of `Handoff` that is one.
@@ -38,7 +56,7 @@ _PARAMETERS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Handoff:
     """What a bitstream holds.
 
@@ -48,24 +66,32 @@ class Handoff:
         Name of the arch.
     fingerprint : int
         Of the arch.
-    base : int
-        Bus address of the registers.
     divisors : (int, int)
-        Of FCLK0, from `IO_PLL_MHZ`.
+        Of FCLK0, from `IO_PLL_MHZ`; 1 to 63.
     payload_sha256 : str
         `models.bitfile.BitFile.sha256` of the bitstream.
+    base : int
+        Bus address of the registers, a multiple of `CSR_BYTES`.
+    part : str
+        Device, package, a dash, speed grade.
     """
 
     arch: str
     fingerprint: int
-    base: int
     divisors: tuple[int, int]
     payload_sha256: str
+    base: int = CSR_BASE
+    part: str = PART
 
     @property
     def fclk_mhz(self) -> float:
         """Frequency the core is to run at."""
-        return IO_PLL_MHZ / (self.divisors[0] * self.divisors[1])
+        return clock_mhz(self.divisors)
+
+
+def clock_mhz(divisors: tuple[int, int]) -> float:
+    """Return FCLK0's frequency in MHz with these divisors."""
+    return IO_PLL_MHZ / (divisors[0] * divisors[1])
 
 
 def divisors(mhz: float) -> tuple[int, int]:
@@ -77,11 +103,12 @@ def divisors(mhz: float) -> tuple[int, int]:
         If there is no such clock.
     """
     usable = range(1, _LARGEST_DIVISOR + 1)
+    # By the very division that says what they give: a clock that is asked for again is the same.
     slow_enough = (
         (first * second, first, second)
         for first in usable
         for second in range(1, first + 1)
-        if first * second * mhz >= IO_PLL_MHZ
+        if clock_mhz((first, second)) <= mhz
     )
     found = min(slow_enough, default=None)
     if found is None:
@@ -153,7 +180,7 @@ def _processor(modules: ET.Element, handoff: Handoff) -> None:
     values: list[tuple[str, object]] = []
     for n in range(4):
         first, second = handoff.divisors if n == 0 else (_LARGEST_DIVISOR, _LARGEST_DIVISOR)
-        mhz = IO_PLL_MHZ / (first * second)
+        mhz = clock_mhz((first, second))
         values += [
             (f"PCW_FPGA_FCLK{n}_ENABLE", int(n == 0)),
             (f"PCW_FCLK{n}_PERIPHERAL_DIVISOR0", first),
@@ -164,10 +191,13 @@ def _processor(modules: ET.Element, handoff: Handoff) -> None:
             # pynq 4.0 looks for the larger family's clocks on every device.
             (f"PSU__CRL_APB__PL{n}_REF_CTRL__ACT_FREQMHZ", f"{mhz:.6f}"),
         ]
+    values.append(("PCW_USE_M_AXI_GP0", 1))
+    for n in range(len(_MASTERS)):
+        values += [(f"PCW_USE_S_AXI_HP{n}", 1), (f"PCW_S_AXI_HP{n}_DATA_WIDTH", 64)]
     _parameters(module, values)
     buses = ET.SubElement(module, "BUSINTERFACES")
     _bus(buses, "M_AXI_GP0", "MASTER", "gp0")
-    for n in range(4):
+    for n in range(len(_MASTERS)):
         _bus(buses, f"S_AXI_HP{n}", "SLAVE", f"hp{n}")
     ranges = ET.SubElement(module, "MEMORYMAP")
     _memory_range(
@@ -187,13 +217,13 @@ def _core(modules: ET.Element, handoff: Handoff) -> None:
         modules,
         "MODULE",
         FULLNAME=f"/{CORE}",
-        HWVERSION="1.0",
+        HWVERSION=f"{VERSION}.0",
         INSTANCE=CORE,
         IPTYPE="PERIPHERAL",
         IS_PL="TRUE",
         MODCLASS="PERIPHERAL",
         MODTYPE=CORE,
-        VLNV=_VLNV,
+        VLNV=CORE_VLNV,
     )
     blocks = ET.SubElement(module, "ADDRESSBLOCKS")
     block = ET.SubElement(
@@ -209,39 +239,54 @@ def _core(modules: ET.Element, handoff: Handoff) -> None:
     for register in REGISTERS:
         _register(registers, register)
     texts: dict[str, object] = {"fingerprint": f"0x{handoff.fingerprint:016X}"}
-    _parameters(
-        module,
-        ((name, texts.get(field, getattr(handoff, field))) for field, name in _PARAMETERS.items()),
+    window = (
+        ("C_BASEADDR", f"0x{handoff.base:08X}"),
+        ("C_HIGHADDR", f"0x{handoff.base + CSR_BYTES - 1:08X}"),
     )
+    own = ((name, texts.get(field, getattr(handoff, field))) for field, name in _PARAMETERS.items())
+    _parameters(module, (*window, *own))
     buses = ET.SubElement(module, "BUSINTERFACES")
     _bus(buses, "S_AXI", "SLAVE", "gp0")
-    for n in range(4):
-        _bus(buses, f"M_AXI_{n}", "MASTER", f"hp{n}")
+    for n, name in enumerate(_MASTERS):
+        _bus(buses, name, "MASTER", f"hp{n}")
     ranges = ET.SubElement(module, "MEMORYMAP")
-    for n in range(4):
+    for n, name in enumerate(_MASTERS):
         _memory_range(
             ranges,
             0,
             _DDR_BYTES,
             ADDRESSBLOCK=f"HP{n}_DDR_LOWOCM",
             INSTANCE=_PS,
-            MASTERBUSINTERFACE=f"M_AXI_{n}",
+            MASTERBUSINTERFACE=name,
             MEMTYPE="MEMORY",
             SLAVEBUSINTERFACE=f"S_AXI_HP{n}",
         )
 
 
 def write_hwh(handoff: Handoff) -> str:
-    """Return the file's text."""
+    """Return the file's text.
+
+    Raises
+    ------
+    ValueError
+        If the address, a divisor or the part cannot be.
+    """
+    if handoff.base % CSR_BYTES or not 0 <= handoff.base < 1 << 32:
+        raise ValueError(f"base must be a 32-bit multiple of {CSR_BYTES}, not {handoff.base!r}")
+    if not all(1 <= divisor <= _LARGEST_DIVISOR for divisor in handoff.divisors):
+        raise ValueError(f"divisors must be from 1 to {_LARGEST_DIVISOR}, not {handoff.divisors!r}")
+    match = _PART_WORDS.fullmatch(handoff.part)
+    if match is None:
+        raise ValueError(f"part must be such as {PART}, not {handoff.part!r}")
     root = ET.Element("EDKSYSTEM", EDWVERSION="1.2", VIVADOVERSION="none")
     ET.SubElement(
         root,
         "SYSTEMINFO",
         ARCH="zynq",
-        DEVICE="7z020",
-        NAME="design_1",
-        PACKAGE="clg400",
-        SPEEDGRADE="-1",
+        DEVICE=match[1],
+        NAME=CORE,
+        PACKAGE=match[2],
+        SPEEDGRADE=match[3],
     )
     ET.SubElement(root, "EXTERNALPORTS")
     ET.SubElement(root, "EXTERNALINTERFACES")
@@ -266,6 +311,8 @@ def read_hwh(text: str) -> Handoff:
         root = ET.fromstring(text)
     except ET.ParseError as error:
         raise ValueError(f"not a hardware handoff: {error}") from None
+    system = root.find("SYSTEMINFO")
+    words = {} if system is None else system.attrib
     modules = {module.get("FULLNAME", ""): module for module in root.iter("MODULE")}
     core, processor = modules.get(f"/{CORE}"), modules.get(f"/{_PS}")
     if core is None or processor is None:
@@ -284,6 +331,7 @@ def read_hwh(text: str) -> Handoff:
             base=int(ranges[0].get("BASEVALUE", ""), 0),
             divisors=(first, second),
             payload_sha256=values[_PARAMETERS["payload_sha256"]],
+            part="xc" + "".join(words.get(key, "") for key in ("DEVICE", "PACKAGE", "SPEEDGRADE")),
         )
     except KeyError as error:
         raise ValueError(f"the parameter {error} is missing") from None

@@ -50,6 +50,7 @@ LAZY = {
     "host/sim_library.py": {"sim"},
     "host/dev_pynq.py": {"pynq"},
     "host/pynq_overlay.py": {"pynq"},
+    "host/serial_port.py": {"serial"},
 }
 CLI_LAZY = {"sim", "hw", "matplotlib"}
 

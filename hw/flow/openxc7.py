@@ -8,11 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from hw.flow.bitfile import BitFile, BitFormatError, short_part
 from hw.flow.board import Board
 from hw.flow.errors import BuildError, CheckError
 from hw.flow.fasm import features, normal
-from hw.flow.hwh import clock_divisors, clock_mhz, make_hwh
 from hw.flow.openxc7_tools import Tools, yosys_tool
 from hw.flow.process import Cost, yosys
 from hw.flow.timing import read_timing
@@ -21,7 +19,9 @@ from hw.flow.vivado import vivado_script
 from hw.flow.xc7_bits import compare, read_bits
 from hw.flow.xc7_database import Database, Site
 from hw.flow.xc7_dsp import differences, read_cells, repair
-from hw.pynq_z2 import CSR_BASE
+from models.bitfile import read_bit
+from models.hwh import clock_mhz, divisors
+from models.overlay import write_overlay
 
 __all__ = ["OpenXc7"]
 
@@ -164,7 +164,7 @@ class OpenXc7(Toolchain):
             job.say(f"seed {seed}: {what}")
 
     def clock(self, fmax_mhz: float) -> float:
-        return clock_mhz(clock_divisors(min(fmax_mhz * _MARGIN, _MOST_MHZ)))
+        return clock_mhz(divisors(min(fmax_mhz * _MARGIN, _MOST_MHZ)))
 
     def pack(self, job: Job, routed: Routed, *, clock_mhz: float) -> list[str]:
         fasm = job.folder / "penstock.fasm"
@@ -201,22 +201,18 @@ class OpenXc7(Toolchain):
         )
         # Its header has the time and other names in it; ours is always the same.
         try:
-            payload = BitFile.decode(raw.read_bytes()).payload
-        except BitFormatError as error:
+            payload = read_bit(raw.read_bytes()).payload
+        except ValueError as error:
             raise BuildError(f"xc7frames2bit wrote no bitstream: {error}") from None
-        bit = BitFile(design="penstock", part=short_part(job.board.part), payload=payload)
-        (job.folder / "penstock.bit").write_bytes(bit.encode())
+        write_overlay(
+            job.folder / "penstock.bit",
+            arch=job.arch,
+            payload=payload,
+            divisors=divisors(clock_mhz),
+            part=job.board.part,
+        )
         raw.unlink()
         frames.unlink()
-        (job.folder / "penstock.hwh").write_text(
-            make_hwh(
-                board=job.board.name,
-                part=job.board.part,
-                base=CSR_BASE,
-                divisors=clock_divisors(clock_mhz),
-            ),
-            encoding="utf-8",
-        )
         return [
             f"{len(add) + len(remove)} features of tied DSP inputs were put right in the FASM, "
             "which nextpnr-xilinx leaves out."
