@@ -24,6 +24,7 @@ from host.cli_files import compile_model, inspect
 from host.cli_selftest import selftest_command
 from host.cli_simulate import simulate
 from host.device import DeviceError
+from host.interrupts import terminable
 
 __all__ = ["app", "run"]
 
@@ -60,7 +61,8 @@ def _unexpected(error: Exception) -> int:
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit status: 0 done, 1 the work failed, 2 bad input."""
     try:
-        status = app(list(arguments) or ["--help"], prog_name="penstock", standalone_mode=False)
+        with terminable():
+            status = app(list(arguments) or ["--help"], prog_name="penstock", standalone_mode=False)
         if status == EXIT_INTERRUPTED:  # Typer turns a KeyboardInterrupt into this
             raise KeyboardInterrupt
         return status if isinstance(status, int) else 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from host.cost import predict
 from host.errors import CompileError
 from models.arch import Arch
 
-__all__ = ["bitstream", "interrupt"]
+__all__ = ["bitstream"]
 
 
 def _steps() -> Callable[[str], None]:
@@ -40,11 +39,6 @@ def _cycles(network: str, arch: Arch, say: Callable[[str], None]) -> dict[str, i
     except CompileError:
         return {}
     return {network: sum(layer.cycles for layer in predict(program, arch))}
-
-
-def interrupt(_number: int, _frame: object) -> None:
-    """End like Ctrl-C: the tools are stopped, and nothing is left."""
-    raise KeyboardInterrupt
 
 
 def bitstream(
@@ -81,7 +75,6 @@ def bitstream(
     folder = out or Path("build") / board
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: not a folder")
-    before = signal.signal(signal.SIGTERM, interrupt)
     try:
         say = _steps()
         report = build(
@@ -97,8 +90,6 @@ def bitstream(
         )
     except BuildError as error:
         raise WorkError(one_line(error)) from None
-    finally:
-        signal.signal(signal.SIGTERM, before)
     for text in report.summary():
         print(text)
     print(f"files: {folder}")

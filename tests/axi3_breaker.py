@@ -45,7 +45,7 @@ class Axi3Breaker(wiring.Component):
         m.submodules.bank = bank = CsrBank(arch=self.arch)
         m.submodules.bridge = bridge = Axi3ToLite(base=CSR_BASE)
         connect(m, bridge.o, bank.bus)
-        wrong = bank.watchdog
+        wrong = bank.desc_count[8:14]
         count = Signal(32)
         m.d.sync += count.eq(count + 1)
         for name, member in bridge.i.signature.members.items():

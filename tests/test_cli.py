@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -405,12 +406,17 @@ def test_internal_errors_are_one_line(penstock: Run, monkeypatch: pytest.MonkeyP
         "penstock: internal error: RuntimeError: what now (PENSTOCK_DEBUG=1 shows where)\n"
     )
 
-    def stopped(*arguments: object, **options: object) -> None:
-        raise KeyboardInterrupt
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_asked_to_end(penstock: Run, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def stopped(*arguments: object, **options: object) -> None:
+        signal.raise_signal(number)
+
+    before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(cli_classify, "check_device", stopped)
     outcome = classify(penstock, PHOTO)
     assert (outcome.status, outcome.err) == (130, "penstock: interrupted\n")
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_damaged_cache_is_made_again(penstock: Run, cache: Path) -> None:

@@ -215,18 +215,17 @@ def test_folders_of_others_are_not_replaced(tmp_path: Path) -> None:
 
 
 KILLED = """
-import signal
 import sys
 from pathlib import Path
-from host import cli_bitstream
+from host.interrupts import terminable
 from hw.flow import toolchain
 from hw.flow.build import build
 from models.arch import get_arch
 from tests.flow_fake import BOARD
 toolchain.TOOLCHAINS["fake"] = "tests.flow_fake:FakeChain"
-signal.signal(signal.SIGTERM, cli_bitstream.interrupt)
-build(BOARD, get_arch("tiny"), Path(sys.argv[1]), seeds=[5], minutes=1.0,
-      check=lambda *a: "right", cycles={}, say=lambda text: print(text, flush=True))
+with terminable():
+    build(BOARD, get_arch("tiny"), Path(sys.argv[1]), seeds=[5], minutes=1.0,
+          check=lambda *a: "right", cycles={}, say=lambda text: print(text, flush=True))
 """
 
 

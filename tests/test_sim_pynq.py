@@ -129,7 +129,7 @@ def test_wid_must_hold(play: Callable[..., None]) -> None:
     ],
 )
 def test_bad_answers(model: Model, wrong: int, message: str) -> None:
-    model.write(CSR_BASE + offset("WATCHDOG"), wrong)
+    model.write(CSR_BASE + offset("DESC_COUNT"), wrong << 8)
     for _ in range(8):
         model.write(CSR_BASE + offset("BASE"), 1)
         model.read(CSR_BASE)

@@ -16,10 +16,10 @@ from host.program import Program
 from host.pynq_system import Interrupt
 from host.rtl_model import Fault, Profile
 from models.arch import get_arch
-from models.graph import INPUT, ConvGeometry, MaxPool, Network
 from models.regs import ERROR_SOURCES, LOG_FIELDS, REGISTERS
+from tests.board.network import small_network
 from tests.infer import check_maps, infer, load
-from tests.netgen import make_conv, make_lrn, make_network, random_codes
+from tests.netgen import random_codes
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -27,22 +27,7 @@ ARCH = get_arch("tiny")
 WATCHDOG = 20_000
 
 
-def build_network() -> Network:
-    rng = np.random.default_rng(5)
-    window = ConvGeometry(kernel=(3, 3), pad=(1, 1, 1, 1))
-    return make_network(
-        "small",
-        (13, 11, 3),
-        [
-            make_conv(rng, "a", INPUT, 3, 10, window, 7),
-            make_lrn(rng, "n", "a"),
-            MaxPool(name="p", inputs=("n",), kernel=3, stride=2),
-            make_conv(rng, "b", "p", 10, 6, window),
-        ],
-    )
-
-
-NETWORK = build_network()
+NETWORK = small_network()
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +53,22 @@ def test_second_run_equals_the_first(program: Program, device: PynqSimDevice) ->
     buffer = load(device, program)
     for seed in (1, 2, 1):
         check(device, program, buffer, seed)
+
+
+def test_the_same_bytes_as_rtl(program: Program, device: PynqSimDevice) -> None:
+    # Not the maps alone: every byte of the memory that the program was given.
+    with open_device("rtl", ARCH) as rtl:
+        images = []
+        for seed in (1, 2):
+            found = []
+            for each in (device, rtl):
+                buffer = load(each, program, seed=seed)
+                check_maps(infer(each, program, buffer, codes(seed)), NETWORK, codes(seed))
+                found.append(each.read(buffer, 0, program.arena_bytes))
+                each.free(buffer)
+            np.testing.assert_array_equal(*found)
+            images.append(found[0])
+        assert (images[0] != images[1]).any()
 
 
 def test_log(program: Program, device: PynqSimDevice) -> None:
