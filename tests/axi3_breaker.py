@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
@@ -50,7 +50,7 @@ class Axi3Breaker(wiring.Component):
         m.d.sync += count.eq(count + 1)
         for name, member in bridge.i.signature.members.items():
             ours, theirs = getattr(self.gp0, name), getattr(bridge.i, name)
-            m.d.comb += theirs.eq(ours) if member.flow is Out else ours.eq(theirs)
+            m.d.comb += theirs.eq(ours) if member.flow is In else ours.eq(theirs)
         m.d.comb += [
             self.gp0.bid.eq(bridge.i.bid ^ wrong[0]),
             self.gp0.rid.eq(bridge.i.rid ^ wrong[1]),
@@ -61,9 +61,10 @@ class Axi3Breaker(wiring.Component):
         with m.If(wrong[5]):
             m.d.comb += self.gp0.rdata.eq(count)
         shape = bank.desc_addr
-        valid = Signal(4)
-        with m.If(bank.go | bank.desc_count[4]):
-            m.d.comb += valid.eq(bank.desc_count)
+        pending, valid = Signal(3), Signal(3)
+        taken = Cat(self.hp2.arready, self.hp3.awready, self.hp3.wready)
+        m.d.comb += valid.eq(pending | Mux(bank.desc_count[4], bank.desc_count, 0))
+        m.d.sync += pending.eq(pending & ~taken | Mux(bank.go, bank.desc_count, 0))
         m.d.comb += [bank.complete.eq(1), bank.all_idle.eq(1)]
         for port, prefix, bit in ((self.hp2, "ar", 0), (self.hp3, "aw", 1)):
             m.d.comb += [
