@@ -67,6 +67,9 @@ LabelsOption = Annotated[
     Path | None, typer.Option("--labels", help="A text file with one class to a line.")
 ]
 BatchOption = Annotated[int, typer.Option("--batch", min=1, help="Images of one run.")]
+GroupOption = Annotated[
+    int, typer.Option("--group", min=1, help="Images whose CPU layers run together.")
+]
 FcOption = Annotated[
     str, typer.Option("--fc", help="Where fully connected layers with ReLU run: cpu or fpga.")
 ]
@@ -83,6 +86,7 @@ class _Job:
     overlay: Path | None
     top: int
     check: bool
+    group: int
 
 
 def on_array(fc: str) -> bool:
@@ -111,6 +115,7 @@ def _prepare(
     check: bool,
     batch: int,
     fc: str,
+    group: int,
 ) -> _Job:
     """Read the network and compile it.
 
@@ -135,7 +140,7 @@ def _prepare(
         if program is None:
             progress.say("compiling")
             program = compile_network(network, arch, trace=check, batch=batch, fc=array)
-    return _Job(network, program, arch, device, overlay, top, check)
+    return _Job(network, program, arch, device, overlay, top, check, group)
 
 
 def _run(job: _Job, images: Sequence[Codes], names: Sequence[str]) -> list[Result]:
@@ -144,7 +149,14 @@ def _run(job: _Job, images: Sequence[Codes], names: Sequence[str]) -> list[Resul
     with ExitStack() as stack:
         device = stack.enter_context(open_for(job.device, job.arch, job.overlay))
         with bad_input():
-            made = Session(job.network, job.program, device, top=job.top, check=job.check)
+            made = Session(
+                job.network,
+                job.program,
+                device,
+                top=job.top,
+                check=job.check,
+                group=job.group,
+            )
         session = stack.enter_context(made)
         stream = session.run(images)
         for index, name in enumerate(names):
@@ -256,6 +268,7 @@ def classify(
     ] = None,
     batch: BatchOption = 1,
     fc: FcOption = "cpu",
+    group: GroupOption = 1,
 ) -> None:
     """Say what photographs show; every convolution runs on the accelerator."""
     start = time.perf_counter()
@@ -273,6 +286,7 @@ def classify(
             check=check,
             batch=batch,
             fc=fc,
+            group=group,
         )
         with task("reading the images"), bad_input():
             codes = [load_codes(image, job.network.input) for image in images]
@@ -301,6 +315,7 @@ def profile(
     weights: WeightsOption = None,
     batch: BatchOption = 1,
     fc: FcOption = "cpu",
+    group: GroupOption = 1,
 ) -> None:
     """Measure cycles, efficiency, stalls and memory traffic of each layer, on a photograph."""
     start = time.perf_counter()
@@ -318,6 +333,7 @@ def profile(
             check=False,
             batch=batch,
             fc=fc,
+            group=group,
         )
         only = None
         if layer is not None:
