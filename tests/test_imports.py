@@ -41,7 +41,7 @@ CLI_MODULES = {"typer", "rich", "click"}
 
 # The simulator is built where it is asked for, inside a function: boards do not have `sim`.
 LAZY = {"host/dev_rtl.py": {"sim"}}
-CLI_LAZY = {"sim"}
+CLI_LAZY = {"sim", "matplotlib"}
 
 
 def files(folder: str) -> list[Path]:
