@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -44,10 +45,14 @@ def picture_format(path: Path) -> str:
     ------
     InputError
         If there is none of that name.
+    WorkError
+        If matplotlib is missing: better known before the work than after it.
     """
     suffix = path.suffix.lower().removeprefix(".")
     if suffix not in FORMATS:
         raise InputError(f"--plot writes .png or .svg, not {path.name!r}")
+    if importlib.util.find_spec("matplotlib") is None:
+        raise WorkError("the package matplotlib is missing: pip install 'penstock[plot]'")
     return suffix
 
 
@@ -158,22 +163,14 @@ def draw(
     arch : Arch
     form : str
         One of `FORMATS`.
-
-    Raises
-    ------
-    WorkError
-        If matplotlib is missing.
     """
-    try:
-        from matplotlib import rc_context
-        from matplotlib.figure import Figure
-        from matplotlib.patches import Patch
-    except ModuleNotFoundError:
-        raise WorkError("the package matplotlib is missing: pip install 'penstock[plot]'") from None
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
     wide = max(_PANEL, 1.4 + _NAME * len(layers))
     high = max(4.6, 1.9 + _BAR * len(layers))
-    settings: dict[str, Any] = {"font.size": 9, "svg.fonttype": "none", "svg.hashsalt": title}
-    with rc_context(settings):
+    with rc_context({"font.size": 9, "svg.fonttype": "none", "svg.hashsalt": title}):
         figure = Figure(figsize=(wide + 2 * _PANEL, high), layout="constrained")
         figure.suptitle(title)
         roof, whole, lost = figure.subplots(1, 3, width_ratios=[wide, _PANEL, _PANEL])
