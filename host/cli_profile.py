@@ -8,12 +8,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 
 from host.account import accounts
-from host.catalog import photographs
+from host.catalog import sample_input
 from host.cli_classify import (
     ArchOption,
     BatchOption,
@@ -31,24 +29,10 @@ from host.cli_output import OutputFile
 from host.cli_plot import draw, picture_format
 from host.cli_progress import task
 from host.cli_report import LayerFigures
-from host.preprocess import load_codes
 from host.timeline import timeline
 from host.trace_events import to_trace_events
-from models.graph import Network
 
 __all__ = ["profile"]
-
-Codes = NDArray[np.uint8]
-
-
-def _sample(network: Network) -> tuple[str, Codes]:
-    """An input to measure with: the first photograph, or noise where none fits."""
-    spec = network.input
-    photograph = photographs()[0]
-    try:
-        return photograph.name, load_codes(photograph, spec)
-    except ValueError:
-        return "noise", np.random.default_rng(0).integers(0, 256, spec.shape, np.uint8)
 
 
 def _title(job: Job, total: LayerFigures | None = None) -> str:
@@ -141,7 +125,7 @@ def profile(
             record=trace is not None,
         )
         only = _hardware_layer(job, layer)
-        name, codes = _sample(job.network)
+        name, codes = sample_input(job.network)
         results, layers, total = work(job, [codes] * batch, [name] * batch, only, report, start)
         if picture is not None:
             with task("drawing"):
