@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
@@ -14,9 +14,6 @@ from host.cli_errors import InputError, WorkError
 from host.cli_report import LayerFigures, human
 from host.timing import BEAT, MEMORY
 from models.arch import Arch
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 __all__ = ["draw", "picture_format", "spread"]
 
@@ -81,7 +78,7 @@ def spread(wanted: Sequence[float], gap: float) -> list[float]:
     return [min(max(mean, 0.0), most) + index * gap for index, mean in enumerate(means)]
 
 
-def _roofline(axes: Axes, layers: Sequence[LayerFigures], arch: Arch, inches: float) -> None:
+def _roofline(axes: Any, layers: Sequence[LayerFigures], arch: Arch, inches: float) -> None:
     """Draw layers as points under the array's peak and the memory's roof."""
     from matplotlib.ticker import LogLocator, NullLocator
 
@@ -127,7 +124,7 @@ def _roofline(axes: Axes, layers: Sequence[LayerFigures], arch: Arch, inches: fl
     axes.grid(alpha=0.2)
 
 
-def _bars(axes: Axes, shares: Sequence[Mapping[str, float]], names: Sequence[str]) -> None:
+def _bars(axes: Any, shares: Sequence[Mapping[str, float]], names: Sequence[str]) -> None:
     """Draw a bar for each row of shares, its parts one after the other."""
     rows = np.arange(len(shares))
     left = np.zeros(len(shares))

@@ -41,7 +41,8 @@ def _title(job: Job, total: LayerFigures | None = None) -> str:
     if total is None or total.efficiency is None:
         return title
     cycles = f"{total.cycles:,}".replace(",", " ")
-    return f"{title}: {cycles} cycles an image, {total.efficiency:.1%} of the array's peak"
+    share = f"{total.efficiency * 100:.1f} %"
+    return f"{title}: {cycles} cycles an image, {share} of the array's peak"
 
 
 def _draw(

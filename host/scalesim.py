@@ -188,14 +188,14 @@ class ScaleSim:
         self._say(f"installing SCALE-Sim {VERSION} in {self._folder / 'env'} (a minute or two)")
         shutil.rmtree(self._folder / "env", ignore_errors=True)
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._call([sys.executable, "-m", "venv", str(self._folder / "env")], _INSTALL_LIMIT)
+        venv = [sys.executable, "-m", "venv", str(self._folder / "env")]
+        self._call("python -m venv", venv, _INSTALL_LIMIT)
         pip = [str(self._python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        self._call([*pip, *_PACKAGES], _INSTALL_LIMIT)
+        self._call("pip install", [*pip, *_PACKAGES], _INSTALL_LIMIT)
         stamp.touch()  # last: an interrupted installation starts again
 
     @staticmethod
-    def _call(command: list[str], limit: float) -> None:
-        name = " ".join(Path(word).name for word in command[:4])
+    def _call(name: str, command: list[str], limit: float) -> None:
         try:
             result = subprocess.run(
                 command,
@@ -246,7 +246,7 @@ class ScaleSim:
             (folder / "array.cfg").write_text(config(arch))
             (folder / "layer.csv").write_text(topology([("layer", shape)]))
             files = [str(folder / file) for file in ("array.cfg", "layer.csv", "out")]
-            self._call([str(self._python), "-c", _DRIVER, *files], _RUN_LIMIT)
+            self._call("its run", [str(self._python), "-c", _DRIVER, *files], _RUN_LIMIT)
             cycles = _total_cycles(folder / "out" / "penstock" / "COMPUTE_REPORT.csv")
             (folder / "kept").write_text(json.dumps({"cycles": cycles}) + "\n")
             os.replace(folder / "kept", kept)

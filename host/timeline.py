@@ -221,7 +221,7 @@ def _counters(recording: Recording, cycles: int) -> dict[str, Counter]:
         busy = int(high["busy"]) - int(low["busy"])
         result["array"].points.append((begin, round(busy / span, 3)))
     for counter in result.values():
-        counter.points.append((cycles, 0.0))
+        counter.points.append((int(edges[-1]["cycles"]), 0.0))
     return result
 
 
