@@ -78,10 +78,13 @@ def spread(wanted: Sequence[float], gap: float) -> list[float]:
     return [min(max(mean, 0.0), most) + index * gap for index, mean in enumerate(means)]
 
 
-def _roofline(axes: Any, layers: Sequence[LayerFigures], arch: Arch, inches: float) -> None:
+def _roofline(
+    axes: Any, layers: Sequence[LayerFigures], arch: Arch, inches: tuple[float, float]
+) -> None:
     """Draw layers as points under the array's peak and the memory's roof."""
     from matplotlib.ticker import LogLocator, NullLocator
 
+    wide_inches, high_inches = inches
     peak, rate = arch.macs_per_cycle, MEMORY.rate * BEAT
     points = sorted(
         (layer.macs / (layer.read_bytes + layer.write_bytes), layer.macs / layer.cycles, layer.name)
@@ -93,24 +96,26 @@ def _roofline(axes: Any, layers: Sequence[LayerFigures], arch: Arch, inches: flo
     high = max([ridge, *(x for x, _, _ in points)]) * 3
     axes.set(xscale="log", yscale="log", xlim=(low, high))
     floor = min([peak / 4, *(y for _, y, _ in points)])
-    # The lower third is for the names.
-    axes.set_ylim(floor / (2.2 * peak / floor) ** 0.55, 2.2 * peak)
+    # The lowest inch is for the names.
+    strip = min(1.0 / high_inches, 0.3)
+    top = 2.2 * peak
+    axes.set_ylim(top / (top / floor) ** (1 / (0.92 - strip)), top)
     axes.plot([low, ridge, high], [low * rate, peak, peak], color="black", linewidth=1.2)
-    places = spread(
-        [float(np.log(x / low) / np.log(high / low)) for x, _, _ in points], _NAME / inches / 0.92
-    )
-    size = min(8.0, 72 * inches * 0.9 / max(len(points), 1))
+    wanted = [float(np.log(x / low) / np.log(high / low)) for x, _, _ in points]
+    places = spread(wanted, _NAME / wide_inches / 0.92)
+    size = min(8.0, 72 * wide_inches * 0.9 / max(len(points), 1))
     for (x, y, name), place in zip(points, places):
         axes.plot(x, y, "o", color=_COLOURS["work"], markersize=5, zorder=3)
         axes.annotate(
             name,
             (x, y),
-            xytext=(0.04 + 0.92 * place, 0.3),
+            xytext=(0.04 + 0.92 * place, strip),
             textcoords="axes fraction",
             rotation=90,
             ha="center",
             va="top",
             fontsize=size,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
             arrowprops={"arrowstyle": "-", "color": "grey", "linewidth": 0.5, "shrinkB": 2},
         )
     axes.set_xlabel("MACs for each byte moved")
@@ -171,7 +176,7 @@ def draw(
         figure = Figure(figsize=(wide + 2 * _PANEL, high), layout="constrained")
         figure.suptitle(title)
         roof, whole, lost = figure.subplots(1, 3, width_ratios=[wide, _PANEL, _PANEL])
-        _roofline(roof, layers, arch, wide - 0.9)
+        _roofline(roof, layers, arch, (wide - 0.9, high - 1.5))
         shares = [
             {name: 100 * count / max(layer.cycles, 1) for name, count in part.items()}
             for layer, part in zip(layers, parts, strict=True)
