@@ -5,7 +5,9 @@
 #   make test    run the tests
 #   make test-board  the host's tests on a board's software: Python 3.10, NumPy 1.21, pynq
 #   make lint    ruff and mypy
-#   make bench   cycles, efficiency and speed of AlexNet on the simulated accelerator
+#   make bench   the simulated accelerator beside SCALE-Sim, the ideal and what others publish, into
+#                docs/benchmarks.md and build/bench.json; needs a network the first time, or
+#                BENCH=--without-scalesim
 #   make fuzz    random layers against the golden model: make fuzz N=2000 SEED=1
 #   make docs    write the generated pages of docs/
 #   make clean   remove .venv and build products
@@ -61,7 +63,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 bench: $(STAMP)
-	@$(BIN)/penstock profile --model alexnet --device rtl
+	@$(BIN)/python scripts/bench.py $(BENCH)
 
 fuzz: $(STAMP)
 	PENSTOCK_FUZZ=$(N) PENSTOCK_SEED=$(SEED) $(BIN)/python -m pytest -q -n $(JOBS) tests/test_fuzz.py

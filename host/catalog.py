@@ -29,13 +29,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.cache import cached, content_key, source_key
-from host.preprocess import load_pixels
+from host.preprocess import load_codes, load_pixels
 from models import alexnet, googlenet, lenet, nin, resnet, store, tinynet, weights
 from models.graph import Conv, Fc, InputSpec, Network
 from models.quantize import quantise
 from models.seeded import seeded
 
-__all__ = ["MODELS", "PHOTOS", "load_network", "photographs", "read_labels"]
+__all__ = ["MODELS", "PHOTOS", "load_network", "photographs", "read_labels", "sample_input"]
 
 PHOTOS = Path(__file__).resolve().parent.parent / "models" / "photos"
 
@@ -55,6 +55,16 @@ MODELS = (*_ALEXNETS, nin.NAME, *_BUILDERS, "tiny")
 def photographs() -> list[Path]:
     """The shipped photographs, in order of name."""
     return sorted(PHOTOS.glob("*.jpg"))
+
+
+def sample_input(network: Network) -> tuple[str, Pixels]:
+    """Return an input to measure with, and its name: a photograph, or noise where none fits."""
+    spec = network.input
+    photograph = photographs()[0]
+    try:
+        return photograph.name, load_codes(photograph, spec)
+    except ValueError:
+        return "noise", np.random.default_rng(0).integers(0, 256, spec.shape, np.uint8)
 
 
 def _calibration(spec: InputSpec) -> Pixels:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import typer
 
 from host.cli_bitstream import bitstream
-from host.cli_classify import classify, profile
+from host.cli_classify import classify
 from host.cli_doctor import doctor
 from host.cli_errors import (
     EXIT_FAILED,
@@ -21,6 +21,7 @@ from host.cli_errors import (
     one_line,
 )
 from host.cli_files import compile_model, inspect
+from host.cli_profile import profile
 from host.cli_selftest import selftest_command
 from host.cli_simulate import simulate
 from host.device import DeviceError

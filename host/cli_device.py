@@ -48,7 +48,7 @@ def default_arch(device: str) -> str:
     return "pynq-z2" if device in _LOADED else "lab"
 
 
-def open_for(name: str, arch: Arch, overlay: Path | None = None) -> Device:
+def open_for(name: str, arch: Arch, overlay: Path | None = None, *, record: bool = False) -> Device:
     """Open the device called `name`; the simulator is built if it is not in the cache.
 
     Parameters
@@ -57,6 +57,8 @@ def open_for(name: str, arch: Arch, overlay: Path | None = None) -> Device:
     arch : Arch
     overlay : Path or None
         The bitstream to load, for devices that do.
+    record : bool
+        Whether the logs of its runs have recordings; only `rtl` can.
 
     Raises
     ------
@@ -67,6 +69,8 @@ def open_for(name: str, arch: Arch, overlay: Path | None = None) -> Device:
     """
     check_device(name)
     options: dict[str, object] = {}
+    if record:
+        options["record"] = True
     if overlay is not None:
         if name not in _LOADED:
             raise InputError(f"--overlay is for {' and '.join(_LOADED)}, not for {name}")

@@ -129,7 +129,7 @@ def _bitstreams() -> list[_Finding]:
         chains = {board.toolchain: get_toolchain(board) for board in BOARDS.values()}
     except ModuleNotFoundError:
         return []  # the package that is missing has a line of its own
-    found = {}
+    found: dict[str, _Finding] = {}
     for chain in chains.values():
         boards = [b.name for b in BOARDS.values() if b.toolchain == chain.board.toolchain]
         purpose = f"penstock bitstream --board {' or '.join(boards)}"

@@ -128,5 +128,6 @@ def compile_choices(
             )
             for made in plans
         ),
+        parts=tuple((record.layer, record.part) for record in records),
         batch=plans[0].batch,
     )

@@ -51,6 +51,8 @@ class RtlDevice(Device):
         Behaviour of the memory.  It restarts with every run: equal runs take equal cycles.
     waves : Path or None
         Where to write FST waves of everything the device does.
+    record : bool
+        Whether the logs of runs have recordings; that takes a library built for it.
     progress : callable or None
         Called with what happens now while the library is built.
 
@@ -71,6 +73,7 @@ class RtlDevice(Device):
         watchdog: int = DEFAULT_WATCHDOG,
         profile: Profile = PROFILE,
         waves: Path | None = None,
+        record: bool = False,
         progress: Callable[[str], None] | None = None,
     ) -> None:
         super().__init__(arch)
@@ -78,8 +81,11 @@ class RtlDevice(Device):
             raise ValueError(f"watchdog must be from 0 to {(1 << 32) - 1}, not {watchdog!r}")
         self.watchdog = watchdog
         self.profile = profile
+        self.record = record
         if library is None:
-            library = simulation_library(arch, waves=waves is not None, progress=progress)
+            library = simulation_library(
+                arch, waves=waves is not None, record=record, progress=progress
+            )
         self._arena = Arena(memory_bytes, alignment=PAGE)
         self._totals = {name: 0 for name, _ in LOG_FIELDS}
         try:
@@ -144,6 +150,8 @@ class RtlDevice(Device):
                 raise DeviceError(self.csr.describe_error())
             self._totals = self.csr.totals()
             log = RunLog(self.csr.log(), dict(self._totals), time.monotonic() - begin)
+            if self.record:
+                log.recording = self._model.recorded()
             ended = True
         except ModelError as error:
             raise DeviceError(str(error)) from None

@@ -94,7 +94,7 @@ class Ulx3sDevice(Device):
         try:
             self._link = Link(self._port, baud=baud, patience=patience, retries=retries)
             self.info = self._hello()
-            self.csr = Csr(self._read_register, self._write_register)
+            self.csr: Csr = Csr(self._read_register, self._write_register)
             self._check_identity()
             if not self.csr.idle:
                 self._stop()  # what a program that was killed had begun

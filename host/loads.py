@@ -169,6 +169,8 @@ class LoadLine:
                 "plane_stride": planes.plane_bytes,
             },
             section="data",
+            part=f"{plan.where(plan.steps[load.step])}, {segment.some(load.low, load.high)}",
+            layer=plan.layer.name,
             conv=wait,
             post=stored,
         )

@@ -90,6 +90,11 @@ class Segment:
         high = ((first + count - 1) // per_group + 1) * depth
         return low // self.rows, -(-high // self.rows)
 
+    def some(self, low: int, high: int) -> str:
+        """Planes `low` to `high`, the end, in words."""
+        text = f"plane {low}" if high == low + 1 else f"planes {low} to {high - 1}"
+        return text if self.form == "map" else f"{text} of the {self.form}"
+
     def input_rows(self, first: int, count: int) -> tuple[int, int]:
         """First row and end of the input rows that output rows `first` .. read, at least one."""
         low = first * self.stride[0] - self.pad[0]

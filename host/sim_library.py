@@ -28,6 +28,7 @@ def simulation_library(
     *,
     top: str = "accel",
     waves: bool = False,
+    record: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> Path:
     """Return the path of the library; the parameters are those of `sim.build.library`.
@@ -39,7 +40,7 @@ def simulation_library(
     """
     other = os.environ.get("PENSTOCK_SIM_PYTHON")
     if other:
-        return _elsewhere(other, arch, top, waves, progress)
+        return _elsewhere(other, arch, top, waves, record, progress)
     try:
         from sim.build import library
         from sim.toolchain import ToolError
@@ -48,16 +49,22 @@ def simulation_library(
             f"the package {error.name} is missing: pip install 'penstock[sim]'"
         ) from None
     try:
-        return library(arch, top=top, waves=waves, progress=progress)
+        return library(arch, top=top, waves=waves, record=record, progress=progress)
     except ToolError as error:
         raise DeviceError(str(error)) from None
 
 
 def _elsewhere(
-    python: str, arch: Arch, top: str, waves: bool, progress: Callable[[str], None] | None
+    python: str,
+    arch: Arch,
+    top: str,
+    waves: bool,
+    record: bool,
+    progress: Callable[[str], None] | None,
 ) -> Path:
     """Let another Python do it."""
-    command = [python, "-m", "sim", json.dumps(asdict(arch)), top, str(int(waves))]
+    command = [python, "-m", "sim", json.dumps(asdict(arch)), top]
+    command += [str(int(waves)), str(int(record))]
     try:
         with subprocess.Popen(
             command, cwd=_ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

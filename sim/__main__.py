@@ -1,7 +1,7 @@
-"""``python -m sim ARCH TOP WAVES``: build a simulation library for another Python.
+"""``python -m sim ARCH TOP WAVES RECORD``: build a simulation library for another Python.
 
-ARCH is the arch's parameters as JSON, TOP as in `sim.build.library`, WAVES 0 or 1.  Prints what
-happens, a line each, and last the library's path after ``library:``.
+ARCH is the arch's parameters as JSON, TOP as in `sim.build.library`, WAVES and RECORD 0 or 1.
+Prints what happens, a line each, and last the library's path after ``library:``.
 """
 
 from __future__ import annotations
@@ -18,13 +18,19 @@ __all__ = ["main"]
 
 def main(arguments: list[str]) -> int:
     """Build, and return the exit status."""
-    arch, top, waves = arguments
+    arch, top, waves, record = arguments
 
     def say(text: str) -> None:
         print(text, flush=True)
 
     try:
-        path = library(Arch(**json.loads(arch)), top=top, waves=waves == "1", progress=say)
+        path = library(
+            Arch(**json.loads(arch)),
+            top=top,
+            waves=waves == "1",
+            record=record == "1",
+            progress=say,
+        )
     except ToolError as error:
         print(error, file=sys.stderr)
         return 1

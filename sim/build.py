@@ -41,13 +41,20 @@ _ARITHMETIC = _HERE / "arithmetic.h"
 _HARNESS = (_HERE / "harness.cpp", _HERE / "memory.h", _ARITHMETIC, *SHIMS)
 # The bus models, by what they drive: the core by itself, or with the ports of a Zynq.
 _TOPS = {"accel": _HERE / "top_accel.h", "pynq": _HERE / "top_pynq.h"}
+# The recording variant has these besides.
+_RECORDER = (_HERE / "recorder.vlt", _HERE / "recorder.h")
 # Of the generated class: the clock as it was at the last evaluation.
 _CLOCK = "__Vtrigprevexpr___TOP__clk__0"
 _VERILATOR_FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--output-split", "20000")
 
 
 def library(
-    arch: Arch, *, top: str = "accel", waves: bool = False, progress: Progress | None = None
+    arch: Arch,
+    *,
+    top: str = "accel",
+    waves: bool = False,
+    record: bool = False,
+    progress: Progress | None = None,
 ) -> Path:
     """Path of the simulation library of the whole core for `arch`, built if it is not cached.
 
@@ -56,9 +63,8 @@ def library(
     arch : Arch
     top : str
         ``accel``: `hw.accel.Accel`; ``pynq``: `hw.pynq_z2.PynqCore`.
-    waves : bool
-        Whether the library can write FST waves, which makes it slower.
-    progress : callable or None
+    waves, record, progress
+        As in `build_library`.
 
     Raises
     ------
@@ -82,7 +88,7 @@ def library(
         # The other core has nothing to do while the Verilog is generated.
         pool.submit(runtime, waves=waves)
         text = verilog(make, identity=f"{top} {arch.fingerprint:016x}", progress=progress)
-    return build_library(text, top=top, waves=waves, progress=progress)
+    return build_library(text, top=top, waves=waves, record=record, progress=progress)
 
 
 def verilog(
@@ -124,7 +130,12 @@ def verilog(
 
 
 def build_library(
-    text: str, *, top: str = "accel", waves: bool = False, progress: Progress | None = None
+    text: str,
+    *,
+    top: str = "accel",
+    waves: bool = False,
+    record: bool = False,
+    progress: Progress | None = None,
 ) -> Path:
     """Compile the Verilog `text`, whose module ``accel`` has the ports that `top` stands for.
 
@@ -135,6 +146,8 @@ def build_library(
         As in `library`.
     waves : bool
         Whether the library can write FST waves, which makes it slower.
+    record : bool
+        Whether the library records what its engines do, which makes it slower.
     progress : callable or None
 
     Raises
@@ -145,7 +158,8 @@ def build_library(
     _check_top(top)
     cxx = compiler()
     parts: list[str | bytes] = [text, *_VERILATOR_FLAGS, *FLAGS, versions(), compiler_identity()]
-    parts += [path.read_bytes() for path in (*_HARNESS, _TOPS[top], Path(__file__))]
+    inside = _RECORDER if record else ()
+    parts += [path.read_bytes() for path in (*_HARNESS, *inside, _TOPS[top], Path(__file__))]
     parts += [top, str(waves)]
     path = cache_dir() / f"accel-{digest(parts)}.so"
     with locked(path.with_suffix(".so.lock")):
@@ -158,21 +172,20 @@ def build_library(
                 folder,
                 top="accel",
                 prefix="Vaccel",
-                flags=_VERILATOR_FLAGS,
+                flags=[*_VERILATOR_FLAGS, *([_RECORDER[0]] if record else [])],
                 waves=waves,
                 progress=progress,
             )
             clock = _CLOCK in (folder / "Vaccel___024root.h").read_text()
+            flags: list[str | Path] = ["-include", _ARITHMETIC]
+            flags.append(f'-DPENSTOCK_TOP="{_TOPS[top].name}"')
+            flags += [f"-DPENSTOCK_CLOCK={_CLOCK}"] if clock else []
+            flags += ["-DPENSTOCK_RECORD"] if record else []
             objects = compile_units(
                 [_HARNESS[0], *units],
                 folder,
                 level="-O2",
-                flags=[
-                    "-include",
-                    _ARITHMETIC,
-                    f'-DPENSTOCK_TOP="{_TOPS[top].name}"',
-                    *([f"-DPENSTOCK_CLOCK={_CLOCK}"] if clock else []),
-                ],
+                flags=flags,
                 waves=waves,
                 what="the core",
                 progress=progress,

@@ -49,7 +49,7 @@ def translate(
     *,
     top: str,
     prefix: str,
-    flags: Sequence[str] = (),
+    flags: Sequence[str | Path] = (),
     waves: bool = False,
     progress: Progress | None = None,
 ) -> list[Path]:
@@ -61,8 +61,8 @@ def translate(
         The Verilog.
     top, prefix : str
         Top module, and the name of the class made from it.
-    flags : sequence of str
-        More options for Verilator.
+    flags : sequence of str or Path
+        More options and files for Verilator.
 
     Raises
     ------

@@ -11,7 +11,6 @@ import pytest
 from host.compile import compile_network
 from host.dev_rtl import RtlDevice
 from host.dev_ulx3s import Ulx3sDevice
-from host.device import DeviceError
 from host.program import Program
 from hw.sdram_chip import ULX3S_SDRAM
 from hw.ulx3s import CLOCK_HZ, Ulx3s
