@@ -24,6 +24,7 @@ from host.cli_files import compile_model, inspect
 from host.cli_profile import profile
 from host.cli_selftest import selftest_command
 from host.cli_simulate import simulate
+from host.cli_watch import watch
 from host.device import DeviceError
 from host.interrupts import terminable
 
@@ -42,6 +43,7 @@ app.command("compile")(compile_model)
 app.command()(inspect)
 app.command()(simulate)
 app.command()(bitstream)
+app.command()(watch)
 app.command("selftest")(selftest_command)
 app.command()(doctor)
 

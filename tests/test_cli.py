@@ -454,4 +454,5 @@ def test_as_a_process(cache: Path) -> None:
     assert "classify" in shown.stdout
     wrong = call("classify", "/no/such.jpg", "--model", "tiny", "--device", "functional")
     assert wrong.returncode == 2
-    assert wrong.stderr == "penstock: /no/such.jpg: no such file\n"
+    # A slow machine also says what it is doing.
+    assert wrong.stderr.endswith("penstock: /no/such.jpg: no such file\n")

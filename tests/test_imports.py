@@ -51,6 +51,7 @@ LAZY = {
     "host/dev_pynq.py": {"pynq"},
     "host/pynq_overlay.py": {"pynq"},
     "host/serial_port.py": {"serial"},
+    "host/sources.py": {"cv2"},
 }
 CLI_LAZY = {"sim", "hw", "matplotlib"}
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from host.preprocess import MAX_PIXELS, load_codes, load_image, load_pixels
+from host.preprocess import MAX_PIXELS, frame_codes, load_codes, load_image, load_pixels
 from models.graph import InputSpec
 
 PHOTOS = Path(__file__).parent.parent / "models" / "photos"
@@ -160,3 +160,12 @@ def test_wrong_spec(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(path)
     with pytest.raises(ValueError, match="8 channels"):
         load_pixels(path, InputSpec(shape=(8, 8, 8), resize=8))
+
+
+def test_frames(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(gradient()).save(path)
+    np.testing.assert_array_equal(frame_codes(gradient(), SPEC), load_codes(path, SPEC))
+    for frame in (gradient().astype(np.float32), gradient()[..., :2], gradient()[:0]):
+        with pytest.raises(ValueError, match=r"frame must be uint8 \(height, width, 3\), not"):
+            frame_codes(frame, SPEC)
