@@ -11,6 +11,7 @@ import typer
 
 from host.cli_bitstream import bitstream
 from host.cli_classify import classify
+from host.cli_describe import describe_command
 from host.cli_doctor import doctor
 from host.cli_errors import (
     EXIT_FAILED,
@@ -43,6 +44,7 @@ app.command("compile")(compile_model)
 app.command()(inspect)
 app.command()(simulate)
 app.command()(bitstream)
+app.command("describe")(describe_command)
 app.command()(watch)
 app.command("selftest")(selftest_command)
 app.command()(doctor)

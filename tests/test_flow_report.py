@@ -197,7 +197,8 @@ def test_timing_that_is_just_missed_is_missed() -> None:
 
 
 def test_the_vivado_script_says_that_it_is_untested() -> None:
-    text = vivado_script(PYNQ)
+    text = vivado_script(PYNQ, "12x32")
     assert text.startswith("# UNTESTED")
     assert "-part xc7z020clg400-1" in text
     assert "-period 7.692" in text
+    assert "penstock describe penstock_vivado.bit --arch 12x32 --mhz 130\n" in text

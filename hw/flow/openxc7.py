@@ -124,7 +124,9 @@ class OpenXc7(Toolchain):
 
     def companions(self, job: Job) -> None:
         self._yosys(job, "verilog", _VERILOG.format(rtlil=job.rtlil.name, verilog="penstock.v"))
-        (job.folder / "vivado.tcl").write_text(vivado_script(job.board), encoding="utf-8")
+        (job.folder / "vivado.tcl").write_text(
+            vivado_script(job.board, job.arch.name), encoding="utf-8"
+        )
 
     def place_and_route(self, job: Job, *, seed: int, deadline: float) -> Routed:
         name = f"seed{seed}"

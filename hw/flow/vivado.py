@@ -9,7 +9,8 @@ __all__ = ["vivado_script"]
 _SCRIPT = """\
 # UNTESTED: nobody has run this script.  It builds {title} from the Verilog beside it:
 #     vivado -mode batch -source vivado.tcl
-# Use the .hwh that penstock bitstream writes beside its own .bit: the registers are the same.
+# Its .hwh is written by
+#     penstock describe penstock_vivado.bit --arch {arch} --mhz {target:g}
 
 set here [file dirname [file normalize [info script]]]
 create_project -in_memory -part {part}
@@ -31,10 +32,11 @@ write_bitstream -force $here/penstock_vivado.bit
 """
 
 
-def vivado_script(board: Board) -> str:
-    """Return the Tcl script for a board with a device of the 7 series."""
+def vivado_script(board: Board, arch: str) -> str:
+    """Return the Tcl script for a board with a device of the 7 series, and an arch by name."""
     return _SCRIPT.format(
         title=board.title,
+        arch=arch,
         part=board.part,
         period=1000 / board.target_mhz,
         target=board.target_mhz,
