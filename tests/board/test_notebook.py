@@ -35,13 +35,12 @@ def test_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     client = NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}})
     client.execute()
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    texts = [
-        "".join(output.get("text", "") for output in cell.outputs if output.name == "stdout")
-        if all(output.output_type == "stream" for output in cell.outputs)
-        else ""
+    whole = "".join(
+        output.text
         for cell in cells
-    ]
-    whole = "".join(texts)
+        for output in cell.outputs
+        if output.output_type == "stream" and output.name == "stdout"
+    )
     assert f"{network.name} for arch tiny" in whole
     assert "pynq-sim: tiny at 100.0 MHz" in whole
     assert whole.endswith("closed\n")
