@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import islice
@@ -97,7 +98,7 @@ def watch(
         session = stack.enter_context(
             Session(job.network, job.program, opened, top=1, group=job.group)
         )
-        names: list[str] = []
+        names: deque[str] = deque()
 
         def codes() -> Iterator[NDArray[np.uint8]]:
             pictures = _pictures(source, job.network.input, once)
@@ -110,9 +111,7 @@ def watch(
         with bad_input():
             for result in session.run(codes()):
                 answer = result.top[0]
-                print(
-                    f"{names[result.index]}: {answer.score * 100:.1f} %  {answer.label}", flush=True
-                )
+                print(f"{names.popleft()}: {answer.score * 100:.1f} %  {answer.label}", flush=True)
                 done, since = done + 1, since + 1
                 now = time.perf_counter()
                 if now - mark >= 1:
