@@ -98,6 +98,8 @@ def watch(
         session = stack.enter_context(
             Session(job.network, job.program, opened, top=1, group=job.group)
         )
+        if not session.cpu.layers:
+            raise InputError(f"{job.network.name} has no layers that give an answer")
         names: deque[str] = deque()
 
         def codes() -> Iterator[NDArray[np.uint8]]:

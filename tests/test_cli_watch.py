@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,15 @@ def test_a_camera(
     assert seen == [2]
     assert out.count("frame ") == 3
     assert "3 pictures in" in out
+
+
+def test_a_network_without_answers(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = make_classifier()
+    store.save(replace(whole, layers=whole.layers[:2]), model)
+    assert watch(model, tmp_path, "--once") == 2
+    assert "classifier has no layers that give an answer" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("source", ["/no/such", "camera:x"])
