@@ -213,8 +213,12 @@ class ReadDma(wiring.Component):
             self.error.eq(status.error),
             self.idle.eq(~bus.arvalid & (pending == 0)),
         ]
+        # Counted a cycle late: the splitter's next burst comes two cycles after this one.
+        spent, returned = Signal(5), Signal()
         m.d.sync += [
-            credit.eq(credit - Mux(issue, burst.p.beats, 0) + (self.o.valid & self.o.ready)),
+            spent.eq(Mux(issue, burst.p.beats, 0)),
+            returned.eq(self.o.valid & self.o.ready),
+            credit.eq(credit - spent + returned),
             pending.eq(pending + status.asked - bus.rvalid),
             self.waiting.eq(~self.idle & ~bus.rvalid),
         ]

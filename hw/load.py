@@ -8,7 +8,7 @@
                                   \\-> beats and their addresses -> LRN table
 
 The front runs ahead of the back, so that the beats of consecutive descriptors arrive without a gap;
-the back needs 2 cycles between descriptors.
+the back needs 3 cycles between descriptors.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class LoadEngine(wiring.Component):
             self.data.ready.eq(beats & (upsizer.i.ready | to_table)),
             beat.eq(self.data.valid & self.data.ready),
             word.eq(ready_words.o.valid & ready_words.o.ready),
-            runs.o.ready.eq(~words | finished),
+            runs.o.ready.eq(~words),
         ]
         self._write(m, run, ready_words.o, word, beat, to_table)
         m.d.sync += self.done.eq(finished)
@@ -128,8 +128,11 @@ class LoadEngine(wiring.Component):
                 beats.eq(runs.o.valid),
                 words.eq(runs.o.valid),
             ]
-        with m.Elif(beat & last_beat):
-            m.d.sync += beats.eq(0)
+        with m.Else():
+            with m.If(beat & last_beat):
+                m.d.sync += beats.eq(0)
+            with m.If(finished):
+                m.d.sync += words.eq(0)
         return m
 
     def _front(self, m: Module, runs: Fifo) -> None:

@@ -81,10 +81,17 @@ class PostWalk(wiring.Component):
         iy_next = Signal(_POSITION)
         addr_next = Signal(range(self.words))
         m.d.comb += iy_next.eq(iy + 1)
+        # What follows from the descriptor has a cycle of its own, before the cursor moves.
+        halo_end = Signal(_POSITION, reset_less=True)  # the row before row `halo_rows`
+        last_step = Signal(4, reset_less=True)
+        m.d.sync += [
+            halo_end.eq(d.halo_rows - 1),
+            last_step.eq(Mux(d.kernel > d.stride, d.kernel - 1, d.stride)),
+        ]
         # Row 0 without a halo is row `halo_rows` as well.
-        with m.If(iy_next == d.halo_rows):
+        with m.If(iy == halo_end):
             m.d.comb += addr_next.eq(d.base)
-        with m.Elif(iy_next == 0):
+        with m.Elif(iy == -1):
             m.d.comb += addr_next.eq(d.halo_base)
         with m.Else():
             m.d.comb += addr_next.eq(addr + d.in_w)
@@ -161,7 +168,7 @@ class PostWalk(wiring.Component):
                     completes.eq(d.kernel == 1),
                     words_left.eq(d.out_w),
                 ]
-                with m.If((k + 1 >= d.kernel) & (k >= d.stride)):
+                with m.If(k == last_step):
                     m.d.sync += [k.eq(0), rows_left.eq(rows_left - 1)]
                     m.next = "WALK"
 

@@ -35,7 +35,8 @@ class RegisterSlice(wiring.Component):
         # What came in the cycle in which the output began to wait.
         spare = Signal(len(given), reset_less=True)
         full = Signal()
-        m.d.comb += [self.i.ready.eq(~full), self.o.payload.eq(payload)]
+        ready = Signal(init=1)  # always ``~full``, for what is far away
+        m.d.comb += [self.i.ready.eq(ready), self.o.payload.eq(payload)]
         with m.If(~full):
             m.d.sync += spare.eq(given)
         with m.If(self.o.ready | ~self.o.valid):
@@ -43,7 +44,8 @@ class RegisterSlice(wiring.Component):
                 payload.eq(Mux(full, spare, given)),
                 self.o.valid.eq(full | self.i.valid),
                 full.eq(0),
+                ready.eq(1),
             ]
         with m.Elif(self.i.valid):
-            m.d.sync += full.eq(1)
+            m.d.sync += [full.eq(1), ready.eq(0)]
         return m
