@@ -13,6 +13,7 @@ import typer
 from host.catalog import load_network
 from host.cli_device import arch_for
 from host.cli_errors import InputError, WorkError, bad_input, one_line
+from host.cli_netlist import check_netlist
 from host.compile import compile_network
 from host.cost import predict
 from host.errors import CompileError
@@ -60,8 +61,6 @@ def bitstream(
 ) -> None:
     """Build a board's bitstream with open tools, and check it."""
     try:
-        from sim.netlist_check import check_netlist
-
         from hw.flow.board import get_board
         from hw.flow.build import build
         from hw.flow.errors import BuildError

@@ -82,8 +82,8 @@ class Netlist:
     Parameters
     ----------
     path : Path
-    top : str
-        Name of the module; the netlist is flat.
+    top : str or None
+        Name of the module, None for the one that is marked as the top; the netlist is flat.
 
     Attributes
     ----------
@@ -96,11 +96,15 @@ class Netlist:
         If there is no such module in the file.
     """
 
-    def __init__(self, path: Path, *, top: str = "top") -> None:
+    def __init__(self, path: Path, *, top: str | None = None) -> None:
         modules: dict[str, Any] = json.loads(path.read_text())["modules"]
+        if top is None:
+            marked = [n for n, m in modules.items() if int(m["attributes"].get("top", "0"), 2)]
+            if len(marked) != 1:
+                raise ValueError(f"{path}: one module must be the top, not {len(marked)}")
+            top = marked[0]
         if top not in modules:
             raise ValueError(f"{path}: there is no module {top}")
-        self._top = top
         self._ports: dict[str, Any] = modules[top]["ports"]
         self._cells = [
             _Cell(

@@ -24,7 +24,7 @@ def penstock(
 ) -> Run:
     monkeypatch.setitem(board.BOARDS, "fake", BOARD)
     monkeypatch.setitem(toolchain.TOOLCHAINS, "fake", "tests.flow_fake:FakeChain")
-    monkeypatch.setattr("sim.netlist_check.check_netlist", lambda *a: "the netlist is right")
+    monkeypatch.setattr("host.cli_bitstream.check_netlist", lambda *a: "the netlist is right")
     monkeypatch.setattr("host.cli_bitstream._cycles", lambda *a: {"net": 1_000_000})
     monkeypatch.chdir(tmp_path)
 

@@ -93,9 +93,12 @@ def test_wrong_netlists(tmp_path: Path) -> None:
         "port_directions": {"O": "output"},
         "connections": {"O": [2]},
     }
-    module = {"ports": {}, "cells": {"c": cell}, "netnames": {}}
+    module = {"attributes": {"top": "1"}, "ports": {}, "cells": {"c": cell}, "netnames": {}}
     path = tmp_path / "n.json"
     path.write_text(json.dumps({"modules": {"top": module}}))
+    (tmp_path / "none.json").write_text(json.dumps({"modules": {}}))
+    with pytest.raises(ValueError, match="one module must be the top, not 0"):
+        Netlist(tmp_path / "none.json")
     with pytest.raises(ValueError, match="there is no module other"):
         Netlist(path, top="other")
     with pytest.raises(ValueError, match="there is no model of the cell NONESUCH"):
