@@ -20,6 +20,7 @@ from host.cli_errors import (
     one_line,
 )
 from host.cli_files import compile_model, inspect
+from host.cli_quantize import quantize
 from host.cli_simulate import simulate
 from host.device import DeviceError
 
@@ -36,6 +37,7 @@ app.command()(classify)
 app.command()(profile)
 app.command("compile")(compile_model)
 app.command()(inspect)
+app.command()(quantize)
 app.command()(simulate)
 app.command()(doctor)
 
