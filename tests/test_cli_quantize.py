@@ -56,8 +56,8 @@ def test_a_float_file_becomes_a_quantised_one(
     assert (rows["model"], rows["images"]) == ("net", 5)
     assert rows["layers"][0]["name"] == "conv1"
     assert all(row["sqnr"] > 15 for row in rows["layers"])
-    picture = Image.open(plot)
-    assert picture.size[0] > 800
+    with Image.open(plot) as picture:
+        assert picture.size[0] > 800
 
     # It takes what the float file takes, and answers nearly the same.
     floating = branch_net()
