@@ -21,6 +21,7 @@ from host.cli_errors import (
 )
 from host.cli_files import compile_model, inspect
 from host.cli_profile import profile
+from host.cli_quantize import quantize
 from host.cli_simulate import simulate
 from host.device import DeviceError
 
@@ -37,6 +38,7 @@ app.command()(classify)
 app.command()(profile)
 app.command("compile")(compile_model)
 app.command()(inspect)
+app.command()(quantize)
 app.command()(simulate)
 app.command()(doctor)
 

@@ -15,7 +15,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from host.catalog import load_network
+from host.catalog import MODELS, load_network
 from host.cli_device import arch_for, check_device, open_for
 from host.cli_errors import EXIT_FAILED, InputError, bad_input
 from host.cli_output import OutputFile
@@ -55,7 +55,7 @@ __all__ = [
 Codes = NDArray[np.uint8]
 
 ModelOption = Annotated[
-    str, typer.Option("--model", help="alexnet, alexnet-torchvision, tiny, or a saved network.")
+    str, typer.Option("--model", help=f"{', '.join(MODELS)}, or a saved network.")
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="rtl or functional.")]
 ArchOption = Annotated[str, typer.Option("--arch", help="lab, tiny or ROWSxCOLS such as 12x32.")]

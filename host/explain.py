@@ -150,7 +150,8 @@ class Placement:
     ----------
     layer : str
     cycles : int or None
-        On the array; None if it cannot go there.
+        On the array; None if it cannot go there: the last layer, whose logits are not requantised,
+        and layers behind one that only the CPU runs.
     read_bytes : int
         Read from memory by the array.
     array_seconds, cpu_seconds : float
@@ -225,7 +226,7 @@ def explain_placements(places: list[Placement], batch: int) -> str:
     for place in places:
         cpu = f"{place.cpu_seconds * 1e3:.2f} ms"
         if place.cycles is None:
-            lines.append(f"    {place.layer:<12}{'its logits stay int32':>38}{cpu:>12}")
+            lines.append(f"    {place.layer:<12}{'only on the CPU':>38}{cpu:>12}")
             continue
         array = f"{place.array_seconds * 1e3:.2f} ms"
         lines.append(

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from host.cpu import on_cpu
 from host.errors import CompileError
 from host.layout import Runs
 from models.arch import Arch
@@ -235,7 +236,7 @@ def as_convolution(layer: QFc, source: Shape) -> QConv:
 
 
 def chains(network: Network, *, trace: bool = False, fc: bool = False) -> tuple[Chain, ...]:
-    """Return the chains of all layers before the first fully connected one, in order.
+    """Return the chains of all layers before the first that the CPU runs, in order.
 
     Parameters
     ----------
@@ -252,8 +253,8 @@ def chains(network: Network, *, trace: bool = False, fc: bool = False) -> tuple[
     layers: list[Layer] = []
     shapes = infer_shapes(network) if fc else {}
     for layer in network.layers:
-        if isinstance(layer, QFc):
-            if not fc or not layer.relu:
+        if on_cpu(layer):
+            if not fc or not isinstance(layer, QFc) or not layer.relu:
                 break
             layers.append(as_convolution(layer, shapes[layer.inputs[0]]))
             continue

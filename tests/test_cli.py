@@ -202,7 +202,7 @@ def test_odd_images_work(penstock: Run, tmp_path: Path, mode: str) -> None:
 
 
 def test_bad_names(penstock: Run) -> None:
-    refused(classify(penstock, PHOTO, "--model", "alexnot"), "alexnet", "'alexnot'")
+    refused(classify(penstock, PHOTO, "--model", "alexnot"), "alexnet, ", "nin, ", "'alexnot'")
     refused(classify(penstock, PHOTO, "--model", "no/such.net"), "no/such.net", "o such file")
     refused(penstock("classify", PHOTO, "--device", "gpu"), "functional", "'gpu'")
     refused(classify(penstock, PHOTO, "--arch", "huge"), "tiny, lab", "'huge'")

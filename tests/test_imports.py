@@ -33,7 +33,12 @@ ALLOWED = {
 # Modules that may import more, and what.
 EXTRA = {
     "models/onnx_import.py": {"onnx"},
+    "models/onnx_codes.py": {"onnx"},
+    "models/onnx_deploy.py": {"onnx"},
     "models/onnx_export.py": {"onnx"},
+    "models/onnx_fold.py": {"onnx"},
+    "models/onnx_read.py": {"onnx"},
+    "models/onnx_walk.py": {"onnx"},
     "host/dev_pynq.py": {"pynq"},
     "host/preprocess.py": {"PIL"},
 }
