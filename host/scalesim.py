@@ -233,6 +233,7 @@ class ScaleSim:
             self._say(f"SCALE-Sim: {done} of {len(distinct)} shapes")
             return result
 
+        self._say(f"SCALE-Sim: 0 of {len(distinct)} shapes, a minute or more each")
         with ThreadPoolExecutor(_JOBS) as pool:
             return dict(zip(distinct, pool.map(one, distinct)))
 

@@ -200,16 +200,17 @@ private:
         act_.drive();
         out_.drive(store_);
         if (!store_.stalled()) arbitrate();
-#ifdef PENSTOCK_RECORD
-        fall();
-        recorder_.sample(*top_);
-#endif
 #ifdef VM_TRACE
         const uint64_t before = outputs();
         fall();
         if (outputs() != before) {
             store_.report("core", "an output depends on an input of the same cycle", 0, 0);
         }
+#elif defined(PENSTOCK_RECORD)
+        fall();
+#endif
+#ifdef PENSTOCK_RECORD
+        recorder_.sample(*top_);
 #endif
     }
 

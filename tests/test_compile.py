@@ -46,6 +46,35 @@ def test_full_size_layers() -> None:
     assert beats < 340_000
 
 
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("seed", range(8))
+def test_descriptors_say_what_they_are_for(seed: int, batch: int) -> None:
+    program = compile_network(random_network(seed), get_arch("tiny"), batch=batch)
+    assert len(program.parts) == program.desc_count
+    layers = [layer.name for layer in program.layers]
+    covers = {layer.name: layer.covers for layer in program.layers}
+    streams: dict[Op, list[tuple[str, str, dict[str, int]]]] = {op: [] for op in Op}
+    for (op, values), (layer, part) in zip(program.descriptors(), program.parts, strict=True):
+        streams[op].append((layer, part, values))
+        if op is Op.CONV:  # a LOAD that comes a layer early is named by whom it is for
+            where = ", ".join(part.split(", ")[1:2] if batch == 1 else part.split(", ")[1:3])
+            loaded = streams[Op.LOAD][values["wait_load"] - 1]
+            assert loaded[0] == layer and loaded[1].startswith(where), (loaded, part)
+        if op is Op.POST:
+            assert part.split(" plane ")[0] in covers[layer]
+            if values["mark"]:
+                assert layer == layers.pop(0)
+    assert not layers
+    # A tile has one WEIGHTS and one DRAIN; its CONVs, if there are several, say which planes.
+    tiles = [(layer, part) for layer, part, _ in streams[Op.WEIGHTS]]
+    assert tiles == [(layer, part) for layer, part, _ in streams[Op.DRAIN]]
+    begun = [(layer, part) for layer, part, v in streams[Op.CONV] if v["first"]]
+    assert len(begun) == len(tiles)
+    for (layer, part), (other, whole) in zip(begun, tiles):
+        assert layer == other and part.startswith(whole)
+    assert Program.from_bytes(program.to_bytes()).parts == program.parts
+
+
 @pytest.mark.parametrize("arch", ["lab", "12x32"])
 @pytest.mark.parametrize("trace", [False, True])
 def test_full_size_has_no_race(arch: str, trace: bool) -> None:
