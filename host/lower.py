@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from host.cpu import on_cpu
 from host.errors import CompileError
-from host.layout import Runs
+from host.layout import BEAT, Runs
 from models.arch import Arch
 from models.graph import (
     INPUT,
@@ -80,7 +80,7 @@ class Segment:
     @property
     def row_beats(self) -> int:
         """Beats in one row of one plane, in memory."""
-        return -(-self.width * self.rows // 8)
+        return -(-self.width * self.rows // BEAT)
 
     def span(self, first: int, count: int) -> tuple[int, int]:
         """First plane and end of the planes that output channels `first` .. read."""
@@ -319,8 +319,10 @@ def _check_lrn(layer: QLrn, arch: Arch) -> None:
 
 
 def _check_conv(layer: QConv) -> None:
-    weight = np.abs(layer.weight.reshape(layer.weight.shape[0], -1).astype(np.int64))
-    worst = int((weight.sum(axis=1) * 255 + np.abs(layer.bias.astype(np.int64))).max())
+    # Magnitudes as bytes, which hold 128 too: a wider copy of a large layer takes too much memory.
+    size = np.abs(layer.weight.reshape(layer.weight.shape[0], -1)).view(np.uint8)
+    sums = size.sum(axis=1, dtype=np.int64)
+    worst = int((sums * 255 + np.abs(layer.bias.astype(np.int64))).max())
     if worst >= _ACC_LIMIT:
         raise CompileError(
             f"layer {layer.name}: sums of up to {worst} do not fit a 32-bit accumulator"

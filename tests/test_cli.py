@@ -263,6 +263,19 @@ def test_compile_inspect_and_use(penstock: Run, tmp_path: Path) -> None:
     )
 
 
+def test_explain(penstock: Run, tmp_path: Path) -> None:
+    program = tmp_path / "tiny.pst"
+    options = ("--arch", "tiny", "--batch", "3", "--fc", "fpga", "--explain", "--mhz", "50")
+    outcome = penstock("compile", "tiny", "-o", program, *options)
+    assert outcome.status == 0, outcome
+    for text in ("conv1: conv1 + norm1 + pool1", "taken: ", "3 images: on the array at 50 MHz"):
+        assert text in outcome.out
+    assert [layer.name for layer in Program.load(program).layers][-1] == "fc4"
+    refused(penstock("compile", "tiny", "-o", program, *options[:-1], "0"), "mhz", "0.0")
+    refused(penstock("compile", "tiny", "-o", program, "--fc", "gpu"), "--fc", "'gpu'")
+    refused(penstock("compile", "tiny", "-o", program, "--batch", "0"), "--batch")
+
+
 def test_bad_files(penstock: Run, tmp_path: Path) -> None:
     program, network = tmp_path / "tiny.pst", tmp_path / "tiny.net"
     penstock("compile", "tiny", "-o", program, "--save-network", network)
