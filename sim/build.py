@@ -22,6 +22,7 @@ from amaranth.lib import wiring
 
 from models.arch import Arch
 from sim.cxx import FLAGS, SHIMS, Progress, compile_units, runtime, say, translate
+from sim.roll import roll
 from sim.toolchain import (
     ToolError,
     cache_dir,
@@ -120,6 +121,8 @@ def build_library(text: str, *, waves: bool = False, progress: Progress | None =
         If a tool is missing or fails.
     """
     cxx = compiler()
+    if not waves:  # which show the cells one by one
+        text = roll(text)
     parts: list[str | bytes] = [text, *_VERILATOR_FLAGS, *FLAGS, versions(), compiler_identity()]
     parts += [path.read_bytes() for path in (*_HARNESS, Path(__file__))]
     parts.append(str(waves))
@@ -142,7 +145,7 @@ def build_library(text: str, *, waves: bool = False, progress: Progress | None =
             objects = compile_units(
                 [_HARNESS[0], *units],
                 folder,
-                level="-O2",
+                level="-O3",
                 flags=["-include", _ARITHMETIC, *([f"-DPENSTOCK_CLOCK={_CLOCK}"] if clock else [])],
                 waves=waves,
                 what="the core",
