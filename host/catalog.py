@@ -11,7 +11,7 @@ name                         network
 ``cifar10-quick``            Caffe's cifar10_quick, 32x32
 ``lenet5``                   LeNet-5, 32x32, one channel
 ``tiny``                     39x39, three convolutions, ten classes: for tests
-a file                       a saved network (`models.store`), float or quantised
+a file                       a saved network (`models.store`) or an ONNX file, float or quantised
 ===========================  ==============================================================
 
 Networks by name have seeded weights unless a file of trained ones is given: ``.npz``
@@ -101,14 +101,21 @@ def _trained(model: str, path: Path) -> tuple[Network, Pixels]:
         if network.name != model:
             raise ValueError(f"{path}: holds the weights of {network.name}, not of {model}")
     elif path.suffix == ".onnx":
-        try:
-            from models import onnx_import
-        except ImportError:
-            raise ValueError(f"{path}: the package onnx is not installed") from None
-        network = onnx_import.load_float(path)
+        network = _onnx(path)
+        if not _is_float(network):
+            raise ValueError(f"{path}: is quantised already; it can be a model of its own")
     else:
         raise ValueError(f"{path}: weights must be an .npz or .onnx file")
     return network, _calibration(network.input)
+
+
+def _onnx(path: Path) -> Network:
+    """The network of an ONNX file, float or quantised."""
+    try:
+        from models import onnx_import
+    except ImportError:
+        raise ValueError(f"{path}: the package onnx is not installed") from None
+    return onnx_import.load(path)
 
 
 def _is_float(network: Network) -> bool:
@@ -197,8 +204,10 @@ def load_network(
     if not path.exists() and not path.suffix and len(path.parts) == 1:
         raise ValueError(f"model must be {', '.join(MODELS)} or a file, not {model!r}")
     if weights_file is not None:
-        raise ValueError(f"{path}: a saved network has its own weights, {weights_file} is too many")
-    network = store.load(path)
+        raise ValueError(
+            f"{path}: a network in a file has its own weights, {weights_file} is too many"
+        )
+    network = _onnx(path) if path.suffix == ".onnx" else store.load(path)
     if _is_float(network):
         network = quantise(network, _calibration(network.input))
     return _with_labels(network, labels_file)

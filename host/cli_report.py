@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from host.device import RunLog
+from host.layout import BEAT
 from host.program import LayerInfo
 from host.runtime import Result
 from models.arch import Arch
@@ -25,7 +26,6 @@ from models.regs import LOG_FIELDS
 
 __all__ = ["LayerFigures", "figures", "human", "layer_table", "report_json", "run_seconds", "show"]
 
-BEAT = 8
 
 # The layer table takes 96 columns; files and pipes have no width of their own.
 _LEAST_WIDTH = 100

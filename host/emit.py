@@ -23,6 +23,7 @@ from host.memory import Ring
 from host.output import Job, OutputPlanes
 from host.record import Constants, Recorder
 from host.tile import Plan, Step, Tile
+from host.timing import block_cycles
 from host.weights import tile_bytes
 from models.arch import Arch
 from models.fixed import pack_lrn_table
@@ -130,9 +131,7 @@ class Emitter:
                 self._drain(walk, plan, step, tile)
                 for plane in walk.ready(step.number, tile.done(layer.shape[2], arch)):
                     self._posts(walk, plan, step, plane)
-                # No more at once than the queue holds, lest the next tile's CONV come late.
-                for _ in range(max(arch.queue_depth - 2, 1)):
-                    self._line.advance(self._limit)
+                self._line.ahead(self._limit, self._spare_beats(plan, step, tile))
 
     def _tile_weights(self, layer: HardwareLayer, tile: Tile) -> int:
         """Place a tile's parameters and weight blocks."""
@@ -143,6 +142,12 @@ class Emitter:
     def _tile_beats(self, tile: Tile) -> int:
         arch = self.arch
         return (arch.params_bytes + tile.blocks * arch.block_bytes) // arch.bus_bytes
+
+    def _spare_beats(self, plan: Plan, step: Step, tile: Tile) -> float:
+        """What a tile's weights leave of the bus: at least half, as ports share it."""
+        weights = self._tile_beats(tile)
+        cycles = tile.blocks * block_cycles(plan.positions(step), self.arch)
+        return max(cycles - weights, max(cycles, weights) / 2)
 
     def _load_table(self, layer: HardwareLayer) -> None:
         """Load the layer's LRN table unless it is there already."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from host.cpu import on_cpu
 from host.errors import CompileError
-from host.layout import Runs
+from host.layout import BEAT, Runs
 from models.arch import Arch
 from models.graph import (
     INPUT,
@@ -80,7 +80,7 @@ class Segment:
     @property
     def row_beats(self) -> int:
         """Beats in one row of one plane, in memory."""
-        return -(-self.width * self.rows // 8)
+        return -(-self.width * self.rows // BEAT)
 
     def span(self, first: int, count: int) -> tuple[int, int]:
         """First plane and end of the planes that output channels `first` .. read."""

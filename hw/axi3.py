@@ -295,8 +295,11 @@ class Axi3ToLite(wiring.Component):
     def _burst(self, name: str) -> _Burst:
         return _Burst(name, addr_width=32, id_width=12)
 
-    def _inside(self, burst: _Burst) -> Value:
-        return burst.addr[self.addr_width :] == self.base >> self.addr_width
+    def _inside(self, m: Module, burst: _Burst) -> Signal:
+        """Whether the beat's address of the cycle before is in the window."""
+        inside = Signal(name=f"{burst.addr.name}_inside")
+        m.d.sync += inside.eq(burst.addr[self.addr_width :] == self.base >> self.addr_width)
+        return inside
 
     def _word(self, burst: _Burst) -> Value:
         return Cat(Const(0, 2), burst.addr[2 : self.addr_width])
@@ -313,6 +316,8 @@ class Axi3ToLite(wiring.Component):
             o.wdata.eq(data),
             o.wstrb.eq(strobe),
         ]
+
+        inside = self._inside(m, burst)
 
         def beat_done(answer: Value) -> None:
             # Worse responses have greater numbers.
@@ -337,7 +342,7 @@ class Axi3ToLite(wiring.Component):
                 with m.If(i.wvalid):
                     m.next = "look"
             with m.State("look"):
-                with m.If(self._inside(burst)):
+                with m.If(inside):
                     m.d.sync += [o.awvalid.eq(1), o.wvalid.eq(1)]
                     m.next = "access"
                 with m.Else():
@@ -366,15 +371,18 @@ class Axi3ToLite(wiring.Component):
             i.rlast.eq(burst.left == 0),
             o.araddr.eq(self._word(burst)),
         ]
+        inside = self._inside(m, burst)
         with m.FSM(name="read_state"):
             with m.State("address"):
                 m.d.comb += i.arready.eq(1)
                 burst.take(m, "ar", i)
                 with m.If(i.arvalid):
-                    m.next = "look"
+                    m.next = "beat"
+            with m.State("beat"):
+                m.next = "look"
             with m.State("look"):
                 m.d.sync += [data.eq(0), resp.eq(Resp.DECERR)]
-                with m.If(self._inside(burst)):
+                with m.If(inside):
                     m.d.sync += o.arvalid.eq(1)
                     m.next = "access"
                 with m.Else():
@@ -393,4 +401,4 @@ class Axi3ToLite(wiring.Component):
                     with m.If(burst.left == 0):
                         m.next = "address"
                     with m.Else():
-                        m.next = "look"
+                        m.next = "beat"

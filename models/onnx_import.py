@@ -38,7 +38,7 @@ from models.onnx_quantised import QUANTISED_NODES, QUANTISED_ONLY
 from models.onnx_read import Graph, read_graph
 from models.onnx_walk import Walk
 
-__all__ = ["is_quantised", "load_float", "load_float_ends", "load_quantised"]
+__all__ = ["load", "load_float", "load_float_ends", "load_quantised"]
 
 # What image networks are trained on when nobody says otherwise: Caffe's, and torchvision's for
 # graphs that PyTorch wrote.
@@ -181,9 +181,16 @@ def load_float_ends(
     return _checked(network), ends
 
 
-def is_quantised(graph: Graph) -> bool:
-    """Whether a graph holds nodes of quantised networks."""
-    return any(node.op_type in QUANTISED_ONLY for node in graph.nodes)
+def load(path: str | os.PathLike[str]) -> Network:
+    """Return the network of an ONNX file, float or quantised as the file is.
+
+    Raises
+    ------
+    ValueError
+        As `load_float`.
+    """
+    quantised = any(node.op_type in QUANTISED_ONLY for node in read_graph(path).nodes)
+    return load_quantised(path)[0] if quantised else load_float(path)
 
 
 def load_quantised(

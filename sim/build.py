@@ -22,6 +22,7 @@ from amaranth.lib import wiring
 
 from models.arch import Arch
 from sim.cxx import FLAGS, SHIMS, Progress, compile_units, runtime, say, translate
+from sim.roll import roll
 from sim.toolchain import (
     ToolError,
     cache_dir,
@@ -157,6 +158,8 @@ def build_library(
     """
     _check_top(top)
     cxx = compiler()
+    if not waves:  # which show the cells one by one
+        text = roll(text)
     parts: list[str | bytes] = [text, *_VERILATOR_FLAGS, *FLAGS, versions(), compiler_identity()]
     inside = _RECORDER if record else ()
     parts += [path.read_bytes() for path in (*_HARNESS, *inside, _TOPS[top], Path(__file__))]
@@ -184,7 +187,7 @@ def build_library(
             objects = compile_units(
                 [_HARNESS[0], *units],
                 folder,
-                level="-O2",
+                level="-O3",
                 flags=flags,
                 waves=waves,
                 what="the core",

@@ -28,7 +28,11 @@ Progress = Callable[[str], None]
 
 HERE = Path(__file__).resolve().parent
 
-FLAGS = ("-std=c++20", "-fPIC", "-march=native", "-faligned-new", "-w")
+FLAGS = (
+    *("-std=c++20", "-fPIC", "-march=native", "-faligned-new", "-w"),
+    # Nobody replaces functions of the library: they may call each other directly.
+    *("-fno-plt", "-fno-semantic-interposition"),
+)
 WAVES_FLAGS = ("-DVM_TRACE=1", "-DVM_TRACE_FST=1")
 
 # Stand in for the system's headers of these names; see there.

@@ -11,6 +11,9 @@ from tests.netgen import random_codes
 
 __all__ = ["measure"]
 
+# Seconds: several million cycles on a machine that does other things too.
+_TIMEOUT = 600.0
+
 
 def measure(
     device: RtlDevice, network: Network, program: Program | None = None
@@ -21,7 +24,7 @@ def measure(
     for index in range(program.batch):
         for offset, data in program.pack_input(random_codes(network, index), index):
             device.write(buffer, data, offset)
-    entries = device.run(program, buffer).entries
+    entries = device.run(program, buffer, timeout=_TIMEOUT).entries
     device.free(buffer)
     before = [dict.fromkeys(entries[0], 0), *entries]
     return [{name: now[name] - old[name] for name in now} for old, now in zip(before, entries)]

@@ -30,7 +30,7 @@ def cell(kind: str) -> dict[str, str]:
 def primitive() -> dict[str, tuple[str, int]]:
     """Direction and width of each pin of the PS7 primitive, as Yosys knows it."""
     library = cell_library().with_name("cells_xtra.v").read_text()
-    body = re.search(r"^module PS7 .*?^endmodule", library, re.M | re.S)
+    body = re.search(r"^module PS7\b.*?^endmodule", library, re.M | re.S)
     assert body is not None
     return {
         name: (direction, int(high or 0) + 1)
