@@ -326,6 +326,7 @@ private:
 
 using penstock::Model;
 
+#pragma GCC visibility push(default)
 extern "C" {
 
 // Null if the memory cannot be mapped.
@@ -383,3 +384,4 @@ const void* penstock_samples(Model* model, uint64_t* count) {
 }
 #endif
 }
+#pragma GCC visibility pop
