@@ -32,9 +32,6 @@ FLAGS = (
     *("-std=c++20", "-fPIC", "-march=native", "-faligned-new", "-w"),
     # Nobody replaces functions of the library: they may call each other directly.
     *("-fno-plt", "-fno-semantic-interposition"),
-    # Libraries of several arches are open in one process: what they call by the same name (constant
-    # tables above all, which the linker would make one of) stays their own.
-    "-fvisibility=hidden",
 )
 WAVES_FLAGS = ("-DVM_TRACE=1", "-DVM_TRACE_FST=1")
 

@@ -326,7 +326,6 @@ private:
 
 using penstock::Model;
 
-#pragma GCC visibility push(default)
 extern "C" {
 
 // Null if the memory cannot be mapped.
@@ -384,4 +383,3 @@ const void* penstock_samples(Model* model, uint64_t* count) {
 }
 #endif
 }
-#pragma GCC visibility pop
