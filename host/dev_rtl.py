@@ -31,7 +31,7 @@ DEFAULT_WATCHDOG = 100_000
 _START, _RESET = 1, 2
 _BUSY, _DONE, _ERROR, _RESETTING = 1, 2, 4, 8
 
-# Cycles between two looks at the clock on the wall.
+# Cycles between two looks at the clock on the wall and at what others want.
 _CHUNK = 100_000
 
 # Cycles that outstanding bursts get to end after a soft reset.
@@ -87,6 +87,8 @@ class RtlDevice(Device):
         self.record = record
         if library is None:
             library = _build(arch, waves is not None, record, progress)
+        self._library = library
+        self._waves = waves
         self._arena = Arena(memory_bytes, alignment=PAGE)
         self._totals = {name: 0 for name, _ in LOG_FIELDS}
         try:
@@ -136,6 +138,8 @@ class RtlDevice(Device):
             self._start(program, buffer)
             while not self._model.irq:
                 self._model.run(_CHUNK)
+                if self.stop.is_set():
+                    raise DeviceError("stopped")
                 if time.monotonic() - begin > timeout and not self._model.irq:
                     raise DeviceError(f"no end after {timeout:g} s: {self._diagnosis()}")
             if self._model.read("STATUS") & _ERROR:
@@ -155,6 +159,19 @@ class RtlDevice(Device):
     def counters(self) -> dict[str, int]:
         """Return the counters of `models.regs.LOG_FIELDS` of the last run that was completed."""
         return dict(self._totals)
+
+    def another(self) -> RtlDevice | None:
+        """Open one more, with the same options; None if this one writes waves."""
+        if self._waves is not None:
+            return None
+        return RtlDevice(
+            self.arch,
+            library=self._library,
+            memory_bytes=len(self._memory()),
+            watchdog=self.watchdog,
+            profile=self.profile,
+            record=self.record,
+        )
 
     def close(self) -> None:
         self._model.close()

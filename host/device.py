@@ -10,6 +10,7 @@ from __future__ import annotations
 import abc
 import importlib
 import pkgutil
+import threading
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -92,12 +93,19 @@ class Device(abc.ABC):
     ----------
     arch : Arch
         The accelerator's parameters.
+
+    Attributes
+    ----------
+    stop : threading.Event
+        While another thread has it set, runs end soon with `DeviceError`, on devices whose runs
+        take long.
     """
 
     name = "device"
 
     def __init__(self, arch: Arch) -> None:
         self.arch = arch
+        self.stop = threading.Event()
 
     @abc.abstractmethod
     def alloc(self, size: int) -> Buffer:
@@ -149,6 +157,16 @@ class Device(abc.ABC):
     @abc.abstractmethod
     def close(self) -> None:
         """Release everything; the device cannot be used afterwards."""
+
+    def another(self) -> Device | None:
+        """Open one more device of the same kind, to run at the same time; None: there is no more.
+
+        Raises
+        ------
+        DeviceError
+            If it cannot be opened.
+        """
+        return None
 
     def check_program(self, program: Program, buffer: Buffer) -> None:
         """Refuse a program that cannot run here.
