@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 from host.cli_errors import InputError, one_line
 from host.cli_progress import task
 from host.device import Device, device_names, open_device
+from host.parallel import cores
 from models.arch import Arch, get_arch
 
-__all__ = ["arch_for", "check_device", "default_arch", "open_for"]
+__all__ = ["arch_for", "check_device", "default_arch", "open_for", "open_several"]
 
 # Devices with a simulator that may have to be built, and devices that load a bitstream.
 _BUILT = ("rtl", "pynq-sim")
@@ -82,3 +84,42 @@ def open_for(name: str, arch: Arch, overlay: Path | None = None, *, record: bool
         with task("loading the overlay"):
             return open_device(name, arch, **options)
     return open_device(name, arch, **options)
+
+
+def open_several(
+    stack: ExitStack,
+    name: str,
+    arch: Arch,
+    overlay: Path | None = None,
+    *,
+    jobs: int | None,
+    runs: int,
+    record: bool = False,
+) -> list[Device]:
+    """Open as many devices called `name` as `runs` runs can use.
+
+    Parameters
+    ----------
+    stack : ExitStack
+        Closes them.
+    jobs : int or None
+        Devices at the most; None: as many as there are processors, and as this kind allows.
+    name, arch, overlay, record
+        As in `open_for`.
+
+    Raises
+    ------
+    InputError
+        If there is no such device, or not `jobs` of it.
+    DeviceError
+        If a device cannot be opened, or the simulator not be built.
+    """
+    devices = [stack.enter_context(open_for(name, arch, overlay, record=record))]
+    while len(devices) < min(cores() if jobs is None else jobs, runs):
+        device = devices[0].another()
+        if device is None:
+            if jobs is None:
+                break
+            raise InputError(f"--jobs {jobs}: there is only one device {name}")
+        devices.append(stack.enter_context(device))
+    return devices

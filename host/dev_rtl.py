@@ -28,7 +28,7 @@ PAGE = 4096
 DEFAULT_MEMORY = 256 << 20
 DEFAULT_WATCHDOG = 100_000
 
-# Cycles between two looks at the clock on the wall.
+# Cycles between two looks at the clock on the wall and at what others want.
 _CHUNK = 100_000
 
 # Cycles that outstanding bursts get to end after a soft reset.
@@ -86,6 +86,8 @@ class RtlDevice(Device):
             library = simulation_library(
                 arch, waves=waves is not None, record=record, progress=progress
             )
+        self._library = library
+        self._waves = waves
         self._arena = Arena(memory_bytes, alignment=PAGE)
         self._totals = {name: 0 for name, _ in LOG_FIELDS}
         try:
@@ -144,6 +146,8 @@ class RtlDevice(Device):
             )
             while not self._model.irq:
                 self._model.run(_CHUNK)
+                if self.stop.is_set():
+                    raise DeviceError("stopped")
                 if time.monotonic() - begin > timeout and not self._model.irq:
                     raise DeviceError(f"no end after {timeout:g} s: {self.csr.diagnosis()}")
             if self.csr.failed:
@@ -163,6 +167,19 @@ class RtlDevice(Device):
     def counters(self) -> dict[str, int]:
         """Return the counters of `models.regs.LOG_FIELDS` of the last run that was completed."""
         return dict(self._totals)
+
+    def another(self) -> RtlDevice | None:
+        """Open one more, with the same options; None if this one writes waves."""
+        if self._waves is not None:
+            return None
+        return RtlDevice(
+            self.arch,
+            library=self._library,
+            memory_bytes=len(self._memory()),
+            watchdog=self.watchdog,
+            profile=self.profile,
+            record=self.record,
+        )
 
     def close(self) -> None:
         self._model.close()

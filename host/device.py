@@ -10,6 +10,7 @@ from __future__ import annotations
 import abc
 import importlib
 import pkgutil
+import threading
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -98,6 +99,9 @@ class Device(abc.ABC):
     ----------
     csr : Csr or None
         The accelerator's registers, if there are any.
+    stop : threading.Event
+        While another thread has it set, runs end soon with `DeviceError`, on devices whose runs
+        take long.
     """
 
     name = "device"
@@ -105,6 +109,7 @@ class Device(abc.ABC):
     def __init__(self, arch: Arch) -> None:
         self.arch = arch
         self.csr: Csr | None = None
+        self.stop = threading.Event()
 
     @abc.abstractmethod
     def alloc(self, size: int) -> Buffer:
@@ -156,6 +161,16 @@ class Device(abc.ABC):
     @abc.abstractmethod
     def close(self) -> None:
         """Release everything; the device cannot be used afterwards."""
+
+    def another(self) -> Device | None:
+        """Open one more device of the same kind, to run at the same time; None: there is no more.
+
+        Raises
+        ------
+        DeviceError
+            If it cannot be opened.
+        """
+        return None
 
     def check_program(self, program: Program, buffer: Buffer) -> None:
         """Refuse a program that cannot run here.
