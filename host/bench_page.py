@@ -13,7 +13,7 @@ Written by `make bench`, from one run; do not edit.
 
 Cycles are counted by the accelerator's own RTL, simulated with the memory model of
 [using.md](using.md): {rate} bytes a cycle for all ports together, {latency} cycles of latency,
-{stalled:.0%} of the beats held up. They go from the start bit to the last byte in memory; LRN,
+{stalled} of the beats held up. They go from the start bit to the last byte in memory; LRN,
 pooling, loading and storing are included, and so is the first load of the image. Efficiency is the
 network's own multiply-accumulates (no padding counted) against the peak of the array. Every run is
 compared with the golden model, bit for bit.
@@ -56,7 +56,15 @@ def _layers(run: dict[str, Any], other: dict[str, Any] | None) -> str:
                 _share(found["efficiency"]) if found else "",
             ]
         )
-    head = ["layer", "MACs", "cycles", "efficiency", "ideal cycles", "SCALE-Sim cycles", ""]
+    head = [
+        "layer",
+        "MACs",
+        "cycles",
+        "efficiency",
+        "ideal cycles",
+        "SCALE-Sim cycles",
+        "its efficiency",
+    ]
     return _table(head, rows)
 
 
@@ -85,9 +93,12 @@ def _arrays(runs: list[dict[str, Any]]) -> str:
 def _published(rows: list[dict[str, Any]]) -> str:
     cells = []
     for row in rows:
-        cells.append([row["name"], _share(row["efficiency"]), _megabytes(row["bytes"])])
+        share = "" if row["efficiency"] is None else f"{100 * row['efficiency']:g} %"
+        cells.append([row["name"], share, _megabytes(row["bytes"])])
     text = _table(["design", "efficiency", "bytes an image"], cells)
-    return text + "".join(f"\n* {row['name']}: {row['source']}. {row['note']}.\n" for row in rows)
+    return (
+        text + "\n" + "".join(f"* {row['name']}: {row['source']}. {row['note']}.\n" for row in rows)
+    )
 
 
 def page(results: dict[str, Any]) -> str:
@@ -97,7 +108,7 @@ def page(results: dict[str, Any]) -> str:
         _HEAD.format(
             rate=memory["bytes_per_cycle"],
             latency=memory["latency"],
-            stalled=1 - memory["rate"],
+            stalled=f"{100 * (1 - memory['rate']):.0f} %",
         )
     ]
     compared = {run["model"]: run for run in scale["runs"]} if scale else {}

@@ -39,7 +39,8 @@ __all__ = ["Progress", "build_library", "library", "verilog"]
 
 _HERE = Path(__file__).resolve().parent
 _ARITHMETIC = _HERE / "arithmetic.h"
-_HARNESS = (_HERE / "harness.cpp", _HERE / "memory.h", _ARITHMETIC, *SHIMS)
+_INTERFACE = _HERE / "interface.map"
+_HARNESS = (_HERE / "harness.cpp", _HERE / "memory.h", _ARITHMETIC, _INTERFACE, *SHIMS)
 # The recording variant has these besides.
 _RECORDER = (_HERE / "recorder.vlt", _HERE / "recorder.h")
 # Of the generated class: the clock as it was at the last evaluation.
@@ -172,7 +173,8 @@ def build_library(
             objects += runtime(waves=waves, progress=progress)
             say(progress, "linking")
             result = folder / "accel.so"
-            call([cxx, "-shared", "-o", result, *objects, "-pthread"])
+            interface = f"-Wl,--version-script={_INTERFACE}"
+            call([cxx, "-shared", interface, "-o", result, *objects, "-pthread"])
             os.replace(result, path)
     return path
 
