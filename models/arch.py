@@ -179,7 +179,7 @@ ARCHES: dict[str, Arch] = {
             out_words=8192,
             wgt_words=512,
             drain_lanes=4,
-            lrn_lanes=4,
+            lrn_lanes=2,
         ),
     )
 }
