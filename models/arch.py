@@ -179,7 +179,7 @@ ARCHES: dict[str, Arch] = {
             out_words=8192,
             wgt_words=512,
             drain_lanes=4,
-            lrn_lanes=4,
+            lrn_lanes=2,
         ),
         # The array takes 144 of the 156 multipliers of an LFE5U-85F, the lanes 11 of the rest.
         Arch(
