@@ -457,7 +457,12 @@ def test_asked_to_end(penstock: Run, monkeypatch: pytest.MonkeyPatch, number: in
 
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(cli_classify, "check_device", stopped)
-    outcome = classify(penstock, PHOTO)
+    # Whoever started the tests in the background may have had SIGINT ignored.
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        outcome = classify(penstock, PHOTO)
+    finally:
+        signal.signal(signal.SIGINT, inherited)
     assert (outcome.status, outcome.err) == (130, "penstock: interrupted\n")
     assert signal.getsignal(signal.SIGTERM) == before
 

@@ -215,6 +215,7 @@ def test_folders_of_others_are_not_replaced(tmp_path: Path) -> None:
 
 
 KILLED = """
+import signal
 import sys
 from pathlib import Path
 from host.interrupts import terminable
@@ -222,6 +223,8 @@ from hw.flow import toolchain
 from hw.flow.build import build
 from models.arch import get_arch
 from tests.flow_fake import BOARD
+# Whoever started the tests in the background may have had it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 toolchain.TOOLCHAINS["fake"] = "tests.flow_fake:FakeChain"
 with terminable():
     build(BOARD, get_arch("tiny"), Path(sys.argv[1]), seeds=[5], minutes=1.0,
