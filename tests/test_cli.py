@@ -7,15 +7,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from host import catalog, cli, cli_classify, cli_progress
+from host import catalog, cli_classify
 from host.compile import compile_network
 from host.device import DeviceError, RunLog
 from host.program import Program
@@ -25,54 +24,9 @@ from models.alexnet import BVLC, weight_shapes
 from models.arch import get_arch
 from models.graph import Network
 from sim.bench import BenchError
+from tests.commands import Run, classify, refused
 
 PHOTO = str(catalog.PHOTOS / "chelsea.jpg")
-
-
-@dataclass
-class Outcome:
-    status: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Outcome]
-
-
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture
-def penstock(
-    cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Run:
-    monkeypatch.setenv("PENSTOCK_CACHE", str(cache))
-    # A slow machine must not add lines of progress to what is compared.
-    monkeypatch.setattr(cli_progress, "DELAY", 600.0)
-
-    def run(*arguments: str | Path) -> Outcome:
-        status = cli.run([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return Outcome(status, captured.out, captured.err)
-
-    return run
-
-
-def classify(penstock: Run, *arguments: str | Path) -> Outcome:
-    return penstock(
-        "classify", "--model", "tiny", "--device", "functional", "--arch", "tiny", *arguments
-    )
-
-
-def refused(outcome: Outcome, *texts: str) -> None:
-    """One line on standard error that says what and where, and status 2."""
-    assert outcome.status == 2, outcome
-    assert outcome.err.startswith("penstock: ")
-    assert len(outcome.err.splitlines()) == 1, outcome.err
-    for text in texts:
-        assert text in outcome.err, outcome.err
 
 
 def test_classify(penstock: Run, tmp_path: Path) -> None:
@@ -139,36 +93,6 @@ def test_classify_on_rtl(penstock: Run, tmp_path: Path, monkeypatch: pytest.Monk
     for layer in layers:
         assert layer["cycles"] > sum(layer["stalls"].values()) - layer["stalls"]["memory"]
     assert all(value["cycles"] == 0 for value in reports["functional"]["layers"])
-
-
-def test_several_devices_report_the_same(
-    penstock: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("PENSTOCK_CACHE")  # as above
-    photos = [str(path) for path in catalog.photographs()]
-    reports = []
-    for jobs in ("1", "3"):
-        path = tmp_path / f"{jobs}.json"
-        outcome = penstock(
-            *("classify", *photos, "--model", "tiny", "--arch", "tiny", "--jobs", jobs),
-            *("--check", "--json", path),
-        )
-        assert outcome.status == 0, outcome
-        assert ("3 devices" in outcome.out) == (jobs == "3")
-        assert outcome.out.count("bit-exact with the golden model: yes") == len(photos)
-        report = json.loads(path.read_text())
-        for name in ("sim_seconds", "cpu_seconds", "wall_seconds"):
-            assert report["totals"].pop(name) > 0
-        reports.append(report)
-    assert reports[0] == reports[1]
-
-
-def test_jobs_that_cannot_be(penstock: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    refused(classify(penstock, PHOTO, "--jobs", "0"), "--jobs")
-    monkeypatch.setattr("host.dev_functional.FunctionalDevice.another", lambda device: None)
-    refused(classify(penstock, PHOTO, PHOTO, "--jobs", "2"), "--jobs 2", "only one device")
-    for alone in (["--jobs", "2"], [PHOTO]):  # one image needs one device; the default takes one
-        assert classify(penstock, PHOTO, *alone).status == 0
 
 
 def test_without_check_nothing_is_claimed(penstock: Run, tmp_path: Path) -> None:
