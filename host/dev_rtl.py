@@ -34,6 +34,9 @@ _BUSY, _DONE, _ERROR, _RESETTING = 1, 2, 4, 8
 # Cycles between two looks at the clock on the wall and at what others want.
 _CHUNK = 100_000
 
+# Multipliers of the smallest array whose simulation is trained.
+_TRAINED = 64
+
 # Cycles that outstanding bursts get to end after a soft reset.
 _RESET_LIMIT = 20_000
 
@@ -277,14 +280,28 @@ class RtlDevice(Device):
 def _build(arch: Arch, waves: bool, record: bool, progress: Callable[[str], None] | None) -> Path:
     """Build the library, or find it in the cache."""
     try:
+        from host.training import exercise
         from sim.build import library
         from sim.toolchain import ToolError
     except ModuleNotFoundError as error:
         raise DeviceError(
             f"the package {error.name} is missing: pip install 'penstock[sim]'"
         ) from None
+
+    def train(path: Path) -> None:
+        with RtlDevice(arch, library=path) as device:
+            exercise(device)
+
+    # What is fast to compile, or seldom used, is not worth the time.
+    worth = arch.macs_per_cycle >= _TRAINED and not waves and not record
     try:
-        return library(arch, waves=waves, record=record, progress=progress)
+        return library(
+            arch,
+            waves=waves,
+            record=record,
+            train=train if worth else None,
+            progress=progress,
+        )
     except ToolError as error:
         raise DeviceError(str(error)) from None
 
