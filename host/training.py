@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from host.compile import compile_network
-from host.device import Device
+from host.device import Device, DeviceError
+from host.errors import CompileError
 from host.runtime import Session
 from models.builder import Builder
 from models.graph import INPUT, InputSpec, Network
@@ -34,11 +35,14 @@ def exercise(device: Device) -> None:
     Raises
     ------
     DeviceError
-        If the run fails.
+        If the run fails, or the network does not fit the device's arch.
     """
     images = tiny_images(count=1)
     network = quantise(seeded(_network(), images), images)
-    program = compile_network(network, device.arch)
+    try:
+        program = compile_network(network, device.arch)
+    except CompileError as error:
+        raise DeviceError(f"cannot train the simulation of {device.arch}: {error}") from None
     with Session(network, program, device) as session:
         for _ in session.run([input_codes(network.input, image) for image in images]):
             pass

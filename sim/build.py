@@ -157,7 +157,7 @@ def build_library(
         Whether the library records what its engines do, which makes it slower.
     train : callable or None
         Called with the path of a slow library, to do in it what is typical; so the compiler learns
-        what runs how often, and makes the final one a fifth faster.  Only GCC's profiles are
+        what runs how often, and makes the final one a sixth faster.  Only GCC's profiles are
         understood: with Clang nothing is trained.
     progress : callable or None
 
@@ -233,7 +233,7 @@ def _compile_trained(
     # Now and not when this process ends: by then the folder has gone.
     ctypes.CDLL(str(path))["__gcov_dump"]()
     hot = [unit for unit in units if not runs_once(unit)]
-    missing = [unit.name for unit in hot if not (path.parent / f"{unit.stem}.gcda").exists()]
+    missing = [unit.name for unit in hot if not (path.parent / f"{unit.stem}.gcda").is_file()]
     if missing:
         raise ToolError(f"the training run left no profile of {', '.join(missing)}")
     make(hot, level="-O2", hot=["-fprofile-use"], what="the core")
