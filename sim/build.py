@@ -157,7 +157,7 @@ def build_library(
         Whether the library records what its engines do, which makes it slower.
     train : callable or None
         Called with the path of a slow library, to do in it what is typical; so the compiler learns
-        what runs how often, and makes the final one a sixth faster.  Only GCC's profiles are
+        what runs how often, and makes the final one a fifth faster.  Only GCC's profiles are
         understood: with Clang nothing is trained.
     progress : callable or None
 
