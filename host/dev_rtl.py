@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,9 @@ DEFAULT_WATCHDOG = 100_000
 
 # Cycles between two looks at the clock on the wall and at what others want.
 _CHUNK = 100_000
+
+# Multipliers of the smallest array whose simulation is trained.
+_TRAINED = 64
 
 # Cycles that outstanding bursts get to end after a soft reset.
 _RESET_LIMIT = 20_000
@@ -83,8 +87,14 @@ class RtlDevice(Device):
         self.profile = profile
         self.record = record
         if library is None:
+            # What is fast to compile, or seldom used, is not worth the time.
+            worth = arch.macs_per_cycle >= _TRAINED and waves is None and not record
             library = simulation_library(
-                arch, waves=waves is not None, record=record, progress=progress
+                arch,
+                waves=waves is not None,
+                record=record,
+                train=partial(_train, arch) if worth else None,
+                progress=progress,
             )
         self._library = library
         self._waves = waves
@@ -219,6 +229,14 @@ class RtlDevice(Device):
             model.reset()
         for port in range(len(ERROR_SOURCES)):
             model.fault(port, Fault.NONE)
+
+
+def _train(arch: Arch, library: Path) -> None:
+    """Let a library do a bit of everything."""
+    from host.training import exercise
+
+    with RtlDevice(arch, library=library) as device:
+        exercise(device)
 
 
 def create(arch: Arch, **options: Any) -> RtlDevice:

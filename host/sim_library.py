@@ -29,9 +29,12 @@ def simulation_library(
     top: str = "accel",
     waves: bool = False,
     record: bool = False,
+    train: Callable[[Path], None] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Path:
     """Return the path of the library; the parameters are those of `sim.build.library`.
+
+    Another Python does not train: its library is slower, and computes the same.
 
     Raises
     ------
@@ -49,7 +52,7 @@ def simulation_library(
             f"the package {error.name} is missing: pip install 'penstock[sim]'"
         ) from None
     try:
-        return library(arch, top=top, waves=waves, record=record, progress=progress)
+        return library(arch, top=top, waves=waves, record=record, train=train, progress=progress)
     except ToolError as error:
         raise DeviceError(str(error)) from None
 

@@ -21,7 +21,16 @@ from sim.toolchain import (
     versions,
 )
 
-__all__ = ["FLAGS", "SHIMS", "Progress", "compile_units", "runtime", "say", "translate"]
+__all__ = [
+    "FLAGS",
+    "SHIMS",
+    "Progress",
+    "compile_units",
+    "runs_once",
+    "runtime",
+    "say",
+    "translate",
+]
 
 # Called with what happens now, in a few words.
 Progress = Callable[[str], None]
@@ -81,11 +90,17 @@ def translate(
     return sorted(folder.glob(f"{prefix}*.cpp"), key=lambda unit: -unit.stat().st_size)
 
 
+def runs_once(unit: Path) -> bool:
+    """Whether a source of Verilator's runs at the start only, not in every cycle."""
+    return "__Slow" in unit.name or "__Syms" in unit.name
+
+
 def compile_units(
     units: Sequence[Path],
     folder: Path,
     *,
     level: str = "-O3",
+    hot: Sequence[str] = (),
     flags: Sequence[str | Path] = (),
     waves: bool = False,
     what: str = "the design",
@@ -97,8 +112,10 @@ def compile_units(
     ----------
     level : str
         Optimisation of what runs in every cycle.
+    hot : sequence of str
+        More options for that.
     flags : sequence of str
-        More options for the compiler.
+        More options for all.
 
     Raises
     ------
@@ -118,9 +135,9 @@ def compile_units(
     def one(unit: Path) -> Path:
         nonlocal done
         target = folder / f"{unit.stem}.o"
-        # What runs once, at the start, is not worth the optimiser's time.
-        once = "__Slow" in unit.name or "__Syms" in unit.name
-        call([cxx, "-O0" if once else level, *common, "-c", unit, "-o", target])
+        # What runs once is not worth the optimiser's time.
+        options = ["-O0"] if runs_once(unit) else [level, *hot]
+        call([cxx, *options, *common, "-c", unit, "-o", target])
         done += 1
         say(progress, f"compiling {what}: {done} of {len(units)}")
         return target

@@ -23,14 +23,18 @@ START, RESET = 1, 2
 DONE, ERROR, RESETTING = 2, 4, 8
 
 
-def library(waves: bool = False, progress: build.Progress | None = None) -> Path:
+def library(
+    waves: bool = False,
+    train: build.Train | None = None,
+    progress: build.Progress | None = None,
+) -> Path:
     text = build.verilog(
         lambda: copier.Copier(arch=ARCH),
         identity=f"Copier {ARCH.fingerprint:016x}",
         sources=[Path(copier.__file__)],
         progress=progress,
     )
-    return build.build_library(text, waves=waves, progress=progress)
+    return build.build_library(text, waves=waves, train=train, progress=progress)
 
 
 @pytest.fixture
@@ -317,6 +321,51 @@ def test_two_builds_at_once_and_the_cache(tmp_path: Path) -> None:
     again, said = _build(str(cache))
     assert again == first
     assert not said
+
+
+def _train(path: Path) -> None:
+    model = Model(path, memory_bytes=MEMORY)
+    copy(model, 0)
+    model.close()
+
+
+def test_a_trained_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PENSTOCK_CACHE", str(tmp_path))
+    trained: list[Path] = []
+
+    def train(path: Path) -> None:
+        trained.append(path)
+        _train(path)
+
+    def fail(path: Path) -> None:
+        raise ModelError("no training today")
+
+    # A training that fails leaves nothing that could be taken for a library.
+    with pytest.raises(ModelError, match="no training today"):
+        library(train=fail)
+    assert not list(tmp_path.glob("accel-*.so"))
+    said: list[str] = []
+    path = library(train=train, progress=said.append)
+    assert said.index("training") < said.index("linking")
+    assert library(train=train) == path
+    assert len(trained) == 1
+    assert not trained[0].exists()
+    _train(path)
+    assert {file.suffix for file in tmp_path.iterdir()} == {".sv", ".o", ".so", ".lock"}
+    assert b"__gcov" not in path.read_bytes()
+
+
+def test_a_training_without_a_profile_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PENSTOCK_CACHE", str(tmp_path))
+
+    def train(path: Path) -> None:
+        # Where the profile of the harness would go.
+        (path.parent / "harness.gcda").mkdir()
+
+    with pytest.raises(toolchain.ToolError, match=r"no profile of .*harness\.cpp"):
+        library(train=train)
 
 
 def test_a_missing_compiler_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
