@@ -34,7 +34,7 @@ from models.isa import DESCRIPTOR_BYTES, Op, decode
 __all__ = ["LayerInfo", "Program", "ProgramError", "TensorSpec"]
 
 MAGIC = b"PENSTOCK"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 _HEAD = struct.Struct("<8sII")
 _DIGEST_BYTES = 32
 
