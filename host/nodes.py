@@ -50,7 +50,7 @@ class Graph:
     views : dict
         Where each layer's map is, by its name.
     wanted : tuple of View
-        What the rest of the network reads.
+        What the rest of the network reads, and what nothing reads: results.
     """
 
     nodes: tuple[Node, ...]
@@ -166,8 +166,10 @@ def build_graph(network: Network, layers: list[Layer]) -> Graph:
             first += count
         _cover(nodes, layer.name, target)
     done = {layer.name for layer in layers}
-    names = {n for la in network.layers if la.name not in done for n in la.inputs}
-    return Graph(tuple(nodes), views, tuple(views[name] for name in sorted(names & set(views))))
+    read = {name for layer in network.layers for name in layer.inputs}
+    outside = {n for la in network.layers if la.name not in done for n in la.inputs}
+    wanted = [view for name, view in views.items() if name in outside or name not in read]
+    return Graph(tuple(nodes), views, tuple(wanted))
 
 
 def _cover(nodes: list[Node], name: str, view: View) -> None:

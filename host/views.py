@@ -76,8 +76,8 @@ class View:
         return planes_of(self.widths, rows)
 
     def dense(self, rows: int) -> bool:
-        """Whether no slot is empty but in the last plane."""
-        return self.planes(rows) == planes_of([self.channels], rows)
+        """Whether no slot is empty but after the last channel."""
+        return all(width % rows == 0 for width in self.widths[:-1])
 
     def filled(self, rows: int) -> list[int]:
         """Channels in each plane."""
