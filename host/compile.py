@@ -139,6 +139,7 @@ def compile_choices(
                 covers=made.layer.covers,
                 choice=str(made),
                 buffers=made.buffers(arch),
+                least_bytes=made.layer.least_bytes,
             )
             for made in plans
         ),

@@ -108,6 +108,9 @@ class HardwareLayer:
     covers : tuple of str
         The network's layers in it, in order.
     macs : int
+    least_bytes : int
+        What it moves at least for one image: weights, input and output once, a byte for each value,
+        no padding, nothing kept on the chip from one layer to the next.
     source : View
         What it reads, or the first of several.
     segments : tuple of Segment
@@ -127,6 +130,7 @@ class HardwareLayer:
     name: str
     covers: tuple[str, ...]
     macs: int
+    least_bytes: int
     source: View
     segments: tuple[Segment, ...]
     params: Params | None = field(repr=False)
@@ -367,6 +371,12 @@ def _check(layer: Layer, arch: Arch) -> None:
         _check_conv(layer)
 
 
+def _least_bytes(chain: Chain, posts: list[Post]) -> int:
+    weights = sum(node.macs // (node.target.size[0] * node.target.size[1]) for node in chain.nodes)
+    views = [*set(chain.branches[0][0].sources), *(post.target for post in posts)]
+    return weights + sum(view.size[0] * view.size[1] * view.channels for view in views)
+
+
 def lowerings(chain: Chain, arch: Arch) -> list[HardwareLayer]:
     """Return the ways to compute a chain in one hardware layer, the best first.
 
@@ -416,9 +426,10 @@ def lowerings(chain: Chain, arch: Arch) -> list[HardwareLayer]:
     ]
     needed = max((p.shape[0] - 1) * p.stride - p.pad[0] + p.kernel for p in posts)
     base = HardwareLayer(
-        name=first.name,
+        name=node.name,
         covers=tuple(name for part in chain.nodes for name in part.covers),
         macs=sum(part.macs for part in chain.nodes),
+        least_bytes=_least_bytes(chain, posts),
         source=source,
         segments=segments,
         params=params,

@@ -22,6 +22,8 @@ class Node:
 
     Parameters
     ----------
+    name : str
+        The layer's, and which part it is.
     layer : Layer
         A `Concat`: the source is copied.
     sources : tuple of View
@@ -32,6 +34,7 @@ class Node:
     macs : int
     """
 
+    name: str
     layer: Layer
     sources: tuple[View, ...]
     target: View
@@ -150,19 +153,22 @@ def build_graph(network: Network, layers: list[Layer]) -> Graph:
     for layer in layers:
         if isinstance(layer, Concat):
             nodes += [
-                Node(layer, (views[name],), place, ()) for name, place in places.copies[layer.name]
+                Node(f"{layer.name} part {index}", layer, (views[name],), place, ())
+                for index, (name, place) in enumerate(places.copies[layer.name])
             ]
             _cover(nodes, layer.name, views[layer.name])
             continue
         target = views[layer.name]
         if layer.name not in parts:
             sources = tuple(views[name] for name in layer.inputs)
-            nodes.append(Node(layer, sources, target, (layer.name,), counts.get(layer.name, 0)))
+            count = counts.get(layer.name, 0)
+            nodes.append(Node(layer.name, layer, sources, target, (layer.name,), count))
             continue
         first = 0
-        for leaf in parts[layer.name]:
+        for index, leaf in enumerate(parts[layer.name]):
             count = len(places.widths[leaf.name])
-            nodes.append(Node(layer, (views[leaf.name],), target.part(first, count), ()))
+            name, part = f"{layer.name} part {index}", target.part(first, count)
+            nodes.append(Node(name, layer, (views[leaf.name],), part, ()))
             first += count
         _cover(nodes, layer.name, target)
     done = {layer.name for layer in layers}
