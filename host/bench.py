@@ -20,7 +20,6 @@ from host.published import PUBLISHED
 from host.runtime import Session
 from host.scalesim import VERSION, ScaleSim, shapes
 from host.timing import BEAT, MEMORY
-from host.traffic import least_bytes
 from models.arch import Arch, get_arch
 from models.graph import Network
 
@@ -43,7 +42,7 @@ def _run(network: Network, arch: Arch, say: Say) -> dict[str, Any]:
     begin = time.perf_counter()
     program = compile_network(network, arch)
     compiled = time.perf_counter() - begin
-    ideal, least = ideal_cycles(program, arch), least_bytes(network, program)
+    ideal = ideal_cycles(program, arch)
     _, codes = sample_input(network)
     with (
         open_device("rtl", arch, progress=lambda text: say(f"{where}: {text}")) as device,
@@ -67,7 +66,7 @@ def _run(network: Network, arch: Arch, say: Say) -> dict[str, Any]:
                 "ideal_cycles": ideal[info.name],
                 "accounts": parts,
                 "bytes": (step["read_beats"] + step["write_beats"]) * BEAT,
-                "least_bytes": least[info.name],
+                "least_bytes": info.least_bytes,
             }
         )
     macs = sum(info.macs for info in program.layers)
@@ -84,7 +83,7 @@ def _run(network: Network, arch: Arch, say: Say) -> dict[str, Any]:
             "efficiency": macs / (cycles * arch.macs_per_cycle),
             "ideal_cycles": sum(ideal.values()),
             "bytes": (log.totals["read_beats"] + log.totals["write_beats"]) * BEAT,
-            "least_bytes": sum(least.values()),
+            "least_bytes": sum(info.least_bytes for info in program.layers),
         },
         "seconds": {"compile": compiled, "simulation": log.seconds},
     }

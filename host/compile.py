@@ -17,11 +17,13 @@ from dataclasses import replace
 from host.emit import Emitter
 from host.errors import CompileError
 from host.layout import Planes
+from host.nodes import build_graph
 from host.planner import Choice, plan_network
 from host.program import LayerInfo, Program, TensorSpec
 from host.tile import Plan
+from host.views import View
 from models.arch import Arch
-from models.graph import INPUT, Network, infer_shapes
+from models.graph import INPUT, Concat, Network, infer_shapes
 from models.isa import DESCRIPTOR_BYTES
 
 __all__ = ["CompileError", "compile_choices", "compile_network"]
@@ -33,15 +35,26 @@ def _align(size: int) -> int:
     return -(-size // PAGE) * PAGE
 
 
-def _kept(network: Network, plans: list[Plan], *, trace: bool) -> set[str]:
-    """Maps that must be in memory at the end: those the CPU reads, or all of them."""
+def _stored(network: Network, plans: list[Plan]) -> dict[str, View]:
+    """The network's maps that are in memory at some time, and where in which map."""
+    done = {name for made in plans for name in made.layer.covers}
+    views = build_graph(network, [la for la in network.layers if la.name in done]).views
     stored = {post.name for made in plans for post in made.layer.posts}
-    if trace:
-        return stored
+    for layer in network.layers:
+        # What is joined is stored, unless only its pooled values are.
+        if layer.name in done and isinstance(layer, Concat) and stored.issuperset(layer.inputs):
+            stored.add(layer.name)
+    return {name: views[name] for name in views if name in stored}
+
+
+def _kept(network: Network, plans: list[Plan], stored: dict[str, View], *, trace: bool) -> set[str]:
+    """Maps that must be in memory at the end: those the CPU reads, or all of them."""
     done = {name for made in plans for name in made.layer.covers}
     inside = {name for layer in network.layers if layer.name in done for name in layer.inputs}
     outside = {name for layer in network.layers if layer.name not in done for name in layer.inputs}
-    return {name for name in stored if name in outside or name not in inside}
+    return {
+        view.map for name, view in stored.items() if trace or name in outside or name not in inside
+    }
 
 
 def compile_network(
@@ -89,8 +102,8 @@ def compile_choices(
             f"layer {plans[arch.log_entries].layer.name}: the program has {len(plans)} hardware "
             f"layers, the layer log of arch {arch.name} holds {arch.log_entries}"
         )
-    given = {INPUT: shapes[INPUT]}
-    emitter = Emitter(arch, plans, given, _kept(network, plans, trace=trace))
+    stored = _stored(network, plans)
+    emitter = Emitter(arch, plans, {INPUT}, _kept(network, plans, stored, trace=trace))
     emitter.run()
     records = emitter.recorder.records
     const_base = _align(len(records) * DESCRIPTOR_BYTES)
@@ -115,8 +128,9 @@ def compile_choices(
         arena_bytes=_align(data_base + emitter.maps.arena.top),
         input=TensorSpec(INPUT, shapes[INPUT], parts),
         outputs={
-            name: TensorSpec(name, shapes[name], (placed(planes),))
-            for name, planes in emitter.maps.layouts().items()
+            name: TensorSpec(name, shapes[name], (placed(emitter.maps.layout(view)),))
+            for name, view in stored.items()
+            if emitter.maps.get(view.map) is not None
         },
         layers=tuple(
             LayerInfo(
@@ -125,6 +139,7 @@ def compile_choices(
                 covers=made.layer.covers,
                 choice=str(made),
                 buffers=made.buffers(arch),
+                least_bytes=made.layer.least_bytes,
             )
             for made in plans
         ),

@@ -18,7 +18,6 @@ from host.tile import Plan
 from host.timing import BEAT, MEMORY, Memory
 from host.walk import Walk
 from models.arch import Arch, get_arch
-from models.graph import INPUT, Shape
 from models.isa import DESCRIPTOR_BYTES, Op
 
 __all__ = ["LayerCost", "PlanCost", "arch_of", "predict", "time_plan"]
@@ -136,8 +135,9 @@ def _bytes(records: Iterable[Record]) -> int:
     return beats * BEAT
 
 
-def _time(plan: Plan, source: Shape, arch: Arch, memory: Memory) -> PlanCost:
-    emitter = Emitter(arch, [plan], {plan.layer.source: source}, set(), dry=True)
+def _time(plan: Plan, arch: Arch, memory: Memory) -> PlanCost:
+    given = {view.map for view in plan.layer.sources}
+    emitter = Emitter(arch, [plan], given, set(), dry=True)
     emitter.run()
     records = emitter.recorder.records
     walk = Walk(Work.stream((record.op, record.values) for record in records), arch, memory)
@@ -145,29 +145,24 @@ def _time(plan: Plan, source: Shape, arch: Arch, memory: Memory) -> PlanCost:
     end = walk.log[-1]["cycles"]
     if not plan.tiles:
         return PlanCost(end, 0.0, _bytes(records))
-    begin = 0.0 if plan.layer.source == INPUT else walk.array.begin
+    begin = 0.0 if plan.layer.reads_input else walk.array.begin
     return PlanCost(walk.array.end - begin, end - walk.array.end, _bytes(records))
 
 
-def time_plan(plan: Plan, source: Shape, arch: Arch, memory: Memory = MEMORY) -> PlanCost:
+def time_plan(plan: Plan, arch: Arch, memory: Memory = MEMORY) -> PlanCost:
     """Return what a plan takes on its own.
 
     Of a batch, the first two groups are timed; the others take as long as the second.
-
-    Parameters
-    ----------
-    source : (int, int, int)
-        Shape of the map it reads, which is in memory.
 
     Raises
     ------
     CompileError
         If the plan cannot be written down.
     """
-    one = _time(plan.head(1), source, arch, memory)
+    one = _time(plan.head(1), arch, memory)
     if len(plan.groups) == 1:
         return one
-    two = _time(plan.head(2), source, arch, memory)
+    two = _time(plan.head(2), arch, memory)
     rest = (plan.batch - plan.groups[0]) / plan.groups[1]
     return PlanCost(
         one.cycles + (two.cycles - one.cycles) * rest,

@@ -27,7 +27,6 @@ from host.timing import block_cycles
 from host.weights import tile_bytes
 from models.arch import Arch
 from models.fixed import pack_lrn_table
-from models.graph import Shape
 from models.isa import Dest, Op
 
 __all__ = ["Emitter"]
@@ -43,8 +42,8 @@ class Emitter:
     arch : Arch
     plans : list of Plan
         All for the same batch.
-    shapes : dict
-        Of the maps that are in memory at the start: the network's input, by `INPUT`.
+    given : set of str
+        Maps that are in memory at the start.
     kept : set of str
         Maps that must still be in memory at the end.
     dry : bool
@@ -61,7 +60,7 @@ class Emitter:
         self,
         arch: Arch,
         plans: list[Plan],
-        shapes: dict[str, Shape],
+        given: set[str],
         kept: set[str],
         *,
         dry: bool = False,
@@ -71,8 +70,9 @@ class Emitter:
         self.dry = dry
         self.recorder = Recorder()
         self.constants = Constants()
-        self.maps = Maps(arch.rows, kept, plans[0].batch)
-        self.maps.place_inputs(shapes, [plan.layer for plan in plans])
+        layers = [plan.layer for plan in plans]
+        self.maps = Maps(arch.rows, layers, kept, plans[0].batch)
+        self.maps.place_inputs(given, layers)
         self._line = LoadLine(arch, plans, self.maps, self.recorder)
         self._out = Ring(arch.out_words)
         # CONVs up to the tile before the last: what LOADs may wait for that need not be here yet.
@@ -92,7 +92,7 @@ class Emitter:
         for index, plan in enumerate(self.plans):
             self.recorder.layer = plan.layer.name
             for post in plan.layer.posts:
-                self.maps.place(post)
+                self.maps.place(post.target)
             try:
                 if plan.tiles:
                     self._conv_layer(index, plan)
@@ -103,9 +103,15 @@ class Emitter:
             except ValueError as error:
                 raise CompileError(f"layer {plan.layer.name}: {error}") from None
             self.recorder.mark_last_post()
-            later = {other.layer.source for other in self.plans[index + 1 :]}
-            self.maps.retire(later, self.recorder.count(Op.LOAD))
+            self.maps.retire(self._later(index), self.recorder.count(Op.LOAD))
         self.recorder.advance_weights()
+
+    def _later(self, index: int) -> set[str]:
+        """Maps that layers after number `index` read or store."""
+        layers = [plan.layer for plan in self.plans[index + 1 :]]
+        views = [view for layer in layers for view in layer.sources]
+        views += [post.target for layer in layers for post in layer.posts]
+        return {view.map for view in views}
 
     # Convolutions
 
@@ -223,6 +229,8 @@ class Emitter:
         low = band.inputs[piece.segment][0] if step.images == 1 else 0
         width = segment.width
         plane_words = plan.input_words(step, piece.segment)
+        # Rows and columns are counted from those that are seen.
+        top, left, seen_h, seen_w = segment.seen
         y0 = band.first * segment.stride[0] - segment.pad[0]
         x0 = -segment.pad[1]
         base = piece.start + piece.low * plane_words + (y0 - low) * width + x0
@@ -245,10 +253,10 @@ class Emitter:
                 "n_x": plan.layer.shape[1],
                 "stride_y": segment.stride[0],
                 "stride_x": segment.stride[1],
-                "y0": y0,
-                "x0": x0,
-                "in_h": segment.height,
-                "in_w": width,
+                "y0": y0 - top,
+                "x0": x0 - left,
+                "in_h": seen_h,
+                "in_w": seen_w,
                 "pad": segment.fill,
                 "more_images": step.images - 1,
                 "step_image": segment.height * width % depth,
@@ -285,21 +293,23 @@ class Emitter:
 
     def _post_block(self, plan: Plan, image: int, planes: range) -> None:
         layer = plan.layer
-        source = self.maps[layer.source]
+        source = self.maps[layer.source.map]
+        lowest = layer.source.first(self.arch.rows)
         walk = OutputPlanes(layer, plan.rows, self._out, planes)
         row_beats = source.planes.row_beats
         for step in plan.steps[image * len(plan.bands) : (image + 1) * len(plan.bands)]:
             first = image * source.planes.height + step.band.first
             for plane in planes:
                 wait = walk.open(step.number, plane + 1)
-                stored = source.stored_by(plane, plane + 1, first + step.band.rows)
+                number = lowest + plane
+                stored = source.stored_by(number, number + 1, first + step.band.rows)
                 assert wait is not None, "planned to fit"
                 assert stored is not None, "the layer before stores all its rows"
                 loaded = self.recorder.emit(
                     Op.LOAD,
                     {
                         "dest": Dest.OUT,
-                        "mem": source.planes.address(plane, first),
+                        "mem": source.planes.address(number, first),
                         "base": walk.region(step.number, plane).start % self.arch.out_words,
                         "row_words": layer.shape[1],
                         "row_beats": row_beats,
@@ -320,6 +330,8 @@ class Emitter:
     ) -> None:
         """Post one plane of a step; `loaded`: the LOAD that brought what is needed, if any."""
         for job in walk.jobs[step.number]:
+            if plane not in job.post.planes:
+                continue
             if job.post.pool is None:
                 # Rows of one image after the other are like rows of one tall image.
                 self._post(walk, plan, step, plane, job, loaded, range(step.images))
@@ -342,7 +354,9 @@ class Emitter:
         layer = plan.layer
         depth, rows = self.arch.out_words, self.arch.rows
         post = job.post
-        target = self.maps[post.name]
+        target = self.maps[post.target.map]
+        number = plane - post.planes.start
+        filled = post.target.filled(rows)
         band = step.number
         rows_in, rows_out = walk.bands[band][1], len(images) * job.rows
         start = walk.region(band, plane).start + images.start * rows_in * walk.width
@@ -352,8 +366,9 @@ class Emitter:
             halo_step = walk.plane_words(band - 1)
             end = walk.region(band - 1, plane).start + halo_step
             halo_base = end - job.halo * walk.width
-        rest = layer.shape[2] - plane * rows
         lrn = layer.lrn if post.lrn else None
+        following = filled[number + 1] if lrn and number + 1 < len(filled) else 0
+        number += post.target.first(rows)
         row_beats = target.planes.row_beats
         count = self.recorder.emit(
             Op.POST,
@@ -372,20 +387,20 @@ class Emitter:
                 "halo_step": halo_step % depth,
                 "base": start % depth,
                 "step": walk.plane_words(band) % depth,
-                "channels": min(rows, rest),
-                "has_prev": lrn is not None and plane > 0,
-                "next_channels": min(2, max(rest - rows, 0)) if lrn else 0,
+                "channels": filled[plane - post.planes.start],
+                "has_prev": lrn is not None and plane > post.planes.start,
+                "next_channels": min(2, following),
                 "out_h": rows_out,
                 "out_w": post.shape[1],
                 "row_beats": row_beats,
                 "beats": rows_out * row_beats,
-                "mem": target.planes.address(plane, row),
+                "mem": target.planes.address(number, row),
             },
             section="data",
             part=f"{post.name} plane {plane}, {plan.where(step)}",
             drain=0 if loaded else self.recorder.count(Op.DRAIN),
             load=max(loaded, target.overwrites, self._table_load if lrn else 0),
         )
-        target.store(plane, row + rows_out, count)
+        target.store(number, row + rows_out, count)
         if lrn:
             self._table_read = count

@@ -28,6 +28,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from host.views import planes_of, slots_of
+
 __all__ = ["BEAT", "Planes", "Runs", "part_from_json", "part_to_json"]
 
 # Bytes of a bus beat.
@@ -63,6 +65,8 @@ class Planes:
         Of one image.
     images : int
         How many there are, one above the other in each plane.
+    widths : tuple of int
+        Channels of the parts, each of which begins a plane; empty: there is but one.
     """
 
     offset: int
@@ -71,11 +75,12 @@ class Planes:
     width: int
     channels: int
     images: int = 1
+    widths: tuple[int, ...] = ()
 
     @property
     def planes(self) -> int:
         """Channel blocks."""
-        return -(-self.channels // self.rows)
+        return planes_of(self.widths or (self.channels,), self.rows)
 
     @property
     def row_beats(self) -> int:
@@ -103,6 +108,10 @@ class Planes:
 
     def pack(self, image: Bytes) -> bytes:
         """Return the bytes of a ``(height, width, channels)`` map, plane after plane."""
+        if len(self.widths) > 1:
+            words = np.zeros((self.height, self.width, self.planes * self.rows), np.uint8)
+            words[..., slots_of(self.widths, self.rows)] = image
+            image = words
         return _pack_words(image, self.rows).tobytes()
 
     def pieces(self, data: bytes, index: int) -> list[tuple[int, bytes]]:
@@ -122,6 +131,8 @@ class Planes:
         words = raw[..., : self.width * self.rows]
         split = words.reshape(self.planes, self.height, self.width, self.rows)
         whole = split.transpose(1, 2, 0, 3).reshape(self.height, self.width, -1)
+        if len(self.widths) > 1:
+            return np.ascontiguousarray(whole[..., slots_of(self.widths, self.rows)])
         return np.ascontiguousarray(whole[..., : self.channels])
 
 

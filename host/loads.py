@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from host.layout import Planes
-from host.lower import Segment
 from host.maps import Maps
 from host.memory import Region, Ring
 from host.record import Recorder
+from host.segment import Segment
 from host.tile import Plan, Tile
 from models.arch import Arch
 from models.isa import Dest, Op
@@ -122,15 +122,20 @@ class LoadLine:
         words = plan.input_words(plan.steps[load.step], load.segment)
         return words * (load.high - load.low)
 
-    def _source(self, load: _Load, segment: Segment, end: int) -> tuple[Planes, int] | None:
-        """Where a LOAD reads, and the POSTs that store it; None if they are still to come."""
-        layer = self.plans[load.layer].layer
-        if segment.form == "map":
-            stored = self.maps.get(layer.source)
-            wait = stored.stored_by(load.low, load.high, end) if stored else None
-            return None if stored is None or wait is None else (stored.planes, wait)
-        runs = self.maps.runs(layer.name)
-        return (runs.body_planes if segment.form == "body" else runs.tail_planes), 0
+    def _source(self, load: _Load, segment: Segment, end: int) -> tuple[Planes, int, int] | None:
+        """Where a LOAD reads: planes, and their number of the segment's first.
+
+        And the POSTs that store it; None if they are still to come.
+        """
+        if segment.view is not None:
+            stored = self.maps.get(segment.view.map)
+            first = segment.view.first(self.maps.rows)
+            if stored is None:
+                return None
+            wait = stored.stored_by(first + load.low, first + load.high, end)
+            return None if wait is None else (stored.planes, first, wait)
+        runs = self.maps.runs(self.plans[load.layer].layer.name)
+        return (runs.body_planes if segment.form == "body" else runs.tail_planes), 0, 0
 
     @property
     def blocked(self) -> bool:
@@ -175,14 +180,14 @@ class LoadLine:
         if source is None or room is None or room > limit:
             return False
         self._line.popleft()
-        planes, stored = source
+        planes, first, stored = source
         region, wait = self.ring.take(self._words(load))
         assert self.ring.depth is not None
         index = self.recorder.emit(
             Op.LOAD,
             {
                 "dest": Dest.ACT,
-                "mem": planes.address(load.low, low),
+                "mem": planes.address(first + load.low, low),
                 "base": region.start % self.ring.depth,
                 "row_words": segment.width,
                 "row_beats": segment.row_beats,

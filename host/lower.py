@@ -1,106 +1,51 @@
-"""From a network's layers to hardware layers.
+"""From chains of layers to hardware layers.
 
 A hardware layer is what the accelerator does without a map going to memory in between: a
-convolution, then optionally LRN, then optionally max pooling; or LRN or pooling alone.  `chains`
-finds them, `lowerings` says in which ways one can be computed.
+convolution, then optionally LRN, then optionally max pooling; or LRN or pooling alone, or neither,
+which copies.  `host.chains` finds them, `lowerings` says in which ways one can be computed.
 
 A convolution reads segments.  The plain form is one segment, the planes of its input map.  The
 network's input often has so few channels that most of a word would be empty; `host.layout.Runs`
-then packs the image on the host so that words are full, in two segments whose products add up.
+then packs the image on the host so that words are full, in two segments whose products add up.  A
+sum of two maps is a convolution of two segments with one weight for each channel, averages are
+convolutions as well (`host.average`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from host.cpu import on_cpu
+from host.average import average_terms
+from host.chains import Chain, Line
 from host.errors import CompileError
-from host.layout import BEAT, Runs
+from host.layout import Runs
+from host.segment import Segment
+from host.views import View
 from models.arch import Arch
 from models.graph import (
     INPUT,
     ConvGeometry,
     Layer,
     MaxPool,
-    Network,
+    QAdd,
+    QAveragePool,
     QConv,
-    QFc,
     QLrn,
     Shape,
-    infer_shapes,
-    macs,
 )
 
-__all__ = ["Chain", "HardwareLayer", "Post", "Segment", "as_convolution", "chains", "lowerings"]
+__all__ = ["HardwareLayer", "Post", "lowerings"]
 
 MAX_POOL = 3
 LRN_SIZE = 5
 _ACC_LIMIT = 1 << 31
 
-
-@dataclass(frozen=True, kw_only=True)
-class Segment:
-    """One input of a convolution: planes of words and the window that walks over them.
-
-    Parameters
-    ----------
-    form : str
-        Where the planes are: ``map`` (the input's map), ``body`` or ``tail`` (of its runs).
-    height, width : int
-        Rows, and words in a row.
-    kernel, stride, pad : (int, int)
-        Rows, columns; top, left.
-    fill : int
-        Value of padded activations.
-    groups : int
-    weight : int8 array (out_ch, kernel rows, kernel columns, channels of a group)
-    rows : int
-        Channels in a word.
-    """
-
-    form: str
-    height: int
-    width: int
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
-    pad: tuple[int, int]
-    fill: int
-    groups: int
-    weight: NDArray[np.int8] = field(repr=False)
-    rows: int
-
-    @property
-    def planes(self) -> int:
-        """Channel blocks."""
-        return -(-self.weight.shape[3] * self.groups // self.rows)
-
-    @property
-    def row_beats(self) -> int:
-        """Beats in one row of one plane, in memory."""
-        return -(-self.width * self.rows // BEAT)
-
-    def span(self, first: int, count: int) -> tuple[int, int]:
-        """First plane and end of the planes that output channels `first` .. read."""
-        depth = self.weight.shape[3]
-        per_group = self.weight.shape[0] // self.groups
-        low = first // per_group * depth
-        high = ((first + count - 1) // per_group + 1) * depth
-        return low // self.rows, -(-high // self.rows)
-
-    def some(self, low: int, high: int) -> str:
-        """Planes `low` to `high`, the end, in words."""
-        text = f"plane {low}" if high == low + 1 else f"planes {low} to {high - 1}"
-        return text if self.form == "map" else f"{text} of the {self.form}"
-
-    def input_rows(self, first: int, count: int) -> tuple[int, int]:
-        """First row and end of the input rows that output rows `first` .. read, at least one."""
-        low = first * self.stride[0] - self.pad[0]
-        high = low + (count - 1) * self.stride[0] + self.kernel[0]
-        low = min(max(low, 0), self.height - 1)
-        return low, max(min(high, self.height), low + 1)
+Params = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+Segments = tuple[Segment, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,13 +60,22 @@ class Post:
         Normalise first.
     pool : MaxPool or None
         Pool last.
-    shape : (int, int, int)
+    target : View
+        Where it goes.
+    planes : range
+        Of the hardware layer's, those it is made of.
     """
 
     name: str
     lrn: bool
     pool: MaxPool | None
-    shape: Shape
+    target: View
+    planes: range
+
+    @property
+    def shape(self) -> Shape:
+        """Rows, columns, channels."""
+        return self.target.shape
 
     @property
     def kernel(self) -> int:
@@ -154,16 +108,21 @@ class HardwareLayer:
     covers : tuple of str
         The network's layers in it, in order.
     macs : int
-    source : str
-        The map it reads.
+    least_bytes : int
+        What it moves at least for one image: weights, input and output once, a byte for each value,
+        no padding, nothing kept on the chip from one layer to the next.
+    source : View
+        What it reads, or the first of several.
     segments : tuple of Segment
         Empty without a convolution.
-    conv : QConv or None
+    params : tuple of int64 arrays (channels,), or None
+        With a convolution: bias, multiplier and shift of the requantisation.
     lrn : QLrn or None
     posts : tuple of Post
-        Maps to store; the last one is the layer's result.
+        Maps to store.
     shape : (int, int, int)
-        Of what the output buffer gets: rows that no post needs are left out.
+        Of what the output buffer gets: rows that no post needs are left out, and channels that do
+        not exist are counted where others follow in the next plane.
     runs : Runs or None
         How the input image is packed for this layer; `offset` is not yet meant.
     """
@@ -171,13 +130,26 @@ class HardwareLayer:
     name: str
     covers: tuple[str, ...]
     macs: int
-    source: str
+    least_bytes: int
+    source: View
     segments: tuple[Segment, ...]
-    conv: QConv | None
+    params: Params | None = field(repr=False)
     lrn: QLrn | None
     posts: tuple[Post, ...]
     shape: Shape
     runs: Runs | None = None
+
+    @property
+    def sources(self) -> tuple[View, ...]:
+        """The parts of maps it reads from memory; none if the input is packed in runs."""
+        if not self.segments:
+            return (self.source,)
+        return tuple(segment.view for segment in self.segments if segment.view is not None)
+
+    @property
+    def reads_input(self) -> bool:
+        """Whether it reads the network's input."""
+        return self.runs is not None or any(view.map == INPUT for view in self.sources)
 
     @property
     def lowering(self) -> str:
@@ -185,113 +157,6 @@ class HardwareLayer:
         if not self.segments:
             return "no convolution"
         return "direct" if self.runs is None else "row runs"
-
-
-@dataclass(frozen=True)
-class Chain:
-    """Layers that may become one hardware layer.
-
-    Parameters
-    ----------
-    layers : tuple of Layer
-        Each reads the one before.
-    stored : frozenset of str
-        Maps that something else reads too; the last one is always stored.
-    """
-
-    layers: tuple[Layer, ...]
-    stored: frozenset[str]
-
-    def split(self) -> tuple[Chain, Chain] | None:
-        """Return the first layer and the rest, or None if there is but one."""
-        if len(self.layers) == 1:
-            return None
-        return Chain(self.layers[:1], self.stored), Chain(self.layers[1:], self.stored)
-
-
-def _fits_after(layer: Layer, done: list[Layer]) -> bool:
-    """Whether a layer can join a chain."""
-    if isinstance(layer, QLrn):
-        return isinstance(done[-1], QConv)
-    return isinstance(layer, MaxPool) and not isinstance(done[-1], MaxPool)
-
-
-def as_convolution(layer: QFc, source: Shape) -> QConv:
-    """Return the convolution without padding that a fully connected layer with ReLU is.
-
-    Its window is the whole map of `source`'s shape; weights, channel-major in the layer, are put in
-    the order of maps.
-    """
-    height, width, channels = source
-    weight = layer.weight.reshape(-1, channels, height, width).transpose(0, 2, 3, 1)
-    return QConv(
-        name=layer.name,
-        inputs=layer.inputs,
-        geometry=ConvGeometry(kernel=(height, width)),
-        weight=np.ascontiguousarray(weight),
-        bias=layer.bias,
-        multiplier=layer.multiplier,
-        shift=layer.shift,
-    )
-
-
-def chains(network: Network, *, trace: bool = False, fc: bool = False) -> tuple[Chain, ...]:
-    """Return the chains of all layers before the first that the CPU runs, in order.
-
-    Parameters
-    ----------
-    trace : bool
-        Store every map.
-    fc : bool
-        Go on through fully connected layers with ReLU, which become convolutions.
-
-    Raises
-    ------
-    CompileError
-        If a layer is of a kind the accelerator does not have.
-    """
-    layers: list[Layer] = []
-    shapes = infer_shapes(network) if fc else {}
-    for layer in network.layers:
-        if on_cpu(layer):
-            if not fc or not isinstance(layer, QFc) or not layer.relu:
-                break
-            layers.append(as_convolution(layer, shapes[layer.inputs[0]]))
-            continue
-        if not isinstance(layer, QConv | QLrn | MaxPool):
-            raise CompileError(
-                f"layer {layer.name}: the accelerator has no {type(layer).__name__} "
-                "(only quantised convolution, LRN and max pooling)"
-            )
-        layers.append(layer)
-    if not layers:
-        raise CompileError(f"{network.name} has no layers for the accelerator")
-    names = {layer.name for layer in layers}
-    readers: dict[str, list[Layer]] = {}
-    for layer in network.layers:
-        for name in layer.inputs:
-            readers.setdefault(name, []).append(layer)
-    result = []
-    taken: set[str] = set()
-    for layer in layers:
-        if layer.name in taken:
-            continue
-        chain = [layer]
-        stored = set()
-        while True:
-            after = [
-                reader
-                for reader in readers.get(chain[-1].name, [])
-                if reader.name in names and _fits_after(reader, chain)
-            ]
-            if not after:
-                break
-            if trace or len(readers[chain[-1].name]) > 1:
-                stored.add(chain[-1].name)
-            chain.append(after[0])
-        taken.update(part.name for part in chain)
-        result.append(Chain(tuple(chain), frozenset(stored)))
-    return tuple(result)
 
 
 def _check_pool(layer: MaxPool) -> None:
@@ -329,12 +194,13 @@ def _check_conv(layer: QConv) -> None:
         )
 
 
-def _plain(layer: QConv, source: Shape, rows: int) -> Segment:
+def _plain(layer: QConv, view: View, rows: int) -> Segment:
     geometry = layer.geometry
     return Segment(
         form="map",
-        height=source[0],
-        width=source[1],
+        view=view,
+        height=view.size[0],
+        width=view.size[1],
         kernel=geometry.kernel,
         stride=geometry.stride,
         pad=geometry.pad[:2],
@@ -342,12 +208,82 @@ def _plain(layer: QConv, source: Shape, rows: int) -> Segment:
         groups=geometry.groups,
         weight=layer.weight,
         rows=rows,
+        slots=view.slots(rows),
     )
 
 
-def _packed(
-    layer: QConv, source: Shape, out: tuple[int, int], rows: int
-) -> tuple[tuple[Segment, ...], Runs]:
+def _each_channel(view: View, weight: int, kernel: tuple[int, int], rows: int) -> Segment:
+    """A segment that multiplies all values of a window by `weight`, channel by channel."""
+    return Segment(
+        form="map",
+        view=view,
+        height=view.size[0],
+        width=view.size[1],
+        kernel=kernel,
+        stride=(1, 1),
+        pad=(0, 0),
+        fill=0,
+        groups=view.channels,
+        weight=np.full((view.channels, *kernel, 1), weight, np.int8),
+        rows=rows,
+        slots=view.slots(rows),
+    )
+
+
+def _same(channels: int, *values: int) -> Params:
+    """Parameters of channels that are all alike."""
+    bias, multiplier, shift = (np.full(channels, value, np.int64) for value in values)
+    return bias, multiplier, shift
+
+
+def _parameters(layer: QConv) -> Params:
+    bias, multiplier, shift = (
+        np.asarray(values, np.int64) for values in (layer.bias, layer.multiplier, layer.shift)
+    )
+    return bias, multiplier, shift
+
+
+def _average(layer: QAveragePool, view: View, out: Shape, rows: int) -> tuple[Segments, Params]:
+    terms, *params = average_terms(layer, view.size, out[:2])
+    segments = tuple(
+        replace(
+            _each_channel(view, term.weight, term.kernel, rows),
+            stride=layer.stride,
+            pad=term.pad,
+            fill=layer.in_zero,
+            frame=term.frame,
+        )
+        for term in terms
+    )
+    return segments, _same(view.channels, *params)
+
+
+def _side_by_side(layers: list[QConv], rows: int) -> tuple[QConv, list[range]]:
+    """Several convolutions as one, and which planes of its output are whose.
+
+    Each but the first begins a plane; channels in between have no weights.
+    """
+    if len(layers) == 1:
+        return layers[0], [range(-(-layers[0].weight.shape[0] // rows))]
+    counts = [layer.weight.shape[0] for layer in layers]
+    padded = [-(-count // rows) * rows for count in counts[:-1]] + counts[-1:]
+    arrays: dict[str, Any] = {}
+    for name in ("weight", "bias", "multiplier", "shift"):
+        parts = []
+        for layer, count, size in zip(layers, counts, padded, strict=True):
+            values = getattr(layer, name)
+            parts.append(np.pad(values, [(0, size - count)] + [(0, 0)] * (values.ndim - 1)))
+        arrays[name] = np.concatenate(parts)
+    planes = []
+    first = 0
+    for count in counts:
+        end = first - (-count // rows)
+        planes.append(range(first, end))
+        first = end
+    return replace(layers[0], **arrays), planes
+
+
+def _packed(layer: QConv, source: Shape, out: tuple[int, int], rows: int) -> tuple[Segments, Runs]:
     """Segments of a convolution whose input is packed in runs, and that packing."""
     geometry: ConvGeometry = layer.geometry
     runs = Runs(
@@ -379,6 +315,7 @@ def _packed(
                 groups=1,
                 weight=weight[:, :, None, :split],
                 rows=rows,
+                slots=np.arange(split),
             )
         )
     if runs.tail:
@@ -394,12 +331,13 @@ def _packed(
                 groups=1,
                 weight=weight[:, :, split:].reshape(out_ch, 1, 1, -1),
                 rows=rows,
+                slots=np.arange(runs.tail),
             )
         )
     return tuple(segments), runs
 
 
-def _cost(segments: tuple[Segment, ...], shape: Shape, arch: Arch) -> int:
+def _cost(segments: Segments, shape: Shape, arch: Arch) -> int:
     """Cycles of a convolution, roughly: what the array or the bus takes, whichever is more."""
     tiles = -(-shape[2] // arch.cols)
     blocks = sum(s.planes * s.kernel[0] * s.kernel[1] for s in segments)
@@ -407,7 +345,39 @@ def _cost(segments: tuple[Segment, ...], shape: Shape, arch: Arch) -> int:
     return max(tiles * blocks * shape[0] * shape[1], beats)
 
 
-def lowerings(chain: Chain, network: Network, arch: Arch) -> list[HardwareLayer]:
+def _posts(line: Line, stored: frozenset[str], planes: range) -> list[Post]:
+    """The maps to store of a line."""
+    posts = []
+    for node in line:
+        if node is line[-1] or node.layer.name in stored:
+            posts.append(
+                Post(
+                    name=node.layer.name,
+                    lrn=any(isinstance(part.layer, QLrn) for part in line[: line.index(node) + 1]),
+                    pool=node.layer if isinstance(node.layer, MaxPool) else None,
+                    target=node.target,
+                    planes=planes,
+                )
+            )
+    return posts
+
+
+def _check(layer: Layer, arch: Arch) -> None:
+    if isinstance(layer, QLrn):
+        _check_lrn(layer, arch)
+    elif isinstance(layer, MaxPool):
+        _check_pool(layer)
+    elif isinstance(layer, QConv):
+        _check_conv(layer)
+
+
+def _least_bytes(chain: Chain, posts: list[Post]) -> int:
+    weights = sum(node.macs // (node.target.size[0] * node.target.size[1]) for node in chain.nodes)
+    views = [*set(chain.branches[0][0].sources), *(post.target for post in posts)]
+    return weights + sum(view.size[0] * view.size[1] * view.channels for view in views)
+
+
+def lowerings(chain: Chain, arch: Arch) -> list[HardwareLayer]:
     """Return the ways to compute a chain in one hardware layer, the best first.
 
     Raises
@@ -415,43 +385,60 @@ def lowerings(chain: Chain, network: Network, arch: Arch) -> list[HardwareLayer]
     CompileError
         If the hardware cannot do one of its layers at all.
     """
-    shapes = infer_shapes(network)
-    first, last = chain.layers[0], chain.layers[-1]
-    conv = first if isinstance(first, QConv) else None
-    lrn: QLrn | None = None
-    posts = []
+    rows = arch.rows
     for layer in chain.layers:
-        if isinstance(layer, QLrn):
-            _check_lrn(layer, arch)
-            lrn = layer
-        elif isinstance(layer, MaxPool):
-            _check_pool(layer)
-        elif isinstance(layer, QConv):
-            _check_conv(layer)
-        if layer is last or layer.name in chain.stored:
-            pool = layer if isinstance(layer, MaxPool) else None
-            posts.append(
-                Post(name=layer.name, lrn=lrn is not None, pool=pool, shape=shapes[layer.name])
-            )
-    source = shapes[first.inputs[0]]
-    full = shapes[first.name] if conv else source
+        _check(layer, arch)
+    node = chain.branches[0][0]
+    first, source, target = node.layer, node.sources[0], node.target
+    lrn = next((layer for layer in chain.layers if isinstance(layer, QLrn)), None)
+    # Without a convolution, planes are what they are in the map.
+    filled = source.filled(rows)
+    full: Shape = (*source.size, (len(filled) - 1) * rows + filled[-1])
+    planes = [range(len(filled))]
+    segments: Segments = ()
+    params: Params | None = None
+    conv: QConv | None = None
+    if isinstance(first, QConv):
+        convs = [line[0].layer for line in chain.branches]
+        conv, planes = _side_by_side([c for c in convs if isinstance(c, QConv)], rows)
+        segments = (_plain(conv, source, rows),)
+        params = _parameters(conv)
+        full = (*target.size, conv.weight.shape[0])
+    elif isinstance(first, QAdd):
+        segments = tuple(
+            _each_channel(view, weight, (1, 1), rows)
+            for view, weight in zip(node.sources, first.weight, strict=True)
+        )
+        params = _same(source.channels, first.bias, first.multiplier, first.shift)
+    elif isinstance(first, QAveragePool):
+        segments, params = _average(first, source, target.shape, rows)
+    elif lrn is not None and not source.dense(rows):
+        # Channels must be neighbours: a convolution that changes nothing brings them together.
+        segments = (_each_channel(source, 1, (1, 1), rows),)
+        params = _same(source.channels, 0, 1, 0)
+    if segments and conv is None:
+        full = (*target.size, source.channels)
+        planes = [range(-(-source.channels // rows))]
+    posts = [
+        post
+        for line, part in zip(chain.branches, planes, strict=True)
+        for post in _posts(line, chain.stored, part)
+    ]
     needed = max((p.shape[0] - 1) * p.stride - p.pad[0] + p.kernel for p in posts)
     base = HardwareLayer(
-        name=first.name,
-        covers=tuple(layer.name for layer in chain.layers),
-        macs=sum(macs(network).get(layer.name, 0) for layer in chain.layers),
-        source=first.inputs[0],
-        segments=(),
-        conv=conv,
+        name=node.name,
+        covers=tuple(name for part in chain.nodes for name in part.covers),
+        macs=sum(part.macs for part in chain.nodes),
+        least_bytes=_least_bytes(chain, posts),
+        source=source,
+        segments=segments,
+        params=params,
         lrn=lrn,
         posts=tuple(posts),
         shape=(min(full[0], needed), full[1], full[2]),
     )
-    if conv is None:
+    if conv is None or source.map != INPUT or conv.geometry.groups != 1:
         return [base]
-    plain = replace(base, segments=(_plain(conv, source, arch.rows),))
-    if base.source != INPUT or conv.geometry.groups != 1:
-        return [plain]
-    segments, runs = _packed(conv, source, full[:2], arch.rows)
+    segments, runs = _packed(conv, source.shape, full[:2], rows)
     packed = replace(base, segments=segments, runs=runs)
-    return sorted((plain, packed), key=lambda layer: _cost(layer.segments, base.shape, arch))
+    return sorted((base, packed), key=lambda layer: _cost(layer.segments, base.shape, arch))

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from host.layout import Planes, Runs
-from host.lower import HardwareLayer, Post
+from host.lower import HardwareLayer
 from host.memory import Arena
-from models.graph import INPUT, Shape
+from host.views import View
+from models.graph import INPUT
 
 __all__ = ["Maps", "StoredMap"]
 
@@ -65,13 +66,17 @@ class Maps:
     ----------
     rows : int
         Channels in a word.
+    layers : list of HardwareLayer
+        All that read or store maps.
     kept : set of str
         Maps that must still be in memory at the end.
     images : int
         In a batch.
     """
 
-    def __init__(self, rows: int, kept: Iterable[str], images: int = 1) -> None:
+    def __init__(
+        self, rows: int, layers: list[HardwareLayer], kept: Iterable[str], images: int = 1
+    ) -> None:
         self.rows = rows
         self.images = images
         self.kept = {*kept, INPUT}
@@ -81,6 +86,14 @@ class Maps:
         self._runs: dict[str, Runs] = {}
         # What lay in memory before: start, end, LOADs that read it.
         self._retired: list[tuple[int, int, int]] = []
+        # Of each map the parts that are known of.
+        self._whole: dict[str, View] = {}
+        for layer in layers:
+            for view in (*layer.sources, *(post.target for post in layer.posts)):
+                widths = view.before + view.widths
+                known = self._whole.get(view.map)
+                if known is None or len(known.widths) < len(widths):
+                    self._whole[view.map] = View(view.map, view.size, (), widths)
 
     def __getitem__(self, name: str) -> StoredMap:
         return self._maps[name]
@@ -89,9 +102,17 @@ class Maps:
         """Return a map, or None if it has no place yet."""
         return self._maps.get(name)
 
-    def layouts(self) -> dict[str, Planes]:
-        """Return where each map is that the program stores and keeps."""
-        return {name: stored.planes for name, stored in self._maps.items() if name != INPUT}
+    def layout(self, view: View) -> Planes:
+        """Return where parts of a map are that is in memory.
+
+        Raises
+        ------
+        KeyError
+            If it is not.
+        """
+        planes = self._maps[view.map].planes
+        offset = planes.address(view.first(self.rows), 0)
+        return replace(planes, offset=offset, channels=view.channels, widths=view.widths)
 
     def runs(self, layer: str) -> Runs:
         """Return the input as packed for a hardware layer."""
@@ -102,40 +123,44 @@ class Maps:
         assert offset is not None, "the arena has no limit"
         return offset
 
-    def _planes(self, shape: Shape) -> Planes:
-        height, width, channels = shape
+    def _planes(self, name: str) -> Planes:
+        view = self._whole[name]
         planes = Planes(
             offset=0,
             rows=self.rows,
-            height=height,
-            width=width,
-            channels=channels,
+            height=view.size[0],
+            width=view.size[1],
+            channels=view.channels,
             images=self.images,
+            widths=view.widths,
         )
         return replace(planes, offset=self._alloc(planes.size))
 
-    def place_inputs(self, shapes: dict[str, Shape], layers: list[HardwareLayer]) -> None:
+    def place_inputs(self, given: set[str], layers: list[HardwareLayer]) -> None:
         """Place the maps that are there from the start, in every form that a layer reads."""
         for layer in layers:
-            name = layer.source
             if layer.runs is not None:
                 runs = replace(layer.runs, images=self.images)
                 runs = replace(runs, offset=self._alloc(runs.size))
                 self._runs[layer.name] = runs
                 self.input_parts.append(runs)
-            elif name in shapes and name not in self._maps:
-                stored = StoredMap(self._planes(shapes[name]))
+            for view in layer.sources:
+                if view.map not in given or view.map in self._maps:
+                    continue
+                stored = StoredMap(self._planes(view.map))
                 for plane in range(stored.planes.planes):
-                    stored.store(plane, shapes[name][0] * self.images, 0)
-                self._maps[name] = stored
+                    stored.store(plane, view.size[0] * self.images, 0)
+                self._maps[view.map] = stored
                 self.input_parts.append(stored.planes)
 
-    def place(self, post: Post) -> None:
-        """Find room for a map that is about to be stored."""
-        planes = self._planes(post.shape)
+    def place(self, view: View) -> None:
+        """Find room for the map that parts are about to be stored of, if it has none yet."""
+        if view.map in self._maps:
+            return
+        planes = self._planes(view.map)
         end = planes.offset + planes.size
         waits = [count for low, high, count in self._retired if low < end and planes.offset < high]
-        self._maps[post.name] = StoredMap(planes, max(waits, default=0))
+        self._maps[view.map] = StoredMap(planes, max(waits, default=0))
 
     def retire(self, needed: set[str], loads: int) -> None:
         """Give back the memory of maps that are neither `needed` later nor kept.

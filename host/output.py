@@ -156,8 +156,8 @@ class OutputPlanes:
             free += [self.region(band - 1, p) for p in finished]
         if band == len(self.bands) - 1 or not self.halo[band + 1]:
             free += [self.region(band, p) for p in finished]
-        if not self.jobs[band]:
-            # Nothing reads this band: a later post tells that its writers are done.
+        if not any(plane in job.post.planes for job in self.jobs[band]):
+            # Nothing reads these words: a later post tells that their writers are done.
             self._unread += free
             return
         for region in (*self._unread, *free):

@@ -7,14 +7,16 @@ after the other; a chain that does not fit is split.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import inf
 
+from host.chains import Chain, chains
 from host.cost import PlanCost, time_plan
 from host.errors import CompileError
-from host.lower import Chain, chains, lowerings
+from host.lower import lowerings
 from host.search import Candidate, choose, cover, fitting
 from host.tile import Plan
 from models.arch import Arch
-from models.graph import Network, infer_shapes
+from models.graph import Network
 
 __all__ = ["Choice", "plan_network"]
 
@@ -46,25 +48,23 @@ class Choice:
 class _Planner:
     """Chooses plans, layer after layer."""
 
-    def __init__(self, network: Network, arch: Arch, batch: int) -> None:
-        self.network = network
+    def __init__(self, arch: Arch, batch: int) -> None:
         self.arch = arch
         self.batch = batch
-        self.shapes = infer_shapes(network)
         self.choices: list[Choice] = []
+        self._last: Chain | None = None
 
     def add(self, chain: Chain, after: Chain | None) -> None:
         """Choose the plan of a chain: of one hardware layer, or of as many as need be."""
         parts = chain.split()
         try:
-            ways = lowerings(chain, self.network, self.arch)
+            ways = lowerings(chain, self.arch)
             tail = 0.0
-            if self.choices and self.choices[-1].plan.layer.posts[-1].name == ways[0].source:
+            if self._last is not None and chain.reads(self._last):
                 cost = self.choices[-1].candidates[0].cost
                 tail = cost.tail if cost else 0.0
             found = choose(
                 ways,
-                self.shapes[ways[0].source],
                 self.arch,
                 self.batch,
                 tail=tail,
@@ -82,6 +82,7 @@ class _Planner:
             self._add_parts(parts, after, "its parts are faster one after the other")
             return
         self.choices.append(Choice(tuple(found), apart))
+        self._last = chain
 
     def _add_parts(self, parts: tuple[Chain, Chain], after: Chain | None, why: str) -> None:
         first = len(self.choices)
@@ -91,10 +92,12 @@ class _Planner:
 
     def _cover(self, chain: Chain, after: Chain | None) -> float:
         """Cycles of this chain's tail that the next one covers."""
-        if after is None or after.layers[0].inputs[0] != chain.layers[-1].name:
+        if after is None:
             return 0.0
+        if not after.reads(chain):
+            return inf
         try:
-            ways = lowerings(after, self.network, self.arch)
+            ways = lowerings(after, self.arch)
             return cover(fitting(ways, self.arch, self.batch)[0].plan, self.arch)
         except CompileError:
             return 0.0
@@ -104,9 +107,9 @@ class _Planner:
         cycles = moved = 0.0
         for part in parts:
             try:
-                ways = lowerings(part, self.network, self.arch)
+                ways = lowerings(part, self.arch)
                 plan = fitting(ways, self.arch, self.batch)[0].plan
-                cost = time_plan(plan, self.shapes[plan.layer.source], self.arch)
+                cost = time_plan(plan, self.arch)
             except CompileError:
                 return None
             cycles += cost.cycles + cost.tail
@@ -139,7 +142,7 @@ def plan_network(
     """
     if not isinstance(batch, int) or batch < 1:
         raise ValueError(f"batch must be a positive integer, not {batch!r}")
-    planner = _Planner(network, arch, batch)
+    planner = _Planner(arch, batch)
     found = chains(network, trace=trace, fc=fc)
     for chain, after in zip(found, (*found[1:], None)):
         planner.add(chain, after)

@@ -34,7 +34,7 @@ from models.isa import DESCRIPTOR_BYTES, Op, decode
 __all__ = ["LayerInfo", "Program", "ProgramError", "TensorSpec"]
 
 MAGIC = b"PENSTOCK"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 _HEAD = struct.Struct("<8sII")
 _DIGEST_BYTES = 32
 
@@ -139,6 +139,8 @@ class LayerInfo:
     buffers : (int, int, int)
         Words of the activation buffer, positions of a partial-sum bank, and words of the output
         buffer it uses at most.
+    least_bytes : int
+        What any schedule moves for one image: weights, input and output once.
     """
 
     name: str
@@ -146,6 +148,7 @@ class LayerInfo:
     covers: tuple[str, ...]
     choice: str = ""
     buffers: tuple[int, int, int] = (0, 0, 0)
+    least_bytes: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -339,6 +342,7 @@ def _layer_from_json(values: dict[str, Any]) -> LayerInfo:
         covers=tuple(str(name) for name in values["covers"]),
         choice=str(values["choice"]),
         buffers=(act, psum, out),
+        least_bytes=int(values["least_bytes"]),
     )
 
 

@@ -317,7 +317,8 @@ class Session:
 
     def _stop(self) -> str:
         """The last of the network's layers that the program does."""
-        return self.program.layers[-1].covers[-1]
+        done = {name for layer in self.program.layers for name in layer.covers}
+        return [layer.name for layer in self.network.layers if layer.name in done][-1]
 
     def close(self) -> None:
         """Give the device's memory back; more than once does nothing."""

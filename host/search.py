@@ -24,7 +24,6 @@ from host.lower import HardwareLayer
 from host.tile import Plan, Tile, balanced, cut_bands, cut_tiles
 from host.timing import block_cycles
 from models.arch import Arch
-from models.graph import INPUT, Shape
 
 __all__ = [
     "Candidate",
@@ -99,7 +98,7 @@ def _band_sizes(layer: HardwareLayer, most_rows: int) -> list[list[int]]:
     # A short first band lets the array begin early, a short last one leaves little for POST to do
     # when the array is done.
     for first in range(min(most_rows, height - 1, _SHORT_BAND) + 1):
-        if first and layer.source != INPUT:
+        if first and not layer.reads_input:
             break
         lasts = {0, *(rows for rows in _SHORT_LASTS if layer.lrn and rows < height - first)}
         for last in sorted(lasts):
@@ -138,11 +137,11 @@ def candidates(layer: HardwareLayer, arch: Arch, batch: int) -> list[Plan]:
     """
     height, width, channels = layer.shape
     planes = -(-channels // arch.rows)
-    tiles = cut_tiles(layer, arch) if layer.conv else ()
-    most_rows = (arch.psum_words if layer.conv else arch.out_words) // width
+    tiles = cut_tiles(layer, arch) if layer.segments else ()
+    most_rows = (arch.psum_words if layer.segments else arch.out_words) // width
     if most_rows < 1:
         raise refusal(layer, arch)
-    whole = layer.conv is not None or layer.lrn is not None
+    whole = bool(layer.segments) or layer.lrn is not None
     blocks = (range(planes),) if whole else tuple(range(p, p + 1) for p in range(planes))
     made = []
     for size in _group_sizes(layer, batch, arch):
@@ -160,8 +159,8 @@ def _post_cycles(layer: HardwareLayer, arch: Arch) -> int:
         if post.pool is not None and not post.lrn:
             rate = 1
         columns = (post.shape[1] - 1) * post.stride + post.kernel
-        pixels += post.shape[0] * columns * post.kernel * rate
-    return pixels * -(-layer.shape[2] // arch.rows)
+        pixels += post.shape[0] * columns * post.kernel * rate * len(post.planes)
+    return pixels
 
 
 def estimate(plan: Plan, arch: Arch) -> float:
@@ -182,8 +181,7 @@ def _estimate(plan: Plan, arch: Arch) -> float:
     weights = (len(tiles) * arch.params_bytes + blocks * arch.block_bytes) // arch.bus_bytes
     planes = -(-layer.shape[2] // arch.rows)
     stored = sum(
-        -(-post.shape[2] // arch.rows) * post.shape[0] * arch.row_beats(post.shape[1])
-        for post in layer.posts
+        len(post.planes) * post.shape[0] * arch.row_beats(post.shape[1]) for post in layer.posts
     )
     posts = _post_cycles(layer, arch)
     loads = []
@@ -208,7 +206,7 @@ def _estimate(plan: Plan, arch: Arch) -> float:
                 total += loads[index + 1]
         array = blocks * period + len(tiles) * _TILE_OVERHEAD
         total += max(array, bus, posts * share + planes * _POST_OVERHEAD)
-        if index == 0 and layer.source == INPUT:
+        if index == 0 and layer.reads_input:
             total += _first_wait(plan, tiles, period)
         if index + 1 == len(plan.steps):
             # POST still has the last plane to do, with LRN the one before as well.
@@ -269,7 +267,7 @@ def bound(plan: Plan, arch: Arch) -> float:
 
 def cover(plan: Plan, arch: Arch) -> float:
     """Cycles from a layer's first block until it needs the last plane of its input."""
-    if not plan.tiles or plan.layer.source == INPUT:
+    if not plan.tiles or plan.layer.reads_input:
         return 0.0
     period = block_cycles(plan.positions(plan.steps[0]), arch)
     segment = plan.layer.segments[0]
@@ -284,7 +282,6 @@ def cover(plan: Plan, arch: Arch) -> float:
 
 def choose(
     ways: list[HardwareLayer],
-    source: Shape,
     arch: Arch,
     batch: int,
     *,
@@ -297,8 +294,6 @@ def choose(
     ----------
     ways : list of HardwareLayer
         Its lowerings.
-    source : (int, int, int)
-        Shape of the map it reads.
     tail : float
         Cycles of the layer before's tail.
     covered : float
@@ -319,7 +314,7 @@ def choose(
         if fewest <= least * (1 + _GIVEN_UP) or candidate.estimate > found[0].estimate * _WORTH:
             rest.append(candidate)
             continue
-        cost = time_plan(candidate.plan, source, arch)
+        cost = time_plan(candidate.plan, arch)
         bare = max(0.0, cost.tail - covered)
         exposed = max(0.0, tail - cover(candidate.plan, arch)) + bare
         exposed += (cost.tail - bare) * _COVERED

@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from host.lower import HardwareLayer, Segment
+from host.lower import HardwareLayer
+from host.segment import Segment
 from host.tile import Tile
 from models.arch import Arch
 from models.fixed import pack_params
@@ -28,10 +29,8 @@ def _blocks(segment: Segment, tile: Tile, span: tuple[int, int], arch: Arch) -> 
     for group in range(tile.first // per_group, (end - 1) // per_group + 1):
         first = max(tile.first, group * per_group)
         last = min(end, (group + 1) * per_group)
-        channel = group * depth - low * arch.rows
-        dense[first - tile.first : last - tile.first, :, :, channel : channel + depth] = (
-            segment.weight[first:last]
-        )
+        slots = segment.slots[group * depth : (group + 1) * depth] - low * arch.rows
+        dense[first - tile.first : last - tile.first, :, :, slots] = segment.weight[first:last]
     split = dense.reshape(arch.cols, kernel_h, kernel_w, high - low, arch.rows)
     return split.transpose(3, 1, 2, 4, 0)[:, :, :, ::-1]
 
@@ -44,12 +43,9 @@ def tile_bytes(layer: HardwareLayer, tile: Tile, arch: Arch) -> bytes:
     ValueError
         If a parameter does not fit its field.
     """
-    assert layer.conv is not None
+    assert layer.params is not None
     channels = slice(tile.first, tile.first + tile.count)
-    params = [
-        np.pad(np.asarray(values[channels], np.int64), (0, arch.cols - tile.count))
-        for values in (layer.conv.bias, layer.conv.multiplier, layer.conv.shift)
-    ]
+    params = [np.pad(values[channels], (0, arch.cols - tile.count)) for values in layer.params]
     parts = [pack_params(*params)]
     for segment, span in zip(layer.segments, tile.spans, strict=True):
         parts.append(_blocks(segment, tile, span, arch).tobytes())

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from models.layers import (
     INPUT,
@@ -212,9 +211,7 @@ def macs(network: Network) -> dict[str, int]:
     shapes = infer_shapes(network)
     counts: dict[str, int] = {}
     for layer in network.layers:
-        weight: Any = getattr(layer, "weight", None)
-        if weight is None:
-            continue
-        height, width, _ = shapes[layer.name]
-        counts[layer.name] = int(height * width * weight.size)
+        if isinstance(layer, Conv | QConv | Fc | QFc):
+            height, width, _ = shapes[layer.name]
+            counts[layer.name] = height * width * layer.weight.size
     return counts

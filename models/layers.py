@@ -291,8 +291,8 @@ class GlobalAveragePool(Layer):
 class QGlobalAveragePool(GlobalAveragePool):
     """Quantised global average pooling, on the CPU: uint8 in, uint8 out.
 
-    ``code = clip(round(sum(x - in_zero) * gain / (positions * 2**shift)) + out_zero, 0, 255)``,
-    exactly, half to even.
+    ``code = clip(floor(sum(x - in_zero) * gain / count + 1/2) + out_zero, 0, 255)`` exactly, count
+    being the positions times ``2**shift``: halves go up, as in `QAveragePool`.
 
     Parameters
     ----------

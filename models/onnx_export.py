@@ -18,12 +18,9 @@ Maps are NCHW with a batch of 1.  The input is the map of input codes, called ``
 feature map is an output under its layer's name.  Fully connected layers after the first read 1x1
 maps, so their flattening order needs no care.
 
-Averages of windows: ONNX rounds halves to even, the hardware up.  The exported output scale is a
-hair finer, which lifts every half over the edge and nothing else.
-
-The float mean of a whole map is exact, as scales are powers of two.  onnxruntime's optimiser turns
-its three nodes into one that multiplies by a rounded ``1 / positions``: it gives the same bits for
-maps of 4x4 to 8x8, but rounds some halves the wrong way for 12x10.
+Averages: ONNX rounds halves to even, or either way where an optimiser multiplies by a rounded
+``1 / positions``; Penstock rounds them up.  The exported output scale is a hair finer, which lifts
+every half over the edge and nothing else.
 """
 
 from __future__ import annotations
@@ -233,7 +230,7 @@ def add_layers(graph: GraphMaker, network: Network) -> list[tuple[str, int, list
             settings = {"alpha": layer.alpha, "beta": layer.beta, "bias": layer.k}
             _in_float(graph, "LRN", layer, *scale, size=layer.size, **settings)
         elif isinstance(layer, QGlobalAveragePool):
-            _in_float(graph, "GlobalAveragePool", layer, *scale)
+            _in_float(graph, "GlobalAveragePool", layer, scale[0], scale[1] * _LIFT)
         elif isinstance(layer, QFc):
             _fc(graph, layer, shapes[source], *scale)
         else:

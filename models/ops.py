@@ -225,14 +225,16 @@ def average_pool(layer: AveragePool, values: Array) -> NDArray[np.float32]:
     return np.asarray(sums / count.astype(np.float32), np.float32)
 
 
+def _means(sums: Array, steps: Array | int, out_zero: int) -> Codes:
+    """The codes of ``sums / steps``, halves rounded up: floor division does below zero too."""
+    return np.clip((2 * sums + steps) // (2 * steps) + out_zero, 0, 255).astype(np.uint8)
+
+
 def quantised_average(layer: QAveragePool, codes: Codes) -> Codes:
     """Return the codes (out_height, out_width, channels) of a quantised average pooling."""
     centred = codes.astype(np.int64) - layer.in_zero
     sums, count = _window_sums(layer, centred, np.int64)
-    steps = count << layer.shift
-    # Floor division rounds down below zero too.
-    means = (2 * sums * layer.multiplier + steps) // (2 * steps)
-    return np.clip(means + layer.out_zero, 0, 255).astype(np.uint8)
+    return _means(sums * layer.multiplier, count << layer.shift, layer.out_zero)
 
 
 def quantised_add(layer: QAdd, first: Codes, second: Codes) -> Codes:
@@ -251,10 +253,7 @@ def global_average(layer: QGlobalAveragePool, codes: Codes) -> Codes:
     """Return the scaled means (..., channels) of maps (..., height, width, channels)."""
     positions = codes.shape[-3] * codes.shape[-2]
     total = codes.sum(axis=(-3, -2), dtype=np.int64) - positions * layer.in_zero
-    steps = positions << layer.shift
-    whole, rest = np.divmod(total * layer.gain, steps)
-    up = (2 * rest > steps) | ((2 * rest == steps) & (whole & 1 == 1))
-    return np.clip(whole + up + layer.out_zero, 0, 255).astype(np.uint8)
+    return _means(total * layer.gain, positions << layer.shift, layer.out_zero)
 
 
 def flatten(values: Array) -> Array:

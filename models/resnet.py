@@ -47,6 +47,7 @@ def build(
     weights: Mapping[str, NDArray[Any]] | None = None,
     *,
     spec: InputSpec = SPEC,
+    width: float = 1.0,
     classes: int = CLASSES,
     labels: tuple[str, ...] = (),
     trained: bool = True,
@@ -60,6 +61,8 @@ def build(
         By the names of `models.builder.Builder`; zeros if not given.
     spec : InputSpec
         Another size of image, or another preparation.
+    width : float
+        Share of the published number of channels in every convolution, above 0.
     classes : int
     labels, trained, source
         As in `Network`.
@@ -67,14 +70,18 @@ def build(
     Raises
     ------
     ValueError
-        If `classes` is no such number, the images are too small, or a weight does not fit.
+        If `width` or `classes` is no such number, the images are too small, or a weight does not
+        fit.
     """
+    if not width > 0:
+        raise ValueError(f"width must be a positive number, not {width!r}")
     if classes < 1:
         raise ValueError(f"classes must be a positive integer, not {classes!r}")
     graph = Builder(NAME, spec, weights)
-    last = graph.conv("conv1", INPUT, _STAGES[0], 7, stride=2, pad=3)
+    stages = [max(1, round(channels * width)) for channels in _STAGES]
+    last = graph.conv("conv1", INPUT, stages[0], 7, stride=2, pad=3)
     last = graph.max_pool("maxpool", last, 3, 2, pad=1)
-    for number, channels in enumerate(_STAGES, start=1):
+    for number, channels in enumerate(stages, start=1):
         for block in range(_BLOCKS):
             stride = 2 if number > 1 and block == 0 else 1
             last = _block(graph, f"layer{number}.{block}", last, channels, stride)

@@ -1,4 +1,5 @@
-"""One layer of AlexNet in small: the same structure, fewer positions and channels.
+"""One layer of AlexNet, or a whole network with branches, in small: the same structure, fewer
+positions and channels.
 
 What a layer's structure is: kernel, stride, padding, groups, and the LRN and pooling that follow.
 Channels are few, but not multiples of common array sizes, and cover several channel blocks of a 4x4
@@ -7,14 +8,17 @@ array; maps are just large enough for two pooling windows that overlap.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
+from models import googlenet, resnet
 from models.alexnet import BVLC
 from models.graph import INPUT, Conv, ConvGeometry, InputSpec, Layer, Lrn, MaxPool, Network
 from models.quantize import quantise
 from models.seeded import seeded
 
-__all__ = ["SCALED_LAYERS", "scaled_layer"]
+__all__ = ["SCALED_LAYERS", "SCALED_NETWORKS", "scaled_layer", "scaled_network"]
 
 # Height and width, input channels, output channels.
 _SIZES = {
@@ -77,4 +81,38 @@ def scaled_layer(name: str, *, seed: int = 0) -> Network:
         source="seeded",
     )
     images = np.random.default_rng(seed).integers(0, 256, (4, *shape), np.uint8)
+    return quantise(seeded(network, images, seed=seed), images)
+
+
+# Builder, rows and columns of its images, share of its channels.
+_NETWORKS = {"googlenet": (googlenet, 64, 0.125), "resnet18": (resnet, 40, 0.11)}
+
+SCALED_NETWORKS = tuple(_NETWORKS)
+
+
+def scaled_network(name: str, *, seed: int = 0) -> Network:
+    """Return a quantised network with all layers of a published one and seeded weights.
+
+    Parameters
+    ----------
+    name : str
+        One of `SCALED_NETWORKS`.
+    seed : int
+        Of weights and calibration.
+
+    Raises
+    ------
+    ValueError
+        If there is no such network.
+    """
+    if name not in _NETWORKS:
+        raise ValueError(f"network must be one of {', '.join(_NETWORKS)}, not {name!r}")
+    module, size, width = _NETWORKS[name]
+    spec = replace(module.SPEC, shape=(size, size, 3), resize=size)
+    network = module.build(spec=spec, width=width, classes=10)
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (3, size // 8, size // 8, 3))
+    noise = rng.integers(-20, 21, (3, size, size, 3))
+    blobs = coarse.repeat(8, axis=1).repeat(8, axis=2)
+    images = np.clip(blobs + noise, 0, 255).astype(np.uint8)
     return quantise(seeded(network, images, seed=seed), images)

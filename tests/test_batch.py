@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from host.chains import as_convolution, chains
 from host.compile import CompileError, compile_network
 from host.device import Device, open_device
 from host.layout import Planes, part_from_json, part_to_json
-from host.lower import as_convolution, chains
 from host.program import Program
 from host.runtime import Session
 from host.verify import verify

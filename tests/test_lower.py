@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from host.chains import chains
 from host.compile import CompileError, compile_network
-from host.lower import chains, lowerings
+from host.lower import lowerings
 from host.search import fitting
 from host.weights import tile_bytes
 from models.arch import get_arch
@@ -54,7 +55,7 @@ def test_branches_store_the_shared_map() -> None:
     first, second, _ = chains(network)
     assert first.stored == {"a"}
     assert second.stored == set()
-    posts = lowerings(first, network, get_arch("tiny"))[0].posts
+    posts = lowerings(first, get_arch("tiny"))[0].posts
     assert [post.name for post in posts] == ["a", "b"]
 
 
@@ -63,7 +64,7 @@ def test_trace_stores_everything() -> None:
     stored = [
         post.name
         for chain in chains(network, trace=True)
-        for post in lowerings(chain, network, get_arch("lab"))[0].posts
+        for post in lowerings(chain, get_arch("lab"))[0].posts
     ]
     assert stored == [layer.name for layer in network.layers]
 
@@ -71,7 +72,7 @@ def test_trace_stores_everything() -> None:
 @pytest.mark.parametrize(("arch", "blocks"), [("lab", 23), ("12x32", 31), ("8x8", 46)])
 def test_first_layer_is_packed_in_runs(arch: str, blocks: int) -> None:
     network = full_size_network()
-    layer = lowerings(chains(network)[0], network, get_arch(arch))[0]
+    layer = lowerings(chains(network)[0], get_arch(arch))[0]
     made = fitting([layer], get_arch(arch), 1)[0].plan
     assert layer.runs is not None
     assert made.tiles[0].blocks == blocks
@@ -79,16 +80,16 @@ def test_first_layer_is_packed_in_runs(arch: str, blocks: int) -> None:
 
 def test_plain_input_when_words_are_full() -> None:
     network = make_network("wide", (8, 8, 16), [_conv("a", INPUT, (16, 16))])
-    assert lowerings(chains(network)[0], network, get_arch("lab"))[0].runs is None
+    assert lowerings(chains(network)[0], get_arch("lab"))[0].runs is None
 
 
 def test_rows_nobody_reads_are_left_out() -> None:
     layers = [_conv("a", INPUT, (3, 8)), _pool("b", "a")]
     network = make_network("odd", (9, 9, 3), layers)
     chain = chains(network)[0]
-    assert lowerings(chain, network, get_arch("tiny"))[0].shape == (8, 9, 8)
+    assert lowerings(chain, get_arch("tiny"))[0].shape == (8, 9, 8)
     traced = chains(network, trace=True)[0]
-    assert lowerings(traced, network, get_arch("tiny"))[0].shape == (9, 9, 8)
+    assert lowerings(traced, get_arch("tiny"))[0].shape == (9, 9, 8)
 
 
 def test_weight_stream_order() -> None:
@@ -96,7 +97,7 @@ def test_weight_stream_order() -> None:
     geometry = ConvGeometry(kernel=(2, 3), groups=2)
     conv = make_conv(RNG, "a", INPUT, 8, 6, geometry)
     network = make_network("ragged", (4, 4, 8), [conv])
-    layer = lowerings(chains(network)[0], network, arch)[0]
+    layer = lowerings(chains(network)[0], arch)[0]
     tile = fitting([layer], arch, 1)[0].plan.tiles[0]
     assert tile.spans == ((0, 2),)
     data = tile_bytes(layer, tile, arch)
@@ -138,10 +139,10 @@ def test_lrn_refusals() -> None:
     norm = make_lrn(RNG, "n", INPUT)
     network = make_network("norm", (4, 4, 4), [replace(norm, size=3)])
     with pytest.raises(CompileError, match="layer n: LRN over 3 channels"):
-        lowerings(chains(network)[0], network, get_arch("tiny"))
+        lowerings(chains(network)[0], get_arch("tiny"))
     network = make_network("norm", (4, 4, 4), [norm])
     with pytest.raises(CompileError, match="layer n: arch plain has no LRN engine"):
-        lowerings(chains(network)[0], network, replace(get_arch("tiny"), name="plain", lrn_lanes=0))
+        lowerings(chains(network)[0], replace(get_arch("tiny"), name="plain", lrn_lanes=0))
 
 
 def test_sums_that_overflow_are_refused() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from math import floor
 
 import numpy as np
 import pytest
@@ -205,7 +206,7 @@ def test_max_pool_equals_naive_loops(seed: int, dtype: type) -> None:
 
 @pytest.mark.parametrize("size", [(6, 6), (7, 7), (3, 5), (4, 4), (1, 1)])
 @pytest.mark.parametrize("gain", [1, 2, 8])
-def test_global_average_of_every_sum_rounds_half_to_even(size: tuple[int, int], gain: int) -> None:
+def test_global_average_of_every_sum_rounds_halves_up(size: tuple[int, int], gain: int) -> None:
     positions = size[0] * size[1]
     sums = np.arange(255 * positions + 1)
     # One channel for each sum: as even as can be, in a random order.
@@ -215,8 +216,8 @@ def test_global_average_of_every_sum_rounds_half_to_even(size: tuple[int, int], 
     got = ops.run_layer(layer, maps)
     assert got.shape == (1, 1, len(sums))
     assert got.dtype == np.uint8
-    # Python's round is to even, and exact for fractions.
-    want = [min(round(Fraction(int(total) * gain, positions)), 255) for total in sums]
+    half = Fraction(1, 2)
+    want = [min(floor(Fraction(int(total) * gain, positions) + half), 255) for total in sums]
     assert got.reshape(-1).tolist() == want
     batch = np.stack([maps, maps[::-1]])
     assert ops.global_average(layer, batch)[1].tolist() == want

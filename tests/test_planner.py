@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from host.chains import chains
 from host.compile import compile_network
 from host.cost import LayerCost, predict
-from host.lower import chains
 from host.planner import plan_network
 from models.arch import Arch, get_arch
 from models.graph import INPUT, ConvGeometry, Layer, MaxPool

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from host.chains import chains
 from host.compile import CompileError, compile_network
-from host.lower import HardwareLayer, chains, lowerings
+from host.lower import HardwareLayer, lowerings
 from host.planner import plan_network
 from host.search import bound, candidates, choose, cover, estimate, fitting
 from models.arch import get_arch
@@ -19,7 +20,7 @@ LAB = get_arch("lab")
 def single(name: str, index: int) -> list[HardwareLayer]:
     """The lowerings of a full-size network's chain."""
     network = full_size_network(name)
-    return lowerings(chains(network)[index], network, LAB)
+    return lowerings(chains(network)[index], LAB)
 
 
 @pytest.mark.parametrize("batch", [1, 5])
@@ -39,8 +40,7 @@ def test_candidates_cover_all_rows_of_all_images(batch: int) -> None:
 @pytest.mark.parametrize("index", range(5))
 def test_estimates_are_close_enough_to_rank(index: int) -> None:
     ways = single("alexnet", index)
-    source = {0: (227, 227, 3), 1: (27, 27, 96), 2: (13, 13, 256)}.get(index, (13, 13, 384))
-    for candidate in choose(ways, source, LAB, 1):
+    for candidate in choose(ways, LAB, 1):
         assert candidate.estimate == estimate(candidate.plan, LAB)
         assert bound(candidate.plan, LAB) <= candidate.estimate
         if candidate.cost is not None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from host.lower import HardwareLayer, chains, lowerings
+from host.chains import chains
+from host.lower import HardwareLayer, lowerings
 from host.tile import Plan, balanced, cut_bands, cut_tiles
 from models.arch import get_arch
 from models.graph import INPUT, ConvGeometry, Layer, MaxPool
@@ -22,7 +23,7 @@ def layer_of(
     if pool:
         layers.append(MaxPool(name="pool", inputs=("conv",), kernel=3, stride=2))
     network = make_network("one", (height, width, channels), layers)
-    ways = lowerings(chains(network)[0], network, LAB)
+    ways = lowerings(chains(network)[0], LAB)
     return next(way for way in ways if way.runs is None)
 
 
@@ -58,7 +59,7 @@ def test_tiles_cover_all_channels_once() -> None:
 
 def test_tiles_of_groups_read_only_their_planes() -> None:
     network = full_size_network()
-    (layer,) = lowerings(chains(network)[1], network, LAB)
+    (layer,) = lowerings(chains(network)[1], LAB)
     assert [tile.spans[0] for tile in cut_tiles(layer, LAB)] == [(0, 3)] * 8 + [(3, 6)] * 8
 
 
