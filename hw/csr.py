@@ -113,6 +113,9 @@ class CsrBank(wiring.Component):
         irq_pending = Signal()
         watchdog = Signal(32)
         command = Signal(2)
+        # In the run's first cycle, the first one that counts.
+        clear = Signal()
+        m.d.sync += clear.eq(control.begin)
         m.d.comb += [
             control.start.eq(command[0]),
             control.reset.eq(command[1]),
@@ -121,9 +124,9 @@ class CsrBank(wiring.Component):
             self.core_reset.eq(control.core_reset),
             self.go.eq(control.go),
             self.halt.eq(control.halt),
-            counters.clear.eq(control.begin),
+            counters.clear.eq(clear),
             counters.enable.eq(control.busy),
-            log.clear.eq(control.begin),
+            log.clear.eq(clear),
             log.mark.eq(self.mark & control.busy),
         ]
         for name in ("complete", "progress", "bad_descriptor", "all_idle"):

@@ -77,7 +77,8 @@ def test_preset_fits_the_device() -> None:
     """Block RAMs of 36 kbit, counted from the sizes; the netlist has no more."""
     arch = get_arch("pynq-z2")
     assert arch.macs_per_cycle >= 384
-    assert arch.macs_per_cycle // 2 + 2 * arch.drain_lanes + 4 * arch.lrn_lanes <= 220
+    # The open placer gives a chain of two DSPs, and a DSP alone as well, one of 110 tiles.
+    assert arch.macs_per_cycle // 4 + 2 * arch.drain_lanes + 2 * arch.lrn_lanes <= 110
     # A RAMB36 is 1024 words of 36 bits, or deeper and narrower without the parity bits.
     act = -(-arch.act_words * arch.rows * 8 // 32768)
     out = -(-arch.out_words * arch.rows * 8 // 32768)
