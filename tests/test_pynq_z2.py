@@ -73,6 +73,15 @@ def test_the_window_is_at_the_bottom_of_gp0() -> None:
     assert CSR_BYTES == 1 << 14
 
 
+def test_engines_have_the_chips_clock_and_one_source_of_reset() -> None:
+    engine = re.search(r"^module \\top\.core\.accel\.drain$.*?^end$", text(), re.M | re.S)
+    assert engine is not None
+    inputs = set(re.findall(r"^ *wire width 1 input \d+ +\\(\w+)$", engine[0], re.M))
+    assert "clk" in inputs
+    assert "core_reset" in inputs
+    assert "rst" not in inputs
+
+
 def test_preset_fits_the_device() -> None:
     """Block RAMs of 36 kbit, counted from the sizes; the netlist has no more."""
     arch = get_arch("pynq-z2")
