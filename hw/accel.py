@@ -12,7 +12,10 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, ResetInserter, Signal
+from collections.abc import Callable
+from typing import Any
+
+from amaranth import Cat, DomainRenamer, Module, Mux, ResetInserter, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -45,6 +48,9 @@ class Accel(wiring.Component):
     arch : Arch
     array : callable
         As in `ConvEngine`: what the systolic array is made of.
+    domain : str
+        Clock domain of everything but the registers, with the clock of `sync`.  It needs no reset:
+        after that of `sync`, and before each run, the registers' side resets it.
 
     Members
     -------
@@ -60,9 +66,12 @@ class Accel(wiring.Component):
         Results.
     """
 
-    def __init__(self, *, arch: Arch, array: ArrayMaker = SystolicArray) -> None:
+    def __init__(
+        self, *, arch: Arch, array: ArrayMaker = SystolicArray, domain: str = "sync"
+    ) -> None:
         self.arch = arch
         self.array = array
+        self.domain = domain
         super().__init__(
             {
                 "csr": In(axi_lite()),
@@ -80,7 +89,9 @@ class Accel(wiring.Component):
         arch = self.arch
         m = Module()
         m.submodules.csr_bank = csr = CsrBank(arch=arch)
-        reset = ResetInserter(csr.core_reset)
+
+        def reset(block: wiring.Component) -> Any:
+            return DomainRenamer(self.domain)(ResetInserter(csr.core_reset)(block))
 
         sequencer = Sequencer(arch=arch)
         load = LoadEngine(arch=arch)
@@ -201,7 +212,7 @@ class Accel(wiring.Component):
 
     @staticmethod
     def _connect_beats(
-        m: Module, reset: ResetInserter, name: str, o: stream.Interface, i: stream.Interface
+        m: Module, reset: Callable[..., Any], name: str, o: stream.Interface, i: stream.Interface
     ) -> None:
         """Connect a stream of beats; registers keep the FIFOs' and the engines' paths apart."""
         m.submodules[f"beats_{name}"] = reset(beats := RegisterSlice(shape=64))

@@ -57,13 +57,13 @@ class Control(wiring.Component):
     all_idle : In(1)
         No DMA has anything outstanding.
     core_reset : Out(1)
-        Reset everything but the CSR bank.
+        Reset everything but the CSR bank.  High during and right after this side's own reset.
     go : Out(1)
         Begin fetching; the cycle after `core_reset`.
     halt : Out(1)
         DMAs issue no new burst and swallow what arrives.
     begin : Out(1)
-        A run begins: counters start at zero after this cycle.
+        A run begins with the next cycle.
     event : Out(1)
         The run ended this cycle, with done or error.
     busy, done, error, resetting : Out(1)
@@ -84,7 +84,7 @@ class Control(wiring.Component):
                 "bad_descriptor": In(1),
                 "port_error": In(2).array(len(ERROR_SOURCES)),
                 "all_idle": In(1),
-                "core_reset": Out(1),
+                "core_reset": Out(1, init=1),
                 "go": Out(1),
                 "halt": Out(1),
                 "begin": Out(1),

@@ -19,7 +19,7 @@ class Counters(wiring.Component):
     Members
     -------
     clear : In(1)
-        Zero all counts; events of this and earlier cycles are forgotten.
+        Zero all counts: only events of this cycle and later ones show in them.
     enable : In(1)
         A program runs: count.
     array_busy, wait_weights, wait_output, wait_input : In(1)
@@ -62,7 +62,7 @@ class Counters(wiring.Component):
             for name, _ in LOG_FIELDS
         }
         m.d.sync += [event.eq(0) for event in events.values()]
-        with m.If(self.enable & ~self.clear):
+        with m.If(self.enable):
             m.d.sync += [
                 events["cycles"].eq(1),
                 events["stall_memory"].eq(memory),

@@ -10,7 +10,10 @@ It is the one part of the core that a soft reset leaves alone::
 
 from __future__ import annotations
 
-from amaranth import Module, Mux, Signal, Value
+from functools import reduce
+from operator import or_
+
+from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -117,6 +120,9 @@ class CsrBank(wiring.Component):
         irq_pending = Signal()
         watchdog = Signal(32)
         command = Signal(2)
+        # In the run's first cycle, the first one that counts.
+        clear = Signal()
+        m.d.sync += clear.eq(control.begin)
         m.d.comb += [
             control.start.eq(command[0]),
             control.reset.eq(command[1]),
@@ -127,9 +133,9 @@ class CsrBank(wiring.Component):
             self.halt.eq(control.halt),
             self.busy.eq(control.busy),
             self.error.eq(control.error),
-            counters.clear.eq(control.begin),
+            counters.clear.eq(clear),
             counters.enable.eq(control.busy),
-            log.clear.eq(control.begin),
+            log.clear.eq(clear),
             log.mark.eq(self.mark & control.busy),
         ]
         for name in ("complete", "progress", "bad_descriptor", "all_idle"):
@@ -237,12 +243,13 @@ class CsrBank(wiring.Component):
         m.d.sync += step.eq((step << 1) | (bus.arvalid & bus.arready))
         with m.If(bus.arvalid & bus.arready):
             m.d.sync += address.eq(bus.araddr >> 2)
+        # Decoding and selecting are long paths: a cycle for each.
+        chosen = Signal(len(REGISTERS))
         with m.If(step[0]):
-            m.d.sync += value.eq(0)
-            with m.Switch(address):
-                for register in REGISTERS:
-                    with m.Case(register.offset >> 2):
-                        m.d.sync += value.eq(values[register.name])
+            m.d.sync += chosen.eq(Cat(address == register.offset >> 2 for register in REGISTERS))
+        with m.If(step[1]):
+            selected = (Mux(hit, values[r.name], 0) for hit, r in zip(chosen, REGISTERS))
+            m.d.sync += value.eq(reduce(or_, selected))
         with m.If(step[-1]):
             m.d.sync += [bus.rdata.eq(Mux(in_log, log.r_data, value)), bus.rvalid.eq(1)]
         with m.If(bus.rvalid & bus.rready):

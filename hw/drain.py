@@ -159,7 +159,9 @@ class DrainEngine(wiring.Component):
         # when the last byte has been written and the bank is free.
         active, running = Signal(), Signal()
         position = Signal(16)
+        left = Signal(16, reset_less=True)  # positions after this one
         group = Signal(range(groups))
+        last_group = Signal(range(groups), reset_less=True)
         slot = Signal(range(slots))
         row_word, word = Signal(16), Signal(16)
         bank, full = Signal(), Signal(range(3))
@@ -167,8 +169,8 @@ class DrainEngine(wiring.Component):
         first_slot = Signal(range(slots))
         slot_shift = (lanes - 1).bit_length()
         m.d.comb += [
-            group_end.eq(group == desc.groups - 1),
-            last.eq(active & group_end & (position == desc.count - 1)),
+            group_end.eq(group == last_group),
+            last.eq(active & group_end & (left == 0)),
             self.i.ready.eq(~running & (full != 0)),
             first_slot.eq(desc.offset >> slot_shift),
         ]
@@ -178,6 +180,8 @@ class DrainEngine(wiring.Component):
                 active.eq(1),
                 running.eq(1),
                 Cat(position, group).eq(0),
+                left.eq(self.i.payload.count - 1),
+                last_group.eq(self.i.payload.groups - 1),
                 slot.eq(self.i.payload.offset >> slot_shift),
                 row_word.eq(self.i.payload.base),
                 word.eq(self.i.payload.base),
@@ -187,6 +191,7 @@ class DrainEngine(wiring.Component):
                 m.d.sync += [
                     group.eq(0),
                     position.eq(position + 1),
+                    left.eq(left - 1),
                     slot.eq(first_slot),
                     row_word.eq(row_word + 1),
                     word.eq(row_word + 1),

@@ -10,7 +10,7 @@
           <-- SAXIHP3  ---  hp3  results             |
           <-- IRQF2P0  ---  irq                      |
           --- FCLKCLK0 --> BUFG --> clock of all of it
-          --- FCLKRESETN0 --> two registers --> reset
+          --- FCLKRESETN0 --> two registers --> reset of the registers' side
 """
 
 from __future__ import annotations
@@ -54,6 +54,8 @@ class PynqCore(wiring.Component):
     mac : type
         What the array's multipliers are: the DSP primitive, or its behaviour for simulators that
         do not know it.
+    domain : str
+        As in `Accel`.
 
     Members
     -------
@@ -67,9 +69,12 @@ class PynqCore(wiring.Component):
         Level.
     """
 
-    def __init__(self, *, arch: Arch, mac: type[MultiplyAdd] = MultiplyAdd) -> None:
+    def __init__(
+        self, *, arch: Arch, mac: type[MultiplyAdd] = MultiplyAdd, domain: str = "sync"
+    ) -> None:
         self.arch = arch
         self.mac = mac
+        self.domain = domain
         super().__init__(
             {
                 "gp0": In(axi3()),
@@ -83,7 +88,9 @@ class PynqCore(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.accel = accel = Accel(arch=self.arch, array=partial(PackedArray, mac=self.mac))
+        m.submodules.accel = accel = Accel(
+            arch=self.arch, array=partial(PackedArray, mac=self.mac), domain=self.domain
+        )
         m.submodules.gp0 = registers = Axi3ToLite(
             base=CSR_BASE, addr_width=(CSR_BYTES - 1).bit_length()
         )
@@ -115,8 +122,11 @@ class PynqTop(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.core = core = PynqCore(arch=self.arch, mac=Dsp48e1)
-        m.domains.sync = ClockDomain("sync")
+        m.submodules.core = core = PynqCore(arch=self.arch, mac=Dsp48e1, domain="engines")
+        m.domains.sync = sync = ClockDomain("sync")
+        # The same clock without a reset: one of two sources would be a gate before all registers.
+        m.domains.engines = engines = ClockDomain("engines", reset_less=True)
+        engines.clk = sync.clk
         clocks, resets_n = Signal(4), Signal(4)
         m.submodules.clock = Instance("BUFG", i_I=clocks[0], o_O=ClockSignal())
         m.submodules.reset = FFSynchronizer(~resets_n[0], ResetSignal(), init=1)
