@@ -36,6 +36,7 @@ EXTRA = {
     "models/onnx_export.py": {"onnx"},
     "host/dev_pynq.py": {"pynq"},
     "host/preprocess.py": {"PIL"},
+    "host/serial_port.py": {"serial"},
 }
 CLI_MODULES = {"typer", "rich", "click"}
 
