@@ -46,8 +46,9 @@ class Ulx3sDevice(Device):
     ----------
     arch : Arch
         What the bitstream on the board must be of.
-    port : str or None
-        The serial port, such as ``/dev/ttyUSB0``.
+    port : str or Port
+        The serial port, such as ``/dev/ttyUSB0``, or an open stream, which then belongs to the
+        device.
     baud : int
         Bits a second.
     patience : float
@@ -74,7 +75,7 @@ class Ulx3sDevice(Device):
         self,
         arch: Arch,
         *,
-        port: str | None = None,
+        port: str | Port | None = None,
         baud: int = BAUD,
         patience: float = 0.2,
         retries: int = 5,
@@ -90,7 +91,7 @@ class Ulx3sDevice(Device):
         self.reset_limit = 5.0
         self._totals = {name: 0 for name, _ in LOG_FIELDS}
         self._failure = ""
-        self._port: Port = open_port(port, baud=baud)
+        self._port = open_port(port, baud=baud) if isinstance(port, str) else port
         try:
             self._link = Link(self._port, baud=baud, patience=patience, retries=retries)
             self.info = self._hello()

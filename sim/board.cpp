@@ -104,13 +104,16 @@ public:
         for (uint64_t i = 0; i < cycles; ++i) cycle();
     }
 
-    void press(bool down) { top_->button = down; }
+    void press(bool down) {
+        top_->button = down;
+        if (!down) sdram.begin();
+    }
 
 private:
     void cycle() {
         const SdramPins pins{top_->SDRAM(command), top_->SDRAM(ba),   top_->SDRAM(dqm),
                              top_->SDRAM(a),       top_->SDRAM(dq_o), top_->SDRAM(dq_oe) != 0};
-        if (top_->button) sdram.abandon();
+        if (top_->button) sdram.cut();
         sdram.clock(now_, pins);
         serial.sample(top_->tx);
         top_->SDRAM(dq_i) = pins.oe ? pins.dq : sdram.word();

@@ -34,7 +34,7 @@ from sim.toolchain import (
     versions,
 )
 
-__all__ = ["STATISTICS", "BoardModel", "PtyBoard", "Timing", "board_library"]
+__all__ = ["STATISTICS", "BoardModel", "ModelPort", "PtyBoard", "Timing", "board_library"]
 
 _HERE = Path(__file__).resolve().parent
 _SOURCES = (_HERE / "board.cpp", _HERE / "sdram.h")
@@ -254,6 +254,61 @@ class BoardModel:
         if not self._handle:
             raise RuntimeError("the board is closed")
         return getattr(self._library, f"board_{name}")(self._handle, *arguments)
+
+
+class ModelPort:
+    """A board's serial port without a terminal or a thread: time passes while one waits.
+
+    It has what `host.link.Port` asks for, so the host's back end runs on it, and does the same each
+    time.
+
+    Parameters
+    ----------
+    model : BoardModel
+        Closed together with the port.
+    clock_hz : int
+        What a second of waiting is.
+    step : int
+        Cycles between two looks at what has come.
+
+    Attributes
+    ----------
+    to_board, from_board : callable
+        Called with the bytes on their way; what they return goes on.  To damage or lose some.
+    """
+
+    name = "simulated board"
+
+    def __init__(self, model: BoardModel, *, clock_hz: int, step: int = 500) -> None:
+        self.model = model
+        self.clock_hz = clock_hz
+        self.step = step
+        self.to_board: Callable[[bytes], bytes] = lambda data: data
+        self.from_board: Callable[[bytes], bytes] = lambda data: data
+
+    def write(self, data: bytes) -> None:
+        """Queue bytes for the board."""
+        self.model.send(self.to_board(data))
+
+    def read(self, timeout: float) -> bytes:
+        """Return what comes, at the latest after `timeout` seconds of simulated time."""
+        end = self.model.cycles + max(int(timeout * self.clock_hz), self.step)
+        while self.model.cycles < end:
+            self.model.run(self.step)
+            data = self.from_board(self.model.receive())
+            if data:
+                return data
+        return b""
+
+    def press_reset(self) -> None:
+        """Press the button for a moment."""
+        self.model.press(True)
+        self.model.run(100)
+        self.model.press(False)
+
+    def close(self) -> None:
+        """End the simulation."""
+        self.model.close()
 
 
 class PtyBoard:
