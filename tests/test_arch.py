@@ -115,7 +115,10 @@ def test_every_possible_size_has_an_arch() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("", "arch must be one of tiny, lab, pynq-z2, or ROWSxCOLS such as 12x32, not ''"),
+        (
+            "",
+            "arch must be one of tiny, lab, pynq-z2, ulx3s-85f, tang-nano-20k, or ROWSxCOLS such as 12x32, not ''",
+        ),
         ("large", "not 'large'"),
         ("LAB", "not 'LAB'"),
         ("12x", "not '12x'"),

@@ -14,7 +14,7 @@ from host.dev_rtl import RtlDevice
 from host.dev_ulx3s import Ulx3sDevice
 from host.device import DeviceError, open_device
 from host.program import Program
-from hw.ulx3s import LAMPS
+from hw.linked import LAMPS
 from models.arch import get_arch
 from models.graph import INPUT, ConvGeometry, MaxPool, Network
 from models.link import FLAG
