@@ -117,7 +117,7 @@ def test_every_possible_size_has_an_arch() -> None:
     [
         (
             "",
-            "arch must be one of tiny, lab, pynq-z2, ulx3s-85f, tang-nano-20k, or ROWSxCOLS such as 12x32, not ''",
+            "arch must be one of tiny, lab, .*, or ROWSxCOLS such as 12x32, not ''",
         ),
         ("large", "not 'large'"),
         ("LAB", "not 'LAB'"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import importlib.metadata
 import re
 import shutil
 import subprocess
@@ -54,7 +56,12 @@ def digest(path: Path) -> str:
 def pip_tool(name: str, package: str) -> Tool:
     """The tool `name`, which comes with a package of PyPI."""
     path = find(name)
-    found = None if path is None else version(path) or digest(Path(path))
+    found = None
+    if path is not None and Path(path).parent == Path(sys.executable).parent:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found = importlib.metadata.version(package)
+    if path is not None and found is None:
+        found = version(path) or digest(Path(path))
     return Tool(name, found, f"pip install {package}")
 
 
