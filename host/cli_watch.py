@@ -24,6 +24,7 @@ from host.cli_classify import (
     LabelsOption,
     ModelOption,
     OverlayOption,
+    PortOption,
     WeightsOption,
     prepare,
 )
@@ -66,6 +67,7 @@ def watch(
     device: DeviceOption = "pynq",
     arch: DeviceArchOption = None,
     overlay: OverlayOption = None,
+    port: PortOption = None,
     weights: WeightsOption = None,
     labels: LabelsOption = None,
     count: Annotated[
@@ -87,6 +89,7 @@ def watch(
         program_file=None,
         device=device,
         overlay=overlay,
+        port=port,
         top=1,
         check=False,
         batch=batch,
@@ -94,7 +97,7 @@ def watch(
         group=group,
     )
     with ExitStack() as stack:
-        opened = stack.enter_context(open_for(job.device, job.arch, job.overlay))
+        opened = stack.enter_context(open_for(job.device, job.arch, job.overlay, port=job.port))
         session = stack.enter_context(
             Session(job.network, job.program, opened, top=1, group=job.group)
         )

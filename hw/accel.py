@@ -34,10 +34,10 @@ from hw.weights import WeightsEngine
 from models.arch import Arch
 from models.isa import Op
 
-__all__ = ["Accel"]
+__all__ = ["DMA_DEPTH", "Accel"]
 
-# Beats each DMA buffers: enough to keep one beat a cycle coming at 100 cycles of memory latency.
-_DMA_DEPTH = 128
+# Beats each DMA buffers by default: keeps one beat a cycle coming at 100 cycles of memory latency.
+DMA_DEPTH = 128
 
 
 class Accel(wiring.Component):
@@ -51,6 +51,8 @@ class Accel(wiring.Component):
     domain : str
         Clock domain of everything but the registers, with the clock of `sync`.  It needs no reset:
         after that of `sync`, and before each run, the registers' side resets it.
+    dma_depth : int
+        Beats each DMA buffers.
 
     Members
     -------
@@ -67,11 +69,17 @@ class Accel(wiring.Component):
     """
 
     def __init__(
-        self, *, arch: Arch, array: ArrayMaker = SystolicArray, domain: str = "sync"
+        self,
+        *,
+        arch: Arch,
+        array: ArrayMaker = SystolicArray,
+        domain: str = "sync",
+        dma_depth: int = DMA_DEPTH,
     ) -> None:
         self.arch = arch
         self.array = array
         self.domain = domain
+        self.dma_depth = dma_depth
         super().__init__(
             {
                 "csr": In(axi_lite()),
@@ -99,10 +107,10 @@ class Accel(wiring.Component):
         conv = ConvEngine(arch=arch, array=self.array)
         drain = DrainEngine(arch=arch)
         post = PostEngine(arch=arch)
-        dma_desc = ReadDma(depth=_DMA_DEPTH)
-        dma_wgt = ReadDma(depth=_DMA_DEPTH)
-        dma_act = ReadDma(depth=_DMA_DEPTH)
-        dma_out = WriteDma(depth=_DMA_DEPTH)
+        dma_desc = ReadDma(depth=self.dma_depth)
+        dma_wgt = ReadDma(depth=self.dma_depth)
+        dma_act = ReadDma(depth=self.dma_depth)
+        dma_out = WriteDma(depth=self.dma_depth)
         act = Buffer(depth=arch.act_words, width=arch.rows * 8)
         out = Buffer(depth=arch.out_words, width=arch.rows * 8, granularity=arch.drain_lanes * 8)
         blocks = {

@@ -18,6 +18,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, connect
 
 from hw.axi import MAX_BURST, Resp, axi_read, axi_write
+from hw.block_memory import BlockMemory
 from hw.sdram import SdramController, write_layout
 from hw.stream import Fifo
 
@@ -34,7 +35,7 @@ class MemoryPort(wiring.Component):
 
     Parameters
     ----------
-    controller : SdramController
+    controller : SdramController or BlockMemory
         Becomes a submodule.
     readers, writers : int
         Masters, 1 to 8 together: the tags must tell readers from each other, and writers.
@@ -45,7 +46,9 @@ class MemoryPort(wiring.Component):
     w : In(axi_write()) array of writers
     """
 
-    def __init__(self, *, controller: SdramController, readers: int, writers: int) -> None:
+    def __init__(
+        self, *, controller: SdramController | BlockMemory, readers: int, writers: int
+    ) -> None:
         for name, value in (("readers", readers), ("writers", writers)):
             if not isinstance(value, int) or not 1 <= value <= 1 << controller.tag_bits:
                 raise ValueError(

@@ -246,7 +246,8 @@ class SdramController(wiring.Component):
                     pins.ba.eq(next_bank),
                     opened[next_bank].eq(1),
                     rows[next_bank].eq(next_row),
-                    delay.eq(self.t_rcd - 1),
+                    # From here the burst's first command is two cycles away at least.
+                    delay.eq(max(self.t_rcd - 2, 0)),
                 ]
                 m.next = "start"
             with m.State("start"), m.If(waited & (~active | (issue & last))):

@@ -6,7 +6,8 @@ from amaranth import Elaboratable, Module, Signal
 from amaranth.hdl import IOPort
 
 from hw.ecp5 import Pll, add_clock_output, add_input, add_output, add_tristate
-from hw.ulx3s import CLOCK_HZ, LAMPS, Ulx3s
+from hw.linked import LAMPS
+from hw.ulx3s import CLOCK_HZ, Ulx3s
 from models.arch import Arch
 
 __all__ = ["INPUT_MHZ", "PINS", "SDRAM_PHASE", "Ulx3sTop", "constraints"]
@@ -65,6 +66,8 @@ class Ulx3sTop(Elaboratable):
     ----------
     ports : list of IOPort
         The pins, named as in `PINS`.
+    constraints : str
+        Text of the constraint file for nextpnr-ecp5.
     """
 
     def __init__(self, *, arch: Arch) -> None:
@@ -73,6 +76,7 @@ class Ulx3sTop(Elaboratable):
             name: IOPort(len(sites.split()), name=name) for name, (sites, _) in PINS.items()
         }
         self.ports = list(self.pins.values())
+        self.constraints = constraints()
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

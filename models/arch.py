@@ -193,6 +193,20 @@ ARCHES: dict[str, Arch] = {
             drain_lanes=2,
             lrn_lanes=1,
         ),
+        # As much as fits a GW2AR-18 together with 32 KiB of memory: networks like LeNet-5.
+        Arch(
+            name="tang-nano-20k",
+            rows=4,
+            cols=4,
+            act_words=2048,
+            psum_words=256,
+            out_words=1024,
+            wgt_words=16,
+            drain_lanes=1,
+            lrn_lanes=0,
+            queue_depth=2,
+            log_entries=16,
+        ),
     )
 }
 

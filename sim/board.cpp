@@ -1,7 +1,7 @@
 // C interface to a Verilated board top: its SDRAM chip and the other end of its serial line.
 // sim/board.py calls it through ctypes.
 //
-// The top has the pins of hw.ulx3s.Ulx3s.  Its outputs come from registers, so one evaluation of the
+// The top has the pins of hw.ulx3s.Ulx3s; without PENSTOCK_SDRAM, those that are not the chip's.  Its outputs come from registers, so one evaluation of the
 // rising edge and one of the falling edge make a cycle.
 
 #include <sys/mman.h>
@@ -104,16 +104,21 @@ public:
         for (uint64_t i = 0; i < cycles; ++i) cycle();
     }
 
-    void press(bool down) { top_->button = down; }
+    void press(bool down) {
+        top_->button = down;
+        if (!down) sdram.begin();
+    }
 
 private:
     void cycle() {
+#ifdef PENSTOCK_SDRAM
         const SdramPins pins{top_->SDRAM(command), top_->SDRAM(ba),   top_->SDRAM(dqm),
                              top_->SDRAM(a),       top_->SDRAM(dq_o), top_->SDRAM(dq_oe) != 0};
-        if (top_->button) sdram.abandon();
+        if (top_->button) sdram.cut();
         sdram.clock(now_, pins);
-        serial.sample(top_->tx);
         top_->SDRAM(dq_i) = pins.oe ? pins.dq : sdram.word();
+#endif
+        serial.sample(top_->tx);
         top_->rx = serial.drive();
         top_->clk = 0;
         top_->eval();

@@ -34,7 +34,15 @@ from sim.toolchain import (
     versions,
 )
 
-__all__ = ["STATISTICS", "BoardModel", "PtyBoard", "Timing", "board_library"]
+__all__ = [
+    "STATISTICS",
+    "BoardModel",
+    "ModelPort",
+    "PtyBoard",
+    "Timing",
+    "board_library",
+    "build_board",
+]
 
 _HERE = Path(__file__).resolve().parent
 _SOURCES = (_HERE / "board.cpp", _HERE / "sdram.h")
@@ -63,6 +71,9 @@ _SIGNATURES = {
 # In the order of SdramStatistics in ``sim/sdram.h``.
 STATISTICS = ("cycles", "activates", "reads", "writes", "refreshes")
 
+# Members of SdramTiming after the first.
+_CHIP_VALUES = 18
+
 # Bytes of the serial port moved at a time.
 _CHUNK = 4096
 
@@ -87,9 +98,11 @@ class Timing:
     phase: float = 5 / 7
     delay: float = 5.0
 
-    def values(self, chip: SdramChip) -> list[int]:
+    def values(self, chip: SdramChip | None) -> list[int]:
         """Members of SdramTiming in ``sim/sdram.h``, in its order, in picoseconds."""
         period = 1e12 / self.clock_hz
+        if chip is None:
+            return [int(period)] + [0] * _CHIP_VALUES
         numbers: list[float] = [
             *(period, self.phase * period, self.delay * 1000),
             *(chip.row_bits, chip.column_bits, chip.bank_bits, chip.cas_latency),
@@ -106,6 +119,7 @@ def board_library(
     make: Callable[[], wiring.Component],
     *,
     identity: str,
+    sdram: bool = True,
     sources: Sequence[Path] = (),
     progress: Progress | None = None,
 ) -> Path:
@@ -115,6 +129,8 @@ def board_library(
     ----------
     make : callable
         Returns the top, which has the members of `hw.ulx3s.Ulx3s`.
+    sdram : bool
+        Whether it has those of the SDRAM.
     identity, sources
         As in `sim.build.verilog`.
 
@@ -123,10 +139,28 @@ def board_library(
     ToolError
         If a tool is missing or fails.
     """
-    cxx = compiler()
     text = verilog(make, identity=identity, sources=sources, name="board", progress=progress)
+    return build_board(text, sdram=sdram, progress=progress)
+
+
+def build_board(
+    text: str, *, sdram: bool = True, level: str = "-O2", progress: Progress | None = None
+) -> Path:
+    """Compile the Verilog `text`, whose module ``board`` is the top; cached.
+
+    Parameters
+    ----------
+    text : str
+    sdram : bool
+        As in `board_library`.
+    level : str
+        The compiler's effort.
+    progress : callable or None
+    """
+    cxx = compiler()
     parts: list[str | bytes] = [text, *_VERILATOR_FLAGS, *FLAGS, versions(), compiler_identity()]
     parts += [path.read_bytes() for path in (*_SOURCES, _ARITHMETIC)]
+    parts += [str(sdram), level]
     path = cache_dir() / f"board-{digest(parts)}.so"
     with locked(path.with_suffix(".so.lock")):
         if path.exists():
@@ -144,8 +178,8 @@ def board_library(
             objects = compile_units(
                 [_SOURCES[0], *units],
                 folder,
-                level="-O2",
-                flags=["-include", _ARITHMETIC],
+                level=level,
+                flags=["-include", _ARITHMETIC, *(["-DPENSTOCK_SDRAM"] if sdram else [])],
                 what="the board",
                 progress=progress,
             )
@@ -164,7 +198,8 @@ class BoardModel:
     ----------
     library : Path
         What `board_library` returned.
-    chip : SdramChip
+    chip : SdramChip or None
+        None: there is none.
     timing : Timing
 
     Attributes
@@ -178,7 +213,7 @@ class BoardModel:
         If it cannot be mapped.
     """
 
-    def __init__(self, library: Path, *, chip: SdramChip, timing: Timing) -> None:
+    def __init__(self, library: Path, *, chip: SdramChip | None, timing: Timing) -> None:
         self._library = ctypes.CDLL(str(library))
         for name, (result, arguments) in _SIGNATURES.items():
             function = getattr(self._library, f"board_{name}")
@@ -189,9 +224,10 @@ class BoardModel:
             (_u64 * len(values))(*values), int(1e12 / timing.baud)
         )
         if not self._handle:
-            raise MemoryError(f"cannot map {chip.size} bytes for the simulated SDRAM")
+            raise MemoryError("cannot map the memory of the simulated SDRAM")
+        size = 0 if chip is None else chip.size
         self.memory: NDArray[np.uint8] = np.ctypeslib.as_array(
-            (ctypes.c_uint8 * chip.size).from_address(self._call("memory"))
+            (ctypes.c_uint8 * size).from_address(self._call("memory"))
         )
 
     def close(self) -> None:
@@ -254,6 +290,61 @@ class BoardModel:
         if not self._handle:
             raise RuntimeError("the board is closed")
         return getattr(self._library, f"board_{name}")(self._handle, *arguments)
+
+
+class ModelPort:
+    """A board's serial port without a terminal or a thread: time passes while one waits.
+
+    It has what `host.link.Port` asks for, so the host's back end runs on it, and does the same each
+    time.
+
+    Parameters
+    ----------
+    model : BoardModel
+        Closed together with the port.
+    clock_hz : int
+        What a second of waiting is.
+    step : int
+        Cycles between two looks at what has come.
+
+    Attributes
+    ----------
+    to_board, from_board : callable
+        Called with the bytes on their way; what they return goes on.  To damage or lose some.
+    """
+
+    name = "simulated board"
+
+    def __init__(self, model: BoardModel, *, clock_hz: int, step: int = 500) -> None:
+        self.model = model
+        self.clock_hz = clock_hz
+        self.step = step
+        self.to_board: Callable[[bytes], bytes] = lambda data: data
+        self.from_board: Callable[[bytes], bytes] = lambda data: data
+
+    def write(self, data: bytes) -> None:
+        """Queue bytes for the board."""
+        self.model.send(self.to_board(data))
+
+    def read(self, timeout: float) -> bytes:
+        """Return what comes, at the latest after `timeout` seconds of simulated time."""
+        end = self.model.cycles + max(int(timeout * self.clock_hz), self.step)
+        while self.model.cycles < end:
+            self.model.run(self.step)
+            data = self.from_board(self.model.receive())
+            if data:
+                return data
+        return b""
+
+    def press_reset(self) -> None:
+        """Press the button for a moment."""
+        self.model.press(True)
+        self.model.run(100)
+        self.model.press(False)
+
+    def close(self) -> None:
+        """End the simulation."""
+        self.model.close()
 
 
 class PtyBoard:

@@ -62,7 +62,7 @@ public:
             report("refreshes are overdue", 0);
         }
         for (unsigned bank = 0; bank < banks(); ++bank) {
-            if (bank_[bank].open && now_ - bank_[bank].activated > kLongestRow) {
+            if (live_ && bank_[bank].open && now_ - bank_[bank].activated > kLongestRow) {
                 report("a row was open for too long", bank);
             }
         }
@@ -81,8 +81,14 @@ public:
         return noise();
     }
 
-    // The FPGA was reset: a burst it was writing is lost.
-    void abandon() { write_left_ = 0; }
+    // The FPGA is being reset: a burst it was writing is cut off.
+    void cut() { write_left_ = 0; }
+
+    // It was reset: it begins anew, and nobody relies on what is in the memory.
+    void begin() {
+        live_ = precharged_all_ = false;
+        refreshes_ = 0;
+    }
 
 private:
     static constexpr unsigned kBurst = 4;

@@ -61,6 +61,7 @@ class Top(wiring.Component):
 class FakeChain(Toolchain):
     """Programs that write what they are told."""
 
+    CONSTRAINTS = "penstock.xdc"
     CELLS: ClassVar[Mapping[str, tuple[str, float]]] = {"LUT4": ("LUT", 1), "BRAM": ("RAM", 0.5)}
 
     # For a test to change.

@@ -12,7 +12,8 @@ import pytest
 
 from host import cli
 from hw.flow import board, toolchain
-from hw.flow.openxc7_tools import Tools, yosys_tool
+from hw.flow.openxc7_tools import Tools
+from hw.flow.programs import yosys_tool
 from tests.flow_fake import BOARD, FakeChain
 
 Run = Callable[..., tuple[int, str, str]]
@@ -75,7 +76,10 @@ def test_without_the_tools(penstock: Run, tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--board", "nexys"], "board must be one of pynq-z1, pynq-z2, fake, not 'nexys'"),
+        (
+            ["--board", "nexys"],
+            "board must be one of pynq-z1, pynq-z2, ulx3s-85f, tang-nano-20k, fake, not 'nexys'",
+        ),
         (["--board", "fake", "--arch", "3x"], "arch must be one of"),
         (["--board", "fake", "--out", "file"], "file: not a folder"),
         (["--board", "fake", "--seeds", "0"], "Invalid value for '--seeds'"),

@@ -325,7 +325,9 @@ def test_boards() -> None:
         replace(BOARD, target_mhz=0)
     with pytest.raises(ValueError, match="top must be module:class, not 'Top'"):
         replace(BOARD, top="Top")
-    with pytest.raises(BuildError, match=r"toolchain must be one of openxc7.*, not 'diamond'"):
+    with pytest.raises(
+        BuildError, match=r"toolchain must be one of ecp5, gowin, openxc7.*, not 'diamond'"
+    ):
         toolchain.get_toolchain(replace(BOARD, toolchain="diamond"))
 
 

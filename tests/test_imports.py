@@ -41,6 +41,7 @@ EXTRA = {
     "models/onnx_walk.py": {"onnx"},
     "host/pynq_board.py": {"pynq", "pynqmetadata"},
     "host/preprocess.py": {"PIL"},
+    "host/serial_port.py": {"serial"},
 }
 CLI_MODULES = {"typer", "rich", "click"}
 

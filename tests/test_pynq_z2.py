@@ -11,7 +11,7 @@ from amaranth.back import rtlil
 from hw.pynq_z2 import CSR_BASE, PORTS, PynqTop
 from models.arch import get_arch
 from models.regs import CSR_BYTES
-from sim.netlist import cell_library
+from sim.cells_xc7 import cell_library
 
 
 @cache

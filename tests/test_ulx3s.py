@@ -1,28 +1,32 @@
-"""The simulated ULX3S, driven by the host's own back end: the same bytes as `rtl`."""
+"""The simulated ULX3S, driven by the host's own back end: the same bytes as `rtl`, whatever
+happens on the wire."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from host.compile import compile_network
 from host.dev_rtl import RtlDevice
 from host.dev_ulx3s import Ulx3sDevice
+from host.device import Buffer, Device, DeviceError, open_device
 from host.program import Program
-from hw.sdram_chip import ULX3S_SDRAM
-from hw.ulx3s import CLOCK_HZ, Ulx3s
+from hw.linked import LAMPS
 from models.arch import get_arch
 from models.graph import INPUT, ConvGeometry, MaxPool, Network
-from sim.board import BoardModel, PtyBoard, Timing, board_library
-from tests.infer import check_maps, infer, load
+from models.link import FLAG
+from sim.board import ModelPort, PtyBoard
+from tests.infer import infer
 from tests.netgen import make_conv, make_lrn, make_network, random_codes
+from tests.ulx3s_board import ARCH, BAUD, new_model, new_port
 
-ARCH = get_arch("tiny")
-# As fast as the receiver can, so that a test has few cycles.
-BAUD = CLOCK_HZ // 4
+Maps = dict[str, NDArray[np.uint8]]
+
+# Seconds of simulated time.
+PATIENCE = 0.001
 
 
 def build_network() -> Network:
@@ -30,12 +34,12 @@ def build_network() -> Network:
     window = ConvGeometry(kernel=(3, 3), pad=(1, 1, 1, 1))
     return make_network(
         "small",
-        (13, 11, 3),
+        (7, 7, 3),
         [
-            make_conv(rng, "a", INPUT, 3, 10, window, 7),
+            make_conv(rng, "a", INPUT, 3, 6, window, 7),
             make_lrn(rng, "n", "a"),
             MaxPool(name="p", inputs=("n",), kernel=3, stride=2),
-            make_conv(rng, "b", "p", 10, 6, window),
+            make_conv(rng, "b", "p", 6, 5, window),
         ],
     )
 
@@ -44,38 +48,275 @@ NETWORK = build_network()
 
 
 @pytest.fixture(scope="module")
-def library() -> Path:
-    return board_library(
-        lambda: Ulx3s(arch=ARCH, baud=BAUD), identity=f"Ulx3s {ARCH.fingerprint:016x} {BAUD}"
-    )
-
-
-@pytest.fixture(scope="module")
 def program() -> Program:
     return compile_network(NETWORK, ARCH)
 
 
+@pytest.fixture(scope="module")
+def answers(program: Program) -> Callable[[int], Maps]:
+    """What `rtl` answers for a seed's input."""
+    known: dict[int, Maps] = {}
+
+    def answer(seed: int) -> Maps:
+        if seed not in known:
+            with RtlDevice(ARCH, memory_bytes=16 << 20) as rtl:
+                buffer = rtl.alloc(program.arena_bytes)
+                rtl.write(buffer, program.image)
+                known[seed] = infer(rtl, program, buffer, codes(seed))
+        return known[seed]
+
+    return answer
+
+
+def codes(seed: int) -> NDArray[np.uint8]:
+    return random_codes(NETWORK, seed)
+
+
 @pytest.fixture
-def board(library: Path) -> Iterator[PtyBoard]:
-    model = BoardModel(library, chip=ULX3S_SDRAM, timing=Timing(clock_hz=CLOCK_HZ, baud=BAUD))
-    with PtyBoard(model) as board:
-        yield board
+def port() -> Iterator[ModelPort]:
+    port = new_port()
+    # What a program does not write must not matter.
+    port.model.memory[: 1 << 20] = np.random.default_rng(0).integers(0, 256, 1 << 20, np.uint8)
+    yield port
+    port.close()
 
 
-def connect(board: PtyBoard, **options: float) -> Ulx3sDevice:
-    # The simulated clock is slower than the one on the wall.
-    return Ulx3sDevice(ARCH, port=board.port, patience=2.0, **options)
+def connect(port: ModelPort, **options: int) -> Ulx3sDevice:
+    return Ulx3sDevice(ARCH, port=port, baud=BAUD, patience=PATIENCE, **options)
 
 
-def test_inference(board: PtyBoard, program: Program) -> None:
-    codes = random_codes(NETWORK, 1)
-    with connect(board) as device:
+def load(device: Device, program: Program) -> Buffer:
+    buffer = device.alloc(program.arena_bytes)
+    device.write(buffer, program.image)
+    return buffer
+
+
+def same(maps: Maps, expected: Maps) -> None:
+    assert {name: values.tobytes() for name, values in maps.items()} == {
+        name: values.tobytes() for name, values in expected.items()
+    }
+
+
+def lamp(port: ModelPort, name: str) -> bool:
+    return bool(port.model.led >> LAMPS.index(name) & 1)
+
+
+def test_through_a_terminal(program: Program, answers: Callable[[int], Maps]) -> None:
+    # The whole way: pyserial, the terminal, the UART's bits, the SDRAM's pins.
+    with (
+        PtyBoard(new_model()) as board,
+        open_device("ulx3s", ARCH, port=board.port, patience=5.0) as device,
+    ):
+        same(infer(device, program, load(device, program), codes(1)), answers(1))
+
+
+def test_second_run_equals_the_first(
+    port: ModelPort, program: Program, answers: Callable[[int], Maps]
+) -> None:
+    assert not lamp(port, "host")
+    with connect(port) as device:
+        assert device.info["memory_bytes"] == 32 << 20
         buffer = load(device, program)
-        maps = infer(device, program, buffer, codes)
-        print(device.statistics, device.info, device.counters())
-    check_maps(maps, NETWORK, codes)
-    with RtlDevice(ARCH, memory_bytes=16 << 20) as rtl:
-        buffer = load(rtl, program)
-        expected = infer(rtl, program, buffer, codes)
-    for name, values in expected.items():
-        assert maps[name].tobytes() == values.tobytes()
+        logs = []
+        for seed in (1, 2, 1):
+            same(infer(device, program, buffer, codes(seed)), answers(seed))
+            logs.append(device.counters())
+        assert logs[0]["busy"] == logs[1]["busy"] == logs[2]["busy"] > 0
+        assert device.statistics.retries == device.statistics.damaged == 0
+        for name in ("memory", "host", "receiving", "sending"):
+            assert lamp(port, name), name
+        for name in ("busy", "error", "damaged"):
+            assert not lamp(port, name), name
+
+
+class Noise:
+    """Damages the wire: changes a bit in, or drops, one in `rate` pieces of bytes."""
+
+    def __init__(self, rng: np.random.Generator, *, rate: int, drop: bool) -> None:
+        self.rng = rng
+        self.rate = rate
+        self.drop = drop
+        self.count = 0
+
+    def __call__(self, data: bytes) -> bytes:
+        if not data or self.rng.integers(self.rate):
+            return data
+        self.count += 1
+        if self.drop:
+            return b""
+        values = bytearray(data)
+        values[self.rng.integers(len(values))] ^= 1 << self.rng.integers(8)
+        return bytes(values)
+
+
+@pytest.mark.parametrize("drop", [False, True])
+@pytest.mark.parametrize("direction", ["to_board", "from_board"])
+def test_damaged_and_dropped_frames(
+    port: ModelPort,
+    program: Program,
+    answers: Callable[[int], Maps],
+    direction: str,
+    drop: bool,
+) -> None:
+    # To the board go whole frames, from it come pieces of them.
+    noise = Noise(np.random.default_rng(3), rate=4 if direction == "to_board" else 12, drop=drop)
+    with connect(port, retries=40) as device:
+        setattr(port, direction, noise)
+        buffer = load(device, program)
+        for seed in (1, 2):
+            same(infer(device, program, buffer, codes(seed)), answers(seed))
+        assert noise.count >= 5
+        assert device.statistics.retries >= noise.count // 2
+
+
+def test_reset_in_the_middle(
+    port: ModelPort, program: Program, answers: Callable[[int], Maps]
+) -> None:
+    device = connect(port)
+    buffer = load(device, program)
+    with pytest.MonkeyPatch.context() as patch:
+        # The board is not to be gone with the port.
+        patch.setattr(port, "close", lambda: None)
+        start = device.csr.start
+
+        def start_and_reset(**values: int) -> None:
+            start(**values)
+            port.model.run(1000)
+            assert lamp(port, "busy")
+            port.press_reset()
+
+        patch.setattr(device.csr, "start", start_and_reset)
+        with pytest.raises(DeviceError, match=r"the board was reset: .* open the device again"):
+            infer(device, program, buffer, codes(1))
+        # Nothing is taken for an answer that was not computed.
+        with pytest.raises(DeviceError, match="the board was reset"):
+            device.read(buffer, 0, 8)
+        device.close()
+    with connect(port) as device:
+        same(infer(device, program, load(device, program), codes(1)), answers(1))
+
+
+def test_reset_while_writing(
+    port: ModelPort, program: Program, answers: Callable[[int], Maps]
+) -> None:
+    device = connect(port)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(port, "close", lambda: None)
+        sent = 0
+
+        def reset(data: bytes) -> bytes:
+            nonlocal sent
+            sent += 1
+            if sent == 5:
+                port.model.run(20_000)
+                port.press_reset()
+            return data
+
+        port.to_board = reset
+        with pytest.raises(DeviceError, match="the board was reset"):
+            load(device, program)
+        port.to_board = lambda data: data
+    with connect(port) as device:
+        same(infer(device, program, load(device, program), codes(2)), answers(2))
+
+
+def test_memory_byte_by_byte(port: ModelPort) -> None:
+    rng = np.random.default_rng(1)
+    with connect(port) as device:
+        buffer = device.alloc(4000)
+        expected = rng.integers(0, 256, 4000, np.uint8)
+        device.write(buffer, expected)
+        for start, size in ((0, 1), (7, 1), (5, 6), (8, 8), (13, 1029), (3990, 10), (100, 0)):
+            values = rng.integers(0, 256, size, np.uint8)
+            device.write(buffer, values, start)
+            expected[start : start + size] = values
+            assert (device.read(buffer, start, size) == values).all()
+        assert (device.read(buffer, 0, 4000) == expected).all()
+        # Bytes that must be escaped on the wire, more than a frame of them.
+        flags = np.full(2000, FLAG, np.uint8)
+        device.write(buffer, flags)
+        assert (device.read(buffer, 0, 2000) == flags).all()
+        with pytest.raises(DeviceError, match="outside a buffer of 4000 bytes"):
+            device.read(buffer, 3999, 2)
+        with pytest.raises(DeviceError, match="no 33554433 bytes of device memory"):
+            device.alloc((32 << 20) + 1)
+        device.free(buffer)
+        with pytest.raises(DeviceError, match="no buffer at 0 to free"):
+            device.free(buffer)
+    with pytest.raises(DeviceError, match="the device is closed"):
+        device.read(buffer, 0, 1)
+
+
+def test_error_and_next_run(
+    port: ModelPort, program: Program, answers: Callable[[int], Maps]
+) -> None:
+    with connect(port) as device:
+        buffer = load(device, program)
+        where = program.desc_offset + 64
+        device.write(buffer, b"\xee", where)
+        with pytest.raises(DeviceError, match="descriptor 1 is for no engine: beats received"):
+            infer(device, program, buffer, codes(1))
+        device.write(buffer, program.image)
+        same(infer(device, program, buffer, codes(1)), answers(1))
+
+
+def test_timeout(port: ModelPort, program: Program, answers: Callable[[int], Maps]) -> None:
+    with connect(port) as device:
+        buffer = load(device, program)
+        with pytest.raises(DeviceError, match="no end after 0 s: beats received"):
+            device.run(program, buffer, timeout=0)
+        same(infer(device, program, buffer, codes(1)), answers(1))
+
+
+def test_a_killed_program_leaves_a_running_core(
+    port: ModelPort, program: Program, answers: Callable[[int], Maps]
+) -> None:
+    device = connect(port)
+    buffer = load(device, program)
+    device.csr.start(
+        base=buffer.offset,
+        desc_offset=program.desc_offset,
+        desc_count=program.desc_count,
+        watchdog=0,
+    )
+    with connect(port) as second:
+        assert second.csr.idle
+        same(infer(second, program, load(second, program), codes(1)), answers(1))
+
+
+def test_wrong_arch(port: ModelPort) -> None:
+    message = (
+        rf"the board on simulated board is of arch {ARCH.fingerprint:016x}, not of lab .*"
+        r"\(that is tiny: --arch tiny\)"
+    )
+    with pytest.raises(DeviceError, match=message):
+        Ulx3sDevice(get_arch("lab"), port=port, baud=BAUD, patience=PATIENCE)
+
+
+def test_nobody_answers(port: ModelPort) -> None:
+    port.from_board = lambda data: b""
+    with pytest.raises(
+        DeviceError, match="no answer from the board on simulated board to HELLO at 0x0, asked 6"
+    ):
+        connect(port)
+
+
+def test_no_port() -> None:
+    with pytest.raises(DeviceError, match="needs a port: --port /dev/ttyUSB0"):
+        open_device("ulx3s", ARCH)
+    with pytest.raises(DeviceError, match=r"cannot open /dev/no-such-port: there is no such port"):
+        open_device("ulx3s", ARCH, port="/dev/no-such-port")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"watchdog": -1}, "watchdog must be from 0 to 4294967295, not -1"),
+        ({"baud": 0}, "baud must be a positive integer, not 0"),
+        ({"patience": 0}, "patience must be a positive number, not 0"),
+        ({"retries": -1}, "retries must not be negative, not -1"),
+    ],
+)
+def test_wrong_parameters(options: dict[str, int], message: str, port: ModelPort) -> None:
+    with pytest.raises(ValueError, match=message):
+        Ulx3sDevice(ARCH, port=port, **{"baud": BAUD, **options})

@@ -22,7 +22,9 @@ class Board:
     toolchain : str
         Key of `hw.flow.toolchain.TOOLCHAINS`.
     top : str
-        ``module:class`` of the top level, a component whose one parameter is ``arch``.
+        ``module:class`` of the top level, whose one parameter is ``arch``.  Two of its attributes
+        are optional: ``ports``, a list of IOPorts, and ``constraints``, the text of the constraint
+        file in the tool chain's language.
     arch : str
         Preset of `models.arch`.
     target_mhz : float
@@ -31,8 +33,6 @@ class Board:
         What the device has, by resource: ``LUT``, ``FF``, ``DSP`` and so on.
     network : str
         Whose speed is estimated.
-    constraints : str
-        Text of the constraint file, in the tool chain's language.
     options : mapping of str to str
         What else the tool chain wants to know.
     """
@@ -46,7 +46,6 @@ class Board:
     target_mhz: float
     resources: Mapping[str, int]
     network: str = "alexnet"
-    constraints: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -74,8 +73,39 @@ def _pynq(name: str, title: str) -> Board:
     )
 
 
+_ULX3S = Board(
+    name="ulx3s-85f",
+    title="ULX3S (ECP5 LFE5U-85F)",
+    part="LFE5U-85F-6BG381C",
+    toolchain="ecp5",
+    top="hw.ulx3s_top:Ulx3sTop",
+    arch="ulx3s-85f",
+    target_mhz=90.0,
+    resources={"LUT": 83640, "FF": 83640, "DSP": 156, "DP16KD": 208},
+    options={"device": "85k", "package": "CABGA381", "speed": "6", "idcode": "0x41113043"},
+)
+
+_TANG_NANO = Board(
+    name="tang-nano-20k",
+    title="Tang Nano 20K (Gowin GW2AR-18)",
+    part="GW2AR-LV18QN88C8/I7",
+    toolchain="gowin",
+    top="hw.tang_nano_top:TangNanoTop",
+    arch="tang-nano-20k",
+    target_mhz=54.0,
+    resources={"LUT": 20736, "FF": 15552, "DSP": 48, "BSRAM": 46},
+    network="lenet5",
+    options={"synthesis": "gw2a", "family": "GW2A-18C"},
+)
+
 BOARDS: dict[str, Board] = {
-    board.name: board for board in (_pynq("pynq-z1", "PYNQ-Z1"), _pynq("pynq-z2", "PYNQ-Z2"))
+    board.name: board
+    for board in (
+        _pynq("pynq-z1", "PYNQ-Z1"),
+        _pynq("pynq-z2", "PYNQ-Z2"),
+        _ULX3S,
+        _TANG_NANO,
+    )
 }
 
 

@@ -147,9 +147,12 @@ def _netlist(job: Job, toolchain: Toolchain, report: Report, check: NetlistCheck
     module, _, name = job.board.top.partition(":")
     top = getattr(importlib.import_module(module), name)(arch=job.arch)
     # Without source locations the text is the same wherever the sources lie.
-    job.rtlil.write_text(rtlil.convert(top, name="penstock", emit_src=False), encoding="utf-8")
+    text = rtlil.convert(top, name="penstock", ports=getattr(top, "ports", None), emit_src=False)
+    job.rtlil.write_text(text, encoding="utf-8")
     report.costs["amaranth"] = (time.monotonic() - begin, 0.0)
-    (job.folder / "penstock.xdc").write_text(job.board.constraints, encoding="utf-8")
+    (job.folder / toolchain.CONSTRAINTS).write_text(
+        getattr(top, "constraints", ""), encoding="utf-8"
+    )
     toolchain.companions(job)
     job.say("synthesis")
     cost = toolchain.synthesise(job)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,9 +10,11 @@ from typing import Any, ClassVar
 from hw.flow.board import Board
 from hw.flow.errors import BuildError, CheckError
 from hw.flow.fasm import features, normal
-from hw.flow.openxc7_tools import Tools, yosys_tool
-from hw.flow.process import Cost, yosys
-from hw.flow.timing import read_timing
+from hw.flow.nextpnr import route
+from hw.flow.openxc7_tools import Tools
+from hw.flow.process import Cost
+from hw.flow.programs import yosys_tool
+from hw.flow.synthesis import synthesise, write_verilog
 from hw.flow.toolchain import Job, Routed, Tool, Toolchain
 from hw.flow.vivado import vivado_script
 from hw.flow.xc7_bits import compare, read_bits
@@ -34,26 +35,6 @@ _MOST_MHZ = 250
 # Tiles whose configuration is read back.
 _CHECKED = ("DSP_", "BRAM_L", "BRAM_R")
 
-# nextpnr dies of the scopes that flattening leaves behind.
-_SYNTHESIS = """\
-read_rtlil {rtlil}
-synth_xilinx -flatten -abc9 -arch xc7 -top penstock {options}
-delete t:$scopeinfo
-stat
-select -module penstock
-write_json -selected {json}
-select -clear
-write_verilog -noattr {verilog}
-"""
-
-# The same sources as Verilog, for the vendor's tool.
-_VERILOG = """\
-read_rtlil {rtlil}
-setattr -set keep 1 t:PS7
-proc; opt_clean; opt_expr; opt_dff; opt_clean; memory_collect
-write_verilog -noattr -sv {verilog}
-"""
-
 
 class OpenXc7(Toolchain):
     """Yosys, nextpnr-xilinx, fasm2frames, xc7frames2bit, bitread.
@@ -62,6 +43,7 @@ class OpenXc7(Toolchain):
     options of synth_xilinx).
     """
 
+    CONSTRAINTS = "penstock.xdc"
     CELLS: ClassVar[Mapping[str, tuple[str, float]]] = {
         **{f"LUT{inputs}": ("LUT", 1) for inputs in range(1, 7)},
         "INV": ("LUT", 1),
@@ -102,68 +84,29 @@ class OpenXc7(Toolchain):
             raise BuildError(f"the prjxray database of {self.board.part} has gone")
         return database
 
-    def _yosys(self, job: Job, step: str, script: str) -> Cost:
-        program = yosys()
-        if program is None:
-            raise BuildError("yosys has gone")
-        path = job.folder / "logs" / f"{step}.ys"
-        path.write_text(script, encoding="utf-8")
-        return job.runner.run(
-            [program, "-s", path.relative_to(job.folder)], log=job.log(step), cwd=job.folder
-        )
-
     def synthesise(self, job: Job) -> Cost:
         options = job.board.options.get("synthesis", "")
-        script = _SYNTHESIS.format(
-            rtlil=job.rtlil.name,
-            options=options,
-            json=job.netlist.name,
-            verilog=job.netlist_verilog.name,
-        )
-        return self._yosys(job, "synthesis", script)
+        return synthesise(job, f"synth_xilinx -flatten -abc9 -arch xc7 {options}".rstrip())
 
     def companions(self, job: Job) -> None:
-        self._yosys(job, "verilog", _VERILOG.format(rtlil=job.rtlil.name, verilog="penstock.v"))
+        write_verilog(job, before="setattr -set keep 1 t:PS7")
         (job.folder / "vivado.tcl").write_text(
             vivado_script(job.board, job.arch.name), encoding="utf-8"
         )
 
     def place_and_route(self, job: Job, *, seed: int, deadline: float) -> Routed:
-        name = f"seed{seed}"
-        constraints = job.folder / "penstock.xdc"
         files = {
-            "fasm": job.folder / f"{name}.fasm",
-            "placed": job.folder / f"{name}.json",
+            "fasm": job.folder / f"seed{seed}.fasm",
+            "placed": job.folder / f"seed{seed}.json",
         }
-        log = job.log(name)
-        cost = job.runner.run(
-            [
-                self._program("nextpnr-xilinx"),
-                *("--chipdb", str(self._tools.chip())),
-                *("--xdc", constraints.name),
-                *("--json", job.netlist.name),
-                *("--fasm", files["fasm"].name),
-                *("--write", files["placed"].name),
-                *("--freq", f"{job.board.target_mhz:g}"),
-                *("--seed", str(seed)),
-                "--timing-allow-fail",
-            ],
-            log=log,
-            cwd=job.folder,
-            deadline=deadline,
-            line=lambda text: self._progress(job, seed, text),
-        )
-        timing = read_timing(log.read_text(encoding="utf-8"))
-        if timing is None:
-            raise BuildError(f"nextpnr-xilinx with seed {seed} reported no timing: see {log.name}")
-        return Routed(seed=seed, timing=timing, files=files, cost=cost)
-
-    @staticmethod
-    def _progress(job: Job, seed: int, text: str) -> None:
-        """Say which step place and route is at, from a line of its output."""
-        if match := re.search(r"Running (.*?)\.|iter=(\d+) .*overused=(\d+)", text):
-            what = match[1] or f"routing round {match[2]}, {match[3]} wires overused"
-            job.say(f"seed {seed}: {what}")
+        arguments = [
+            *("--chipdb", str(self._tools.chip())),
+            *("--xdc", self.CONSTRAINTS),
+            *("--fasm", files["fasm"].name),
+            *("--write", files["placed"].name),
+        ]
+        program = self._program("nextpnr-xilinx")
+        return route(job, program, arguments, seed=seed, deadline=deadline, files=files)
 
     def clock(self, fmax_mhz: float) -> float:
         return clock_mhz(divisors(min(fmax_mhz * _MARGIN, _MOST_MHZ)))

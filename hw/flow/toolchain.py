@@ -32,7 +32,11 @@ __all__ = [
 ]
 
 # ``module:class``, so that a chain's own needs are imported only when it is used.
-TOOLCHAINS = {"openxc7": "hw.flow.openxc7:OpenXc7"}
+TOOLCHAINS = {
+    "ecp5": "hw.flow.ecp5:Ecp5",
+    "gowin": "hw.flow.gowin:Gowin",
+    "openxc7": "hw.flow.openxc7:OpenXc7",
+}
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,8 @@ class Routed:
 class Toolchain(abc.ABC):
     """The steps from RTLIL to a bitstream."""
 
+    # Name of the constraint file.
+    CONSTRAINTS: ClassVar[str]
     # Cells of the netlist and what each takes of the device: ``{"RAMB18E1": ("RAMB36", 0.5)}``.
     CELLS: ClassVar[Mapping[str, tuple[str, float]]]
 

