@@ -4,7 +4,9 @@
 #   make run     classify a shipped photograph, every convolution on the simulated accelerator
 #   make test    run the tests
 #   make lint    ruff and mypy
-#   make bench   cycles, efficiency and speed of AlexNet on the simulated accelerator
+#   make bench   the simulated accelerator beside SCALE-Sim, the ideal and what others publish, into
+#                docs/benchmarks.md and build/bench.json; needs a network the first time, or
+#                BENCH=--without-scalesim
 #   make fuzz    random layers against the golden model: make fuzz N=2000 SEED=1
 #   make docs    write the generated pages of docs/
 #   make clean   remove .venv and build products
@@ -46,7 +48,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 bench: $(STAMP)
-	@$(BIN)/penstock profile --model alexnet --device rtl
+	@$(BIN)/python scripts/bench.py $(BENCH)
 
 fuzz: $(STAMP)
 	PENSTOCK_FUZZ=$(N) PENSTOCK_SEED=$(SEED) $(BIN)/python -m pytest -q -n $(JOBS) tests/test_fuzz.py

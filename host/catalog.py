@@ -5,8 +5,13 @@ name                         network
 ===========================  ==============================================================
 ``alexnet``                  BVLC (Caffe) AlexNet, 227x227
 ``alexnet-torchvision``      torchvision's AlexNet, 224x224
+``nin``                      Network in Network (Caffe's model zoo), 224x224
+``googlenet``                BVLC GoogLeNet, 224x224
+``resnet18``                 ResNet-18, 224x224
+``cifar10-quick``            Caffe's cifar10_quick, 32x32
+``lenet5``                   LeNet-5, 32x32, one channel
 ``tiny``                     39x39, three convolutions, ten classes: for tests
-a file                       a saved network (`models.store`), float or quantised
+a file                       a saved network (`models.store`) or an ONNX file, float or quantised
 ===========================  ==============================================================
 
 Networks by name have seeded weights unless a file of trained ones is given: ``.npz``
@@ -24,12 +29,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.cache import cached, content_key, source_key
-from host.preprocess import load_pixels
-from models import alexnet, store, tinynet, weights
+from host.preprocess import load_codes, load_pixels
+from models import alexnet, googlenet, lenet, nin, resnet, store, tinynet, weights
 from models.graph import Conv, Fc, InputSpec, Network
 from models.quantize import quantise
+from models.seeded import seeded
 
-__all__ = ["MODELS", "PHOTOS", "load_network", "photographs", "read_labels"]
+__all__ = ["MODELS", "PHOTOS", "load_network", "photographs", "read_labels", "sample_input"]
 
 PHOTOS = Path(__file__).resolve().parent.parent / "models" / "photos"
 
@@ -37,12 +43,28 @@ Progress = Callable[[str], None]
 Pixels = NDArray[np.uint8]
 
 _ALEXNETS = {variant.name: variant for variant in (alexnet.BVLC, alexnet.TORCHVISION)}
-MODELS = (*_ALEXNETS, "tiny")
+_BUILDERS: dict[str, Callable[..., Network]] = {
+    googlenet.NAME: googlenet.build,
+    resnet.NAME: resnet.build,
+    "cifar10-quick": lenet.build_cifar10_quick,
+    "lenet5": lenet.build_lenet5,
+}
+MODELS = (*_ALEXNETS, nin.NAME, *_BUILDERS, "tiny")
 
 
 def photographs() -> list[Path]:
     """The shipped photographs, in order of name."""
     return sorted(PHOTOS.glob("*.jpg"))
+
+
+def sample_input(network: Network) -> tuple[str, Pixels]:
+    """Return an input to measure with, and its name: a photograph, or noise where none fits."""
+    spec = network.input
+    photograph = photographs()[0]
+    try:
+        return photograph.name, load_codes(photograph, spec)
+    except ValueError:
+        return "noise", np.random.default_rng(0).integers(0, 256, spec.shape, np.uint8)
 
 
 def _calibration(spec: InputSpec) -> Pixels:
@@ -54,6 +76,13 @@ def _seeded(model: str) -> tuple[Network, Pixels]:
     if model == "tiny":
         images = tinynet.tiny_images()
         return tinynet.tiny_net(images), images
+    if model == nin.NAME:
+        images = _calibration(nin.SPEC)
+        return nin.seeded_nin(images), images
+    if model in _BUILDERS:
+        network = _BUILDERS[model]()
+        images = _calibration(network.input)
+        return seeded(network, images), images
     variant = _ALEXNETS[model]
     images = _calibration(variant.input)
     return alexnet.seeded_alexnet(images, variant=variant), images
@@ -61,19 +90,32 @@ def _seeded(model: str) -> tuple[Network, Pixels]:
 
 def _trained(model: str, path: Path) -> tuple[Network, Pixels]:
     """The float network whose weights `path` holds, and the images to calibrate it on."""
-    if path.suffix == ".npz":
+    if path.suffix == ".npz" and model in _BUILDERS:
+        arrays = weights.read_arrays(path)
+        try:
+            network = _BUILDERS[model](arrays, source=str(path))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+    elif path.suffix == ".npz":
         network = weights.load_npz(path)
         if network.name != model:
             raise ValueError(f"{path}: holds the weights of {network.name}, not of {model}")
     elif path.suffix == ".onnx":
-        try:
-            from models import onnx_import
-        except ImportError:
-            raise ValueError(f"{path}: the package onnx is not installed") from None
-        network = onnx_import.load_float(path)
+        network = _onnx(path)
+        if not _is_float(network):
+            raise ValueError(f"{path}: is quantised already; it can be a model of its own")
     else:
         raise ValueError(f"{path}: weights must be an .npz or .onnx file")
     return network, _calibration(network.input)
+
+
+def _onnx(path: Path) -> Network:
+    """The network of an ONNX file, float or quantised."""
+    try:
+        from models import onnx_import
+    except ImportError:
+        raise ValueError(f"{path}: the package onnx is not installed") from None
+    return onnx_import.load(path)
 
 
 def _is_float(network: Network) -> bool:
@@ -84,7 +126,7 @@ def _kept(key: str, make: Callable[[], tuple[Network, Pixels]], progress: Progre
     def quantised() -> Network:
         progress("making the network")
         network, images = make()
-        return quantise(network, images, progress=lambda layer: progress(f"quantising {layer}"))
+        return quantise(network, images, progress=progress)
 
     return cached("network", key, load=store.load, save=store.save, make=quantised)
 
@@ -162,8 +204,10 @@ def load_network(
     if not path.exists() and not path.suffix and len(path.parts) == 1:
         raise ValueError(f"model must be {', '.join(MODELS)} or a file, not {model!r}")
     if weights_file is not None:
-        raise ValueError(f"{path}: a saved network has its own weights, {weights_file} is too many")
-    network = store.load(path)
+        raise ValueError(
+            f"{path}: a network in a file has its own weights, {weights_file} is too many"
+        )
+    network = _onnx(path) if path.suffix == ".onnx" else store.load(path)
     if _is_float(network):
         network = quantise(network, _calibration(network.input))
     return _with_labels(network, labels_file)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import typer
 
-from host.cli_classify import classify, profile
+from host.cli_classify import classify
 from host.cli_doctor import doctor
 from host.cli_errors import (
     EXIT_FAILED,
@@ -20,6 +20,8 @@ from host.cli_errors import (
     one_line,
 )
 from host.cli_files import compile_model, inspect
+from host.cli_profile import profile
+from host.cli_quantize import quantize
 from host.cli_simulate import simulate
 from host.device import DeviceError
 
@@ -36,6 +38,7 @@ app.command()(classify)
 app.command()(profile)
 app.command("compile")(compile_model)
 app.command()(inspect)
+app.command()(quantize)
 app.command()(simulate)
 app.command()(doctor)
 

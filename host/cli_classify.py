@@ -1,4 +1,4 @@
-"""`classify` and `profile`: images through a network on a device."""
+"""`classify`: images through a network on a device; `profile` shares what it is made of."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from host.catalog import load_network, photographs
+from host.catalog import MODELS, load_network
 from host.cli_device import arch_for, check_device, open_for
 from host.cli_errors import EXIT_FAILED, InputError, bad_input
 from host.cli_output import OutputFile
@@ -36,12 +36,26 @@ from host.runtime import Result, Session
 from models.arch import Arch
 from models.graph import Network
 
-__all__ = ["classify", "on_array", "profile"]
+__all__ = [
+    "ArchOption",
+    "BatchOption",
+    "DeviceOption",
+    "FcOption",
+    "Job",
+    "JsonOption",
+    "LabelsOption",
+    "ModelOption",
+    "WeightsOption",
+    "classify",
+    "on_array",
+    "prepare",
+    "work",
+]
 
 Codes = NDArray[np.uint8]
 
 ModelOption = Annotated[
-    str, typer.Option("--model", help="alexnet, alexnet-torchvision, tiny, or a saved network.")
+    str, typer.Option("--model", help=f"{', '.join(MODELS)}, or a saved network.")
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="rtl or functional.")]
 ArchOption = Annotated[str, typer.Option("--arch", help="lab, tiny or ROWSxCOLS such as 12x32.")]
@@ -59,7 +73,7 @@ FcOption = Annotated[
 
 
 @dataclass(frozen=True)
-class _Job:
+class Job:
     """Everything that is known before a device is opened."""
 
     network: Network
@@ -68,6 +82,7 @@ class _Job:
     device: str
     top: int
     check: bool
+    record: bool
 
 
 def on_array(fc: str) -> bool:
@@ -83,7 +98,7 @@ def on_array(fc: str) -> bool:
     return fc == "fpga"
 
 
-def _prepare(
+def prepare(
     *,
     model: str,
     weights: Path | None,
@@ -95,7 +110,8 @@ def _prepare(
     check: bool,
     batch: int,
     fc: str,
-) -> _Job:
+    record: bool = False,
+) -> Job:
     """Read the network and compile it.
 
     Raises
@@ -119,14 +135,14 @@ def _prepare(
         if program is None:
             progress.say("compiling")
             program = compile_network(network, arch, trace=check, batch=batch, fc=array)
-    return _Job(network, program, arch, device, top, check)
+    return Job(network, program, arch, device, top, check, record)
 
 
-def _run(job: _Job, images: Sequence[Codes], names: Sequence[str]) -> list[Result]:
+def _run(job: Job, images: Sequence[Codes], names: Sequence[str]) -> list[Result]:
     """Run the images and print each answer as it comes."""
     results: list[Result] = []
     with ExitStack() as stack:
-        device = stack.enter_context(open_for(job.device, job.arch))
+        device = stack.enter_context(open_for(job.device, job.arch, record=job.record))
         with bad_input():
             made = Session(job.network, job.program, device, top=job.top, check=job.check)
         session = stack.enter_context(made)
@@ -151,7 +167,7 @@ def _print_result(name: str, result: Result, *, checked: bool) -> None:
 
 
 def _print_figures(
-    job: _Job, layers: Sequence[LayerFigures], total: LayerFigures, images: int
+    job: Job, layers: Sequence[LayerFigures], total: LayerFigures, images: int
 ) -> None:
     where = f"{job.network.name} on {job.device}, arch {job.arch.name}"
     size = f"{job.arch.rows}x{job.arch.cols}"
@@ -176,15 +192,30 @@ def _print_seconds(results: Sequence[Result], cycles: int, wall: float) -> None:
     print(f"device {run:.1f} s{rate}, CPU layers {cpu:.2f} s, in all {wall:.1f} s")
 
 
-def _work(
-    job: _Job,
+def work(
+    job: Job,
     images: Sequence[Codes],
     names: Sequence[str],
     only: str | None,
     output: OutputFile | None,
     start: float,
-) -> None:
-    """Run the images, print what came out, write the report."""
+) -> tuple[list[Result], list[LayerFigures], LayerFigures]:
+    """Run the images, print what came out, write the report.
+
+    Parameters
+    ----------
+    only : str or None
+        The one hardware layer to show.
+    output : OutputFile or None
+        For the report.
+    start : float
+        When the command began.
+
+    Returns
+    -------
+    (list of Result, list of LayerFigures, LayerFigures)
+        What the run gave, its layers' figures, and those of the whole.
+    """
     if not job.network.trained:
         print(
             f"{job.network.name} has random weights: the labels below are meaningless "
@@ -219,6 +250,7 @@ def _work(
         print(f"penstock: {name}: {result.mismatches[0]}", file=sys.stderr)
     if wrong:
         raise typer.Exit(EXIT_FAILED)
+    return results, layers, total
 
 
 def classify(
@@ -244,7 +276,7 @@ def classify(
     start = time.perf_counter()
     with ExitStack() as stack:
         output = None if json_file is None else stack.enter_context(OutputFile(json_file))
-        job = _prepare(
+        job = prepare(
             model=model,
             weights=weights,
             labels=labels,
@@ -258,54 +290,4 @@ def classify(
         )
         with task("reading the images"), bad_input():
             codes = [load_codes(image, job.network.input) for image in images]
-        _work(job, codes, images, None, output, start)
-
-
-def _sample(network: Network) -> tuple[str, Codes]:
-    """An input to measure with: the first photograph, or noise where none fits."""
-    spec = network.input
-    photograph = photographs()[0]
-    try:
-        return photograph.name, load_codes(photograph, spec)
-    except ValueError:
-        return "noise", np.random.default_rng(0).integers(0, 256, spec.shape, np.uint8)
-
-
-def profile(
-    model: ModelOption = "alexnet",
-    layer: Annotated[
-        str | None, typer.Option("--layer", help="Show only the hardware layer with this one.")
-    ] = None,
-    device: DeviceOption = "rtl",
-    arch: ArchOption = "lab",
-    json_file: JsonOption = None,
-    weights: WeightsOption = None,
-    batch: BatchOption = 1,
-    fc: FcOption = "cpu",
-) -> None:
-    """Measure cycles, efficiency, stalls and memory traffic of each layer, on a photograph."""
-    start = time.perf_counter()
-    with ExitStack() as stack:
-        output = None if json_file is None else stack.enter_context(OutputFile(json_file))
-        job = _prepare(
-            model=model,
-            weights=weights,
-            labels=None,
-            arch_name=arch,
-            program_file=None,
-            device=device,
-            top=1,
-            check=False,
-            batch=batch,
-            fc=fc,
-        )
-        only = None
-        if layer is not None:
-            only = next((info.name for info in job.program.layers if layer in info.covers), None)
-            if only is None:
-                known = ", ".join(name for info in job.program.layers for name in info.covers)
-                raise InputError(
-                    f"layer must be one of {known} (those on the accelerator), not {layer!r}"
-                )
-        name, codes = _sample(job.network)
-        _work(job, [codes] * batch, [name] * batch, only, output, start)
+        work(job, codes, images, None, output, start)

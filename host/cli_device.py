@@ -37,8 +37,15 @@ def arch_for(name: str) -> Arch:
         raise InputError(f"{prefix}{one_line(error)}") from None
 
 
-def open_for(name: str, arch: Arch) -> Device:
+def open_for(name: str, arch: Arch, *, record: bool = False) -> Device:
     """Open the device called `name`; the simulator is built if it is not in the cache.
+
+    Parameters
+    ----------
+    name : str
+    arch : Arch
+    record : bool
+        Whether the logs of its runs have recordings; only `rtl` can.
 
     Raises
     ------
@@ -51,4 +58,4 @@ def open_for(name: str, arch: Arch) -> Device:
     if name != "rtl":
         return open_device(name, arch)
     with task("building the simulator") as progress:
-        return open_device(name, arch, progress=progress.say)
+        return open_device(name, arch, record=record, progress=progress.say)

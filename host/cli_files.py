@@ -27,7 +27,14 @@ from host.cli_output import OutputFile
 from host.cli_progress import task
 from host.cli_report import human, show
 from host.compile import compile_choices
-from host.explain import COST_COLUMNS, cost_rows, explain, explain_placements, placements
+from host.explain import (
+    CLOCK_MHZ,
+    COST_COLUMNS,
+    cost_rows,
+    explain,
+    explain_placements,
+    placements,
+)
 from host.planner import plan_network
 from host.program import MAGIC, Program
 from models import store
@@ -62,6 +69,9 @@ def compile_model(
     why: Annotated[
         bool, typer.Option("--explain", help="Say what was considered, and why it was taken.")
     ] = False,
+    mhz: Annotated[
+        float, typer.Option("--mhz", help="Clock of the array that --explain tells seconds for.")
+    ] = CLOCK_MHZ,
 ) -> None:
     """Compile a network for an arch and write the program."""
     target = arch_for(arch)
@@ -77,14 +87,14 @@ def compile_model(
             choices = plan_network(network, target, batch=batch, trace=trace, fc=array)
             program = compile_choices(network, target, choices, trace=trace)
             text = explain(choices, target) if why else ""
-            places = placements(network, target, batch=batch) if why else []
+            places = placements(network, target, batch=batch, mhz=mhz) if why else []
         if second is not None:
             second.commit(lambda path: store.save(network, path))
         file.commit(program.to_bytes())
     if why:
         print(text)
         if places:
-            print(explain_placements(places, batch))
+            print(explain_placements(places, batch, mhz))
     _print_program(program)
 
 

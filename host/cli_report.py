@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from host.device import RunLog
+from host.layout import BEAT
 from host.program import LayerInfo
 from host.runtime import Result
 from models.arch import Arch
@@ -25,7 +26,6 @@ from models.regs import LOG_FIELDS
 
 __all__ = ["LayerFigures", "figures", "human", "layer_table", "report_json", "run_seconds", "show"]
 
-BEAT = 8
 
 # The layer table takes 96 columns; files and pipes have no width of their own.
 _LEAST_WIDTH = 100
@@ -126,16 +126,6 @@ def run_seconds(results: Sequence[Result]) -> float:
     return sum(log.seconds for log in _distinct(result.log for result in results))
 
 
-def _steps(log: RunLog) -> list[dict[str, int]]:
-    """Counts of each layer alone: an entry less the one before."""
-    before = {name: 0 for name, _ in LOG_FIELDS}
-    steps = []
-    for entry in log.entries:
-        steps.append({name: entry[name] - before[name] for name in before})
-        before = entry
-    return steps
-
-
 def figures(
     layers: Sequence[LayerInfo], logs: Sequence[RunLog], arch: Arch, *, batch: int = 1
 ) -> tuple[list[LayerFigures], LayerFigures]:
@@ -154,7 +144,7 @@ def figures(
         If a log does not have one entry for each layer.
     """
     runs = _distinct(logs)
-    steps = [_steps(log) for log in runs]
+    steps = [log.steps() for log in runs]
     for log in steps:
         if len(log) != len(layers):
             raise ValueError(f"{len(layers)} layers, but {len(log)} entries in the layer log")

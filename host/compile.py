@@ -47,7 +47,7 @@ def _kept(network: Network, plans: list[Plan], *, trace: bool) -> set[str]:
 def compile_network(
     network: Network, arch: Arch, *, trace: bool = False, batch: int = 1, fc: bool = False
 ) -> Program:
-    """Compile the layers before the first fully connected one that stays on the CPU.
+    """Compile the layers before the first one that stays on the CPU.
 
     Parameters
     ----------
@@ -128,5 +128,6 @@ def compile_choices(
             )
             for made in plans
         ),
+        parts=tuple((record.layer, record.part) for record in records),
         batch=plans[0].batch,
     )

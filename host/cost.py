@@ -15,15 +15,13 @@ from host.emit import Emitter
 from host.program import Program
 from host.record import Record
 from host.tile import Plan
-from host.timing import MEMORY, Memory
+from host.timing import BEAT, MEMORY, Memory
 from host.walk import Walk
 from models.arch import Arch, get_arch
 from models.graph import INPUT, Shape
 from models.isa import DESCRIPTOR_BYTES, Op
 
 __all__ = ["LayerCost", "PlanCost", "arch_of", "predict", "time_plan"]
-
-BEAT = 8
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,5 @@
-"""The layers that stay on the CPU: fully connected ones, in exact integer arithmetic.
+"""The layers that stay on the CPU: global average pooling and fully connected ones, in exact
+integer arithmetic.
 
 The weights stay int8 in memory; `models.ops.exact_matmul` widens a few rows at a time to float32
 and sums at most 514 products before it turns to integers, so BLAS does the work and every sum is
@@ -12,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.graph import Network, QFc, infer_shapes
-from models.ops import quantised_fc, scores
+from models.graph import Layer, Network, QFc, QGlobalAveragePool, infer_shapes
+from models.ops import global_average, quantised_fc, scores
 
-__all__ = ["CpuLayers", "top_classes"]
+__all__ = ["CpuLayers", "on_cpu", "top_classes"]
 
 Codes = NDArray[np.uint8]
 
@@ -23,20 +24,25 @@ Codes = NDArray[np.uint8]
 _LARGEST_PRODUCT = 255 * 128
 
 
+def on_cpu(layer: Layer) -> bool:
+    """Whether the CPU runs layers of this kind."""
+    return isinstance(layer, QFc | QGlobalAveragePool)
+
+
 class CpuLayers:
-    """The fully connected end of a network.
+    """The end of a network, behind its last convolution.
 
     Parameters
     ----------
     network : Network
         Quantised.
     first : str or None
-        The first layer to run here; it and all after it must be `QFc` in a chain.  None: the
-        network has no such layers.
+        The first layer to run here; it and all after it must be `QFc` in a chain, behind a
+        `QGlobalAveragePool` or not.  None: the network has no such layers.
 
     Attributes
     ----------
-    layers : tuple of QFc
+    layers : tuple of QFc and QGlobalAveragePool
     in_shape : (int, int, int)
         Height, width, channels of the feature map the first layer takes.
 
@@ -50,15 +56,19 @@ class CpuLayers:
         names = [layer.name for layer in network.layers]
         start = len(names) if first is None else names.index(first)
         shapes = infer_shapes(network)
-        chain = []
+        chain: list[QFc | QGlobalAveragePool] = []
         previous = names[start - 1] if start else "input"
         self.in_shape = shapes[previous]
         for index, layer in enumerate(network.layers[start:], start):
-            if not isinstance(layer, QFc) or layer.inputs != (previous,):
+            if not isinstance(layer, QFc | QGlobalAveragePool) or layer.inputs != (previous,):
                 raise ValueError(
-                    f"layer {layer.name}: the CPU runs chains of fully connected layers, "
-                    f"not {type(layer).__name__} of {', '.join(layer.inputs)}"
+                    f"layer {layer.name}: the CPU runs chains of average pooling and fully "
+                    f"connected layers, not {type(layer).__name__} of {', '.join(layer.inputs)}"
                 )
+            chain.append(layer)
+            previous = layer.name
+            if isinstance(layer, QGlobalAveragePool):
+                continue
             largest = layer.weight.shape[1] * _LARGEST_PRODUCT + int(
                 np.abs(layer.bias.astype(np.int64)).max()
             )
@@ -66,9 +76,7 @@ class CpuLayers:
                 raise ValueError(f"layer {layer.name}: its sums may not fit 32 bits")
             if not layer.relu and index != len(names) - 1:
                 raise ValueError(f"layer {layer.name}: only the last layer may go without ReLU")
-            chain.append(layer)
-            previous = layer.name
-        self.layers: tuple[QFc, ...] = tuple(chain)
+        self.layers: tuple[QFc | QGlobalAveragePool, ...] = tuple(chain)
 
     def run(self, maps: Codes) -> list[NDArray[Any]]:
         """Return the output of each layer for a batch.
@@ -80,7 +88,7 @@ class CpuLayers:
         Returns
         -------
         list of arrays (batch, out)
-            uint8 codes of layers with ReLU, int32 logits of the last one without.
+            uint8 codes; int32 logits of a last layer without ReLU.
 
         Raises
         ------
@@ -91,12 +99,16 @@ class CpuLayers:
             raise ValueError(
                 f"the CPU layers take uint8 maps {self.in_shape}, not {maps.dtype} {maps.shape[1:]}"
             )
-        # Channel-major, as Caffe flattens.
-        values: NDArray[Any] = maps.transpose(0, 3, 1, 2).reshape(len(maps), -1)
+        values: NDArray[Any] = maps
         outputs = []
         for layer in self.layers:
-            values = quantised_fc(layer, values.astype(np.uint8, copy=False))
-            outputs.append(values)
+            if isinstance(layer, QGlobalAveragePool):
+                out = global_average(layer, values)
+            else:
+                # Channel-major, as Caffe flattens.
+                out = quantised_fc(layer, values.transpose(0, 3, 1, 2).reshape(len(maps), -1))
+            outputs.append(out)
+            values = out[:, None, None]
         return outputs
 
     def scores(self, last: NDArray[Any]) -> NDArray[np.float64]:
@@ -105,10 +117,10 @@ class CpuLayers:
         Raises
         ------
         ValueError
-            If there are no fully connected layers to give an answer.
+            If there are no layers to give an answer.
         """
         if not self.layers:
-            raise ValueError("the network has no fully connected layers")
+            raise ValueError("the network has no fully connected or average pooling layers")
         return scores(self.layers[-1], last)
 
 

@@ -54,6 +54,8 @@ class RtlDevice(Device):
         Behaviour of the memory.  It restarts with every run: equal runs take equal cycles.
     waves : Path or None
         Where to write FST waves of everything the device does.
+    record : bool
+        Whether the logs of runs have recordings; that takes a library built for it.
     progress : callable or None
         Called with what happens now while the library is built.
 
@@ -74,6 +76,7 @@ class RtlDevice(Device):
         watchdog: int = DEFAULT_WATCHDOG,
         profile: Profile = PROFILE,
         waves: Path | None = None,
+        record: bool = False,
         progress: Callable[[str], None] | None = None,
     ) -> None:
         super().__init__(arch)
@@ -81,8 +84,9 @@ class RtlDevice(Device):
             raise ValueError(f"watchdog must be from 0 to {(1 << 32) - 1}, not {watchdog!r}")
         self.watchdog = watchdog
         self.profile = profile
+        self.record = record
         if library is None:
-            library = _build(arch, waves is not None, progress)
+            library = _build(arch, waves is not None, record, progress)
         self._arena = Arena(memory_bytes, alignment=PAGE)
         self._totals = {name: 0 for name, _ in LOG_FIELDS}
         try:
@@ -138,6 +142,8 @@ class RtlDevice(Device):
                 raise DeviceError(self._describe_error())
             self._totals = {name: self._model.read(name.upper()) for name, _ in LOG_FIELDS}
             log = RunLog(self._read_log(), dict(self._totals), time.monotonic() - begin)
+            if self.record:
+                log.recording = self._model.recorded()
             ended = True
         except ModelError as error:
             raise DeviceError(str(error)) from None
@@ -251,7 +257,7 @@ class RtlDevice(Device):
             model.fault(port, Fault.NONE)
 
 
-def _build(arch: Arch, waves: bool, progress: Callable[[str], None] | None) -> Path:
+def _build(arch: Arch, waves: bool, record: bool, progress: Callable[[str], None] | None) -> Path:
     """Build the library, or find it in the cache."""
     try:
         from sim.build import library
@@ -261,7 +267,7 @@ def _build(arch: Arch, waves: bool, progress: Callable[[str], None] | None) -> P
             f"the package {error.name} is missing: pip install 'penstock[sim]'"
         ) from None
     try:
-        return library(arch, waves=waves, progress=progress)
+        return library(arch, waves=waves, record=record, progress=progress)
     except ToolError as error:
         raise DeviceError(str(error)) from None
 

@@ -18,11 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.arch import Arch
+from models.regs import LOG_FIELDS
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
     from host.program import Program
+    from host.recording import Recording
 
 __all__ = ["Buffer", "Device", "DeviceError", "RunLog", "device_names", "open_device"]
 
@@ -64,11 +66,23 @@ class RunLog:
         The same counters at the end of the run.
     seconds : float
         Wall time of the run.
+    recording : Recording or None
+        What the engines did, on a device that was asked to record.
     """
 
     entries: list[dict[str, int]] = field(default_factory=list)
     totals: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
+    recording: Recording | None = None
+
+    def steps(self) -> list[dict[str, int]]:
+        """Return the counts of each layer alone: an entry less the one before."""
+        before = {name: 0 for name, _ in LOG_FIELDS}
+        steps = []
+        for entry in self.entries:
+            steps.append({name: entry[name] - before[name] for name in before})
+            before = entry
+        return steps
 
 
 class Device(abc.ABC):

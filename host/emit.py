@@ -23,6 +23,7 @@ from host.memory import Ring
 from host.output import Job, OutputPlanes
 from host.record import Constants, Recorder
 from host.tile import Plan, Step, Tile
+from host.timing import block_cycles
 from host.weights import tile_bytes
 from models.arch import Arch
 from models.fixed import pack_lrn_table
@@ -125,14 +126,12 @@ class Emitter:
                 if number == 0 and position == 0:
                     self._load_table(layer)
                 self._limit = self.recorder.count(Op.CONV)
-                self._weights(tile, weights[position])
+                self._weights(plan, step, tile, weights[position])
                 self._convs(index, number, position)
                 self._drain(walk, plan, step, tile)
                 for plane in walk.ready(step.number, tile.done(layer.shape[2], arch)):
-                    self._posts(walk, layer, step, plane)
-                # No more at once than the queue holds, lest the next tile's CONV come late.
-                for _ in range(max(arch.queue_depth - 2, 1)):
-                    self._line.advance(self._limit)
+                    self._posts(walk, plan, step, plane)
+                self._line.ahead(self._limit, self._spare_beats(plan, step, tile))
 
     def _tile_weights(self, layer: HardwareLayer, tile: Tile) -> int:
         """Place a tile's parameters and weight blocks."""
@@ -143,6 +142,12 @@ class Emitter:
     def _tile_beats(self, tile: Tile) -> int:
         arch = self.arch
         return (arch.params_bytes + tile.blocks * arch.block_bytes) // arch.bus_bytes
+
+    def _spare_beats(self, plan: Plan, step: Step, tile: Tile) -> float:
+        """What a tile's weights leave of the bus: at least half, as ports share it."""
+        weights = self._tile_beats(tile)
+        cycles = tile.blocks * block_cycles(plan.positions(step), self.arch)
+        return max(cycles - weights, max(cycles, weights) / 2)
 
     def _load_table(self, layer: HardwareLayer) -> None:
         """Load the layer's LRN table unless it is there already."""
@@ -165,10 +170,14 @@ class Emitter:
                 "plane_stride": 0,
             },
             section="const",
+            part="LRN table",
             post=self._table_read,
         )
 
-    def _weights(self, tile: Tile, address: int) -> None:
+    def _part(self, plan: Plan, step: Step, tile: Tile) -> str:
+        return f"tile {tile.first // self.arch.cols}, {plan.where(step)}"
+
+    def _weights(self, plan: Plan, step: Step, tile: Tile, address: int) -> None:
         self.recorder.emit(
             Op.WEIGHTS,
             {
@@ -178,6 +187,7 @@ class Emitter:
                 "beats": self._tile_beats(tile),
             },
             section="const",
+            part=self._part(plan, step, tile),
         )
 
     def _convs(self, index: int, number: int, position: int) -> None:
@@ -185,11 +195,11 @@ class Emitter:
         leaving = self._line.leaving(index, number, position)
         # If the next LOAD has no room, give words back plane by plane.
         split = bool(leaving) and self._line.blocked
-        pieces = self._line.pieces(index, number, plan.tiles[position], split=split)
+        tile = plan.tiles[position]
+        pieces = self._line.pieces(index, number, tile, split=split)
+        last = len(pieces) - 1
         counts = [
-            self._conv(
-                plan, plan.steps[number], piece, first=part == 0, last=part == len(pieces) - 1
-            )
+            self._conv(plan, plan.steps[number], tile, piece, first=part == 0, last=part == last)
             for part, piece in enumerate(pieces)
         ]
         for segment, loaded in leaving:
@@ -204,7 +214,9 @@ class Emitter:
                 default=counts[-1],
             )
 
-    def _conv(self, plan: Plan, step: Step, piece: Piece, *, first: bool, last: bool) -> int:
+    def _conv(
+        self, plan: Plan, step: Step, tile: Tile, piece: Piece, *, first: bool, last: bool
+    ) -> int:
         depth = self.arch.act_words
         segment = plan.layer.segments[piece.segment]
         band = step.band
@@ -214,6 +226,9 @@ class Emitter:
         y0 = band.first * segment.stride[0] - segment.pad[0]
         x0 = -segment.pad[1]
         base = piece.start + piece.low * plane_words + (y0 - low) * width + x0
+        part = self._part(plan, step, tile)
+        if not (first and last):
+            part += f", {segment.some(piece.low, piece.high)}"
         return self.recorder.emit(
             Op.CONV,
             {
@@ -238,6 +253,7 @@ class Emitter:
                 "more_images": step.images - 1,
                 "step_image": segment.height * width % depth,
             },
+            part=part,
             load=piece.wait,
         )
 
@@ -255,6 +271,7 @@ class Emitter:
                 "plane_step": walk.plane_words(number) % arch.out_words,
                 "count": plan.positions(step),
             },
+            part=self._part(plan, step, tile),
             post=wait,
         )
 
@@ -291,29 +308,30 @@ class Emitter:
                         "plane_stride": source.planes.plane_bytes,
                     },
                     section="data",
+                    part=f"plane {plane}, {plan.where(step)}",
                     post=max(wait, stored),
                 )
                 self._load_table(layer)
                 for ready in walk.ready(step.number, plane + 1):
-                    self._posts(walk, layer, step, ready, loaded)
+                    self._posts(walk, plan, step, ready, loaded)
 
     def _posts(
-        self, walk: OutputPlanes, layer: HardwareLayer, step: Step, plane: int, loaded: int = 0
+        self, walk: OutputPlanes, plan: Plan, step: Step, plane: int, loaded: int = 0
     ) -> None:
         """Post one plane of a step; `loaded`: the LOAD that brought what is needed, if any."""
         for job in walk.jobs[step.number]:
             if job.post.pool is None:
                 # Rows of one image after the other are like rows of one tall image.
-                self._post(walk, layer, step, plane, job, loaded, range(step.images))
+                self._post(walk, plan, step, plane, job, loaded, range(step.images))
                 continue
             for image in range(step.images):
-                self._post(walk, layer, step, plane, job, loaded, range(image, image + 1))
+                self._post(walk, plan, step, plane, job, loaded, range(image, image + 1))
         walk.posted(step.number, plane, self.recorder.count(Op.POST))
 
     def _post(
         self,
         walk: OutputPlanes,
-        layer: HardwareLayer,
+        plan: Plan,
         step: Step,
         plane: int,
         job: Job,
@@ -321,6 +339,7 @@ class Emitter:
         images: range,
     ) -> None:
         """Post rows of some of a step's images."""
+        layer = plan.layer
         depth, rows = self.arch.out_words, self.arch.rows
         post = job.post
         target = self.maps[post.name]
@@ -363,6 +382,7 @@ class Emitter:
                 "mem": target.planes.address(plane, row),
             },
             section="data",
+            part=f"{post.name} plane {plane}, {plan.where(step)}",
             drain=0 if loaded else self.recorder.count(Op.DRAIN),
             load=max(loaded, target.overwrites, self._table_load if lrn else 0),
         )

@@ -7,6 +7,7 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
+from host.layout import BEAT
 from models.arch import Arch
 from models.fixed import lrn_apply, lrn_gains, requantise, unpack_lrn_table, unpack_params
 from models.isa import Dest, Op
@@ -15,7 +16,6 @@ from models.ops import EXACT_PRODUCTS
 __all__ = ["Engines"]
 
 TABLE_PAIRS = 128
-BEAT = 8
 
 # What two CONVs must have in common, besides the address, to read the same window.
 _WINDOW_FIELDS = (

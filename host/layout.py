@@ -28,8 +28,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Planes", "Runs", "part_from_json", "part_to_json"]
+__all__ = ["BEAT", "Planes", "Runs", "part_from_json", "part_to_json"]
 
+# Bytes of a bus beat.
 BEAT = 8
 
 Bytes = NDArray[np.uint8]

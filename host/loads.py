@@ -104,7 +104,10 @@ class LoadLine:
         self.maps = maps
         self.recorder = recorder
         self.ring = Ring(arch.act_words)
+        self._ahead = max(arch.queue_depth - 2, 1)
         self._line: deque[_Load] = deque()
+        # Beats of LOADs that the engine has probably not done yet.
+        self._queued: deque[float] = deque()
         self._loaded: dict[tuple[int, int, int], list[Loaded]] = {}
         self._waited = 0
         for layer, plan in enumerate(plans):
@@ -133,6 +136,25 @@ class LoadLine:
     def blocked(self) -> bool:
         """The first LOAD of the line has no room until CONVs that are still to come."""
         return bool(self._line) and self.ring.room(self._words(self._line[0])) is None
+
+    def ahead(self, limit: int, beats: float) -> None:
+        """Emit LOADs for later, but no more than the engine's queue holds.
+
+        A full queue would hold up the fetcher, and with it the next tile's CONV.
+
+        Parameters
+        ----------
+        limit : int
+            As of `advance`.
+        beats : float
+            What the bus has for LOADs while the array does the tile just emitted.
+        """
+        while self._queued and beats >= self._queued[0]:
+            beats -= self._queued.popleft()
+        if self._queued:
+            self._queued[0] -= beats
+        while len(self._queued) < self._ahead and self.advance(limit):
+            pass
 
     def advance(self, limit: int) -> bool:
         """Emit the first LOAD of the line, if it need not wait for more than `limit` CONVs.
@@ -169,9 +191,12 @@ class LoadLine:
                 "plane_stride": planes.plane_bytes,
             },
             section="data",
+            part=f"{plan.where(plan.steps[load.step])}, {segment.some(load.low, load.high)}",
+            layer=plan.layer.name,
             conv=wait,
             post=stored,
         )
+        self._queued.append((high - low) * segment.row_beats * (load.high - load.low))
         loaded = Loaded(load.low, load.high, region, index)
         self._loaded[load.layer, load.step, load.segment].append(loaded)
         return True

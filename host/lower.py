@@ -16,8 +16,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from host.cpu import on_cpu
 from host.errors import CompileError
-from host.layout import Runs
+from host.layout import BEAT, Runs
 from models.arch import Arch
 from models.graph import (
     INPUT,
@@ -79,7 +80,7 @@ class Segment:
     @property
     def row_beats(self) -> int:
         """Beats in one row of one plane, in memory."""
-        return -(-self.width * self.rows // 8)
+        return -(-self.width * self.rows // BEAT)
 
     def span(self, first: int, count: int) -> tuple[int, int]:
         """First plane and end of the planes that output channels `first` .. read."""
@@ -88,6 +89,11 @@ class Segment:
         low = first // per_group * depth
         high = ((first + count - 1) // per_group + 1) * depth
         return low // self.rows, -(-high // self.rows)
+
+    def some(self, low: int, high: int) -> str:
+        """Planes `low` to `high`, the end, in words."""
+        text = f"plane {low}" if high == low + 1 else f"planes {low} to {high - 1}"
+        return text if self.form == "map" else f"{text} of the {self.form}"
 
     def input_rows(self, first: int, count: int) -> tuple[int, int]:
         """First row and end of the input rows that output rows `first` .. read, at least one."""
@@ -230,7 +236,7 @@ def as_convolution(layer: QFc, source: Shape) -> QConv:
 
 
 def chains(network: Network, *, trace: bool = False, fc: bool = False) -> tuple[Chain, ...]:
-    """Return the chains of all layers before the first fully connected one, in order.
+    """Return the chains of all layers before the first that the CPU runs, in order.
 
     Parameters
     ----------
@@ -247,8 +253,8 @@ def chains(network: Network, *, trace: bool = False, fc: bool = False) -> tuple[
     layers: list[Layer] = []
     shapes = infer_shapes(network) if fc else {}
     for layer in network.layers:
-        if isinstance(layer, QFc):
-            if not fc or not layer.relu:
+        if on_cpu(layer):
+            if not fc or not isinstance(layer, QFc) or not layer.relu:
                 break
             layers.append(as_convolution(layer, shapes[layer.inputs[0]]))
             continue
@@ -313,8 +319,10 @@ def _check_lrn(layer: QLrn, arch: Arch) -> None:
 
 
 def _check_conv(layer: QConv) -> None:
-    weight = np.abs(layer.weight.reshape(layer.weight.shape[0], -1).astype(np.int64))
-    worst = int((weight.sum(axis=1) * 255 + np.abs(layer.bias.astype(np.int64))).max())
+    # Magnitudes as bytes, which hold 128 too: a wider copy of a large layer takes too much memory.
+    size = np.abs(layer.weight.reshape(layer.weight.shape[0], -1)).view(np.uint8)
+    sums = size.sum(axis=1, dtype=np.int64)
+    worst = int((sums * 255 + np.abs(layer.bias.astype(np.int64))).max())
     if worst >= _ACC_LIMIT:
         raise CompileError(
             f"layer {layer.name}: sums of up to {worst} do not fit a 32-bit accumulator"

@@ -34,7 +34,7 @@ from models.isa import DESCRIPTOR_BYTES, Op, decode
 __all__ = ["LayerInfo", "Program", "ProgramError", "TensorSpec"]
 
 MAGIC = b"PENSTOCK"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 _HEAD = struct.Struct("<8sII")
 _DIGEST_BYTES = 32
 
@@ -169,6 +169,8 @@ class Program:
         Feature maps that are in memory after a run, by layer name.
     layers : tuple of LayerInfo
         In order of execution.
+    parts : tuple of (str, str)
+        For each descriptor, the layer it works for and which part of it, for people.
     batch : int
         Images of one run: input and outputs hold so many maps.
     """
@@ -183,6 +185,7 @@ class Program:
     input: TensorSpec
     outputs: dict[str, TensorSpec]
     layers: tuple[LayerInfo, ...]
+    parts: tuple[tuple[str, str], ...]
     batch: int = 1
 
     def pack_input(self, image: NDArray[np.uint8], index: int = 0) -> list[tuple[int, bytes]]:
@@ -242,6 +245,7 @@ class Program:
             "input": _spec_to_json(self.input),
             "outputs": [_spec_to_json(spec) for spec in self.outputs.values()],
             "layers": [asdict(layer) for layer in self.layers],
+            "parts": self.parts,
             "batch": self.batch,
         }
         text = json.dumps(header, separators=(",", ":")).encode()
@@ -356,5 +360,6 @@ def _from_header(header: dict[str, Any], image: bytes) -> Program:
         input=_spec_from_json(header["input"]),
         outputs={spec.name: spec for spec in outputs},
         layers=tuple(_layer_from_json(layer) for layer in header["layers"]),
+        parts=tuple((str(layer), str(part)) for layer, part in header["parts"]),
         batch=int(header["batch"]),
     )

@@ -28,13 +28,16 @@ class Record:
     section : str
         ``const`` or ``data``: what `mem` is relative to; empty without `mem`.
     layer : str
-        For messages.
+        The hardware layer it works for.
+    part : str
+        Which part of the layer, in a few words.
     """
 
     op: Op
     values: dict[str, int]
     section: str
     layer: str
+    part: str
 
     def encode(self, bases: dict[str, int]) -> bytes:
         """Return the descriptor for sections that start at `bases`.
@@ -96,13 +99,26 @@ class Recorder:
         """Descriptors of an engine so far."""
         return self._count[op]
 
-    def emit(self, op: Op, values: dict[str, int], *, section: str = "", **waits: int) -> int:
+    def emit(
+        self,
+        op: Op,
+        values: dict[str, int],
+        *,
+        section: str = "",
+        part: str = "",
+        layer: str | None = None,
+        **waits: int,
+    ) -> int:
         """Append a descriptor.
 
         Parameters
         ----------
         values : dict
             All fields but the waits.
+        section, part : str
+            As in `Record`.
+        layer : str or None
+            The hardware layer it works for, if that is not the one being written.
         waits : int
             By engine, ``load=3``: how many of its descriptors must be complete.
 
@@ -116,7 +132,7 @@ class Recorder:
             name = engine.name.lower()
             wait = max(waits.get(name, 0), self._count[engine] - _OLDEST_WAIT)
             fields[f"wait_{name}"] = wait & 0xFFFF
-        self.records.append(Record(op, fields, section, self.layer))
+        self.records.append(Record(op, fields, section, layer or self.layer, part))
         self._count[op] += 1
         return self._count[op]
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from host.recording import EVENT, SAMPLE, Recording
 from models.regs import offset
 
 __all__ = ["PROFILE", "Fault", "Model", "ModelError", "Profile"]
@@ -215,6 +216,31 @@ class Model:
                 raise ModelError(f"cannot write waves to {path}: {error.strerror}") from None
         if not self._call("trace", None if path is None else str(path).encode()):
             raise ModelError("cannot write waves: the simulation was built without")
+
+    def recorded(self) -> Recording:
+        """Return what the engines did in the run so far.
+
+        Raises
+        ------
+        ModelError
+            If the library was built without a recorder.
+        """
+        if not hasattr(self._library, "penstock_events"):
+            raise ModelError("cannot record: the simulation was built without")
+        return Recording(
+            events=self._array("events", EVENT), samples=self._array("samples", SAMPLE)
+        )
+
+    def _array(self, name: str, layout: np.dtype[np.void]) -> NDArray[np.void]:
+        """Copy what the library returns as address and count."""
+        function = getattr(self._library, f"penstock_{name}")
+        function.restype, function.argtypes = ctypes.c_void_p, [_Handle, ctypes.POINTER(_u64)]
+        count = _u64()
+        address = self._call(name, ctypes.byref(count))
+        if not count.value:
+            return np.zeros(0, layout)
+        data = ctypes.string_at(address, count.value * layout.itemsize)
+        return np.frombuffer(data, layout)
 
     def _call(self, name: str, *arguments: object) -> Any:
         if not self._handle:

@@ -26,7 +26,16 @@ from host.timing import block_cycles
 from models.arch import Arch
 from models.graph import INPUT, Shape
 
-__all__ = ["Candidate", "bound", "candidates", "choose", "cover", "estimate", "fitting"]
+__all__ = [
+    "Candidate",
+    "bound",
+    "candidates",
+    "choose",
+    "cover",
+    "estimate",
+    "fitting",
+    "refusal",
+]
 
 # Cycles that a tile and a post cost beyond their work: descriptors, pipelines, memory latency.
 _TILE_OVERHEAD = 16
@@ -66,8 +75,8 @@ class Candidate:
     cost : PlanCost or None
         What the cost model says; None if it was not asked.
     exposed : float
-        Cycles of the tail before that the layer has to wait, and of its own that nothing covers;
-        of what is covered, a share.
+        Cycles that the layer waits for the tail of the one before, and cycles of its own tail that
+        nothing covers; of those that something covers, a share.
     """
 
     plan: Plan
@@ -311,11 +320,9 @@ def choose(
             rest.append(candidate)
             continue
         cost = time_plan(candidate.plan, source, arch)
-        exposed = 0.0
-        if batch == 1:
-            bare = max(0.0, cost.tail - covered)
-            exposed = max(0.0, tail - cover(candidate.plan, arch)) + bare
-            exposed += (cost.tail - bare) * _COVERED
+        bare = max(0.0, cost.tail - covered)
+        exposed = max(0.0, tail - cover(candidate.plan, arch)) + bare
+        exposed += (cost.tail - bare) * _COVERED
         timed.append(replace(candidate, cost=cost, exposed=exposed))
     limit = min(c.cycles for c in timed) * (1 + _GIVEN_UP)
 

@@ -142,6 +142,14 @@ class Plan:
         """Positions of a tile."""
         return step.images * step.band.rows * self.layer.shape[1]
 
+    def where(self, step: Step) -> str:
+        """A step in words: its band, and its images if there are several."""
+        if self.batch == 1:
+            return f"band {step.number}"
+        last = step.image + step.images - 1
+        images = f"image {last}" if step.images == 1 else f"images {step.image} to {last}"
+        return f"band {step.number}, {images}"
+
     def input_rows(self, step: Step, number: int) -> tuple[int, int]:
         """First row and end of the rows a step reads of segment `number`.
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from host.layout import BEAT
 from models.arch import Arch
 from models.isa import Dest
 
 __all__ = ["BEAT", "MEMORY", "Memory", "Timing", "Values", "block_cycles"]
 
-BEAT = 8
 Values = dict[str, int]
 
 

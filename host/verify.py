@@ -17,13 +17,13 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from host.layout import BEAT
 from host.program import Program
 from models.arch import Arch
 from models.isa import ENGINE_WAITS, Dest, Op
 
 __all__ = ["VerifyError", "verify"]
 
-BEAT = 8
 TABLE_PAIRS = 128
 
 Values = dict[str, int]

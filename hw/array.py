@@ -13,7 +13,9 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Signal, signed
+from collections.abc import Sequence
+
+from amaranth import Cat, Module, Signal, signed
 from amaranth.hdl import Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -23,12 +25,28 @@ from hw.pe import ProcessingElement, sum_width
 __all__ = ["SystolicArray"]
 
 
-def _delay(m: Module, value: Value, cycles: int, *, name: str, reset_less: bool) -> Value:
-    for cycle in range(cycles):
-        stage = Signal.like(value, name=f"{name}_{cycle}", reset_less=reset_less)
-        m.d.sync += stage.eq(value)
-        value = stage
-    return value
+def _skewed(m: Module, lanes: Sequence[Value]) -> list[Value]:
+    """Return `lanes`, equally wide, lane i delayed by i cycles.
+
+    A stage holds the lanes that go on, the last one in the low bits: it is the stage before without
+    its top lane.  Simulators are faster at few wide registers than at many of a byte.
+    """
+    result = [lanes[0]]
+    width = len(lanes[0])
+    rest: Value = Cat(*reversed(lanes[1:]))
+    while len(rest):
+        stage = Signal(len(rest), name="stage", reset_less=True)
+        m.d.sync += stage.eq(rest)
+        result.append(stage[-width:])
+        rest = stage[:-width]
+    return result
+
+
+def _delayed(m: Module, bit: Value, count: int, *, name: str) -> Value:
+    """Return `count` bits, bit i being `bit` as it was i cycles ago."""
+    history = Signal(max(1, count - 1), name=name)
+    m.d.sync += history.eq(Cat(bit, history))
+    return Cat(bit, history)[:count]
 
 
 class SystolicArray(wiring.Component):
@@ -82,19 +100,11 @@ class SystolicArray(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        acts = [
-            _delay(m, self.act[r], r, name=f"act_{r}", reset_less=True) for r in range(self.rows)
-        ]
+        acts = _skewed(m, list(self.act))
+        weights = _skewed(m, list(self.wgt))
         # The wavefront: all cells of an antidiagonal swap in the same cycle.
-        swaps: list[Value] = [self.swap]
-        for d in range(1, self.rows + self.cols - 1):
-            swaps.append(_delay(m, swaps[-1], 1, name=f"swap_{d}", reset_less=False))
-        weights = [
-            _delay(m, self.wgt[c], c, name=f"wgt_{c}", reset_less=True) for c in range(self.cols)
-        ]
-        shifts: list[Value] = [self.shift]
-        for c in range(1, self.cols):
-            shifts.append(_delay(m, shifts[-1], 1, name=f"shift_{c}", reset_less=False))
+        swaps = _delayed(m, self.swap, self.rows + self.cols - 1, name="swaps")
+        shifts = _delayed(m, self.shift, self.cols, name="shifts")
 
         above: list[ProcessingElement | None] = [None] * self.cols
         for r in range(self.rows):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 
-from amaranth import Cat, Module, Signal, signed
+from amaranth import Cat, EnableInserter, Module, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -222,7 +222,8 @@ class DrainEngine(wiring.Component):
             tags[0].word.eq(word),
             tags[0].group.eq(group),
         ]
-        m.d.sync += [later.eq(earlier) for earlier, later in itertools.pairwise(tags)]
+        with m.If(running):
+            m.d.sync += [later.eq(earlier) for earlier, later in itertools.pairwise(tags)]
 
         # The parameters arrive level with the selected sums: one cycle after the sums themselves.
         asked, selecting = tags[1], tags[READ_LATENCY]
@@ -233,12 +234,12 @@ class DrainEngine(wiring.Component):
         results = []
         for lane in range(lanes):
             selected = Signal(signed(32), name=f"selected_{lane}", reset_less=True)
-            with m.Switch(selecting.group):
+            with m.If(running), m.Switch(selecting.group):
                 for index in range(groups):
                     with m.Case(index):
                         m.d.sync += selected.eq(self.p_data[index * lanes + lane])
             unit = Requantise()
-            m.submodules[f"requantise_{lane}"] = unit
+            m.submodules[f"requantise_{lane}"] = EnableInserter(running)(unit)
             m.d.comb += [
                 unit.acc.eq(selected),
                 unit.bias.eq(parameters.r_data[lane].bias),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth import Cat, Const, EnableInserter, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -234,32 +234,41 @@ class LrnLanes(wiring.Component):
             m.d.sync += left.eq(left - 1)
             m.d.sync += [window[i].eq(window[i + lanes]) for i in range(rows + 4 - lanes)]
 
+        started = Signal(self.latency)
+        # Any of it set: between words, the pipeline stands still.
+        moving = Signal()
+        m.d.sync += [
+            started.eq(Cat(self.i_start, started)),
+            moving.eq(Cat(self.i_start, started[:-1]).any()),
+        ]
+
         squares = [Signal(16, name=f"square_{i}", reset_less=True) for i in range(lanes + 4)]
         last = [Signal(16, name=f"last_{i}", reset_less=True) for i in range(lanes)]
         pairs = [Signal(17, name=f"pair_{i}", reset_less=True) for i in range(lanes + 2)]
-        m.d.sync += [s.eq(w * w) for s, w in zip(squares, window[: lanes + 4], strict=True)]
-        m.d.sync += [p.eq(squares[i] + squares[i + 1]) for i, p in enumerate(pairs)]
-        m.d.sync += [s.eq(squares[i + 4]) for i, s in enumerate(last)]
-
         output = [Signal(8, name=f"output_{i}", reset_less=True) for i in range(rows)]
-        m.d.sync += [output[i].eq(output[i + lanes]) for i in range(rows - lanes)]
+        with m.If(moving):
+            m.d.sync += [s.eq(w * w) for s, w in zip(squares, window[: lanes + 4], strict=True)]
+            m.d.sync += [p.eq(squares[i] + squares[i + 1]) for i, p in enumerate(pairs)]
+            m.d.sync += [s.eq(squares[i + 4]) for i, s in enumerate(last)]
+            m.d.sync += [output[i].eq(output[i + lanes]) for i in range(rows - lanes)]
         for i in range(lanes):
-            m.submodules[f"lane_{i}"] = lane = LrnLane()
+            lane = LrnLane()
+            m.submodules[f"lane_{i}"] = EnableInserter(moving | self.w_en)(lane)
             total = Signal(_SUM_BITS, name=f"sum_{i}", reset_less=True)
-            m.d.sync += [
-                total.eq(pairs[i] + pairs[i + 2] + last[i]),
-                output[rows - lanes + i].eq(lane.y),
-            ]
+            with m.If(moving):
+                m.d.sync += [
+                    total.eq(pairs[i] + pairs[i + 2] + last[i]),
+                    output[rows - lanes + i].eq(lane.y),
+                ]
+                value = delayed(m, window[i + 2], 3)
             m.d.comb += [
+                lane.value.eq(value),
                 lane.w_en.eq(self.w_en),
                 lane.w_addr.eq(self.w_addr),
                 lane.w_data.eq(self.w_data),
                 lane.shift.eq(self.shift),
                 lane.squares.eq(total),
-                lane.value.eq(delayed(m, window[i + 2], 3)),
             ]
 
-        started = Signal(self.latency)
-        m.d.sync += started.eq(Cat(self.i_start, started))
         m.d.comb += [self.o_valid.eq(started[-1]), self.o_word.eq(Cat(*output))]
         return m

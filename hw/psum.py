@@ -76,23 +76,21 @@ class PartialSums(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        control = self.i
         # The bank of a read arrives together with its data.
         bank_asked, bank_read, asked = Signal(), Signal(), Signal()
         m.d.sync += [bank_asked.eq(self.r_bank), asked.eq(self.r_en)]
         with m.If(asked):
             m.d.sync += bank_read.eq(bank_asked)
+        # One chain for all columns: what reaches column c goes to column c + 1 a cycle later.
+        steps = [self.i]
+        for i in range(1, self.cols + READ_LATENCY + 1):
+            step = Signal(self.layout, name=f"control_{i}")
+            m.d.sync += step.eq(steps[-1])
+            steps.append(step)
         for c in range(self.cols):
-            if c:
-                step = Signal(self.layout, name=f"control_{c}")
-                m.d.sync += step.eq(control)
-                control = step
-            stages = [control]
-            for i in range(READ_LATENCY + 1):
-                stage = Signal(self.layout, name=f"stage_{c}_{i}")
-                m.d.sync += stage.eq(stages[-1])
-                stages.append(stage)
-            arrived, stored = stages[READ_LATENCY], stages[READ_LATENCY + 1]
+            control, arrived, stored = (
+                steps[c + delay] for delay in (0, READ_LATENCY, READ_LATENCY + 1)
+            )
             old = Signal(signed(32), name=f"old_{c}")
             total = Signal(signed(32), name=f"total_{c}", reset_less=True)
             banks = []

@@ -30,7 +30,7 @@ from models.graph import (
     Network,
     infer_shapes,
 )
-from models.labels import class_labels
+from models.named import checked, checked_labels, placeholders
 from models.seeded import seeded
 
 __all__ = ["BVLC", "CLASSES", "TORCHVISION", "Variant", "build", "seeded_alexnet", "weight_shapes"]
@@ -153,17 +153,7 @@ def build(
         If a weight is missing or has the wrong shape, or the labels are not one for each class.
     """
     classes = len(weights["fc8.bias"]) if "fc8.bias" in weights else CLASSES
-    arrays: dict[str, NDArray[np.float32]] = {}
-    for name, shape in weight_shapes(variant, classes).items():
-        if name not in weights:
-            raise ValueError(f"{variant.name}: weight {name} is missing")
-        if weights[name].shape != shape:
-            raise ValueError(
-                f"{variant.name}: weight {name} must have shape {shape}, not {weights[name].shape}"
-            )
-        arrays[name] = np.asarray(weights[name], np.float32)
-    if labels and len(labels) != classes:
-        raise ValueError(f"{variant.name}: {len(labels)} labels for {classes} classes")
+    arrays = checked(variant.name, weights, weight_shapes(variant, classes))
 
     layers: list[Layer] = []
     last = INPUT
@@ -203,7 +193,7 @@ def build(
         name=variant.name,
         input=variant.input,
         layers=tuple(layers),
-        labels=labels or class_labels(classes),
+        labels=checked_labels(variant.name, labels, classes),
         trained=trained,
         source=source,
     )
@@ -229,10 +219,5 @@ def seeded_alexnet(
     progress : callable, optional
         Called with each layer's name before it is filled.
     """
-    nothing = np.float32(0)
-    weights = {
-        # One zero seen through the whole shape: `seeded` replaces every array.
-        name: np.broadcast_to(nothing, shape)
-        for name, shape in weight_shapes(variant).items()
-    }
-    return seeded(build(weights, variant=variant), images, seed=seed, progress=progress)
+    network = build(placeholders(weight_shapes(variant)), variant=variant)
+    return seeded(network, images, seed=seed, progress=progress)

@@ -11,198 +11,54 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from models.layers import (
+    INPUT,
+    Add,
+    AveragePool,
+    Concat,
+    Conv,
+    ConvGeometry,
+    Fc,
+    GlobalAveragePool,
+    Layer,
+    Lrn,
+    MaxPool,
+    QAdd,
+    QAveragePool,
+    QConv,
+    QFc,
+    QGlobalAveragePool,
+    QLrn,
+    Shape,
+    ceil_pad,
+)
 
 __all__ = [
+    "Add",
+    "AveragePool",
+    "Concat",
     "Conv",
     "ConvGeometry",
     "Fc",
+    "GlobalAveragePool",
     "INPUT",
     "InputSpec",
     "Layer",
     "Lrn",
     "MaxPool",
     "Network",
+    "QAdd",
+    "QAveragePool",
     "QConv",
     "QFc",
+    "QGlobalAveragePool",
     "QLrn",
+    "Shape",
+    "ceil_pad",
     "infer_shapes",
     "macs",
+    "out_shape",
 ]
-
-INPUT = "input"
-
-Shape = tuple[int, int, int]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConvGeometry:
-    """What a convolution's loops look like.
-
-    Parameters
-    ----------
-    kernel, stride : (int, int)
-        Rows, columns.
-    pad : (int, int, int, int)
-        Top, left, bottom, right.
-    groups : int
-    """
-
-    kernel: tuple[int, int]
-    stride: tuple[int, int] = (1, 1)
-    pad: tuple[int, int, int, int] = (0, 0, 0, 0)
-    groups: int = 1
-
-    def __post_init__(self) -> None:
-        for name, least in (("kernel", 1), ("stride", 1), ("pad", 0)):
-            if min(getattr(self, name)) < least:
-                raise ValueError(f"{name} must be at least {least}, not {getattr(self, name)!r}")
-        if self.groups < 1:
-            raise ValueError(f"groups must be a positive integer, not {self.groups!r}")
-
-    def out_size(self, height: int, width: int) -> tuple[int, int]:
-        """Rows and columns of the output of a `height` x `width` input.
-
-        Raises
-        ------
-        ValueError
-            If the kernel is larger than the padded input.
-        """
-        top, left, bottom, right = self.pad
-        spans = (height + top + bottom - self.kernel[0], width + left + right - self.kernel[1])
-        if min(spans) < 0:
-            raise ValueError(
-                f"kernel {self.kernel[0]}x{self.kernel[1]} is larger than the padded input "
-                f"{height + top + bottom}x{width + left + right}"
-            )
-        return spans[0] // self.stride[0] + 1, spans[1] // self.stride[1] + 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class Layer:
-    """Base of all layers: a name and the names of the inputs."""
-
-    name: str
-    inputs: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Conv(Layer):
-    """Float convolution with optional ReLU.
-
-    Parameters
-    ----------
-    weight : float32 array (out_ch, in_ch / groups, kh, kw)
-    bias : float32 array (out_ch,)
-    """
-
-    geometry: ConvGeometry
-    weight: NDArray[np.float32]
-    bias: NDArray[np.float32]
-    relu: bool = True
-
-
-@dataclass(frozen=True, kw_only=True)
-class QConv(Layer):
-    """Quantised convolution: uint8 in (zero point `in_zero`), uint8 out (zero point 0).
-
-    ReLU is the clip at 0.  ``y = requantise(conv(x, weight) + bias)`` with x the raw codes: the
-    input's zero point is already folded into `bias`; padding uses the code `in_zero`.
-
-    Parameters
-    ----------
-    weight : int8 array (out_ch, kh, kw, in_ch / groups)
-    bias : int32 array (out_ch,)
-    multiplier, shift : int64 arrays (out_ch,)
-    """
-
-    geometry: ConvGeometry
-    weight: NDArray[np.int8]
-    bias: NDArray[np.int32]
-    multiplier: NDArray[np.int64]
-    shift: NDArray[np.int64]
-    in_zero: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lrn(Layer):
-    """Local response normalisation across channels, float."""
-
-    size: int = 5
-    alpha: float = 1e-4
-    beta: float = 0.75
-    k: float = 1.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class QLrn(Lrn):
-    """Quantised LRN (see `models.fixed.lrn_table`); window of five only."""
-
-    table: NDArray[np.uint16]
-    difference: NDArray[np.uint16]
-    shift: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class MaxPool(Layer):
-    """Max pooling, the same for float and quantised networks.
-
-    Parameters
-    ----------
-    kernel, stride : int
-    pad : (int, int, int, int)
-        Top, left, bottom, right.  Padding never wins.
-    """
-
-    kernel: int
-    stride: int
-    pad: tuple[int, int, int, int] = (0, 0, 0, 0)
-
-    @property
-    def geometry(self) -> ConvGeometry:
-        """The window's loops."""
-        return ConvGeometry(
-            kernel=(self.kernel, self.kernel), stride=(self.stride, self.stride), pad=self.pad
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fc(Layer):
-    """Float fully connected layer; its input is flattened channel-major (C, H, W) as in Caffe.
-
-    Parameters
-    ----------
-    weight : float32 array (out, in)
-    bias : float32 array (out,)
-    """
-
-    weight: NDArray[np.float32]
-    bias: NDArray[np.float32]
-    relu: bool = True
-
-
-@dataclass(frozen=True, kw_only=True)
-class QFc(Layer):
-    """Quantised fully connected layer, on the CPU.
-
-    With ReLU the output is uint8 as in `QConv`.  The last layer (`relu` false) gives int32 logits,
-    ``acc + bias``, whose float value is that times `out_scale` (one for each output).
-
-    Parameters
-    ----------
-    weight : int8 array (out, in)
-    bias : int32 array (out,)
-    multiplier, shift : int64 arrays (out,)
-    out_scale : float64 array (out,)
-    """
-
-    weight: NDArray[np.int8]
-    bias: NDArray[np.int32]
-    multiplier: NDArray[np.int64]
-    shift: NDArray[np.int64]
-    out_scale: NDArray[np.float64]
-    relu: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,7 +99,10 @@ class Network:
     Parameters
     ----------
     scales : dict
-        Quantised networks: activation scale (a power of two) of each feature map by layer name.
+        Quantised networks: activation scale of each feature map by layer name; a power of two if
+        `models.quantize` chose it.
+    zeros : dict
+        Code of the value 0 in the feature maps where it is not 0, by layer name.
     trained : bool
         False when the weights are random: the labels mean nothing then.
     labels : tuple of str
@@ -259,6 +118,7 @@ class Network:
     trained: bool = False
     source: str = ""
     scales: dict[str, float] = field(default_factory=dict)
+    zeros: dict[str, int] = field(default_factory=dict)
 
     def layer(self, name: str) -> Layer:
         """Return the layer called `name`.
@@ -283,7 +143,16 @@ def _weight_channels(layer: Layer) -> tuple[int, int]:
     return layer.weight.shape[0], layer.weight.shape[1]
 
 
-def _out_shape(layer: Layer, sources: Sequence[Shape]) -> Shape:
+def out_shape(layer: Layer, sources: Sequence[Shape]) -> Shape:
+    """Return the shape of a layer's map from those of its inputs.
+
+    Raises
+    ------
+    ValueError
+        If the layer does not fit its inputs.
+    """
+    if len(sources) != 1 and not (sources and isinstance(layer, Concat | Add | QAdd)):
+        raise ValueError(f"a {type(layer).__name__} has one input, not {len(sources)}")
     height, width, channels = sources[0]
     if isinstance(layer, Conv | QConv):
         out_ch, per_group = _weight_channels(layer)
@@ -294,8 +163,20 @@ def _out_shape(layer: Layer, sources: Sequence[Shape]) -> Shape:
                 f"groups do not fit an input of {channels} channels"
             )
         return (*layer.geometry.out_size(height, width), out_ch)
-    if isinstance(layer, MaxPool):
+    if isinstance(layer, MaxPool | AveragePool):
         return (*layer.geometry.out_size(height, width), channels)
+    if isinstance(layer, Concat):
+        if any(source[:2] != (height, width) for source in sources):
+            sizes = ", ".join(f"{source[0]}x{source[1]}" for source in sources)
+            raise ValueError(f"maps of different sizes cannot be joined: {sizes}")
+        return height, width, sum(source[2] for source in sources)
+    if isinstance(layer, Add | QAdd):
+        if len(sources) != 2 or sources[0] != sources[1]:
+            shown = ", ".join("x".join(map(str, source)) for source in sources)
+            raise ValueError(f"only two maps of one shape can be added, not {shown}")
+        return sources[0]
+    if isinstance(layer, GlobalAveragePool):
+        return (1, 1, channels)
     if isinstance(layer, Fc | QFc):
         if layer.weight.shape[1] != height * width * channels:
             raise ValueError(
@@ -318,7 +199,7 @@ def infer_shapes(network: Network) -> dict[str, Shape]:
         if layer.name in shapes:
             raise ValueError(f"layer {layer.name}: there are two of this name")
         try:
-            shapes[layer.name] = _out_shape(layer, [shapes[name] for name in layer.inputs])
+            shapes[layer.name] = out_shape(layer, [shapes[name] for name in layer.inputs])
         except KeyError as error:
             raise ValueError(f"layer {layer.name}: no layer called {error.args[0]!r}") from None
         except ValueError as error:

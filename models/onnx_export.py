@@ -6,6 +6,10 @@ layer                 becomes
 QConv                 QLinearConv (uint8 x int8 per channel -> uint8)
 MaxPool               MaxPool on uint8
 QLrn                  DequantizeLinear, LRN in float, QuantizeLinear
+QAveragePool          DequantizeLinear, AveragePool in float, QuantizeLinear
+Concat                Concat on uint8
+QAdd                  QLinearAdd (onnxruntime's own)
+QGlobalAveragePool    DequantizeLinear, GlobalAveragePool in float, QuantizeLinear
 QFc with ReLU         QLinearConv over the whole map
 QFc without ReLU      Flatten, MatMulInteger, Add: int32 logits
 ====================  ================================================================
@@ -13,6 +17,13 @@ QFc without ReLU      Flatten, MatMulInteger, Add: int32 logits
 Maps are NCHW with a batch of 1.  The input is the map of input codes, called ``input``; every
 feature map is an output under its layer's name.  Fully connected layers after the first read 1x1
 maps, so their flattening order needs no care.
+
+Averages of windows: ONNX rounds halves to even, the hardware up.  The exported output scale is a
+hair finer, which lifts every half over the edge and nothing else.
+
+The float mean of a whole map is exact, as scales are powers of two.  onnxruntime's optimiser turns
+its three nodes into one that multiplies by a rounded ``1 / positions``: it gives the same bits for
+maps of 4x4 to 8x8, but rounds some halves the wrong way for 12x10.
 """
 
 from __future__ import annotations
@@ -24,15 +35,33 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from models.graph import INPUT, MaxPool, Network, QConv, QFc, QLrn, Shape, infer_shapes
-from models.quantize import OUT_SHIFT
+from models.graph import (
+    INPUT,
+    Concat,
+    Layer,
+    MaxPool,
+    Network,
+    QAdd,
+    QAveragePool,
+    QConv,
+    QFc,
+    QGlobalAveragePool,
+    QLrn,
+    Shape,
+    infer_shapes,
+)
+from models.quantize_rows import OUT_SHIFT
 
-__all__ = ["export"]
+__all__ = ["GraphMaker", "add_layers", "export", "finish"]
 
 _OPSET = 17
+_ORT_DOMAIN = "com.microsoft"
+
+# Far more than float32's rounding of a mean, far less than what separates other means from a half.
+_LIFT = 1 - 2.0**-20
 
 
-class _Graph:
+class GraphMaker:
     """Nodes and constants in the making."""
 
     def __init__(self) -> None:
@@ -57,7 +86,7 @@ def _weight_scale(layer: QConv | QFc, in_scale: float, out_scale: float) -> NDAr
 
 
 def _linear_conv(
-    graph: _Graph,
+    graph: GraphMaker,
     layer: QConv | QFc,
     weight: NDArray[np.int8],
     in_scale: float,
@@ -90,18 +119,53 @@ def _linear_conv(
     )
 
 
-def _lrn(graph: _Graph, layer: QLrn, in_scale: float, out_scale: float) -> None:
+def _in_float(
+    graph: GraphMaker, kind: str, layer: Layer, in_scale: float, out_scale: float, **attributes: Any
+) -> None:
+    """Add a node that works on floats between two that convert."""
     name = layer.name
     zero = graph.scalar(f"{name}.zero", 0, "uint8")
     steps = graph.scalar(f"{name}.in_scale", in_scale, "float32")
     real = graph.node("DequantizeLinear", [layer.inputs[0], steps, zero], f"{name}.real")
-    settings = {"size": layer.size, "alpha": layer.alpha, "beta": layer.beta, "bias": layer.k}
-    normal = graph.node("LRN", [real], f"{name}.normal", **settings)
+    made = graph.node(kind, [real], f"{name}.made", **attributes)
     steps = graph.scalar(f"{name}.out_scale", out_scale, "float32")
-    graph.node("QuantizeLinear", [normal, steps, zero], name)
+    graph.node("QuantizeLinear", [made, steps, zero], name)
 
 
-def _fc(graph: _Graph, layer: QFc, shape: Shape, in_scale: float, out_scale: float | None) -> None:
+def _average(graph: GraphMaker, layer: QAveragePool, scale: float) -> None:
+    if (layer.multiplier, layer.shift) != (1, 0) or layer.in_zero != layer.out_zero:
+        raise ValueError(f"layer {layer.name}: only averages that keep the scale are exact in ONNX")
+    if layer.in_zero and layer.count_pad and any(layer.pad):
+        raise ValueError(f"layer {layer.name}: padding that counts is not exact with a zero point")
+    # The mean of codes is the code of the mean: the zero point does not matter, and as 0 it keeps
+    # halves positive.
+    _in_float(
+        graph,
+        "AveragePool",
+        layer,
+        scale,
+        scale * _LIFT,
+        kernel_shape=list(layer.kernel),
+        strides=list(layer.stride),
+        pads=list(layer.pad),
+        count_include_pad=int(layer.count_pad),
+    )
+
+
+def _add(graph: GraphMaker, layer: QAdd, network: Network) -> None:
+    inputs = []
+    for part, source in zip(("a", "b", "out"), (*layer.inputs, layer.name)):
+        inputs += [
+            *([source] if part != "out" else []),
+            graph.scalar(f"{layer.name}.{part}_scale", network.scales[source], "float32"),
+            graph.scalar(f"{layer.name}.{part}_zero", network.zeros.get(source, 0), "uint8"),
+        ]
+    graph.node("QLinearAdd", inputs, layer.name, domain=_ORT_DOMAIN)
+
+
+def _fc(
+    graph: GraphMaker, layer: QFc, shape: Shape, in_scale: float, out_scale: float | None
+) -> None:
     name = layer.name
     if layer.relu:
         assert out_scale is not None
@@ -116,8 +180,8 @@ def _fc(graph: _Graph, layer: QFc, shape: Shape, in_scale: float, out_scale: flo
     graph.node("Add", [product, bias], name)
 
 
-def export(network: Network) -> Any:
-    """Return a quantised network as an ``onnx.ModelProto``.
+def add_layers(graph: GraphMaker, network: Network) -> list[tuple[str, int, list[Any]]]:
+    """Add the nodes of all layers; return name, type and shape of each layer's map.
 
     Raises
     ------
@@ -125,8 +189,7 @@ def export(network: Network) -> Any:
         If the network is not quantised, or not by `models.quantize` (other shifts than 16).
     """
     shapes = infer_shapes(network)
-    graph = _Graph()
-    outputs = []
+    outputs: list[tuple[str, int, list[Any]]] = []
     for layer in network.layers:
         source = layer.inputs[0]
         if isinstance(layer, QFc) and not layer.relu:
@@ -160,25 +223,58 @@ def export(network: Network) -> Any:
                 pads=list(geometry.pad),
                 group=geometry.groups,
             )
+        elif isinstance(layer, Concat):
+            graph.node("Concat", list(layer.inputs), layer.name, axis=1)
+        elif isinstance(layer, QAdd):
+            _add(graph, layer, network)
+        elif isinstance(layer, QAveragePool):
+            _average(graph, layer, scale[0])
         elif isinstance(layer, QLrn):
-            _lrn(graph, layer, *scale)
+            settings = {"alpha": layer.alpha, "beta": layer.beta, "bias": layer.k}
+            _in_float(graph, "LRN", layer, *scale, size=layer.size, **settings)
+        elif isinstance(layer, QGlobalAveragePool):
+            _in_float(graph, "GlobalAveragePool", layer, *scale)
         elif isinstance(layer, QFc):
             _fc(graph, layer, shapes[source], *scale)
         else:
             raise ValueError(f"layer {layer.name}: {type(layer).__name__} is not quantised")
-    height, width, channels = network.input.shape
+    return outputs
+
+
+def finish(
+    graph: GraphMaker,
+    network: Network,
+    given: tuple[str, int, list[Any]],
+    outputs: list[tuple[str, int, list[Any]]],
+) -> Any:
+    """Return the ``onnx.ModelProto`` of a graph; inputs and outputs are (name, type, shape)."""
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
             network.name,
-            [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, [1, channels, height, width])],
+            [helper.make_tensor_value_info(*given)],
             [helper.make_tensor_value_info(*output) for output in outputs],
             list(graph.constants.values()),
         ),
-        opset_imports=[helper.make_opsetid("", _OPSET)],
+        opset_imports=[helper.make_opsetid("", _OPSET), helper.make_opsetid(_ORT_DOMAIN, 1)],
         producer_name="penstock",
     )
     # Old enough for every onnxruntime that knows the operators.
     model.ir_version = 8
     onnx.checker.check_model(model)
     return model
+
+
+def export(network: Network) -> Any:
+    """Return a quantised network as an ``onnx.ModelProto`` that gives every feature map.
+
+    Raises
+    ------
+    ValueError
+        If the network is not quantised, or not by `models.quantize` (other shifts than 16).
+    """
+    graph = GraphMaker()
+    outputs = add_layers(graph, network)
+    height, width, channels = network.input.shape
+    given = (INPUT, TensorProto.UINT8, [1, channels, height, width])
+    return finish(graph, network, given, outputs)

@@ -17,31 +17,42 @@ from numpy.typing import NDArray
 from models.fixed import lrn_apply, lrn_gains, requantise
 from models.graph import (
     INPUT,
+    Add,
+    AveragePool,
+    Concat,
     Conv,
     ConvGeometry,
     Fc,
+    GlobalAveragePool,
     InputSpec,
     Layer,
     Lrn,
     MaxPool,
     Network,
+    QAdd,
+    QAveragePool,
     QConv,
     QFc,
+    QGlobalAveragePool,
     QLrn,
 )
 
 __all__ = [
     "EXACT_PRODUCTS",
+    "average_pool",
     "conv_accumulate",
     "exact_matmul",
     "fc_accumulate",
     "flatten",
+    "global_average",
     "float_conv",
     "float_lrn",
     "im2col",
     "input_codes",
     "max_pool",
     "normalise",
+    "quantised_add",
+    "quantised_average",
     "quantised_conv",
     "quantised_fc",
     "quantised_lrn",
@@ -188,6 +199,64 @@ def max_pool(layer: MaxPool, values: Array) -> Array:
     return out
 
 
+def _window_sums(layer: AveragePool, values: Array, dtype: Any) -> tuple[Array, NDArray[np.int64]]:
+    """Sums of the windows, and how many positions count in each (out_height, out_width, 1)."""
+    height, width, channels = values.shape
+    out_h, out_w = layer.geometry.out_size(height, width)
+    top, left, bottom, right = layer.pad
+    padded = np.zeros((height + top + bottom, width + left + right, channels + 1), dtype)
+    inside = padded[top : top + height, left : left + width]
+    inside[..., :channels] = values
+    # The last channel counts.
+    (padded if layer.count_pad else inside)[..., channels] = 1
+    (down, across), (kernel_h, kernel_w) = layer.stride, layer.kernel
+    columns = np.zeros((padded.shape[0], out_w, channels + 1), dtype)
+    for x in range(kernel_w):
+        columns += padded[:, x : x + (out_w - 1) * across + 1 : across]
+    sums = np.zeros((out_h, out_w, channels + 1), dtype)
+    for y in range(kernel_h):
+        sums += columns[y : y + (out_h - 1) * down + 1 : down]
+    return sums[..., :channels], np.maximum(sums[..., channels:], 1).astype(np.int64)
+
+
+def average_pool(layer: AveragePool, values: Array) -> NDArray[np.float32]:
+    """Return the float32 means (out_height, out_width, channels)."""
+    sums, count = _window_sums(layer, values, np.float32)
+    return np.asarray(sums / count.astype(np.float32), np.float32)
+
+
+def quantised_average(layer: QAveragePool, codes: Codes) -> Codes:
+    """Return the codes (out_height, out_width, channels) of a quantised average pooling."""
+    centred = codes.astype(np.int64) - layer.in_zero
+    sums, count = _window_sums(layer, centred, np.int64)
+    steps = count << layer.shift
+    # Floor division rounds down below zero too.
+    means = (2 * sums * layer.multiplier + steps) // (2 * steps)
+    return np.clip(means + layer.out_zero, 0, 255).astype(np.uint8)
+
+
+def quantised_add(layer: QAdd, first: Codes, second: Codes) -> Codes:
+    """Return the codes of a quantised sum, the shape of both inputs."""
+    acc = first.astype(np.int32) * layer.weight[0] + second.astype(np.int32) * layer.weight[1]
+    parameters = (np.array(value) for value in (layer.bias, layer.multiplier, layer.shift))
+    return requantise(acc, *parameters)
+
+
+def _float_add(layer: Add, first: Array, second: Array) -> NDArray[np.float32]:
+    total = first + second
+    return np.asarray(np.maximum(total, 0) if layer.relu else total, np.float32)
+
+
+def global_average(layer: QGlobalAveragePool, codes: Codes) -> Codes:
+    """Return the scaled means (..., channels) of maps (..., height, width, channels)."""
+    positions = codes.shape[-3] * codes.shape[-2]
+    total = codes.sum(axis=(-3, -2), dtype=np.int64) - positions * layer.in_zero
+    steps = positions << layer.shift
+    whole, rest = np.divmod(total * layer.gain, steps)
+    up = (2 * rest > steps) | ((2 * rest == steps) & (whole & 1 == 1))
+    return np.clip(whole + up + layer.out_zero, 0, 255).astype(np.uint8)
+
+
 def flatten(values: Array) -> Array:
     """Return a feature map (height, width, channels) as a vector in the order C, H, W (Caffe's)."""
     return values.transpose(2, 0, 1).reshape(-1)
@@ -230,7 +299,7 @@ def softmax(logits: Array) -> NDArray[np.float64]:
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True), np.float64)
 
 
-def scores(layer: QFc, logits: Array) -> NDArray[np.float64]:
+def scores(layer: QFc | QGlobalAveragePool, logits: Array) -> NDArray[np.float64]:
     """Return class probabilities from what the last layer gave: (..., out) to (..., out)."""
     return softmax(np.asarray(logits, np.float64) * layer.out_scale)
 
@@ -271,26 +340,43 @@ def _float_fc(layer: Fc, values: Array) -> NDArray[np.float32]:
     return np.asarray(np.maximum(out, 0) if layer.relu else out, np.float32)
 
 
-def run_layer(layer: Layer, values: Array) -> Array:
+def run_layer(layer: Layer, *inputs: Array) -> Array:
     """Return the output map (height, width, channels) of one layer, float or quantised.
+
+    `inputs` are the maps of the layer's inputs, in order.
 
     Raises
     ------
     ValueError
         If there is no golden form of this kind of layer.
     """
+    if isinstance(layer, Concat):
+        return np.concatenate(inputs, axis=2)
+    if isinstance(layer, QAdd):
+        return quantised_add(layer, *inputs)
+    if isinstance(layer, Add):
+        return _float_add(layer, *inputs)
+    (values,) = inputs
     if isinstance(layer, QConv):
         return quantised_conv(layer, values)
     if isinstance(layer, QLrn):
         return quantised_lrn(layer, values)
     if isinstance(layer, MaxPool):
         return max_pool(layer, values)
+    if isinstance(layer, QAveragePool):
+        return quantised_average(layer, values)
+    if isinstance(layer, AveragePool):
+        return average_pool(layer, values)
+    if isinstance(layer, QGlobalAveragePool):
+        return global_average(layer, values).reshape(1, 1, -1)
     if isinstance(layer, QFc):
         return quantised_fc(layer, flatten(values)[None]).reshape(1, 1, -1)
     if isinstance(layer, Conv):
         return float_conv(layer, values)
     if isinstance(layer, Lrn):
         return float_lrn(layer, values)
+    if isinstance(layer, GlobalAveragePool):
+        return np.asarray(values.mean(axis=(0, 1), keepdims=True), np.float32)
     if isinstance(layer, Fc):
         return _float_fc(layer, values).reshape(1, 1, -1)
     raise ValueError(f"layer {layer.name}: no golden form of {type(layer).__name__}")
@@ -305,7 +391,7 @@ def _run(network: Network, values: Array, stop: str | None) -> dict[str, Array]:
         network.layer(stop)
     maps: dict[str, Array] = {INPUT: values}
     for layer in network.layers:
-        maps[layer.name] = run_layer(layer, maps[layer.inputs[0]])
+        maps[layer.name] = run_layer(layer, *(maps[name] for name in layer.inputs))
         if layer.name == stop:
             break
     del maps[INPUT]

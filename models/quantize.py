@@ -1,75 +1,60 @@
 """Post-training static quantisation: float network and calibration images in, U8S8 network out.
 
-Every feature map gets a power-of-two scale that loses least on the calibration images.  Every
-output channel's weight scale is rounded up so that ``in_scale * weight_scale / out_scale`` is
-exactly ``m / 2**16`` with an integer ``m`` of at most 15 bits: such a network gives the same bits
-here, on the hardware and in onnxruntime.
+Every feature map gets a power-of-two scale that suits its values on the calibration images
+(`models.calibrate`); maps that pooling or concatenation join share one (`models.scales`).  Weights
+follow (`models.quantize_rows`).  Such a network gives the same bits here, on the hardware and in
+onnxruntime.
 
-The input: where the first layer has no padding, raw pixels are the codes and mean and standard
-deviation go into its weights and bias.  Padding has to be the code of "0 after normalisation", one
-for all channels, so otherwise ``pixel - mean`` is encoded with a zero point.
+The input: where the first layers have no padding, raw pixels are the codes and mean and standard
+deviation go into their weights and biases.  Padding has to be the code of "0 after normalisation",
+one for all channels, so otherwise ``pixel - mean`` is encoded with a zero point.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.calibrate import Calibration, Encoding, Histogram, choose, zero_point
 from models.fixed import lrn_table
 from models.graph import (
     INPUT,
+    Add,
+    AveragePool,
+    Concat,
     Conv,
     Fc,
+    GlobalAveragePool,
     InputSpec,
     Layer,
     Lrn,
     MaxPool,
     Network,
+    QAdd,
+    QAveragePool,
     QConv,
     QFc,
+    QGlobalAveragePool,
     QLrn,
     Shape,
     infer_shapes,
 )
-from models.ops import run_float
+from models.quantize_rows import MAX_MULTIPLIER, hidden, largest, logits, multipliers
+from models.scales import collect, group_methods, rectified_maps, scale_groups
 
-__all__ = ["OUT_SHIFT", "activation_scale", "quantise"]
+__all__ = ["quantise"]
 
 Array = NDArray[Any]
 
-# One shift for all channels: multipliers below 2**15 with it equal onnxruntime bit for bit.
-OUT_SHIFT = 16
-_MAX_MULTIPLIER = (1 << 15) - 1
-_WEIGHT_LIMIT = 127
+# The weights of a `QAdd` are powers of two below 128: its inputs' scales differ by at most this.
+_ADD_RATIO = 64
 
-# Rows of a weight matrix handled at a time, so that temporaries stay small.
-_BLOCK_BYTES = 1 << 23
-
-
-def activation_scale(maps: list[Array]) -> float:
-    """Return the power of two that represents non-negative maps as uint8 with least squared error.
-
-    1/256 where all values are zero.
-    """
-    top = max(float(values.max()) for values in maps)
-    if top <= 0:
-        return 2.0**-8
-    exponent = int(np.ceil(np.log2(top / 255)))
-    errors = {}
-    # Clipping a few outliers may cost less than a step twice as coarse.
-    for candidate in range(exponent, exponent - 3, -1):
-        scale = np.float32(2.0**candidate)
-        error = 0.0
-        for values in maps:
-            flat = values.reshape(-1)
-            codes = np.minimum(np.rint(flat / scale), 255) * scale
-            error += float(np.square(codes - flat).sum(dtype=np.float64))
-        errors[candidate] = error
-    return float(2.0 ** min(errors, key=lambda key: errors[key]))
+# Scales that grow because others grow: a sound network settles in two or three rounds.
+_ROUNDS = 100
 
 
 @dataclass(frozen=True)
@@ -81,137 +66,94 @@ class _Codes:
     std: NDArray[np.float64]
 
     @property
-    def pad(self) -> int:
-        """Code of padding; only meaningful where all channels share it."""
+    def common(self) -> int:
+        """The zero point, where all channels share it: the code of padding, for example."""
         return int(self.zero[0])
 
-
-def _row_blocks(weight: Array) -> list[slice]:
-    rows, depth = weight.shape
-    step = max(1, _BLOCK_BYTES // (4 * max(depth, 1)))
-    return [slice(first, min(first + step, rows)) for first in range(0, rows, step)]
-
-
-def _largest(weight: Array) -> NDArray[np.float64]:
-    """Largest magnitude in each row."""
-    return np.concatenate(
-        [np.abs(weight[rows]).max(axis=1).astype(np.float64) for rows in _row_blocks(weight)]
-    )
+    @property
+    def plain(self) -> bool:
+        """Whether all channels are encoded alike."""
+        return bool((self.zero == self.zero[0]).all() and (self.std == 1).all())
 
 
-def _round_weights(weight: Array, scale: NDArray[np.float64]) -> NDArray[np.int8]:
-    out = np.empty(weight.shape, np.int8)
-    inverse = (1 / scale).astype(np.float32)
-    for rows in _row_blocks(weight):
-        codes = np.rint(weight[rows] * inverse[rows, None])
-        out[rows] = np.clip(codes, -_WEIGHT_LIMIT, _WEIGHT_LIMIT)
-    return out
-
-
-def _weighted_sums(codes: NDArray[np.int8], zero: Array) -> tuple[Array, Array]:
-    """Sums of ``codes * zero`` and of ``abs(codes)`` in each row."""
-    blocks = _row_blocks(codes)
-    magnitude = np.concatenate([np.abs(codes[rows]).sum(axis=1, dtype=np.int64) for rows in blocks])
-    if not zero.any():
-        return np.zeros(len(codes)), magnitude
-    return np.concatenate([codes[rows].astype(np.float64) @ zero for rows in blocks]), magnitude
-
-
-def _integer_bias(
-    name: str, bias: Array, step: Array, codes: NDArray[np.int8], zero: Array
-) -> NDArray[np.int32]:
-    """Bias in accumulator units with the input's zero point folded in; never overflows."""
-    offset, magnitude = _weighted_sums(codes, zero)
-    # With the smallest multiplier, 1, an output of 256 takes 2**24: a bias beyond this limit
-    # saturates the output (at 0 or 255) whatever the input, so clipping it changes nothing.
-    limit = 255 * magnitude + (1 << 25)
-    if (limit + 255 * magnitude).max() >= 1 << 31:
-        raise ValueError(f"layer {name}: the sum of {codes.shape[1]} products may leave 32 bits")
-    return np.clip(np.rint(bias / step - offset), -limit, limit).astype(np.int32)
-
-
-def _multipliers(
-    weight: Array, in_scale: float, out_scale: float
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Multiplier and weight scale of each row; multipliers may exceed what is allowed."""
-    unit = out_scale / in_scale / 2**OUT_SHIFT
-    wanted = _largest(weight) / _WEIGHT_LIMIT / unit
-    multiplier = np.maximum(np.ceil(wanted * (1 - 1e-7)), 1).astype(np.int64)
-    return multiplier, multiplier * unit
-
-
-def _hidden(
-    name: str, weight: Array, bias: Array, codes: _Codes, zero: Array, out_scale: float
-) -> tuple[dict[str, Any], float]:
-    """Quantise the rows of a layer with ReLU; return its arrays and its final output scale."""
-    while True:
-        multiplier, scale = _multipliers(weight, codes.scale, out_scale)
-        if multiplier.max() <= _MAX_MULTIPLIER:
-            break
-        # One product would move the output by half its range: only a coarser output helps.
-        out_scale *= 2
-    rounded = _round_weights(weight, scale)
-    arrays = {
-        "weight": rounded,
-        "bias": _integer_bias(name, bias, codes.scale * scale, rounded, zero),
-        "multiplier": multiplier,
-        "shift": np.full(len(bias), OUT_SHIFT, np.int64),
-    }
-    return arrays, out_scale
-
-
-def _logits(name: str, weight: Array, bias: Array, codes: _Codes, zero: Array) -> dict[str, Any]:
-    """Quantise the rows of the last layer, which has no ReLU and gives int32."""
-    scale = _largest(weight) / _WEIGHT_LIMIT
-    # Rows of (nearly) nothing but bias: the step must not be so fine that the bias overflows.
-    scale = np.maximum(scale, np.abs(bias) / (codes.scale * 2.0**24))
-    scale = np.where(scale > 0, scale, 1.0)
-    # Both factors are exact in float32, which is what an ONNX file holds.
-    scale = scale.astype(np.float32).astype(np.float64)
-    rounded = _round_weights(weight, scale)
-    rows = len(bias)
-    return {
-        "weight": rounded,
-        "bias": _integer_bias(name, bias, codes.scale * scale, rounded, zero),
-        "multiplier": np.ones(rows, np.int64),
-        "shift": np.zeros(rows, np.int64),
-        "out_scale": codes.scale * scale,
-    }
-
-
-def _conv(layer: Conv, codes: _Codes, out_scale: float) -> tuple[QConv, float]:
+def _matrix(layer: Conv | Fc, codes: _Codes, shape: Shape) -> tuple[Array, Array]:
+    """Weights as rows in the order of `QConv` or `QFc`, and the zero point of each column."""
+    if isinstance(layer, Fc):
+        positions = shape[0] * shape[1]
+        weight: Array = layer.weight
+        if (codes.std != 1).any():
+            weight = weight / np.repeat(codes.std, positions).astype(np.float32)
+        return weight, np.repeat(codes.zero, positions)
     out_ch, depth, height, width = layer.weight.shape
-    weight = layer.weight.transpose(0, 2, 3, 1)
     groups = layer.geometry.groups
     zeros = codes.zero.reshape(groups, depth)
     stds = codes.std.reshape(groups, depth)
     if groups > 1 and ((zeros != zeros[0]).any() or (stds != stds[0]).any()):
         raise ValueError(f"layer {layer.name}: a grouped first layer needs equal channel means")
-    flat = np.ascontiguousarray(weight / stds[0].astype(np.float32)).reshape(out_ch, -1)
-    zero = np.tile(zeros[0], height * width)
-    arrays, out_scale = _hidden(layer.name, flat, layer.bias, codes, zero, out_scale)
+    weight = layer.weight.transpose(0, 2, 3, 1) / stds[0].astype(np.float32)
+    return np.ascontiguousarray(weight).reshape(out_ch, -1), np.tile(zeros[0], height * width)
+
+
+def _conv(layer: Conv, codes: _Codes, shape: Shape, out: Encoding) -> QConv:
+    out_ch, depth, height, width = layer.weight.shape
+    weight, zero = _matrix(layer, codes, shape)
+    arrays = hidden(layer.name, weight, layer.bias, codes.scale, zero, out.scale, out.zero)
     arrays["weight"] = arrays["weight"].reshape(out_ch, height, width, depth)
-    in_zero = codes.pad if any(layer.geometry.pad) else 0
-    return (
-        QConv(
-            name=layer.name, inputs=layer.inputs, geometry=layer.geometry, in_zero=in_zero, **arrays
-        ),
-        out_scale,
+    return QConv(
+        name=layer.name,
+        inputs=layer.inputs,
+        geometry=layer.geometry,
+        in_zero=codes.common if any(layer.geometry.pad) else 0,
+        **arrays,
     )
 
 
-def _fc(layer: Fc, codes: _Codes, shape: Shape, out_scale: float, last: bool) -> tuple[QFc, float]:
-    positions = shape[0] * shape[1]
-    weight: Array = layer.weight
-    if (codes.std != 1).any():
-        weight = weight / np.repeat(codes.std, positions).astype(np.float32)
-    zero = np.repeat(codes.zero, positions)
-    if last and not layer.relu:
-        arrays = _logits(layer.name, weight, layer.bias, codes, zero)
-        return QFc(name=layer.name, inputs=layer.inputs, relu=False, **arrays), 1.0
-    arrays, out_scale = _hidden(layer.name, weight, layer.bias, codes, zero, out_scale)
-    arrays["out_scale"] = np.full(len(layer.bias), out_scale)
-    return QFc(name=layer.name, inputs=layer.inputs, relu=True, **arrays), out_scale
+def _fc(layer: Fc, codes: _Codes, shape: Shape, out: Encoding | None) -> QFc:
+    weight, zero = _matrix(layer, codes, shape)
+    if out is None:
+        arrays = logits(layer.name, weight, layer.bias, codes.scale, zero)
+        return QFc(name=layer.name, inputs=layer.inputs, relu=False, **arrays)
+    arrays = hidden(layer.name, weight, layer.bias, codes.scale, zero, out.scale, out.zero)
+    arrays["out_scale"] = np.full(len(layer.bias), out.scale)
+    return QFc(name=layer.name, inputs=layer.inputs, relu=True, **arrays)
+
+
+def _add(layer: Add, first: _Codes, second: _Codes, out: Encoding) -> QAdd:
+    if not (first.plain and second.plain):
+        raise ValueError(f"layer {layer.name}: the input, normalised by channel, cannot be added")
+    unit = min(first.scale, second.scale)
+    weight = int(first.scale / unit), int(second.scale / unit)
+    exponent = int(np.log2(unit / out.scale))
+    multiplier, shift = 1 << max(exponent, 0), max(-exponent, 0)
+    # A zero point of the output comes with a scale no finer than `unit`: the shift is exact.
+    bias = (out.zero << shift) - first.common * weight[0] - second.common * weight[1]
+    return QAdd(
+        name=layer.name,
+        inputs=layer.inputs,
+        weight=weight,
+        bias=bias,
+        multiplier=multiplier,
+        shift=shift,
+    )
+
+
+def _average(layer: AveragePool, codes: _Codes) -> QAveragePool:
+    if layer.count_pad and any(layer.pad) and not codes.plain:
+        raise ValueError(f"layer {layer.name}: the mean of the padded input is not supported")
+    zero = codes.common if codes.plain else 0
+    values = {entry.name: getattr(layer, entry.name) for entry in fields(AveragePool)}
+    return QAveragePool(**values, in_zero=zero, out_zero=zero)
+
+
+def _global(layer: GlobalAveragePool, codes: _Codes, out: Encoding) -> QGlobalAveragePool:
+    if not codes.plain:
+        raise ValueError(f"layer {layer.name}: the mean of the input is not supported")
+    gain = codes.scale / out.scale
+    if gain < 1:
+        raise ValueError(f"layer {layer.name}: joined with maps of a coarser scale than its input")
+    return QGlobalAveragePool(
+        name=layer.name, inputs=layer.inputs, gain=int(gain), out_scale=out.scale
+    )
 
 
 def _lrn(layer: Lrn, codes: _Codes, out_scale: float) -> QLrn:
@@ -265,26 +207,128 @@ def _encode_input(network: Network) -> tuple[InputSpec, _Codes]:
 def _check(network: Network) -> None:
     """Refuse what has no quantised form, before any work."""
     problems = []
-    final = network.layers[-1].name if network.layers else ""
+    group, rectified = scale_groups(network), rectified_maps(network)
     for layer in network.layers:
-        if not isinstance(layer, Conv | Fc | Lrn | MaxPool) or isinstance(layer, QLrn):
+        known = isinstance(
+            layer, Add | AveragePool | Concat | Conv | Fc | GlobalAveragePool | Lrn | MaxPool
+        )
+        if not known or isinstance(layer, QAveragePool | QGlobalAveragePool | QLrn):
             problems.append(f"{layer.name} ({type(layer).__name__} is not a float layer)")
-        elif isinstance(layer, Conv) and not layer.relu:
-            problems.append(f"{layer.name} (a convolution needs a ReLU)")
-        elif isinstance(layer, Fc) and not layer.relu and layer.name != final:
-            problems.append(f"{layer.name} (only the last fully connected layer may lack a ReLU)")
         elif isinstance(layer, Conv | Fc) and not (
             np.isfinite(layer.weight).all() and np.isfinite(layer.bias).all()
         ):
             problems.append(f"{layer.name} (weights that are not finite)")
+        elif isinstance(layer, Lrn) and not rectified.issuperset(layer.inputs):
+            problems.append(f"{layer.name} (LRN of values that may be negative)")
+        elif isinstance(layer, Concat):
+            if group[layer.name] == INPUT:
+                problems.append(f"{layer.name} (the network's input cannot be joined with maps)")
+            elif len({name in rectified for name in layer.inputs}) > 1:
+                problems.append(f"{layer.name} (maps with and without ReLU cannot be joined)")
     if problems:
         raise ValueError(f"{network.name} cannot be quantised: {'; '.join(problems)}")
 
 
+class _Scales:
+    """The encodings of all groups of maps, as coarse as the layers between them need.
+
+    Parameters
+    ----------
+    network : Network
+        Float.
+    source : _Codes
+        Encoding of the input.
+    histograms, methods
+        Of each group by its name.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        source: _Codes,
+        histograms: dict[str, Histogram],
+        methods: dict[str, str],
+        percentile: float,
+    ) -> None:
+        self._network = network
+        self._group = scale_groups(network)
+        self._source = source
+        self._ranges = histograms
+        self._shapes = infer_shapes(network)
+        self._encodings = {
+            root: choose(histogram, methods[root], percentile)
+            for root, histogram in histograms.items()
+            if root != INPUT
+        }
+        self._settle()
+
+    def codes(self, name: str) -> _Codes:
+        """Return the encoding of a map."""
+        channels = self._shapes[name][2]
+        if self._group[name] == INPUT:
+            # Pooling may stand between: its channels are the input's.
+            return self._source
+        encoding = self._encodings[self._group[name]]
+        zero = np.full(channels, encoding.zero, np.float64)
+        return _Codes(encoding.scale, zero, np.ones(channels))
+
+    def encoding(self, name: str) -> Encoding:
+        """Return the encoding of a map that a layer computes."""
+        return self._encodings[self._group[name]]
+
+    def _coarser(self, name: str, least: float) -> bool:
+        """Raise the scale of a map to `least`, a power of two; return whether it was finer."""
+        root = self._group[name]
+        if root == INPUT or self._encodings[root].scale >= least:
+            return False
+        ranges = self._ranges[root]
+        self._encodings[root] = Encoding(least, zero_point(ranges.least, ranges.most))
+        return True
+
+    def _settle(self) -> None:
+        magnitudes = {
+            layer.name: largest(
+                _matrix(layer, self.codes(layer.inputs[0]), self._shapes[layer.inputs[0]])[0]
+            )
+            for layer in self._network.layers
+            if isinstance(layer, Conv | Fc)
+        }
+        for _ in range(_ROUNDS):
+            changed = [self._fit(layer, magnitudes) for layer in self._network.layers]
+            if not any(changed):
+                return
+        raise ValueError(f"{self._network.name} cannot be quantised: its scales grow without end")
+
+    def _fit(self, layer: Layer, magnitudes: dict[str, NDArray[np.float64]]) -> bool:
+        """Make a layer's scales fit each other; return whether one changed."""
+        if isinstance(layer, Conv | Fc):
+            scale = self.codes(layer.inputs[0]).scale
+            least = self.codes(layer.name).scale
+            while multipliers(magnitudes[layer.name], scale, least)[0].max() > MAX_MULTIPLIER:
+                least *= 2
+            return self._coarser(layer.name, least)
+        if isinstance(layer, Add):
+            scales = [self.codes(name).scale for name in layer.inputs]
+            changed = [self._coarser(name, max(scales) / _ADD_RATIO) for name in layer.inputs]
+            if self.encoding(layer.name).zero:
+                changed.append(self._coarser(layer.name, min(scales)))
+            return any(changed)
+        if isinstance(layer, GlobalAveragePool):
+            source, wanted = self.codes(layer.inputs[0]), self.encoding(layer.name)
+            # No mean needs a coarser scale than its map; a zero point stays what it is.
+            if not source.plain or (wanted.scale <= source.scale and not source.common):
+                return False
+            kept = Encoding(source.scale, source.common)
+            self._encodings[self._group[layer.name]] = kept
+            return kept != wanted
+        return False
+
+
 def quantise(
     network: Network,
-    images: NDArray[np.uint8],
+    images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8],
     *,
+    calibration: Calibration | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Network:
     """Return the quantised form of a float network.
@@ -292,16 +336,20 @@ def quantise(
     Parameters
     ----------
     network : Network
-        Float, of `Conv` with ReLU, `Lrn` with a window of 5, `MaxPool` and `Fc`.
-    images : uint8 array (n, height, width, channels)
+        Float, of `Conv`, `Lrn` with a window of 5, `MaxPool`, `AveragePool`, `GlobalAveragePool`,
+        `Concat`, `Add` and `Fc`.
+    images : sequence of uint8 arrays (height, width, channels)
         Calibration: pixels in the network's channel order and shape, at least one image.
+    calibration : Calibration, optional
+        How scales are chosen.
     progress : callable, optional
-        Called with each layer's name before it is quantised.
+        Called with what happens now: each image, then each layer.
 
     Returns
     -------
     Network
-        Of `QConv`, `QLrn`, `MaxPool` and `QFc`; `scales` has every feature map but the logits.
+        Of `QConv`, `QLrn`, `MaxPool`, `QAveragePool`, `QGlobalAveragePool`, `Concat`, `QAdd` and
+        `QFc`; `scales` has every feature map but the logits.
 
     Raises
     ------
@@ -309,42 +357,50 @@ def quantise(
         If there are no images or they do not fit, or a layer has no quantised form; the message
         names the layer.
     """
-    if images.ndim != 4 or not len(images):
-        raise ValueError(
-            f"calibration needs images (n, height, width, channels), not {images.shape}"
-        )
+    if not len(images) or np.ndim(images[0]) != 3:
+        shape = np.shape(images) if isinstance(images, np.ndarray) else len(images)
+        raise ValueError(f"calibration needs images (n, height, width, channels), not {shape}")
+    settings = calibration or Calibration()
+    methods = group_methods(network, settings)
     _check(network)
     shapes = infer_shapes(network)
-    spec, input_codes = _encode_input(network)
-    runs = [run_float(network, image) for image in images]
-    codes = {INPUT: input_codes}
+    spec, source = _encode_input(network)
+    histograms = collect(network, images, progress=progress)
+    scales = _Scales(network, source, histograms, methods, settings.percentile)
+    last = network.layers[-1]
     layers: list[Layer] = []
     for layer in network.layers:
         if progress is not None:
-            progress(layer.name)
-        source = codes[layer.inputs[0]]
+            progress(f"quantising {layer.name}")
+        codes = [scales.codes(name) for name in layer.inputs]
         shape = shapes[layer.inputs[0]]
-        if isinstance(layer, MaxPool):
-            layers.append(layer)
-            codes[layer.name] = source
-            continue
-        last = layer is network.layers[-1]
-        scale = 1.0
-        if not (last and isinstance(layer, Fc) and not layer.relu):
-            scale = activation_scale([run[layer.name] for run in runs])
         if isinstance(layer, Conv):
-            quantised, scale = _conv(layer, source, scale)
-            layers.append(quantised)
+            layers.append(_conv(layer, codes[0], shape, scales.encoding(layer.name)))
         elif isinstance(layer, Fc):
-            fc, scale = _fc(layer, source, shape, scale, last)
-            layers.append(fc)
+            final = layer is last and not layer.relu
+            out = None if final else scales.encoding(layer.name)
+            layers.append(_fc(layer, codes[0], shape, out))
+        elif isinstance(layer, Add):
+            layers.append(_add(layer, codes[0], codes[1], scales.encoding(layer.name)))
+        elif isinstance(layer, AveragePool):
+            layers.append(_average(layer, codes[0]))
+        elif isinstance(layer, GlobalAveragePool):
+            layers.append(_global(layer, codes[0], scales.encoding(layer.name)))
+        elif isinstance(layer, Lrn):
+            layers.append(_lrn(layer, codes[0], scales.encoding(layer.name).scale))
         else:
-            assert isinstance(layer, Lrn)
-            layers.append(_lrn(layer, source, scale))
-        channels = shapes[layer.name][2]
-        codes[layer.name] = _Codes(scale, np.zeros(channels), np.ones(channels))
-    scales = {name: code.scale for name, code in codes.items()}
-    final = layers[-1] if layers else None
-    if isinstance(final, QFc) and not final.relu:
-        del scales[final.name]
-    return replace(network, input=spec, layers=tuple(layers), scales=scales)
+            layers.append(layer)
+    known = {name: scales.codes(name) for name in shapes}
+    if isinstance(last, Fc) and not last.relu:
+        del known[last.name]
+    return replace(
+        network,
+        input=spec,
+        layers=tuple(layers),
+        scales={name: codes.scale for name, codes in known.items()},
+        zeros={
+            name: codes.common
+            for name, codes in known.items()
+            if codes.common and name != INPUT and codes.plain
+        },
+    )

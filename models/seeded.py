@@ -147,7 +147,8 @@ def seeded(
             spread = _SPREAD if layer.relu else _SPREAD_LOGITS
             layer, maps[layer.name] = _fill_fc(layer, values, spread, rng)
         else:
-            maps[layer.name] = [run_layer(layer, value) for value in values]
+            sources = [maps[name] for name in layer.inputs]
+            maps[layer.name] = [run_layer(layer, *images) for images in zip(*sources)]
         layers.append(layer)
     return replace(
         network,

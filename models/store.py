@@ -28,30 +28,53 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.graph import (
+    Add,
+    AveragePool,
+    Concat,
     Conv,
     ConvGeometry,
     Fc,
+    GlobalAveragePool,
     InputSpec,
     Layer,
     Lrn,
     MaxPool,
     Network,
+    QAdd,
+    QAveragePool,
     QConv,
     QFc,
+    QGlobalAveragePool,
     QLrn,
     infer_shapes,
 )
 
 __all__ = ["VERSION", "load", "save"]
 
-VERSION = 1
+VERSION = 2
 
 _MAGIC = b"PENSTNET"
 _PREFIX = struct.Struct("<8sIIQ32s")
 _ALIGN = 64
 
 _KINDS: dict[str, type[Layer]] = {
-    kind.__name__: kind for kind in (Conv, Fc, Lrn, MaxPool, QConv, QFc, QLrn)
+    kind.__name__: kind
+    for kind in (
+        Add,
+        AveragePool,
+        Concat,
+        Conv,
+        Fc,
+        GlobalAveragePool,
+        Lrn,
+        MaxPool,
+        QAdd,
+        QAveragePool,
+        QConv,
+        QFc,
+        QGlobalAveragePool,
+        QLrn,
+    )
 }
 _DTYPES = {"int8", "uint8", "uint16", "int32", "int64", "float32", "float64"}
 
@@ -95,6 +118,7 @@ def _header(network: Network, writer: _Writer) -> bytes:
         "trained": network.trained,
         "source": network.source,
         "scales": network.scales,
+        "zeros": network.zeros,
         "layers": layers,
     }
     return json.dumps(header, separators=(",", ":")).encode()
@@ -170,6 +194,7 @@ def _network(header: dict[str, Any], data: memoryview) -> Network:
         trained=header["trained"],
         source=header["source"],
         scales=header["scales"],
+        zeros=header["zeros"],
     )
     infer_shapes(network)
     return network

@@ -22,6 +22,7 @@ from amaranth.lib import wiring
 
 from models.arch import Arch
 from sim.cxx import FLAGS, SHIMS, Progress, compile_units, runtime, say, translate
+from sim.roll import roll
 from sim.toolchain import (
     ToolError,
     cache_dir,
@@ -38,14 +39,25 @@ __all__ = ["Progress", "build_library", "library", "verilog"]
 
 _HERE = Path(__file__).resolve().parent
 _ARITHMETIC = _HERE / "arithmetic.h"
-_HARNESS = (_HERE / "harness.cpp", _HERE / "memory.h", _ARITHMETIC, *SHIMS)
+_INTERFACE = _HERE / "interface.map"
+_HARNESS = (_HERE / "harness.cpp", _HERE / "memory.h", _ARITHMETIC, _INTERFACE, *SHIMS)
+# The recording variant has these besides.
+_RECORDER = (_HERE / "recorder.vlt", _HERE / "recorder.h")
 # Of the generated class: the clock as it was at the last evaluation.
 _CLOCK = "__Vtrigprevexpr___TOP__clk__0"
 _VERILATOR_FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--output-split", "20000")
 
 
-def library(arch: Arch, *, waves: bool = False, progress: Progress | None = None) -> Path:
+def library(
+    arch: Arch, *, waves: bool = False, record: bool = False, progress: Progress | None = None
+) -> Path:
     """Path of the simulation library of the whole core for `arch`, built if it is not cached.
+
+    Parameters
+    ----------
+    arch : Arch
+    waves, record, progress
+        As in `build_library`.
 
     Raises
     ------
@@ -63,7 +75,7 @@ def library(arch: Arch, *, waves: bool = False, progress: Progress | None = None
         # The other core has nothing to do while the Verilog is generated.
         pool.submit(runtime, waves=waves)
         text = verilog(make, identity=f"Accel {arch.fingerprint:016x}", progress=progress)
-    return build_library(text, waves=waves, progress=progress)
+    return build_library(text, waves=waves, record=record, progress=progress)
 
 
 def verilog(
@@ -104,7 +116,9 @@ def verilog(
         return path.read_text()
 
 
-def build_library(text: str, *, waves: bool = False, progress: Progress | None = None) -> Path:
+def build_library(
+    text: str, *, waves: bool = False, record: bool = False, progress: Progress | None = None
+) -> Path:
     """Compile the Verilog `text`, whose top module ``accel`` has the ports of the core.
 
     Parameters
@@ -112,6 +126,8 @@ def build_library(text: str, *, waves: bool = False, progress: Progress | None =
     text : str
     waves : bool
         Whether the library can write FST waves, which makes it slower.
+    record : bool
+        Whether the library records what its engines do, which makes it slower.
     progress : callable or None
 
     Raises
@@ -120,8 +136,11 @@ def build_library(text: str, *, waves: bool = False, progress: Progress | None =
         If a tool is missing or fails.
     """
     cxx = compiler()
+    if not waves:  # which show the cells one by one
+        text = roll(text)
     parts: list[str | bytes] = [text, *_VERILATOR_FLAGS, *FLAGS, versions(), compiler_identity()]
-    parts += [path.read_bytes() for path in (*_HARNESS, Path(__file__))]
+    inside = _RECORDER if record else ()
+    parts += [path.read_bytes() for path in (*_HARNESS, *inside, Path(__file__))]
     parts.append(str(waves))
     path = cache_dir() / f"accel-{digest(parts)}.so"
     with locked(path.with_suffix(".so.lock")):
@@ -134,16 +153,19 @@ def build_library(text: str, *, waves: bool = False, progress: Progress | None =
                 folder,
                 top="accel",
                 prefix="Vaccel",
-                flags=_VERILATOR_FLAGS,
+                flags=[*_VERILATOR_FLAGS, *([_RECORDER[0]] if record else [])],
                 waves=waves,
                 progress=progress,
             )
             clock = _CLOCK in (folder / "Vaccel___024root.h").read_text()
+            flags: list[str | Path] = ["-include", _ARITHMETIC]
+            flags += [f"-DPENSTOCK_CLOCK={_CLOCK}"] if clock else []
+            flags += ["-DPENSTOCK_RECORD"] if record else []
             objects = compile_units(
                 [_HARNESS[0], *units],
                 folder,
-                level="-O2",
-                flags=["-include", _ARITHMETIC, *([f"-DPENSTOCK_CLOCK={_CLOCK}"] if clock else [])],
+                level="-O3",
+                flags=flags,
                 waves=waves,
                 what="the core",
                 progress=progress,
@@ -151,7 +173,8 @@ def build_library(text: str, *, waves: bool = False, progress: Progress | None =
             objects += runtime(waves=waves, progress=progress)
             say(progress, "linking")
             result = folder / "accel.so"
-            call([cxx, "-shared", "-o", result, *objects, "-pthread"])
+            interface = f"-Wl,--version-script={_INTERFACE}"
+            call([cxx, "-shared", interface, "-o", result, *objects, "-pthread"])
             os.replace(result, path)
     return path
 

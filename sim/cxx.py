@@ -28,7 +28,11 @@ Progress = Callable[[str], None]
 
 HERE = Path(__file__).resolve().parent
 
-FLAGS = ("-std=c++20", "-fPIC", "-march=native", "-faligned-new", "-w")
+FLAGS = (
+    *("-std=c++20", "-fPIC", "-march=native", "-faligned-new", "-w"),
+    # Nobody replaces functions of the library: they may call each other directly.
+    *("-fno-plt", "-fno-semantic-interposition"),
+)
 WAVES_FLAGS = ("-DVM_TRACE=1", "-DVM_TRACE_FST=1")
 
 # Stand in for the system's headers of these names; see there.
@@ -49,7 +53,7 @@ def translate(
     *,
     top: str,
     prefix: str,
-    flags: Sequence[str] = (),
+    flags: Sequence[str | Path] = (),
     waves: bool = False,
     progress: Progress | None = None,
 ) -> list[Path]:
@@ -61,8 +65,8 @@ def translate(
         The Verilog.
     top, prefix : str
         Top module, and the name of the class made from it.
-    flags : sequence of str
-        More options for Verilator.
+    flags : sequence of str or Path
+        More options and files for Verilator.
 
     Raises
     ------

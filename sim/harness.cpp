@@ -2,7 +2,8 @@
 //
 // What the core drives comes from registers and depends on no input of the same cycle.  So the
 // handshakes of a cycle are known as soon as the inputs are set, and one evaluation per cycle, of
-// the rising edge, is enough.  With waves there are two, and the first checks that promise.
+// the rising edge, is enough.  With waves there are two, and the first checks that promise; and
+// with a recorder, which looks at signals inside that depend on the inputs.
 //
 // The loop allocates nothing.
 
@@ -16,6 +17,9 @@
 #include "verilated.h"
 #ifdef PENSTOCK_CLOCK
 #include "Vaccel___024root.h"
+#endif
+#ifdef PENSTOCK_RECORD
+#include "recorder.h"
 #endif
 #ifdef VM_TRACE
 #include "verilated_fst_c.h"
@@ -179,6 +183,10 @@ public:
 #endif
     }
 
+#ifdef PENSTOCK_RECORD
+    const Recorder& recorder() const { return recorder_; }
+#endif
+
 private:
     void cycle() {
         settle();
@@ -198,6 +206,11 @@ private:
         if (outputs() != before) {
             store_.report("core", "an output depends on an input of the same cycle", 0, 0);
         }
+#elif defined(PENSTOCK_RECORD)
+        fall();
+#endif
+#ifdef PENSTOCK_RECORD
+        recorder_.sample(*top_);
 #endif
     }
 
@@ -227,7 +240,7 @@ private:
     }
 
     void rise() {
-#ifndef VM_TRACE
+#if !defined(VM_TRACE) && !defined(PENSTOCK_RECORD)
 #ifdef PENSTOCK_CLOCK
         // What Verilator compares the clock with to see an edge: the low half needs no evaluation.
         top_->rootp->PENSTOCK_CLOCK = 0;
@@ -298,6 +311,9 @@ private:
 #ifdef VM_TRACE
     std::unique_ptr<VerilatedFstC> fst_;
 #endif
+#ifdef PENSTOCK_RECORD
+    Recorder recorder_;
+#endif
     Store store_;
     ReadPort desc_;
     ReadPort wgt_;
@@ -353,4 +369,17 @@ uint64_t penstock_cycles(Model* model) { return model->store().now; }
 const char* penstock_violation(Model* model) { return model->store().violation; }
 
 int penstock_trace(Model* model, const char* path) { return model->trace(path); }
+
+#ifdef PENSTOCK_RECORD
+// Valid until the next cycle.
+const void* penstock_events(Model* model, uint64_t* count) {
+    *count = model->recorder().events.size();
+    return model->recorder().events.data();
+}
+
+const void* penstock_samples(Model* model, uint64_t* count) {
+    *count = model->recorder().samples.size();
+    return model->recorder().samples.data();
+}
+#endif
 }

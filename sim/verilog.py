@@ -19,11 +19,12 @@ __all__ = ["to_verilog"]
 
 # `proc` and `opt_dff` turn Amaranth's processes into registers with enables and resets: without
 # them every next value depends on the reset input, and Verilator computes all of it twice a cycle.
+# `wreduce`: no sums a bit wider than what is kept of them.
 # `-sv`: always_comb blocks run at time 0; Amaranth's own always @* blocks do not run in Icarus
 # until an input changes, so outputs that depend on none stay X.
 _SCRIPT = (
-    "read_rtlil top.il; proc; opt_clean; opt_expr; opt_dff; opt_clean; memory_collect; "
-    "write_verilog -noattr -sv top.sv"
+    "read_rtlil top.il; proc; opt_clean; opt_expr; opt_dff; opt_clean; wreduce; opt_clean; "
+    "memory_collect; write_verilog -noattr -sv top.sv"
 )
 
 

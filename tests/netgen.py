@@ -9,27 +9,40 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from models import alexnet, nin
 from models.fixed import lrn_table
 from models.graph import (
     INPUT,
+    Conv,
     ConvGeometry,
     InputSpec,
     Layer,
+    Lrn,
     MaxPool,
     Network,
     QConv,
+    QFc,
     QLrn,
     Shape,
 )
+from models.named import placeholders
 
 __all__ = [
     "full_size_network",
+    "make_classifier",
     "make_conv",
+    "make_fc",
     "make_lrn",
     "make_network",
     "random_codes",
     "random_network",
+    "rng_of",
 ]
+
+
+def rng_of(seed: int) -> np.random.Generator:
+    """Return a generator of random numbers."""
+    return np.random.default_rng(seed)
 
 
 def make_conv(
@@ -183,34 +196,65 @@ def random_network(
     return make_network(f"random-{seed}", shape, layers)
 
 
-def full_size_network(seed: int = 1) -> Network:
-    """Return a network with the shapes of BVLC AlexNet's convolution part and random weights."""
-    rng = np.random.default_rng(seed)
+def full_size_network(name: str = "alexnet", seed: int = 1) -> Network:
+    """Return a network with the shapes of a published one's array layers and random weights.
+
+    Parameters
+    ----------
+    name : str
+        ``alexnet`` (BVLC's) or ``nin``.
+    seed : int
+    """
+    shapes = nin.weight_shapes() if name == "nin" else alexnet.weight_shapes(alexnet.BVLC)
+    published = (nin if name == "nin" else alexnet).build(placeholders(shapes))
+    rng = rng_of(seed)
     layers: list[Layer] = []
+    for layer in published.layers:
+        if isinstance(layer, Conv):
+            out_ch, depth = layer.weight.shape[:2]
+            channels = depth * layer.geometry.groups
+            source = layer.inputs[0]
+            zero = 113 if source == INPUT else 0
+            layers.append(
+                make_conv(rng, layer.name, source, channels, out_ch, layer.geometry, zero)
+            )
+        elif isinstance(layer, Lrn):
+            layers.append(make_lrn(rng, layer.name, layer.inputs[0]))
+        elif isinstance(layer, MaxPool):
+            layers.append(layer)
+    return make_network(f"full-size {name}", published.input.shape, layers)
 
-    def conv(name: str, channels: tuple[int, int], window: tuple[int, int, int, int]) -> None:
-        kernel, stride, pad, groups = window
-        source = layers[-1].name if layers else INPUT
-        geometry = ConvGeometry(
-            kernel=(kernel, kernel), stride=(stride, stride), pad=(pad,) * 4, groups=groups
-        )
-        zero = 0 if layers else 113
-        layers.append(make_conv(rng, name, source, *channels, geometry, zero))
 
-    def norm(name: str) -> None:
-        layers.append(make_lrn(rng, name, layers[-1].name))
+def make_fc(
+    rng: np.random.Generator, name: str, source: str, size: tuple[int, int], *, relu: bool
+) -> QFc:
+    """Return a fully connected layer (outputs, inputs) whose outputs use the range of codes."""
+    outputs, inputs = size
+    conv = make_conv(rng, name, source, inputs, outputs, ConvGeometry(kernel=(1, 1)))
+    return QFc(
+        name=name,
+        inputs=(source,),
+        weight=conv.weight.reshape(size),
+        bias=conv.bias,
+        multiplier=conv.multiplier,
+        shift=conv.shift,
+        out_scale=np.ones(outputs),
+        relu=relu,
+    )
 
-    def pool(name: str) -> None:
-        layers.append(MaxPool(name=name, inputs=(layers[-1].name,), kernel=3, stride=2))
 
-    conv("conv1", (3, 96), (11, 4, 0, 1))
-    norm("norm1")
-    pool("pool1")
-    conv("conv2", (96, 256), (5, 1, 2, 2))
-    norm("norm2")
-    pool("pool2")
-    conv("conv3", (256, 384), (3, 1, 1, 1))
-    conv("conv4", (384, 384), (3, 1, 1, 2))
-    conv("conv5", (384, 256), (3, 1, 1, 2))
-    pool("pool5")
-    return make_network("full-size", (227, 227, 3), layers)
+def make_classifier(seed: int = 1) -> Network:
+    """Return a small network with three fully connected layers."""
+    rng = rng_of(seed)
+    window = ConvGeometry(kernel=(3, 3), pad=(1, 1, 1, 1))
+    return make_network(
+        "classifier",
+        (8, 10, 3),
+        [
+            make_conv(rng, "conv1", INPUT, 3, 20, window, 7),
+            MaxPool(name="pool1", inputs=("conv1",), kernel=2, stride=2),
+            make_fc(rng, "fc2", "pool1", (50, 400), relu=True),
+            make_fc(rng, "fc3", "fc2", (30, 50), relu=True),
+            make_fc(rng, "fc4", "fc3", (10, 30), relu=False),
+        ],
+    )

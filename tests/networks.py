@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from host.preprocess import load_pixels
 from models.alexnet import BVLC, seeded_alexnet
 from models.graph import InputSpec, Network
+from models.nin import SPEC, seeded_nin
 from models.quantize import quantise
 
-__all__ = ["PHOTOS", "alexnet", "photographs", "quantised_alexnet"]
+__all__ = ["PHOTOS", "alexnet", "nin", "photographs", "quantised_alexnet", "quantised_nin"]
 
 PHOTOS = sorted((Path(__file__).parent.parent / "models" / "photos").glob("*.jpg"))
 
@@ -33,3 +34,15 @@ def alexnet() -> Network:
 def quantised_alexnet() -> Network:
     """Return quantised AlexNet with seeded weights."""
     return quantise(alexnet(), photographs(BVLC.input))
+
+
+@lru_cache(maxsize=1)
+def nin() -> Network:
+    """Return float Network in Network with seeded weights."""
+    return seeded_nin(photographs(SPEC))
+
+
+@lru_cache(maxsize=1)
+def quantised_nin() -> Network:
+    """Return quantised Network in Network with seeded weights."""
+    return quantise(nin(), photographs(SPEC))

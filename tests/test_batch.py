@@ -10,59 +10,22 @@ from numpy.typing import NDArray
 
 from host.compile import CompileError, compile_network
 from host.device import Device, open_device
-from host.explain import placements
 from host.layout import Planes, part_from_json, part_to_json
 from host.lower import as_convolution, chains
 from host.program import Program
 from host.runtime import Session
 from host.verify import verify
 from models.arch import Arch, get_arch
-from models.graph import INPUT, ConvGeometry, MaxPool, Network, QFc
+from models.graph import INPUT, ConvGeometry, Network, QFc
 from models.ops import run_quantised
 from models.quantize import quantise
 from models.tinynet import tiny_images, tiny_net
 from tests.infer import infer, load
-from tests.netgen import make_conv, make_network, random_codes, random_network
+from tests.netgen import make_classifier, make_conv, make_network, random_codes, random_network
 from tests.networks import photographs, quantised_alexnet
 
 Codes = NDArray[np.uint8]
 SMALL = replace(get_arch("tiny"), name="small", act_words=512, psum_words=32, out_words=256)
-
-
-def make_fc(
-    rng: np.random.Generator, name: str, source: str, size: tuple[int, int], *, relu: bool
-) -> QFc:
-    """Return a fully connected layer (outputs, inputs) whose outputs use the range of codes."""
-    outputs, inputs = size
-    geometry = ConvGeometry(kernel=(1, 1))
-    conv = make_conv(rng, name, source, inputs, outputs, geometry)
-    return QFc(
-        name=name,
-        inputs=(source,),
-        weight=conv.weight.reshape(size),
-        bias=conv.bias,
-        multiplier=conv.multiplier,
-        shift=conv.shift,
-        out_scale=np.ones(outputs),
-        relu=relu,
-    )
-
-
-def classifier(seed: int = 1) -> Network:
-    """Return a small network with three fully connected layers."""
-    rng = np.random.default_rng(seed)
-    window = ConvGeometry(kernel=(3, 3), pad=(1, 1, 1, 1))
-    return make_network(
-        "classifier",
-        (8, 10, 3),
-        [
-            make_conv(rng, "conv1", INPUT, 3, 20, window, 7),
-            MaxPool(name="pool1", inputs=("conv1",), kernel=2, stride=2),
-            make_fc(rng, "fc2", "pool1", (50, 400), relu=True),
-            make_fc(rng, "fc3", "fc2", (30, 50), relu=True),
-            make_fc(rng, "fc4", "fc3", (10, 30), relu=False),
-        ],
-    )
 
 
 def run_batch(device: Device, program: Program, codes: list[Codes]) -> list[dict[str, Codes]]:
@@ -128,14 +91,15 @@ def test_images_are_computed_together_where_it_pays() -> None:
     window = ConvGeometry(kernel=(3, 3), pad=(1, 1, 1, 1))
     layers = [
         make_conv(rng, "a", INPUT, 16, 64, window),
-        make_conv(rng, "b", "a", 64, 32, window),
+        make_conv(rng, "b", "a", 64, 256, ConvGeometry(kernel=(1, 1))),
     ]
     network = make_network("together", (7, 7, 16), layers)
     program = compile_network(network, get_arch("lab"), batch=8)
-    assert program.layers[1].choice.endswith("8 of 8 images together")
-    assert program.layers[1].macs == 8 * 7 * 7 * 9 * 64 * 32
+    # Groups of eight would leave more for the drain when the array is done.
+    assert program.layers[1].choice.endswith("4 of 8 images together")
+    assert program.layers[1].macs == 8 * 7 * 7 * 64 * 256
     convs = [v for op, v in program.descriptors() if op.name == "CONV"]
-    assert convs[-1]["more_images"] == 7
+    assert convs[-1]["more_images"] == 3
     with open_device("functional", get_arch("lab"), poison=1) as device:
         check_batch(device, network, 7)
 
@@ -171,7 +135,7 @@ def test_only_images_of_the_batch() -> None:
 
 
 def test_fully_connected_layers_are_convolutions() -> None:
-    network = classifier()
+    network = make_classifier()
     layer = network.layer("fc2")
     assert isinstance(layer, QFc)
     conv = as_convolution(layer, (4, 5, 20))
@@ -187,7 +151,7 @@ def test_fully_connected_layers_are_convolutions() -> None:
     [("functional", "tiny"), ("functional", "12x32"), ("rtl", "tiny"), ("rtl", "lab")],
 )
 def test_fc_at_batch_32_equals_the_cpu(name: str, arch: str) -> None:
-    network = classifier()
+    network = make_classifier()
     target = get_arch(arch)
     codes = [random_codes(network, index) for index in range(32)]
     program = compile_network(network, target, batch=32, fc=True)
@@ -236,14 +200,3 @@ def test_alexnet_with_fc_on_the_array() -> None:
     for image, result in zip(codes, results, strict=True):
         golden = run_quantised(network, image, stop="fc7")
         np.testing.assert_array_equal(result.maps["fc7"].reshape(-1), golden["fc7"].reshape(-1))
-
-
-def test_placements_say_what_each_layer_costs() -> None:
-    rows = placements(classifier(), get_arch("lab"), batch=4, mhz=100.0)
-    assert [row.layer for row in rows] == ["fc2", "fc3", "fc4"]
-    assert rows[2].cycles is None
-    for row in rows[:2]:
-        assert row.cycles is not None
-        assert row.array_seconds == row.cycles / 1e8
-        assert row.read_bytes > 0
-        assert row.cpu_seconds > 0

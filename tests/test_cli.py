@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from host import catalog, cli, cli_classify
+from host import catalog, cli, cli_classify, cli_progress
 from host.compile import compile_network
 from host.device import DeviceError, RunLog
 from host.program import Program
@@ -48,6 +48,8 @@ def penstock(
     cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Run:
     monkeypatch.setenv("PENSTOCK_CACHE", str(cache))
+    # A slow machine must not add lines of progress to what is compared.
+    monkeypatch.setattr(cli_progress, "DELAY", 600.0)
 
     def run(*arguments: str | Path) -> Outcome:
         status = cli.run([str(argument) for argument in arguments])
@@ -200,7 +202,7 @@ def test_odd_images_work(penstock: Run, tmp_path: Path, mode: str) -> None:
 
 
 def test_bad_names(penstock: Run) -> None:
-    refused(classify(penstock, PHOTO, "--model", "alexnot"), "alexnet", "'alexnot'")
+    refused(classify(penstock, PHOTO, "--model", "alexnot"), "alexnet, ", "nin, ", "'alexnot'")
     refused(classify(penstock, PHOTO, "--model", "no/such.net"), "no/such.net", "o such file")
     refused(penstock("classify", PHOTO, "--device", "gpu"), "functional", "'gpu'")
     refused(classify(penstock, PHOTO, "--arch", "huge"), "tiny, lab", "'huge'")
@@ -259,6 +261,19 @@ def test_compile_inspect_and_use(penstock: Run, tmp_path: Path) -> None:
         "for arch tiny",
         "lab (16x16",
     )
+
+
+def test_explain(penstock: Run, tmp_path: Path) -> None:
+    program = tmp_path / "tiny.pst"
+    options = ("--arch", "tiny", "--batch", "3", "--fc", "fpga", "--explain", "--mhz", "50")
+    outcome = penstock("compile", "tiny", "-o", program, *options)
+    assert outcome.status == 0, outcome
+    for text in ("conv1: conv1 + norm1 + pool1", "taken: ", "3 images: on the array at 50 MHz"):
+        assert text in outcome.out
+    assert [layer.name for layer in Program.load(program).layers][-1] == "fc4"
+    refused(penstock("compile", "tiny", "-o", program, *options[:-1], "0"), "mhz", "0.0")
+    refused(penstock("compile", "tiny", "-o", program, "--fc", "gpu"), "--fc", "'gpu'")
+    refused(penstock("compile", "tiny", "-o", program, "--batch", "0"), "--batch")
 
 
 def test_bad_files(penstock: Run, tmp_path: Path) -> None:

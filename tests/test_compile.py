@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from host.compile import CompileError, compile_network
-from host.estimate import ideal_cycles
+from host.planner import plan_network
 from host.program import Program
+from host.search import bound
 from host.verify import VerifyError, verify
 from models.arch import get_arch
 from models.graph import INPUT, ConvGeometry, QFc, macs
@@ -21,13 +22,13 @@ SMALL = replace(get_arch("tiny"), name="small", act_words=512, psum_words=32, ou
 
 @pytest.mark.parametrize(("arch", "share"), [("lab", 0.997), ("8x8", 0.997), ("12x32", 0.985)])
 def test_full_size_ideal_efficiency(arch: str, share: float) -> None:
+    """What the tiles leave of the array, were it never to wait."""
     network = full_size_network()
-    program = compile_network(network, get_arch(arch))
-    cycles = ideal_cycles(program, get_arch(arch))
-    assert list(cycles) == ["conv1", "conv2", "conv3", "conv4", "conv5"]
-    total = sum(layer.macs for layer in program.layers)
+    plans = [choice.plan for choice in plan_network(network, get_arch(arch))]
+    cycles = sum(bound(plan, get_arch(arch)) for plan in plans)
+    total = sum(plan.layer.macs for plan in plans)
     assert total == sum(macs(network).values()) == 665784864
-    assert total / sum(cycles.values()) / get_arch(arch).macs_per_cycle > share
+    assert total / cycles / get_arch(arch).macs_per_cycle > share
 
 
 def test_full_size_layers() -> None:
@@ -44,6 +45,35 @@ def test_full_size_layers() -> None:
     # All of conv3 to conv5 in one band: their weights cross the bus once.
     beats = sum(values["beats"] for op, values in program.descriptors() if op is Op.WEIGHTS)
     assert beats < 340_000
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("seed", range(8))
+def test_descriptors_say_what_they_are_for(seed: int, batch: int) -> None:
+    program = compile_network(random_network(seed), get_arch("tiny"), batch=batch)
+    assert len(program.parts) == program.desc_count
+    layers = [layer.name for layer in program.layers]
+    covers = {layer.name: layer.covers for layer in program.layers}
+    streams: dict[Op, list[tuple[str, str, dict[str, int]]]] = {op: [] for op in Op}
+    for (op, values), (layer, part) in zip(program.descriptors(), program.parts, strict=True):
+        streams[op].append((layer, part, values))
+        if op is Op.CONV:  # a LOAD that comes a layer early is named by whom it is for
+            where = ", ".join(part.split(", ")[1:2] if batch == 1 else part.split(", ")[1:3])
+            loaded = streams[Op.LOAD][values["wait_load"] - 1]
+            assert loaded[0] == layer and loaded[1].startswith(where), (loaded, part)
+        if op is Op.POST:
+            assert part.split(" plane ")[0] in covers[layer]
+            if values["mark"]:
+                assert layer == layers.pop(0)
+    assert not layers
+    # A tile has one WEIGHTS and one DRAIN; its CONVs, if there are several, say which planes.
+    tiles = [(layer, part) for layer, part, _ in streams[Op.WEIGHTS]]
+    assert tiles == [(layer, part) for layer, part, _ in streams[Op.DRAIN]]
+    begun = [(layer, part) for layer, part, v in streams[Op.CONV] if v["first"]]
+    assert len(begun) == len(tiles)
+    for (layer, part), (other, whole) in zip(begun, tiles):
+        assert layer == other and part.startswith(whole)
+    assert Program.from_bytes(program.to_bytes()).parts == program.parts
 
 
 @pytest.mark.parametrize("arch", ["lab", "12x32"])

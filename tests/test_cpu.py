@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from host.cpu import CpuLayers, top_classes
-from models.graph import InputSpec, MaxPool, Network, QFc, QLrn
+from models.graph import InputSpec, MaxPool, Network, QFc, QGlobalAveragePool, QLrn
 from models.ops import run_quantised, scores
 
 
@@ -84,8 +84,29 @@ def test_network_without_fully_connected_layers() -> None:
     cpu = CpuLayers(made, None)
     assert cpu.in_shape == (3, 3, 2)
     assert cpu.run(np.zeros((1, 3, 3, 2), np.uint8)) == []
-    with pytest.raises(ValueError, match="no fully connected"):
+    with pytest.raises(ValueError, match="no fully connected or average pooling layers"):
         cpu.scores(np.zeros((1, 1)))
+
+
+def test_average_of_a_batch_alone_and_before_fully_connected_layers() -> None:
+    rng = np.random.default_rng(5)
+    mean = QGlobalAveragePool(name="mean", inputs=("input",), gain=4, out_scale=0.25)
+    classifier = fc("fc", "mean", rng.integers(-127, 128, (9, 7)), rng, False)
+    maps = rng.integers(0, 256, (4, 3, 5, 7), np.uint8)
+    for layers in ((mean,), (mean, classifier)):
+        made = Network(name="n", input=InputSpec(shape=(3, 5, 7), resize=3), layers=layers)
+        cpu = CpuLayers(made, "mean")
+        outputs = cpu.run(maps)
+        for index, image in enumerate(maps):
+            golden = run_quantised(made, image)
+            for layer, output in zip(layers, outputs, strict=True):
+                np.testing.assert_array_equal(output[index], golden[layer.name].reshape(-1))
+        np.testing.assert_allclose(cpu.scores(outputs[-1]).sum(axis=1), 1)
+    logits = np.array([[4, 0, 0, 0, 0, 0, 8]], np.uint8)
+    # In steps of 0.25: one and two.
+    want = np.exp([1.0, 0, 0, 0, 0, 0, 2])
+    alone = Network(name="n", input=made.input, layers=(mean,))
+    np.testing.assert_allclose(CpuLayers(alone, "mean").scores(logits)[0], want / want.sum())
 
 
 def test_refusals() -> None:

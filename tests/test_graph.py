@@ -13,12 +13,15 @@ from models.graph import (
     Conv,
     ConvGeometry,
     Fc,
+    GlobalAveragePool,
     InputSpec,
     Lrn,
     MaxPool,
     Network,
     QConv,
     QFc,
+    QGlobalAveragePool,
+    ceil_pad,
     infer_shapes,
     macs,
 )
@@ -170,6 +173,35 @@ def test_layer_by_name() -> None:
     message = "net has no layer 'conv9'; it has conv1, norm1, pool1, conv2, fc3"
     with pytest.raises(ValueError, match=message):
         NETWORK.layer("conv9")
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel", "pad", "want"),
+    [
+        ((54, 55), 3, (0, 0, 0, 0), (0, 0, 1, 0)),
+        ((13, 14), 2, (0, 0, 0, 0), (0, 0, 1, 0)),
+        # A third window would begin in the padding: left out, which leaves the padding as it is.
+        ((3, 3), 2, (1, 0, 1, 1), (1, 0, 1, 1)),
+        ((6, 6), 3, (1, 1, 1, 1), (1, 1, 2, 2)),
+        ((6, 6), 3, (0, 0, 2, 0), (0, 0, 2, 1)),
+    ],
+)
+def test_ceil_pad_lets_windows_reach_the_end(
+    size: tuple[int, int],
+    kernel: int,
+    pad: tuple[int, int, int, int],
+    want: tuple[int, int, int, int],
+) -> None:
+    assert ceil_pad(size, kernel, 2, pad) == want
+
+
+def test_global_average_leaves_one_position() -> None:
+    mean = GlobalAveragePool(name="mean", inputs=("conv2",))
+    network = replace(NETWORK, layers=(*NETWORK.layers[:-1], mean))
+    assert infer_shapes(network)["mean"] == (1, 1, 6)
+    assert "mean" not in macs(network)
+    with pytest.raises(ValueError, match="gain must be a positive integer, not 0"):
+        QGlobalAveragePool(name="mean", inputs=(INPUT,), gain=0, out_scale=1.0)
 
 
 def test_pool_has_the_geometry_of_a_convolution() -> None:

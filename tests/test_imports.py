@@ -33,7 +33,12 @@ ALLOWED = {
 # Modules that may import more, and what.
 EXTRA = {
     "models/onnx_import.py": {"onnx"},
+    "models/onnx_codes.py": {"onnx"},
+    "models/onnx_deploy.py": {"onnx"},
     "models/onnx_export.py": {"onnx"},
+    "models/onnx_fold.py": {"onnx"},
+    "models/onnx_read.py": {"onnx"},
+    "models/onnx_walk.py": {"onnx"},
     "host/dev_pynq.py": {"pynq"},
     "host/preprocess.py": {"PIL"},
 }
@@ -41,7 +46,7 @@ CLI_MODULES = {"typer", "rich", "click"}
 
 # The simulator is built where it is asked for, inside a function: boards do not have `sim`.
 LAZY = {"host/dev_rtl.py": {"sim"}}
-CLI_LAZY = {"sim"}
+CLI_LAZY = {"sim", "matplotlib"}
 
 
 def files(folder: str) -> list[Path]:

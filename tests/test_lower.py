@@ -1,4 +1,4 @@
-"""Lowering: fusing layers, packing the input, cutting tiles and bands."""
+"""Lowering: fusing layers, packing the input, weights in the order of use."""
 
 from __future__ import annotations
 
@@ -9,13 +9,10 @@ import pytest
 
 from host.compile import CompileError, compile_network
 from host.lower import chains, lowerings
-from host.memory import Arena, Ring
-from host.record import Recorder
 from host.search import fitting
 from host.weights import tile_bytes
 from models.arch import get_arch
 from models.graph import INPUT, Conv, ConvGeometry, Layer, MaxPool, Network
-from models.isa import Op
 from tests.netgen import full_size_network, make_conv, make_lrn, make_network
 
 RNG = np.random.default_rng(0)
@@ -94,14 +91,6 @@ def test_rows_nobody_reads_are_left_out() -> None:
     assert lowerings(traced, network, get_arch("tiny"))[0].shape == (9, 9, 8)
 
 
-def test_tiles_of_groups_read_only_their_planes() -> None:
-    network = full_size_network()
-    arch = get_arch("lab")
-    made = fitting(lowerings(chains(network)[1], network, arch)[:1], arch, 1)[0].plan
-    assert [tile.spans[0] for tile in made.tiles] == [(0, 3)] * 8 + [(3, 6)] * 8
-    assert sum(band.rows for band in made.bands) == 27
-
-
 def test_weight_stream_order() -> None:
     arch = get_arch("6x4")
     geometry = ConvGeometry(kernel=(2, 3), groups=2)
@@ -173,46 +162,3 @@ def test_float_layers_are_refused() -> None:
         chains(make_network("float", (2, 2, 1), [conv]))
     with pytest.raises(CompileError, match="no layers for the accelerator"):
         chains(make_network("empty", (2, 2, 1), []))
-
-
-def test_ring_waits_for_the_last_reader() -> None:
-    ring = Ring(10)
-    first, wait = ring.take(6)
-    assert wait == 0
-    assert ring.room(4) == 0
-    assert ring.room(5) is None
-    first.release = 3
-    assert ring.room(5) == 3
-    second, wait = ring.take(8)
-    assert (second.start, wait) == (6, 3)
-    assert ring.room(11) is None
-    with pytest.raises(ValueError, match="no room for 4 words in a ring of 10"):
-        ring.take(4)
-    with pytest.raises(ValueError, match="depth must be a positive integer, not 0"):
-        Ring(0)
-
-
-def test_arena_reuses_what_is_free() -> None:
-    arena = Arena(1000, alignment=100)
-    assert [arena.alloc(150), arena.alloc(50), arena.alloc(600)] == [0, 200, 300]
-    assert arena.alloc(200) is None
-    assert arena.free(0) == 150
-    assert arena.alloc(200) == 0
-    with pytest.raises(KeyError):
-        arena.free(100)
-    with pytest.raises(ValueError, match="alignment must be a positive integer, not 0"):
-        Arena(10, alignment=0)
-    with pytest.raises(ValueError, match="size must be a positive integer, not 0"):
-        arena.alloc(0)
-
-
-def test_waits_stay_within_half_the_counter() -> None:
-    recorder = Recorder()
-    values = {"mem": 0}
-    for _ in range(70000):
-        recorder.emit(Op.LOAD, values)
-    recorder.emit(Op.CONV, values, load=1)
-    wait = recorder.records[-1].values["wait_load"]
-    assert (70000 - wait) & 0xFFFF < 1 << 15
-    recorder.emit(Op.CONV, values, load=70000)
-    assert recorder.records[-1].values["wait_load"] == 70000 & 0xFFFF

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from models import nin
 from models.alexnet import BVLC, TORCHVISION, Variant, weight_shapes
 from models.graph import Conv, Fc
 from models.weights import load_npz
@@ -82,6 +83,32 @@ def test_every_spelling_is_read(
         swapped = load_npz(path, order="RGB").input
         assert (swapped.order, swapped.mean) == ("RGB", (123.0, 117.0, 104.0))
         assert load_npz(path, order="BGR", mean=(1, 2, 3)).input.mean == (1.0, 2.0, 3.0)
+
+
+@pytest.mark.parametrize("spelling", ["own", "caffe"])
+def test_network_in_network(tmp_path: Path, spelling: str) -> None:
+    long = {"conv4": "conv4-1024", "cccp7": "cccp7-1024", "cccp8": "cccp8-1024"}
+    arrays, named = {}, {}
+    for index, (name, shape) in enumerate(nin.weight_shapes(3).items()):
+        layer, kind = name.split(".")
+        arrays[name] = np.zeros(shape, np.float16)
+        arrays[name].reshape(len(arrays[name]), -1)[:, 0] = np.arange(shape[0]) % 64 + index
+        named[name if spelling == "own" else f"{long.get(layer, layer)}/{CAFFE[kind]}"] = arrays[
+            name
+        ]
+    path = tmp_path / "weights.npz"
+    np.savez_compressed(path, **named)
+    network = load_npz(path)
+    assert (network.name, network.trained, network.input) == ("nin", True, nin.SPEC)
+    assert network.labels == ("class 0", "class 1", "class 2")
+    for layer in network.layers:
+        if isinstance(layer, Conv):
+            np.testing.assert_array_equal(layer.weight, arrays[f"{layer.name}.weight"])
+            np.testing.assert_array_equal(layer.bias, arrays[f"{layer.name}.bias"])
+    del named["conv2.weight" if spelling == "own" else "conv2/0"]
+    np.savez_compressed(path, **named)
+    with pytest.raises(ValueError, match=r"no array called conv2\.weight \(1 of 24 missing\)"):
+        load_npz(path)
 
 
 @pytest.mark.parametrize(

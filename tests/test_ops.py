@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -12,15 +13,22 @@ from models import ops
 from models.fixed import lrn_table, requantise
 from models.graph import (
     INPUT,
+    Add,
+    AveragePool,
+    Concat,
     Conv,
     ConvGeometry,
     Fc,
+    GlobalAveragePool,
     InputSpec,
     Lrn,
     MaxPool,
     Network,
+    QAdd,
+    QAveragePool,
     QConv,
     QFc,
+    QGlobalAveragePool,
     QLrn,
     infer_shapes,
 )
@@ -195,6 +203,32 @@ def test_max_pool_equals_naive_loops(seed: int, dtype: type) -> None:
         np.testing.assert_array_equal(got[oy, ox], window.max(axis=(0, 1)))
 
 
+@pytest.mark.parametrize("size", [(6, 6), (7, 7), (3, 5), (4, 4), (1, 1)])
+@pytest.mark.parametrize("gain", [1, 2, 8])
+def test_global_average_of_every_sum_rounds_half_to_even(size: tuple[int, int], gain: int) -> None:
+    positions = size[0] * size[1]
+    sums = np.arange(255 * positions + 1)
+    # One channel for each sum: as even as can be, in a random order.
+    maps = sums // positions + (np.arange(positions)[:, None] < sums % positions)
+    maps = np.random.default_rng(1).permuted(maps, axis=0).reshape(*size, -1).astype(np.uint8)
+    layer = QGlobalAveragePool(name="mean", inputs=(INPUT,), gain=gain, out_scale=1.0)
+    got = ops.run_layer(layer, maps)
+    assert got.shape == (1, 1, len(sums))
+    assert got.dtype == np.uint8
+    # Python's round is to even, and exact for fractions.
+    want = [min(round(Fraction(int(total) * gain, positions)), 255) for total in sums]
+    assert got.reshape(-1).tolist() == want
+    batch = np.stack([maps, maps[::-1]])
+    assert ops.global_average(layer, batch)[1].tolist() == want
+
+
+def test_float_global_average() -> None:
+    values = np.random.default_rng(2).normal(3, 1, (5, 4, 7)).astype(np.float32)
+    got = ops.run_layer(GlobalAveragePool(name="mean", inputs=(INPUT,)), values)
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got, values.mean(axis=(0, 1))[None, None], rtol=1e-6)
+
+
 def test_fc_flattens_channel_major() -> None:
     image = np.arange(12, dtype=np.uint8).reshape(2, 3, 2)
     # (y, x, c) is y * 6 + x * 2 + c: all of channel 0 first.
@@ -275,3 +309,105 @@ def test_input_codes_follow_the_spec() -> None:
     pixels = np.array([[[0, 110, 255], [101, 200, 119]]], np.uint8)
     # rint rounds halves to even: (101 - 100) / 2 gives 0, (119 - 120) / 2 gives -0.
     assert ops.input_codes(spec, pixels).tolist() == [[[0, 50, 118], [50, 72, 50]]]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 6, 7, 9, 16, 25, 36, 49, 64])
+def test_average_rounds_halves_up_as_one_multiplication_does(count: int) -> None:
+    sums = np.arange(255 * count + 1)
+    # Any codes with these sums, one window to a column.
+    ramp = (np.arange(count)[:, None] < sums % count).astype(np.uint8)
+    codes = (sums // count + ramp).astype(np.uint8)[..., None]
+    layer = QAveragePool(name="mean", inputs=(INPUT,), kernel=(count, 1), stride=(1, 1))
+    got = ops.quantised_average(layer, codes).reshape(-1)
+    np.testing.assert_array_equal(got, [(2 * n + count) // (2 * count) for n in sums.tolist()])
+    # What the hardware does: the next larger multiplier of 17 bits, no remainder looked at.
+    shift = 16 + (count - 1).bit_length()
+    multiplier = 2**shift // count + (count & (count - 1) > 0)
+    assert multiplier < 1 << 17
+    half = 1 << shift - 1
+    np.testing.assert_array_equal(got, (sums * multiplier + half) >> shift)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_average_of_cut_windows(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    values = rng.normal(0, 1, (7, 6, 3)).astype(np.float32)
+    count_pad = seed % 2 == 1
+    layer = AveragePool(
+        name="mean",
+        inputs=(INPUT,),
+        kernel=(3, 2),
+        stride=(2, 1),
+        pad=(1, 0, 2, 1),
+        count_pad=count_pad,
+    )
+    got = ops.run_layer(layer, values)
+    assert got.shape == (4, 6, 3)
+    codes = rng.integers(0, 256, values.shape).astype(np.uint8)
+    quantised = QAveragePool(
+        name="mean",
+        inputs=(INPUT,),
+        kernel=(3, 2),
+        stride=(2, 1),
+        pad=(1, 0, 2, 1),
+        count_pad=count_pad,
+        multiplier=3,
+        shift=2,
+        in_zero=100,
+        out_zero=50,
+    )
+    integers = ops.run_layer(quantised, codes)
+    for y in range(4):
+        for x in range(6):
+            top, left = 2 * y - 1, x
+            rows = slice(max(top, 0), min(top + 3, 7))
+            columns = slice(left, min(left + 2, 6))
+            window = values[rows, columns].reshape(-1, 3)
+            count = 6 if count_pad else max(len(window), 1)
+            np.testing.assert_allclose(got[y, x], window.sum(axis=0) / count, atol=1e-6)
+            total = (codes[rows, columns].reshape(-1, 3).astype(float) - 100).sum(axis=0)
+            want = np.floor(total * 3 / 4 / count + 0.5) + 50
+            np.testing.assert_array_equal(integers[y, x], np.clip(want, 0, 255))
+
+
+def test_add_is_a_convolution_with_diagonal_weights() -> None:
+    rng = np.random.default_rng(0)
+    first, second = rng.integers(0, 256, (2, 9, 8, 5)).astype(np.uint8)
+    layer = QAdd(
+        name="sum", inputs=("a", "b"), weight=(3, 64), bias=-7777, multiplier=1219, shift=16
+    )
+    got = ops.run_layer(layer, first, second)
+    assert 0 < np.mean((got > 0) & (got < 255)) < 1
+    eye = np.eye(5, dtype=np.int8)
+    conv = QConv(
+        name="sum",
+        inputs=(INPUT,),
+        geometry=ConvGeometry(kernel=(1, 1)),
+        weight=np.concatenate([3 * eye, 64 * eye], axis=1)[:, None, None],
+        bias=np.full(5, -7777, np.int32),
+        multiplier=np.full(5, 1219),
+        shift=np.full(5, 16),
+    )
+    both = ops.run_layer(Concat(name="both", inputs=("a", "b")), first, second)
+    np.testing.assert_array_equal(got, ops.run_layer(conv, both))
+
+
+def test_float_add_and_concat() -> None:
+    first = np.array([[[1.0, -2.0]]], np.float32)
+    second = np.array([[[-3.0, 5.0]]], np.float32)
+    add = Add(name="sum", inputs=("a", "b"))
+    np.testing.assert_array_equal(ops.run_layer(add, first, second), [[[0, 3]]])
+    linear = Add(name="sum", inputs=("a", "b"), relu=False)
+    np.testing.assert_array_equal(ops.run_layer(linear, first, second), [[[-2, 3]]])
+    both = Concat(name="both", inputs=("b", "a"))
+    np.testing.assert_array_equal(ops.run_layer(both, second, first), [[[-3, 5, 1, -2]]])
+
+
+def test_wrong_parameters_of_averages_and_sums() -> None:
+    window = {"name": "mean", "inputs": (INPUT,), "kernel": (2, 2), "stride": (1, 1)}
+    with pytest.raises(ValueError, match="multiplier must be 1 to 131071, not 0"):
+        QAveragePool(**window, multiplier=0)
+    with pytest.raises(ValueError, match="shift must be 0 to 31, not 32"):
+        QAveragePool(**window, shift=32)
+    with pytest.raises(ValueError, match=r"weight must be two integers of 1 to 127, not \(0, 1\)"):
+        QAdd(name="sum", inputs=("a", "b"), weight=(0, 1), bias=0, multiplier=1, shift=0)

@@ -14,6 +14,7 @@ from models.graph import (
     Conv,
     ConvGeometry,
     Fc,
+    GlobalAveragePool,
     InputSpec,
     Layer,
     Lrn,
@@ -21,10 +22,12 @@ from models.graph import (
     Network,
     QConv,
     QFc,
+    QGlobalAveragePool,
     QLrn,
 )
 from models.ops import conv_accumulate, input_codes, run_float, run_quantised
-from models.quantize import OUT_SHIFT, activation_scale, quantise
+from models.quantize import quantise
+from models.quantize_rows import OUT_SHIFT
 from models.tinynet import tiny_images, tiny_net
 from tests.networks import alexnet, photographs, quantised_alexnet
 
@@ -238,14 +241,6 @@ def test_the_last_layers_dead_outputs() -> None:
     assert got[2:4] == pytest.approx([7.0, -1e9], rel=1e-5)
 
 
-def test_scale_prefers_clipping_outliers_to_coarse_steps() -> None:
-    values = np.linspace(0, 200, 100001)
-    assert activation_scale([values]) == 1.0
-    assert activation_scale([np.append(values, 256.0)]) == 1.0
-    assert activation_scale([np.append(values, [5000.0] * 50)]) > 1.0
-    assert activation_scale([np.zeros(5)]) == 2.0**-8
-
-
 def test_overflow_is_refused() -> None:
     fc = Fc(
         name="fc1",
@@ -265,11 +260,12 @@ def test_overflow_is_refused() -> None:
 def test_what_has_no_quantised_form_is_listed() -> None:
     layers = (
         conv(relu=False),
-        replace(conv("conv2", "conv1"), weight=np.full((8, 8, 3, 3), np.nan, np.float32)),
+        Lrn(name="norm1", inputs=("conv1",)),
+        replace(conv("conv2", "norm1"), weight=np.full((8, 8, 3, 3), np.nan, np.float32)),
     )
-    with pytest.raises(ValueError, match=r"conv1 \(a convolution needs a ReLU\); conv2 \(weights"):
+    with pytest.raises(ValueError, match=r"norm1 \(LRN of values that may.*; conv2 \(weights"):
         quantise(small(layers), pictures())
-    with pytest.raises(ValueError, match="conv1: LRN of the input"):
+    with pytest.raises(ValueError, match=r"conv1 \(LRN of values that may be negative"):
         quantise(
             small((Lrn(name="conv1", inputs=(INPUT,)), conv("c", "conv1")), mean=(9.0,) * 3),
             pictures(),
@@ -278,16 +274,6 @@ def test_what_has_no_quantised_form_is_listed() -> None:
         quantise(small((conv(), Lrn(name="norm1", inputs=("conv1",), size=3))), pictures())
     with pytest.raises(ValueError, match="is not a float layer"):
         quantise(quantise(small((conv(),)), pictures()), pictures())
-    first = Fc(
-        name="fc1",
-        inputs=(INPUT,),
-        weight=np.ones((2, 243), np.float32),
-        bias=np.ones(2, np.float32),
-        relu=False,
-    )
-    second = replace(first, name="fc2", inputs=("fc1",), weight=np.ones((2, 2), np.float32))
-    with pytest.raises(ValueError, match=r"fc1 \(only the last fully connected layer may lack"):
-        quantise(small((first, second)), pictures())
 
 
 def test_wrong_calibration_and_input() -> None:
@@ -297,6 +283,22 @@ def test_wrong_calibration_and_input() -> None:
         quantise(small((conv(),)), pictures()[:, 1:])
     with pytest.raises(ValueError, match="3 channels needs as many means"):
         quantise(small((conv(),), std=(1.0, 0.0, 1.0)), pictures())
+
+
+def test_the_mean_gets_a_finer_scale() -> None:
+    mean = GlobalAveragePool(name="mean", inputs=("conv1",))
+    network = quantise(small((conv(), mean)), pictures())
+    layer = network.layers[-1]
+    assert isinstance(layer, QGlobalAveragePool)
+    assert layer.gain > 1
+    assert network.scales["mean"] == layer.out_scale == network.scales["conv1"] / layer.gain
+    image = pictures()[0]
+    codes = run_quantised(network, input_codes(network.input, image))
+    values = codes["conv1"].mean(axis=(0, 1)) * network.scales["conv1"]
+    got = codes["mean"].reshape(-1) * layer.out_scale
+    assert np.abs(got - values).max() <= layer.out_scale / 2
+    with pytest.raises(ValueError, match="layer mean: the mean of the input is not supported"):
+        quantise(small((replace(mean, inputs=(INPUT,)),), std=(1.0, 2.0, 1.0)), pictures())
 
 
 def test_lrn_tables_follow_the_scales() -> None:
@@ -310,4 +312,5 @@ def test_lrn_tables_follow_the_scales() -> None:
 def test_progress_names_every_layer() -> None:
     names: list[str] = []
     network = quantise(tiny_net(), tiny_images(), progress=names.append)
-    assert names == [layer.name for layer in network.layers]
+    images = [f"calibrating on image {number} of 4" for number in (1, 2, 3, 4)]
+    assert names == [*images, *(f"quantising {layer.name}" for layer in network.layers)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -341,3 +342,17 @@ def test_a_failing_tool_shows_what_it_said(tmp_path: Path, monkeypatch: pytest.M
 def test_wrong_parameters(change: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         change()
+
+
+def test_libraries_share_nothing_but_the_interface() -> None:
+    # Several are open in one process.  Constant tables of equal name would be merged by the linker:
+    # the second library would compute with the first one's.
+    path = build.library(ARCH)
+    listing = subprocess.run(
+        ["nm", "-D", "--defined-only", path], capture_output=True, text=True, check=True
+    )
+    symbols = [line.split()[-2:] for line in listing.stdout.splitlines()]
+    assert [name for _, name in symbols if name.startswith("penstock_")]
+    functions = ("T", "W")
+    data = [name for kind, name in symbols if kind not in functions]
+    assert not [name for name in data if "Vaccel" in name or "Verilated" in name]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from models import store
-from models.graph import Layer, Network
+from models.graph import GlobalAveragePool, Layer, Network
 from models.ops import run_quantised
 from models.quantize import quantise
 from models.tinynet import tiny_images, tiny_net
@@ -51,6 +51,15 @@ def test_what_is_saved_comes_back(network: Network, tmp_path: Path, kind: str) -
     assert len(loaded.layers) == len(network.layers)
     for first, second in zip(loaded.layers, network.layers, strict=True):
         assert_equal(first, second)
+
+
+def test_global_averages_are_saved(tmp_path: Path) -> None:
+    base = tiny_net()
+    mean = GlobalAveragePool(name="mean", inputs=("conv3",))
+    network = replace(base, layers=(*base.layers[:-2], mean))
+    for made in (network, quantise(network, tiny_images())):
+        store.save(made, tmp_path / "net")
+        assert_equal(store.load(tmp_path / "net").layers[-1], made.layers[-1])
 
 
 def test_a_loaded_network_runs_and_is_read_only(network: Network, saved: Path) -> None:
@@ -104,7 +113,7 @@ def test_other_files_are_refused(tmp_path: Path, saved: Path) -> None:
         store.load(tmp_path)
     data = saved.read_bytes()
     other.write_bytes(data[:8] + struct.pack("<I", 99) + data[12:])
-    with pytest.raises(ValueError, match="format version 99, but this program reads version 1"):
+    with pytest.raises(ValueError, match="format version 99, but this program reads version 2"):
         store.load(other)
 
 

@@ -1,0 +1,137 @@
+"""`profile`: where the cycles of a run go, as a table, a report, a picture, a timeline."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from host.account import accounts
+from host.catalog import sample_input
+from host.cli_classify import (
+    ArchOption,
+    BatchOption,
+    DeviceOption,
+    FcOption,
+    Job,
+    JsonOption,
+    ModelOption,
+    WeightsOption,
+    prepare,
+    work,
+)
+from host.cli_errors import InputError
+from host.cli_output import OutputFile
+from host.cli_plot import draw, picture_format
+from host.cli_progress import task
+from host.cli_report import LayerFigures
+from host.timeline import timeline
+from host.trace_events import to_trace_events
+
+__all__ = ["profile"]
+
+
+def _title(job: Job, total: LayerFigures | None = None) -> str:
+    size = f"{job.arch.rows}x{job.arch.cols}"
+    title = f"{job.network.name} on {job.device}, arch {job.arch.name} ({size})"
+    if total is None or total.efficiency is None:
+        return title
+    cycles = f"{total.cycles:,}".replace(",", " ")
+    share = f"{total.efficiency * 100:.1f} %"
+    return f"{title}: {cycles} cycles an image, {share} of the array's peak"
+
+
+def _draw(
+    path: Path,
+    job: Job,
+    layers: Sequence[LayerFigures],
+    total: LayerFigures,
+    only: str | None,
+    form: str,
+) -> None:
+    parts = accounts(job.program, [layer.counts for layer in layers], job.arch)
+    chosen = [
+        (layer, part) for layer, part in zip(layers, parts) if only is None or only == layer.name
+    ]
+    draw(
+        path,
+        [layer for layer, _ in chosen],
+        [part for _, part in chosen],
+        title=_title(job, total),
+        arch=job.arch,
+        form=form,
+    )
+
+
+def _hardware_layer(job: Job, layer: str | None) -> str | None:
+    """Name of the hardware layer that does a layer of the network."""
+    if layer is None:
+        return None
+    for info in job.program.layers:
+        if layer in info.covers:
+            return info.name
+    known = ", ".join(name for info in job.program.layers for name in info.covers)
+    raise InputError(f"layer must be one of {known} (those on the accelerator), not {layer!r}")
+
+
+def profile(
+    model: ModelOption = "alexnet",
+    layer: Annotated[
+        str | None, typer.Option("--layer", help="Show only the hardware layer with this one.")
+    ] = None,
+    device: DeviceOption = "rtl",
+    arch: ArchOption = "lab",
+    json_file: JsonOption = None,
+    weights: WeightsOption = None,
+    batch: BatchOption = 1,
+    fc: FcOption = "cpu",
+    plot: Annotated[
+        Path | None,
+        typer.Option("--plot", help="Draw roofline and cycles to this .png or .svg file."),
+    ] = None,
+    trace: Annotated[
+        Path | None,
+        typer.Option(
+            "--trace", help="Write a timeline of the engines to this JSON file, for Perfetto."
+        ),
+    ] = None,
+) -> None:
+    """Measure cycles, efficiency, stalls and memory traffic of each layer, on a photograph."""
+    start = time.perf_counter()
+    form = "" if plot is None else picture_format(plot)
+    for option, wanted in (("--plot", plot), ("--trace", trace)):
+        if wanted is not None and device != "rtl":
+            raise InputError(f"{option} needs --device rtl: {device} counts no cycles")
+    with ExitStack() as stack:
+        files = [
+            None if path is None else stack.enter_context(OutputFile(path))
+            for path in (json_file, plot, trace)
+        ]
+        report, picture, record = files
+        job = prepare(
+            model=model,
+            weights=weights,
+            labels=None,
+            arch_name=arch,
+            program_file=None,
+            device=device,
+            top=1,
+            check=False,
+            batch=batch,
+            fc=fc,
+            record=trace is not None,
+        )
+        only = _hardware_layer(job, layer)
+        name, codes = sample_input(job.network)
+        results, layers, total = work(job, [codes] * batch, [name] * batch, only, report, start)
+        if picture is not None:
+            with task("drawing"):
+                picture.commit(lambda path: _draw(path, job, layers, total, only, form))
+        if record is not None:
+            with task("writing the timeline"):
+                made = timeline(job.program, results[0].log)
+                record.commit(to_trace_events(made, title=_title(job)))
