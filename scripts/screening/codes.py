@@ -21,7 +21,10 @@ def code_modules(rng: Random) -> Modules:
     """Return the modules of a code of a web address, (n, n): True is dark; no quiet zone."""
     length = int(rng.integers(4, 60))
     text = "https://" + "".join(rng.choice(_LETTERS, length))
-    made = segno.make_qr(text, error=str(rng.choice(list("lmqh"))), boost_error=False)
+    # A mask by lot: looking for the best one takes longer than all the rest, and readers take any.
+    made = segno.make_qr(
+        text, error=str(rng.choice(list("lmqh"))), mask=int(rng.integers(8)), boost_error=False
+    )
     return np.array([list(row) for row in made.matrix], bool)
 
 

@@ -20,6 +20,7 @@ from scripts.screening.textures import fractal_noise, texture
 __all__ = ["SIZE", "Scene", "make_scene"]
 
 Pixels = NDArray[np.uint8]
+Box = tuple[int, int, int, int]
 Random = np.random.Generator
 
 # Height and width of a picture.
@@ -42,11 +43,15 @@ class Scene:
         1 if it shows a code.
     kind : str
         ``code``, ``plain``, or the hard negative it shows.
+    box : (int, int, int, int)
+        Left, top, right and bottom of the code, quiet zone included, cut at the picture's edges;
+        zeros where there is none.
     """
 
     pixels: Pixels
     label: int
     kind: str
+    box: Box
 
 
 def _background(rng: Random, allowed: Sources) -> Image.Image:
@@ -63,7 +68,7 @@ def _background(rng: Random, allowed: Sources) -> Image.Image:
     if rng.random() < 0.3:
         piece = piece[..., rng.permutation(3)]
     picture = Image.fromarray(np.ascontiguousarray(piece))
-    return picture.resize((_CANVAS, _CANVAS), Image.Resampling.BICUBIC)
+    return picture.resize((_CANVAS, _CANVAS), Image.Resampling.BILINEAR)
 
 
 def _coefficients(target: NDArray[np.float64], width: int, height: int) -> list[float]:
@@ -78,8 +83,8 @@ def _coefficients(target: NDArray[np.float64], width: int, height: int) -> list[
 
 def _paste(
     rng: Random, canvas: Image.Image, thing: Image.Image, width: float, *, inside: bool
-) -> None:
-    """Put a picture on the canvas, turned and seen at an angle.
+) -> Box:
+    """Put a picture on the canvas, turned and seen at an angle; return its box in the final picture.
 
     Parameters
     ----------
@@ -106,13 +111,18 @@ def _paste(
         scaled.putalpha(255)
     else:
         scaled.putalpha(int(rng.integers(205, 256)))
+    target = corners + centre
+    left, top = np.clip(np.floor(target.min(0)), 0, _CANVAS - 1).astype(int)
+    right, bottom = np.clip(np.ceil(target.max(0)), 1, _CANVAS).astype(int)
+    size = max(1, int(right - left)), max(1, int(bottom - top))
     flat = scaled.transform(
-        (_CANVAS, _CANVAS),
+        size,
         Image.Transform.PERSPECTIVE,
-        _coefficients(corners + centre, scaled.width, scaled.height),
-        Image.Resampling.BICUBIC,
+        _coefficients(target - (left, top), scaled.width, scaled.height),
+        Image.Resampling.BILINEAR,
     )
-    canvas.paste(flat, (0, 0), flat)
+    canvas.paste(flat, (int(left), int(top)), flat)
+    return int(left) // 2, int(top) // 2, (int(right) + 1) // 2, (int(bottom) + 1) // 2
 
 
 def _light(rng: Random, picture: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -159,7 +169,7 @@ def make_scene(rng: Random, kind: str, allowed: Sources) -> Scene:
         If there is no such kind.
     """
     canvas = _background(rng, allowed).convert("RGBA")
-    sharpest = 2.0
+    sharpest, box = 2.0, (0, 0, 0, 0)
     if kind == "code":
         if rng.random() < 0.4:
             extra = decoy(rng, str(rng.choice(list(DECOYS))), allowed)
@@ -167,7 +177,7 @@ def make_scene(rng: Random, kind: str, allowed: Sources) -> Scene:
         picture, modules = code(rng)
         finest = min(_FINEST_PITCH * modules / SIZE, 0.9)
         side = SIZE * np.exp(rng.uniform(np.log(finest), np.log(0.95)))
-        _paste(rng, canvas, picture, 2 * side, inside=True)
+        box = _paste(rng, canvas, picture, 2 * side, inside=True)
         sharpest = min(2.0, 0.45 * side / modules)
     elif kind != "plain":
         for _ in range(1 if rng.random() < 0.7 else 2):
@@ -176,4 +186,4 @@ def make_scene(rng: Random, kind: str, allowed: Sources) -> Scene:
     elif rng.random() < 0.35:
         small = _background(rng, allowed).convert("RGBA")
         _paste(rng, canvas, small, _CANVAS * rng.uniform(0.2, 0.8), inside=False)
-    return Scene(_camera(rng, canvas, sharpest), int(kind == "code"), kind)
+    return Scene(_camera(rng, canvas, sharpest), int(kind == "code"), kind, box)

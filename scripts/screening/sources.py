@@ -60,7 +60,17 @@ _SOURCES = {
             f"{_SKLEARN}/china.jpg",
         ),
         pages=(f"{_SKIMAGE}/page.png",),
-        fonts=("DejaVuSans", "DejaVuSans-Bold", "cmr10", "cmss10", "STIXGeneral"),
+        fonts=(
+            "DejaVuSans",
+            "DejaVuSans-Bold",
+            "DejaVuSans-Oblique",
+            "STIXGeneral",
+            "STIXGeneralItalic",
+            "cmb10",
+            "cmmi10",
+            "cmr10",
+            "cmss10",
+        ),
         textures=("clouds", "stripes", "blobs", "gradient", "tiles", "grain"),
     ),
     "validation": Sources(

@@ -32,11 +32,9 @@ def fractal_noise(rng: Random, size: int, *, coarse: int = 2, octaves: int = 5) 
 def colour_map(rng: Random, field: Field) -> Pixels:
     """Return a field of values from 0 to 1 in two or three random colours."""
     stops = rng.integers(0, 256, (int(rng.integers(2, 4)), 3)).astype(np.float32)
-    position = field * (len(stops) - 1)
-    index = np.clip(position.astype(np.int32), 0, len(stops) - 2)
-    share = (position - index)[..., None]
-    mixed = stops[index] * (1 - share) + stops[index + 1] * share
-    return np.clip(mixed, 0, 255).astype(np.uint8)
+    levels = np.linspace(0, len(stops) - 1, 256)
+    table = np.stack([np.interp(levels, np.arange(len(stops)), c) for c in stops.T], axis=1)
+    return table.astype(np.uint8)[np.clip(field * 255, 0, 255).astype(np.uint8)]
 
 
 def _grid(size: int) -> tuple[Field, Field]:

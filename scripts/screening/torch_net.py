@@ -1,7 +1,8 @@
 """A float graph as a PyTorch module, and back: one definition of a network serves both.
 
 Each convolution gets a batch normalisation behind it for training, which `to_network` folds into
-its weights.
+its weights.  It also keeps maps so small that local response normalisation divides them by 1.00 (its
+alpha is 1e-4): training leaves that out, which takes half the time; the network keeps it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from models.graph import (
     Concat,
     Conv,
     Fc,
+    GlobalAveragePool,
     Layer,
     Lrn,
     MaxPool,
@@ -26,6 +28,10 @@ from models.graph import (
 )
 
 __all__ = ["TorchNet"]
+
+
+# Layers without weights.
+_FIXED = (Lrn, MaxPool, AveragePool, GlobalAveragePool, Concat)
 
 
 def _key(name: str) -> str:
@@ -61,7 +67,7 @@ class TorchNet(nn.Module):
             elif isinstance(layer, Fc):
                 outputs, inputs = layer.weight.shape
                 self.parts[_key(layer.name)] = nn.Linear(inputs, outputs)
-            elif not isinstance(layer, Lrn | MaxPool | AveragePool | Concat):
+            elif not isinstance(layer, _FIXED):
                 kind = type(layer).__name__
                 raise ValueError(f"layer {layer.name}: {kind} cannot be trained here")
         spec = network.input
@@ -108,13 +114,17 @@ class TorchNet(nn.Module):
             value = self.parts[_key(layer.name)](value)
             return functional.relu(value) if layer.relu else value
         if isinstance(layer, Lrn):
-            return functional.local_response_norm(
-                value, layer.size, layer.alpha, layer.beta, layer.k
-            )
+            return value
         if isinstance(layer, MaxPool):
             top, left, bottom, right = layer.pad
-            padded = functional.pad(value, (left, right, top, bottom), value=-torch.inf)
-            return functional.max_pool2d(padded, layer.kernel, layer.stride)
+            # Smaller pictures than the network's end in maps smaller than the last windows.
+            kernel = min(layer.kernel, *value.shape[2:])
+            if any(layer.pad):
+                # What comes in is behind a ReLU: zero is as low as any.
+                value = functional.pad(value, (left, right, top, bottom))
+            return functional.max_pool2d(value, kernel, layer.stride)
+        if isinstance(layer, GlobalAveragePool):
+            return value.mean((2, 3), keepdim=True)
         if isinstance(layer, AveragePool):
             if any(layer.pad):
                 raise ValueError(f"layer {layer.name}: average pooling with padding")

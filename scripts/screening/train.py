@@ -1,190 +1,255 @@
 """Training of one stage: seeded, resumable, on a GPU where there is one.
 
-Pictures are made as they are needed, each seen once; what validation says decides nothing but when
-to stop looking, so the last weights are the ones that ship.
+It goes in phases: long on small windows of pictures, which costs a quarter of a whole picture and
+teaches the convolutions the same, then short on whole ones.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn import functional
-from torch.utils.data import DataLoader, Dataset
 
 from models.graph import Network
-from scripts.screening.dataset import picture
-from scripts.screening.nets import stage
+from scripts.screening.augment import augment, whole
+from scripts.screening.nets import STAGES, stage
+from scripts.screening.pool import CHUNK, Chunk, chunks
 from scripts.screening.torch_net import TorchNet
 
-__all__ = ["Recipe", "Pictures", "scores", "train"]
+__all__ = ["PHASES", "Phase", "load_network", "logits", "run_phase"]
+
+Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """What a training run does.
+class Phase:
+    """A part of a training run.
 
     Parameters
     ----------
-    stage : str
-    pictures : int
-        In all; each is seen once.
+    size : int
+        Height and width of what the network sees.
+    steps : int
     batch : int
     rate : float
-        Highest learning rate; it rises for a twentieth of the run and falls along a cosine.
+        Highest learning rate; it rises over the first steps.
+    fall : bool
+        Whether the rate falls to nothing at the end, along a line.
     decay : float
         Of the weights.
-    seed : int
     """
 
-    stage: str
-    pictures: int = 200_000
-    batch: int = 64
-    rate: float = 2e-3
+    size: int
+    steps: int
+    batch: int
+    rate: float
+    fall: bool
     decay: float = 0.02
-    seed: int = 0
-
-    @property
-    def steps(self) -> int:
-        """Updates of the weights."""
-        return self.pictures // self.batch
 
 
-class Pictures(Dataset[tuple[np.ndarray, int]]):
-    """Pictures of a split as a network takes them.
+PHASES = {
+    "coarse": (
+        Phase(size=115, steps=1500, batch=32, rate=1e-3, fall=False),
+        Phase(size=227, steps=300, batch=32, rate=5e-4, fall=True),
+    ),
+    "fine": (
+        Phase(size=128, steps=1500, batch=32, rate=2e-3, fall=False),
+        Phase(size=224, steps=400, batch=32, rate=1e-3, fall=True),
+    ),
+}
 
-    Parameters
-    ----------
-    split : str
-    first, count : int
-    size : int
-        Height and width.
-    """
+_RISE = 60
 
-    def __init__(self, split: str, first: int, count: int, size: int) -> None:
-        self.split, self.first, self.count, self.size = split, first, count, size
 
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
-        """Return pixels (3, size, size) uint8, and the label."""
-        scene = picture(self.split, self.first + index)
-        image = Image.fromarray(scene.pixels)
-        small = image.resize((self.size, self.size), Image.Resampling.BILINEAR)
-        return np.ascontiguousarray(np.asarray(small).transpose(2, 0, 1)), scene.label
+def _rate(phase: Phase, step: int) -> float:
+    rate = phase.rate * min(1.0, (step + 1) / _RISE)
+    return rate * (1 - step / phase.steps) if phase.fall else rate
 
 
 def _device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _loader(pictures: Pictures, batch: int, workers: int) -> DataLoader[tuple[np.ndarray, int]]:
-    return DataLoader(
-        pictures, batch, num_workers=workers, persistent_workers=False, pin_memory=False
-    )
+def _tensor(pictures: list[Pixels], device: torch.device) -> Tensor:
+    return torch.from_numpy(np.stack(pictures)).to(device).permute(0, 3, 1, 2).contiguous()
+
+
+def _batch(
+    pool: list[Chunk], phase: Phase, share: float, seed: tuple[int, ...]
+) -> tuple[list[Pixels], list[int]]:
+    rng = np.random.default_rng(seed)
+    pictures, labels = [], []
+    for index in rng.integers(0, len(pool) * CHUNK, phase.batch):
+        entry = pool[int(index) // CHUNK][int(index) % CHUNK]
+        box = tuple(int(v) for v in entry["box"])
+        pictures.append(augment(rng, entry["pixels"], box, phase.size, share))
+        labels.append(int(entry["label"]))
+    return pictures, labels
 
 
 @torch.no_grad()
-def scores(net: TorchNet, split: str, count: int, *, workers: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the logit of ``code`` less that of ``pass`` for pictures of a split, and their labels."""
+def logits(net: TorchNet, pool: list[Chunk]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Return the logit of ``code`` less that of ``pass`` for whole pictures, and their labels."""
     device = next(net.parameters()).device
     net.eval()
     values, labels = [], []
     size = net.network.input.shape[0]
-    for pixels, label in _loader(Pictures(split, 0, count, size), 64, workers):
-        logits = net(pixels.to(device))
-        values.append((logits[:, 1] - logits[:, 0]).float().cpu().numpy())
-        labels.append(label.numpy())
+    for chunk in pool:
+        for first in range(0, CHUNK, 32):
+            part = chunk[first : first + 32]
+            out = net(_tensor([whole(entry["pixels"], size) for entry in part], device))
+            values.append((out[:, 1] - out[:, 0]).float().cpu().numpy())
+            labels.append(part["label"])
     net.train()
     return np.concatenate(values), np.concatenate(labels)
 
 
-def _batches(recipe: Recipe, size: int, done: int, workers: int) -> Iterator[tuple]:
-    first = done * recipe.batch
-    rest = Pictures("train", first, recipe.steps * recipe.batch - first, size)
-    yield from _loader(rest, recipe.batch, workers)
+def run_phase(
+    name: str,
+    number: int,
+    pool_folder: Path,
+    folder: Path,
+    *,
+    seed: int = 0,
+    every: int = 50,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Run a phase of a stage's training from where it stopped to its end.
 
-
-def train(recipe: Recipe, folder: Path, *, workers: int = 2, every: int = 200) -> Network:
-    """Train a stage and return its float network.
-
-    The state is written to `folder` every so many steps and when the run is done; a run with the
-    same recipe goes on from there.
+    The state is in ``<stage>-<phase>.pt`` in `folder`, written every so many steps.  A phase begins
+    with the weights the one before ended with.
 
     Parameters
     ----------
-    recipe : Recipe
+    name : str
+        Of the stage.
+    number : int
+        Of the phase, from 0.
+    pool_folder : Path
+        Holds the ``train`` and ``validation`` pictures (`scripts.screening.pool`).  New ones are
+        taken in as they come.
     folder : Path
-    workers : int
-        Processes that make pictures.
+    seed : int
     every : int
         Steps between two states.
+    say : callable
 
     Raises
     ------
     ValueError
-        If `folder` holds the state of another recipe.
+        If there are no pictures, the state is of another run, or the phase before did not end.
     """
-    torch.manual_seed(recipe.seed)
-    folder.mkdir(parents=True, exist_ok=True)
+    phase = PHASES[name][number]
     device = _device()
-    net = TorchNet(stage(recipe.stage)).to(device)
-    optimiser = torch.optim.AdamW(net.parameters(), recipe.rate, weight_decay=recipe.decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, recipe.rate, recipe.steps, pct_start=0.05
-    )
-    state_file = folder / f"{recipe.stage}.pt"
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(seed)
+    net = TorchNet(stage(name)).to(device)
+    optimiser = torch.optim.AdamW(net.parameters(), phase.rate, weight_decay=phase.decay)
+    run = {**asdict(phase), "seed": seed}
+    run.pop("steps" if not phase.fall else "seed")
+    path = folder / f"{name}-{number}.pt"
     done = 0
-    if state_file.exists():
-        state = torch.load(state_file, map_location=device, weights_only=True)
-        if state["recipe"] != asdict(recipe):
-            raise ValueError(f"{state_file}: is of another recipe: {json.dumps(state['recipe'])}")
+    if path.exists():
+        state = torch.load(path, map_location=device, weights_only=True)
+        if state["run"] != run:
+            raise ValueError(f"{path}: is of another run: {json.dumps(state['run'])}")
         net.load_state_dict(state["net"])
         optimiser.load_state_dict(state["optimiser"])
-        schedule.load_state_dict(state["schedule"])
         done = state["done"]
-
-    def save() -> None:
-        fresh = state_file.with_suffix(".new")
-        content = {
-            "recipe": asdict(recipe),
-            "net": net.state_dict(),
-            "optimiser": optimiser.state_dict(),
-            "schedule": schedule.state_dict(),
-            "done": done,
-        }
-        torch.save(content, fresh)
-        fresh.replace(state_file)
-
+    elif number:
+        before = folder / f"{name}-{number - 1}.pt"
+        if not before.exists():
+            raise ValueError(f"{before} is missing: run phase {number - 1} first")
+        net.load_state_dict(torch.load(before, map_location=device, weights_only=True)["net"])
     net.train()
-    begin, loss_sum, right, seen = time.monotonic(), 0.0, 0, 0
-    for pixels, label in _batches(recipe, net.network.input.shape[0], done, workers):
-        label = label.to(device)
-        logits = net(pixels.to(device))
-        loss = functional.cross_entropy(logits, label)
+    share = phase.size / net.network.input.shape[0]
+    begin, losses, right = time.monotonic(), [], []
+    pool: list[Chunk] = []
+    while done < phase.steps:
+        if done % every == 0 or not pool:
+            pool = list(chunks(pool_folder, "train"))
+            if not pool:
+                raise ValueError(f"{pool_folder}: there are no pictures to train with")
+        pictures, labels = _batch(pool, phase, share, (seed, number, done))
+        target = torch.tensor(labels, device=device)
+        for group in optimiser.param_groups:
+            group["lr"] = _rate(phase, done)
+        out = net(_tensor(pictures, device))
+        loss = functional.cross_entropy(out, target)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        schedule.step()
         done += 1
-        loss_sum += float(loss) * len(label)
-        right += int((logits.argmax(1) == label).sum())
-        seen += len(label)
-        if done % every == 0 or done == recipe.steps:
-            save()
-            rate = seen / (time.monotonic() - begin)
-            print(
-                f"{recipe.stage}: step {done} of {recipe.steps}, loss {loss_sum / seen:.4f}, "
-                f"right {right / seen:.2%}, {rate:.0f} pictures/s",
-                flush=True,
+        losses.append(float(loss))
+        right.append(float((out.argmax(1) == target).float().mean()))
+        if done % every == 0 or done == phase.steps:
+            content = {
+                "run": run,
+                "net": net.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "done": done,
+            }
+            torch.save(content, path.with_suffix(".new"))
+            path.with_suffix(".new").replace(path)
+            rate = len(losses) * phase.batch / (time.monotonic() - begin)
+            say(
+                f"{name} phase {number}: step {done} of {phase.steps}, loss {np.mean(losses):.4f}, "
+                f"right {np.mean(right):.2%}, {rate:.1f} pictures/s, {len(pool) * CHUNK} pictures"
             )
-            begin, loss_sum, right, seen = time.monotonic(), 0.0, 0, 0
-    source = f"trained on {recipe.pictures} made pictures, seed {recipe.seed}"
-    return net.to_network(source=source)
+            begin, losses, right = time.monotonic(), [], []
+    held = list(chunks(pool_folder, "validation"))
+    if held:
+        values, truth = logits(net, held)
+        say(f"{name} phase {number}: validation right {np.mean((values > 0) == truth):.2%}")
+
+
+def load_network(name: str, folder: Path) -> Network:
+    """Return a stage's float network with the weights of its last phase.
+
+    Raises
+    ------
+    ValueError
+        If that phase has not been run.
+    """
+    number = len(PHASES[name]) - 1
+    path = folder / f"{name}-{number}.pt"
+    if not path.exists():
+        raise ValueError(f"{path} is missing: train the {name} stage first")
+    net = TorchNet(stage(name))
+    net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["net"])
+    pictures = sum(phase.steps * phase.batch for phase in PHASES[name])
+    return net.to_network(source=f"trained on {pictures} views of made pictures")
+
+
+def _main() -> None:
+    parser = argparse.ArgumentParser(description="Train a stage of the screening model.")
+    parser.add_argument("stage", choices=STAGES)
+    parser.add_argument("--pool", type=Path, required=True, help="folder of pictures")
+    parser.add_argument("--out", type=Path, required=True, help="folder of training states")
+    parser.add_argument("--phase", type=int, action="append", help="this phase only")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    for number in args.phase or range(len(PHASES[args.stage])):
+        run_phase(
+            args.stage,
+            number,
+            args.pool,
+            args.out,
+            seed=args.seed,
+            say=lambda line: print(time.strftime("%H:%M:%S"), line, flush=True),
+        )
+
+
+if __name__ == "__main__":
+    _main()
