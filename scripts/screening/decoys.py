@@ -117,7 +117,7 @@ def _squares(rng: Random, allowed: Sources) -> Image.Image:
         x, y = rng.uniform(5, 395 - side, 2)
         for ring in range(int(rng.integers(2, 7))):
             inset = ring * side / 10
-            if inset * 2 < side:
+            if inset * 2 < side - 2:
                 box = (x + inset, y + inset, x + side - inset, y + side - inset)
                 pen.rectangle(box, fill=paper if ring % 2 else ink)
     return sheet

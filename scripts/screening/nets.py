@@ -25,7 +25,7 @@ _SPREAD = (64.0, 64.0, 64.0)
 
 
 def _spec(size: int) -> InputSpec:
-    return InputSpec(shape=(size, size, 3), resize=size, mean=_GREY, std=_SPREAD)
+    return InputSpec(shape=(size, size, 3), resize=size, fit="pad", mean=_GREY, std=_SPREAD)
 
 
 def _coarse() -> Network:

@@ -120,7 +120,7 @@ def run_phase(
     folder: Path,
     *,
     seed: int = 0,
-    every: int = 50,
+    every: int = 25,
     say: Callable[[str], None] = print,
 ) -> None:
     """Run a phase of a stage's training from where it stopped to its end.
@@ -189,7 +189,7 @@ def run_phase(
         loss.backward()
         optimiser.step()
         done += 1
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
         right.append(float((out.argmax(1) == target).float().mean()))
         if done % every == 0 or done == phase.steps:
             content = {
