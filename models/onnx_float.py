@@ -69,7 +69,9 @@ def _add_layer(graph: GraphMaker, layer: Layer) -> None:
         flat = graph.node("Flatten", inputs, f"{name}.flat")
         graph.node("Gemm", [flat, *_weights(graph, layer)], made, transB=1)
     elif isinstance(layer, MaxPool | AveragePool):
-        counts = {"count_include_pad": int(layer.count_pad)} if isinstance(layer, AveragePool) else {}
+        counts = {}
+        if isinstance(layer, AveragePool):
+            counts["count_include_pad"] = int(layer.count_pad)
         graph.node(
             type(layer).__name__,
             inputs,

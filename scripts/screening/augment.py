@@ -12,6 +12,7 @@ __all__ = ["augment", "whole"]
 
 Pixels = NDArray[np.uint8]
 Random = np.random.Generator
+Window = tuple[float, float, float, float]
 
 
 def whole(pixels: Pixels, size: int) -> Pixels:
@@ -23,7 +24,7 @@ def _between(rng: Random, low: float, high: float) -> float:
     return float(rng.uniform(low, high)) if low < high else (low + high) / 2
 
 
-def _window(rng: Random, box: tuple[int, int, int, int], share: float) -> tuple[float, ...]:
+def _window(rng: Random, box: tuple[int, int, int, int], share: float) -> Window:
     """Return a square window, left, top, right, bottom, that holds all of the box.
 
     Windows around nothing are as large as those around codes, lest size tell them apart.

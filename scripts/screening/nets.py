@@ -1,4 +1,4 @@
-"""The two stages of screening, as graphs: AlexNet's convolutions flag, a narrow GoogLeNet decides."""
+"""The two stages as graphs: AlexNet's convolutions flag, a narrow GoogLeNet decides."""
 
 from __future__ import annotations
 

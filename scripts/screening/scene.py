@@ -84,7 +84,7 @@ def _coefficients(target: NDArray[np.float64], width: int, height: int) -> list[
 def _paste(
     rng: Random, canvas: Image.Image, thing: Image.Image, width: float, *, inside: bool
 ) -> Box:
-    """Put a picture on the canvas, turned and seen at an angle; return its box in the final picture.
+    """Put a picture on the canvas, turned and seen at an angle; return its final box.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """A float graph as a PyTorch module, and back: one definition of a network serves both.
 
 Each convolution gets a batch normalisation behind it for training, which `to_network` folds into
-its weights.  It also keeps maps so small that local response normalisation divides them by 1.00 (its
-alpha is 1e-4): training leaves that out, which takes half the time; the network keeps it.
+its weights.  It also keeps maps so small that local response normalisation, whose alpha is 1e-4,
+divides them by 1.00: training leaves that out, which halves its time; the network keeps it.
 """
 
 from __future__ import annotations

@@ -58,8 +58,9 @@ class Phase:
 
 PHASES = {
     "coarse": (
-        Phase(size=115, steps=1500, batch=32, rate=1e-3, fall=False),
-        Phase(size=227, steps=300, batch=32, rate=5e-4, fall=True),
+        Phase(size=115, steps=75, batch=32, rate=1e-3, fall=False),
+        Phase(size=99, steps=700, batch=16, rate=7e-4, fall=False),
+        Phase(size=227, steps=160, batch=16, rate=5e-4, fall=True),
     ),
     "fine": (
         Phase(size=128, steps=1500, batch=32, rate=2e-3, fall=False),
@@ -90,7 +91,8 @@ def _batch(
     pictures, labels = [], []
     for index in rng.integers(0, len(pool) * CHUNK, phase.batch):
         entry = pool[int(index) // CHUNK][int(index) % CHUNK]
-        box = tuple(int(v) for v in entry["box"])
+        left, top, right, bottom = (int(v) for v in entry["box"])
+        box = left, top, right, bottom
         pictures.append(augment(rng, entry["pixels"], box, phase.size, share))
         labels.append(int(entry["label"]))
     return pictures, labels
@@ -120,7 +122,7 @@ def run_phase(
     folder: Path,
     *,
     seed: int = 0,
-    every: int = 25,
+    every: int = 10,
     say: Callable[[str], None] = print,
 ) -> None:
     """Run a phase of a stage's training from where it stopped to its end.
