@@ -12,12 +12,14 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from models.graph import Network
 from scripts.screening.augment import augment, whole
@@ -56,19 +58,23 @@ class Phase:
     decay: float = 0.02
 
 
+# A phase of steady rate may be cut short or go on: its last weights are averages over many steps.
 PHASES = {
     "coarse": (
         Phase(size=115, steps=75, batch=32, rate=1e-3, fall=False),
-        Phase(size=99, steps=700, batch=16, rate=7e-4, fall=False),
-        Phase(size=227, steps=160, batch=16, rate=5e-4, fall=True),
+        Phase(size=99, steps=400, batch=16, rate=7e-4, fall=False),
+        Phase(size=227, steps=80, batch=16, rate=5e-4, fall=True),
     ),
     "fine": (
-        Phase(size=128, steps=1500, batch=32, rate=2e-3, fall=False),
-        Phase(size=224, steps=400, batch=32, rate=1e-3, fall=True),
+        Phase(size=128, steps=600, batch=32, rate=2e-3, fall=False),
+        Phase(size=224, steps=150, batch=32, rate=1e-3, fall=True),
     ),
 }
 
-_RISE = 60
+# Of the average, at each step.
+_AVERAGED = 0.99
+
+_RISE = 40
 
 
 def _rate(phase: Phase, step: int) -> float:
@@ -115,6 +121,14 @@ def logits(net: TorchNet, pool: list[Chunk]) -> tuple[NDArray[np.float32], NDArr
     return np.concatenate(values), np.concatenate(labels)
 
 
+def _state(path: Path, device: torch.device) -> dict[str, Any]:
+    """What a phase left; nothing if it was never run."""
+    if not path.exists():
+        return {}
+    state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    return state
+
+
 def run_phase(
     name: str,
     number: int,
@@ -128,7 +142,7 @@ def run_phase(
     """Run a phase of a stage's training from where it stopped to its end.
 
     The state is in ``<stage>-<phase>.pt`` in `folder`, written every so many steps.  A phase begins
-    with the weights the one before ended with.
+    with the averaged weights the one before ended with.
 
     Parameters
     ----------
@@ -155,23 +169,28 @@ def run_phase(
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
     net = TorchNet(stage(name)).to(device)
-    optimiser = torch.optim.AdamW(net.parameters(), phase.rate, weight_decay=phase.decay)
     run = {**asdict(phase), "seed": seed}
-    run.pop("steps" if not phase.fall else "seed")
+    if not phase.fall:
+        del run["steps"]
     path = folder / f"{name}-{number}.pt"
-    done = 0
-    if path.exists():
-        state = torch.load(path, map_location=device, weights_only=True)
+    state = _state(path, device)
+    done, views = 0, 0
+    if number and not state:
+        before = _state(folder / f"{name}-{number - 1}.pt", device)
+        if not before:
+            raise ValueError(f"{folder}: phase {number - 1} of {name} comes first")
+        net.load_state_dict(before["average"])
+        views = before["views"]
+    average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(_AVERAGED), use_buffers=True)
+    optimiser = torch.optim.AdamW(net.parameters(), phase.rate, weight_decay=phase.decay)
+    if state:
         if state["run"] != run:
             raise ValueError(f"{path}: is of another run: {json.dumps(state['run'])}")
         net.load_state_dict(state["net"])
+        average.module.load_state_dict(state["average"])
+        average.n_averaged.fill_(state["done"])
         optimiser.load_state_dict(state["optimiser"])
-        done = state["done"]
-    elif number:
-        before = folder / f"{name}-{number - 1}.pt"
-        if not before.exists():
-            raise ValueError(f"{before} is missing: run phase {number - 1} first")
-        net.load_state_dict(torch.load(before, map_location=device, weights_only=True)["net"])
+        done, views = state["done"], state["views"]
     net.train()
     share = phase.size / net.network.input.shape[0]
     begin, losses, right = time.monotonic(), [], []
@@ -190,15 +209,19 @@ def run_phase(
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
+        average.update_parameters(net)
         done += 1
+        views += phase.batch
         losses.append(float(loss.detach()))
         right.append(float((out.argmax(1) == target).float().mean()))
         if done % every == 0 or done == phase.steps:
             content = {
                 "run": run,
                 "net": net.state_dict(),
+                "average": average.module.state_dict(),
                 "optimiser": optimiser.state_dict(),
                 "done": done,
+                "views": views,
             }
             torch.save(content, path.with_suffix(".new"))
             path.with_suffix(".new").replace(path)
@@ -208,6 +231,7 @@ def run_phase(
                 f"right {np.mean(right):.2%}, {rate:.1f} pictures/s, {len(pool) * CHUNK} pictures"
             )
             begin, losses, right = time.monotonic(), [], []
+    net = average.module
     held = list(chunks(pool_folder, "validation"))
     if held:
         values, truth = logits(net, held)
@@ -223,13 +247,15 @@ def load_network(name: str, folder: Path) -> Network:
         If that phase has not been run.
     """
     number = len(PHASES[name]) - 1
-    path = folder / f"{name}-{number}.pt"
-    if not path.exists():
-        raise ValueError(f"{path} is missing: train the {name} stage first")
+    state = _state(folder / f"{name}-{number}.pt", torch.device("cpu"))
+    if not state:
+        raise ValueError(f"{folder}: phase {number} of {name} has not been run")
     net = TorchNet(stage(name))
-    net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["net"])
-    pictures = sum(phase.steps * phase.batch for phase in PHASES[name])
-    return net.to_network(source=f"trained on {pictures} views of made pictures")
+    net.load_state_dict(state["average"])
+    return net.to_network(
+        source=f"scripts/screening: {state['views']} views of made pictures, "
+        f"seed {state['run']['seed']}"
+    )
 
 
 def _main() -> None:
