@@ -66,19 +66,20 @@ PHASES = {
         Phase(size=227, steps=80, batch=16, rate=5e-4, fall=True),
     ),
     "fine": (
-        Phase(size=128, steps=600, batch=32, rate=2e-3, fall=False),
-        Phase(size=224, steps=150, batch=32, rate=1e-3, fall=True),
+        Phase(size=128, steps=470, batch=32, rate=2e-3, fall=False),
+        Phase(size=224, steps=64, batch=32, rate=1e-3, fall=True),
     ),
 }
 
 # Of the average, at each step.
 _AVERAGED = 0.99
 
+# Over so many steps, or an eighth of the phase, the rate rises.
 _RISE = 40
 
 
 def _rate(phase: Phase, step: int) -> float:
-    rate = phase.rate * min(1.0, (step + 1) / _RISE)
+    rate = phase.rate * min(1.0, (step + 1) / min(_RISE, phase.steps // 8))
     return rate * (1 - step / phase.steps) if phase.fall else rate
 
 
