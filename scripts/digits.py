@@ -20,8 +20,8 @@ from host.device import open_device
 from host.runtime import Session
 from models import store
 from models.arch import get_arch
-from models.graph import Network
-from models.ops import input_codes, run_float, run_quantised
+from models.graph import Network, QFc
+from models.ops import input_codes, run_float, run_quantised, scores
 
 __all__ = ["SHIPPED", "Digits", "digits", "grown", "main", "right"]
 
@@ -71,7 +71,8 @@ def digits(seed: int = 0) -> tuple[Digits, Digits]:
 
 def _named(network: Network, held: Digits, device: str, arch: str) -> Iterator[int]:
     """The class a network gives each digit."""
-    last = network.layers[-1].name
+    final = network.layers[-1]
+    last = final.name
     images = [grown(digit) for digit in held[0]]
     if device == "float":
         for image in images:
@@ -79,8 +80,10 @@ def _named(network: Network, held: Digits, device: str, arch: str) -> Iterator[i
         return
     codes = [input_codes(network.input, image) for image in images]
     if device == "golden":
+        assert isinstance(final, QFc)
         for code in codes:
-            yield int(run_quantised(network, code)[last].argmax())
+            values = run_quantised(network, code)[last].reshape(1, -1)
+            yield int(scores(final, values)[0].argmax())
         return
     target = get_arch(arch)
     program = compile_network(network, target)

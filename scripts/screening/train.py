@@ -22,12 +22,12 @@ from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from models.graph import Network
-from scripts.screening.augment import augment, whole
+from scripts.screening.augment import augment
 from scripts.screening.nets import STAGES, stage
 from scripts.screening.pool import CHUNK, Chunk, chunks
 from scripts.screening.torch_net import TorchNet
 
-__all__ = ["PHASES", "Phase", "load_network", "logits", "run_phase"]
+__all__ = ["PHASES", "Phase", "load_network", "run_phase"]
 
 Pixels = NDArray[np.uint8]
 
@@ -105,23 +105,6 @@ def _batch(
     return pictures, labels
 
 
-@torch.no_grad()
-def logits(net: TorchNet, pool: list[Chunk]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """Return the logit of ``code`` less that of ``pass`` for whole pictures, and their labels."""
-    device = next(net.parameters()).device
-    net.eval()
-    values, labels = [], []
-    size = net.network.input.shape[0]
-    for chunk in pool:
-        for first in range(0, CHUNK, 32):
-            part = chunk[first : first + 32]
-            out = net(_tensor([whole(entry["pixels"], size) for entry in part], device))
-            values.append((out[:, 1] - out[:, 0]).float().cpu().numpy())
-            labels.append(part["label"])
-    net.train()
-    return np.concatenate(values), np.concatenate(labels)
-
-
 def _state(path: Path, device: torch.device) -> dict[str, Any]:
     """What a phase left; nothing if it was never run."""
     if not path.exists():
@@ -152,8 +135,8 @@ def run_phase(
     number : int
         Of the phase, from 0.
     pool_folder : Path
-        Holds the ``train`` and ``validation`` pictures (`scripts.screening.pool`).  New ones are
-        taken in as they come.
+        Holds the ``train`` pictures (`scripts.screening.pool`).  New ones are taken in as they
+        come.
     folder : Path
     seed : int
     every : int
@@ -232,11 +215,6 @@ def run_phase(
                 f"right {np.mean(right):.2%}, {rate:.1f} pictures/s, {len(pool) * CHUNK} pictures"
             )
             begin, losses, right = time.monotonic(), [], []
-    net = average.module
-    held = list(chunks(pool_folder, "validation"))
-    if held:
-        values, truth = logits(net, held)
-        say(f"{name} phase {number}: validation right {np.mean((values > 0) == truth):.2%}")
 
 
 def load_network(name: str, folder: Path) -> Network:
