@@ -11,10 +11,12 @@ import pytest
 from scripts.screening.augment import augment
 from scripts.screening.dataset import kind_of, picture
 from scripts.screening.decoys import DECOYS, decoy
+from scripts.screening.evaluate import Answers, figures, kinds
 from scripts.screening.pool import CHUNK
 from scripts.screening.scene import SIZE
 from scripts.screening.sources import SPLITS, load_photo, sources
 from scripts.screening.textures import TEXTURES, texture
+from scripts.screening.thresholds import LOST, WRONG, coarse_threshold, fine_threshold
 
 
 def test_a_number_is_a_picture() -> None:
@@ -99,3 +101,45 @@ def test_a_pool_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     pool.extend(tmp_path, "test", 3)
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
     assert len(list(pool.chunks(tmp_path, "test"))) == 3
+
+
+def test_thresholds() -> None:
+    labels = np.array([1] * 1000 + [0] * 1000, np.uint8)
+    scores = np.concatenate([np.linspace(0.3, 1, 1000), np.linspace(0, 0.5, 1000)])
+    first = coarse_threshold(scores, labels)
+    # Four in a thousand may be lost, and no fewer are.
+    assert (scores[:1000] < first).sum() == LOST * 1000
+    second = fine_threshold(scores, labels)
+    confirmed = scores >= second
+    assert (labels[confirmed] == 0).mean() <= WRONG
+    lower = scores >= second - 0.002
+    assert (labels[lower] == 0).mean() > WRONG
+    # Nothing in the way: still a threshold between the two.
+    apart = np.concatenate([np.full(1000, 0.9), np.full(1000, 0.1)])
+    assert 0.1 < fine_threshold(apart, labels) <= 0.9
+    assert 0 < coarse_threshold(apart, labels) <= 0.9
+    with pytest.raises(ValueError, match="cannot tell codes"):
+        fine_threshold(1 - apart, labels)
+
+
+def test_figures_of_an_evaluation() -> None:
+    labels = np.array([1, 1, 1, 1, 0, 0, 0, 0], np.uint8)
+    kind = np.array([b"code"] * 4 + [b"plain", b"text", b"text", b"text"])
+    answers = Answers(
+        "int8",
+        coarse=np.array([0.9, 0.9, 0.9, 0.1, 0.1, 0.6, 0.6, 0.1]),
+        fine=np.array([0.9, 0.9, 0.2, 0.9, 0.9, 0.9, 0.1, 0.9]),
+    )
+    assert figures(answers, labels, (0.5, 0.5)) == {
+        "pictures": 8,
+        "coarse recall": 0.75,
+        "passed on": 0.5,
+        "precision": pytest.approx(2 / 3),
+        "recall": 0.5,
+        "right": pytest.approx(5 / 8),
+    }
+    assert kinds(answers, kind, (0.5, 0.5)) == {
+        "code": (4, 3, 2),
+        "plain": (1, 0, 0),
+        "text": (3, 2, 1),
+    }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,8 +21,10 @@ from models.graph import Network, QFc
 from models.onnx_export import export
 from models.onnx_float import export_float
 from models.ops import input_codes, normalise, scores
+from scripts.screening.augment import whole
+from scripts.screening.pool import CHUNK, Chunk
 
-__all__ = ["Engine", "device_engine", "float_engine", "int8_engine"]
+__all__ = ["Engine", "device_engine", "float_engine", "int8_engine", "kept_scores", "pictures"]
 
 Pixels = NDArray[np.uint8]
 
@@ -92,3 +96,52 @@ def device_engine(network: Network, device: str, arch: str, stack: ExitStack) ->
         return score(input_codes(network.input, pixels) for pixels in pictures)
 
     return run, where
+
+
+def pictures(pool: list[Chunk], network: Network) -> Iterator[NDArray[np.uint8]]:
+    """Give the pictures of a pool as a network takes them."""
+    for chunk in pool:
+        for entry in chunk:
+            yield whole(entry["pixels"], network.input.shape[0])
+
+
+def _digest(way: str, network: Network, pool: list[Chunk]) -> str:
+    """Of all that scores depend on."""
+    digest = hashlib.sha256(way.encode())
+    for layer in network.layers:
+        for array in (getattr(layer, "weight", None), getattr(layer, "bias", None)):
+            if isinstance(array, np.ndarray):
+                digest.update(np.ascontiguousarray(array).tobytes())
+    for chunk in pool:
+        digest.update(chunk["pixels"][:1].tobytes())
+        digest.update(str(len(chunk)).encode())
+    return digest.hexdigest()[:16]
+
+
+def kept_scores(
+    folder: Path, way: str, network: Network, pool: list[Chunk], make: Callable[[], Engine]
+) -> NDArray[np.float64]:
+    """Return the score of each picture of a pool, from the file that holds them or made now.
+
+    Parameters
+    ----------
+    folder : Path
+        For such files.
+    way : str
+        How the network is run.
+    network : Network
+    pool : list of Chunk
+    make : callable
+        Gives what runs the network.
+    """
+    path = folder / f"scores-{_digest(way, network, pool)}.npy"
+    if not path.exists():
+        values = []
+        total = sum(len(chunk) for chunk in pool)
+        for value in make()(pictures(pool, network)):
+            values.append(value)
+            if len(values) % CHUNK == 0 or len(values) == total:
+                print(f"{network.name}, {way}: {len(values)} of {total}", flush=True)
+        np.save(path, np.array(values))
+    scores: NDArray[np.float64] = np.load(path)
+    return scores

@@ -7,10 +7,10 @@ that ship.  Scores are kept beside the pictures, so an evaluation that is stoppe
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +18,9 @@ from numpy.typing import NDArray
 
 from host.screen import SHIPPED, Model, Stage, load_model
 from models import store
-from models.graph import Network
-from scripts.screening.engines import device_engine, float_engine, int8_engine
+from scripts.screening.engines import Engine, device_engine, float_engine, int8_engine, kept_scores
 from scripts.screening.plot import plot
 from scripts.screening.pool import Chunk, chunks
-from scripts.screening.ship import run
 
 __all__ = ["Answers", "figures", "kinds", "main"]
 
@@ -87,23 +85,8 @@ def kinds(
     return rows
 
 
-def _kept(
-    folder: Path, way: str, network: Network, pool: list[Chunk], make: object, name: str
-) -> Scores:
-    """Scores from the file that holds them, or made now."""
-    digest = hashlib.sha256(way.encode())
-    for layer in network.layers:
-        for array in (getattr(layer, "weight", None), getattr(layer, "bias", None)):
-            if isinstance(array, np.ndarray):
-                digest.update(np.ascontiguousarray(array).tobytes())
-    digest.update(np.concatenate([chunk["pixels"][:2].ravel() for chunk in pool]).tobytes())
-    digest.update(str(sum(len(chunk) for chunk in pool)).encode())
-    path = folder / f"scores-{digest.hexdigest()[:16]}.npy"
-    if not path.exists():
-        assert callable(make)
-        np.save(path, run(make(), pool, network, f"{way}, {name}"))
-    scores: Scores = np.load(path)
-    return scores
+def _given(engine: Engine) -> Engine:
+    return engine
 
 
 def _stages(model: Model) -> dict[str, Stage]:
@@ -137,15 +120,15 @@ def main() -> int:
         for name, stage in _stages(model).items():
             network = store.load(options.states / f"{name}-float.net")
             quantised = stage.network
-            floats[name] = _kept(
-                options.pool, "float", network, pool, lambda n=network: float_engine(n), name
+            floats[name] = kept_scores(
+                options.pool, "float", network, pool, partial(float_engine, network)
             )
-            int8s[name] = _kept(
-                options.pool, "int8", quantised, pool, lambda n=quantised: int8_engine(n), name
+            int8s[name] = kept_scores(
+                options.pool, "int8", quantised, pool, partial(int8_engine, quantised)
             )
             engine, where[name] = device_engine(quantised, options.device, options.arch, stack)
-            devices[name] = _kept(
-                options.pool, where[name], quantised, few, lambda e=engine: e, name
+            devices[name] = kept_scores(
+                options.pool, where[name], quantised, few, partial(_given, engine)
             )
     ways = [Answers("float", **floats), Answers("onnxruntime int8", **int8s)]
     count = len(devices["coarse"])

@@ -91,12 +91,11 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     options = parser.parse_args()
     for split, count in COUNTS.items():
-        extend(
-            options.folder,
-            split,
-            count,
-            progress=lambda n, s=split, c=count: print(f"{s}: {n} of {c} chunks", flush=True),
-        )
+
+        def say(done: int, split: str = split, count: int = count) -> None:
+            print(f"{split}: {done} of {count} chunks", flush=True)
+
+        extend(options.folder, split, count, progress=say)
     return 0
 
 
