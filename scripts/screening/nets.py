@@ -46,9 +46,7 @@ def _coarse() -> Network:
         if stage.pool:
             last = graph.max_pool(f"pool{number}", last, 3, 2)
     last = graph.conv("conv6", last, _SIGNS, 1)
-    # Together the maximum over the whole map, 6x6: where a code is does not matter.
-    last = graph.max_pool("pool6", last, 3, 3)
-    last = graph.max_pool("pool7", last, 2, 2)
+    last = graph.global_average("average", last)
     graph.fc("fc7", last, len(LABELS), relu=False)
     return graph.network(labels=LABELS)
 

@@ -63,7 +63,7 @@ PHASES = {
     "coarse": (
         Phase(size=115, steps=75, batch=32, rate=1e-3, fall=False),
         Phase(size=99, steps=400, batch=16, rate=7e-4, fall=False),
-        Phase(size=227, steps=80, batch=16, rate=5e-4, fall=True),
+        Phase(size=227, steps=64, batch=16, rate=7e-4, fall=True),
     ),
     "fine": (
         Phase(size=128, steps=470, batch=32, rate=2e-3, fall=False),
