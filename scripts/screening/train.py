@@ -58,16 +58,20 @@ class Phase:
     decay: float = 0.02
 
 
-# A phase of steady rate may be cut short or go on: its last weights are averages over many steps.
+# A phase of steady rate may be cut short or go on; what it hands on are averages over its last steps.
 PHASES = {
     "coarse": (
         Phase(size=115, steps=75, batch=32, rate=1e-3, fall=False),
         Phase(size=99, steps=400, batch=16, rate=7e-4, fall=False),
         Phase(size=227, steps=64, batch=16, rate=7e-4, fall=True),
+        Phase(size=131, steps=1200, batch=16, rate=7e-4, fall=False),
+        Phase(size=227, steps=300, batch=16, rate=5e-4, fall=True),
     ),
     "fine": (
         Phase(size=128, steps=470, batch=32, rate=2e-3, fall=False),
         Phase(size=224, steps=64, batch=32, rate=1e-3, fall=True),
+        Phase(size=160, steps=600, batch=32, rate=1e-3, fall=False),
+        Phase(size=224, steps=200, batch=32, rate=7e-4, fall=True),
     ),
 }
 
@@ -163,7 +167,7 @@ def run_phase(
         before = _state(folder / f"{name}-{number - 1}.pt", device)
         if not before:
             raise ValueError(f"{folder}: phase {number - 1} of {name} comes first")
-        net.load_state_dict(before["average"])
+        net.load_state_dict(before["net" if PHASES[name][number - 1].fall else "average"])
         views = before["views"]
     average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(_AVERAGED), use_buffers=True)
     optimiser = torch.optim.AdamW(net.parameters(), phase.rate, weight_decay=phase.decay)
@@ -218,23 +222,23 @@ def run_phase(
 
 
 def load_network(name: str, folder: Path) -> Network:
-    """Return a stage's float network with the weights of its last phase.
+    """Return a stage's float network with the weights of the last falling phase that has ended.
 
     Raises
     ------
     ValueError
-        If that phase has not been run.
+        If none has.
     """
-    number = len(PHASES[name]) - 1
-    state = _state(folder / f"{name}-{number}.pt", torch.device("cpu"))
-    if not state:
-        raise ValueError(f"{folder}: phase {number} of {name} has not been run")
-    net = TorchNet(stage(name))
-    net.load_state_dict(state["average"])
-    return net.to_network(
-        source=f"scripts/screening: {state['views']} views of made pictures, "
-        f"seed {state['run']['seed']}"
-    )
+    for number, phase in reversed(list(enumerate(PHASES[name]))):
+        state = _state(folder / f"{name}-{number}.pt", torch.device("cpu")) if phase.fall else {}
+        if state.get("done") == phase.steps:
+            net = TorchNet(stage(name))
+            net.load_state_dict(state["net"])
+            seed = state["run"]["seed"]
+            return net.to_network(
+                source=f"scripts/screening: {state['views']} views of made pictures, seed {seed}"
+            )
+    raise ValueError(f"{folder}: no training of {name} has come to its end")
 
 
 def _main() -> None:
