@@ -58,7 +58,7 @@ class Phase:
     decay: float = 0.02
 
 
-# A phase of steady rate may be cut short or go on; what it hands on are averages over its last steps.
+# A phase of steady rate may be cut short or go on; it hands on averages over its last steps.
 PHASES = {
     "coarse": (
         Phase(size=115, steps=75, batch=32, rate=1e-3, fall=False),
@@ -130,7 +130,7 @@ def run_phase(
     """Run a phase of a stage's training from where it stopped to its end.
 
     The state is in ``<stage>-<phase>.pt`` in `folder`, written every so many steps.  A phase begins
-    with the averaged weights the one before ended with.
+    with the weights the one before ended with, or with their averages if its rate was steady.
 
     Parameters
     ----------
