@@ -25,17 +25,27 @@ def _between(rng: Random, low: float, high: float) -> float:
 
 
 def _window(rng: Random, box: tuple[int, int, int, int], share: float) -> Window:
-    """Return a square window, left, top, right, bottom, that holds all of the box.
+    """Return a square window, left, top, right, bottom, that holds the box.
 
-    Windows around nothing are as large as those around codes, lest size tell them apart.
+    Of a box that is larger than the share asks for, half of the windows hold a part only, at least
+    a third each way: so its modules are seen at their size and not only scaled down.  Windows
+    around nothing are as large as those around codes, lest size tell them apart.
     """
     left, top, right, bottom = box
     if right <= left:
-        side = SIZE * np.exp(rng.uniform(np.log(0.2), np.log(0.95)))
-        left, top = (int(v) for v in rng.uniform(0, SIZE - side, 2))
-        right, bottom = int(left + side), int(top + side)
-    smallest = max(SIZE * share * rng.uniform(0.75, 1), 1.04 * max(right - left, bottom - top))
-    side = min(SIZE, smallest * rng.uniform(1, 1.2))
+        extent = SIZE * np.exp(rng.uniform(np.log(0.2), np.log(0.95)))
+        left, top = (int(v) for v in rng.uniform(0, SIZE - extent, 2))
+        right, bottom = int(left + extent), int(top + extent)
+    wide = 1.04 * max(right - left, bottom - top)
+    side = SIZE * share * rng.uniform(0.75, 1)
+    if wide > side and rng.random() < 0.5:
+        centre = [
+            _between(rng, low + wide / 6, high - wide / 6)
+            for low, high in ((left, right), (top, bottom))
+        ]
+        x, y = (float(np.clip(c - side / 2, 0, SIZE - side)) for c in centre)
+        return x, y, x + side, y + side
+    side = min(SIZE, max(side, wide) * rng.uniform(1, 1.2))
     x = _between(rng, max(0, right - side), min(left, SIZE - side))
     y = _between(rng, max(0, bottom - side), min(top, SIZE - side))
     return x, y, x + side, y + side

@@ -64,7 +64,7 @@ PHASES = {
         Phase(size=115, steps=75, batch=32, rate=1e-3, fall=False),
         Phase(size=99, steps=400, batch=16, rate=7e-4, fall=False),
         Phase(size=227, steps=64, batch=16, rate=7e-4, fall=True),
-        Phase(size=131, steps=1200, batch=16, rate=7e-4, fall=False),
+        Phase(size=147, steps=1200, batch=16, rate=7e-4, fall=False),
         Phase(size=227, steps=300, batch=16, rate=5e-4, fall=True),
     ),
     "fine": (
