@@ -11,9 +11,7 @@ name                         network
 ``cifar10-quick``            Caffe's cifar10_quick, 32x32
 ``lenet5``                   LeNet-5, 32x32, one channel
 ``tiny``                     39x39, three convolutions, ten classes: for tests
-``screen-coarse``            trained, ships: QR code or not, AlexNet's convolutions, 227x227
-``screen-fine``              trained, ships: QR code or not, a narrow GoogLeNet, 224x224
-``lenet5-digits``            trained, ships: LeNet-5 for handwritten digits
+``lenet5-digits`` and so on  trained and shipped: every network in ``models/trained``
 a file                       a saved network (`models.store`) or an ONNX file, float or quantised
 ===========================  ==============================================================
 
@@ -53,7 +51,7 @@ _BUILDERS: dict[str, Callable[..., Network]] = {
     "lenet5": lenet.build_lenet5,
 }
 _TRAINED = Path(__file__).resolve().parent.parent / "models" / "trained"
-_SHIPPED = ("screen-coarse", "screen-fine", "lenet5-digits")
+_SHIPPED = tuple(sorted(path.stem for path in _TRAINED.glob("*.net")))
 MODELS = (*_ALEXNETS, nin.NAME, *_BUILDERS, "tiny", *_SHIPPED)
 
 

@@ -12,6 +12,7 @@ from scripts.screening.augment import augment
 from scripts.screening.dataset import kind_of, picture
 from scripts.screening.decoys import DECOYS, decoy
 from scripts.screening.evaluate import Answers, figures, kinds
+from scripts.screening.page import page
 from scripts.screening.pool import CHUNK
 from scripts.screening.scene import SIZE
 from scripts.screening.sources import SPLITS, load_photo, sources
@@ -143,3 +144,13 @@ def test_figures_of_an_evaluation() -> None:
         "plain": (1, 0, 0),
         "text": (3, 2, 1),
     }
+
+
+def test_the_page_of_figures() -> None:
+    row = {"pictures": 8, "coarse recall": 0.75, "passed on": 0.5}
+    row |= {"precision": 0.25, "recall": 0.5, "right": 0.625}
+    text = page({"float": row}, {"text": (3, 2, 1)}, (0.1, 0.75), ("a", "b"), "plot.png")
+    assert "| float | 8 | 75.00% | 50.00% | 25.00% | 50.00% | 62.50% |" in text
+    assert "| text | 3 | 2 | 1 |" in text
+    assert "coarse: a; flags from 0.1 on" in text
+    assert "](plot.png)" in text

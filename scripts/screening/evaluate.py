@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from host.screen import SHIPPED, Model, Stage, load_model
 from models import store
 from scripts.screening.engines import Engine, device_engine, float_engine, int8_engine, kept_scores
+from scripts.screening.page import page
 from scripts.screening.plot import plot
 from scripts.screening.pool import Chunk, chunks
 
@@ -105,6 +106,7 @@ def main() -> int:
     parser.add_argument("--images", type=int, help="the device gets so many, from the first on")
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--plot", type=Path, help="draw the curves here")
+    parser.add_argument("--page", type=Path, help="write the page of figures here")
     options = parser.parse_args()
     pool = list(chunks(options.pool, options.split))
     labels = np.concatenate([chunk["label"] for chunk in pool])
@@ -158,6 +160,16 @@ def main() -> int:
         options.json.write_text(json.dumps(content, indent=1) + "\n")
     if options.plot:
         plot(ways, labels, thresholds, options.plot)
+    if options.page:
+        stages = _stages(model)
+        text = page(
+            results,
+            table,
+            thresholds,
+            (stages["coarse"].network.source, stages["fine"].network.source),
+            options.plot.name if options.plot else "",
+        )
+        options.page.write_text(text)
     return 0
 
 
