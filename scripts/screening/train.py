@@ -64,13 +64,13 @@ PHASES = {
         Phase(size=115, steps=75, batch=32, rate=1e-3, fall=False),
         Phase(size=99, steps=400, batch=16, rate=7e-4, fall=False),
         Phase(size=227, steps=64, batch=16, rate=7e-4, fall=True),
-        Phase(size=147, steps=1200, batch=16, rate=7e-4, fall=False),
+        Phase(size=147, steps=6000, batch=16, rate=7e-4, fall=False),
         Phase(size=227, steps=300, batch=16, rate=5e-4, fall=True),
     ),
     "fine": (
         Phase(size=128, steps=470, batch=32, rate=2e-3, fall=False),
         Phase(size=224, steps=64, batch=32, rate=1e-3, fall=True),
-        Phase(size=160, steps=600, batch=32, rate=1e-3, fall=False),
+        Phase(size=160, steps=4000, batch=32, rate=1e-3, fall=False),
         Phase(size=224, steps=200, batch=32, rate=7e-4, fall=True),
     ),
 }
@@ -125,6 +125,7 @@ def run_phase(
     *,
     seed: int = 0,
     every: int = 10,
+    seconds: float = np.inf,
     say: Callable[[str], None] = print,
 ) -> None:
     """Run a phase of a stage's training from where it stopped to its end.
@@ -145,6 +146,8 @@ def run_phase(
     seed : int
     every : int
         Steps between two states.
+    seconds : float
+        A phase of steady rate ends after that.
     say : callable
 
     Raises
@@ -183,7 +186,8 @@ def run_phase(
     share = phase.size / net.network.input.shape[0]
     begin, losses, right = time.monotonic(), [], []
     pool: list[Chunk] = []
-    while done < phase.steps:
+    limit = np.inf if phase.fall else time.monotonic() + seconds
+    while done < phase.steps and (time.monotonic() < limit or done % every):
         if done % every == 0 or not pool:
             pool = list(chunks(pool_folder, "train"))
             if not pool:
@@ -247,6 +251,7 @@ def _main() -> None:
     parser.add_argument("--pool", type=Path, required=True, help="folder of pictures")
     parser.add_argument("--out", type=Path, required=True, help="folder of training states")
     parser.add_argument("--phase", type=int, action="append", help="this phase only")
+    parser.add_argument("--minutes", type=float, default=np.inf, help="for each steady phase")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
@@ -258,6 +263,7 @@ def _main() -> None:
             args.pool,
             args.out,
             seed=args.seed,
+            seconds=args.minutes * 60,
             say=lambda line: print(time.strftime("%H:%M:%S"), line, flush=True),
         )
 
