@@ -3,6 +3,7 @@
 #   make setup   create .venv and install everything into it
 #   make run     classify a shipped photograph, every convolution on the simulated accelerator
 #   make test    run the tests
+#   make test-board  the host's tests on a board's software: Python 3.10, NumPy 1.21, pynq
 #   make lint    ruff and mypy
 #   make bench   the simulated accelerator beside SCALE-Sim, the ideal and what others publish, into
 #                docs/benchmarks.md and build/bench.json; needs a network the first time, or
@@ -20,7 +21,7 @@ JOBS ?= 2
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup run test lint bench fuzz docs clean
+.PHONY: setup run test test-board lint bench fuzz docs clean
 
 setup: $(STAMP)
 
@@ -42,6 +43,20 @@ run: $(STAMP)
 test: $(STAMP)
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal
 
+# What a PYNQ board has; the simulator of the simulated board is built by the first environment.
+PYTHON310 ?= $(shell scripts/python310.sh)
+BOARD := .venv-board/bin
+
+.venv-board/.installed: pyproject.toml
+	@test -n "$(PYTHON310)" || { echo "penstock: Python 3.10 is missing: make test-board PYTHON310=/path/to/python3.10" >&2; exit 1; }
+	@echo "penstock: installing a board's software into .venv-board (one to three minutes)"
+	@$(PYTHON310) -m venv .venv-board
+	@$(BOARD)/python -m pip install --quiet --disable-pip-version-check --editable '.[board]'
+	@touch $@
+
+test-board: $(STAMP) .venv-board/.installed
+	OPENBLAS_NUM_THREADS=1 PENSTOCK_SIM_PYTHON=$(abspath $(BIN)/python) $(BOARD)/python -m pytest -q @tests/board/modules
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -57,5 +72,5 @@ docs: $(STAMP)
 	$(BIN)/python scripts/tables.py
 
 clean:
-	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-board build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 
 import typer
 
+from host.cli_bitstream import bitstream
 from host.cli_classify import classify
+from host.cli_describe import describe_command
 from host.cli_doctor import doctor
 from host.cli_errors import (
     EXIT_FAILED,
@@ -23,8 +25,11 @@ from host.cli_files import compile_model, inspect
 from host.cli_profile import profile
 from host.cli_quantize import quantize
 from host.cli_screen import screen
+from host.cli_selftest import selftest_command
 from host.cli_simulate import simulate
+from host.cli_watch import watch
 from host.device import DeviceError
+from host.interrupts import terminable
 
 __all__ = ["app", "run"]
 
@@ -42,6 +47,10 @@ app.command()(inspect)
 app.command()(quantize)
 app.command()(screen)
 app.command()(simulate)
+app.command()(bitstream)
+app.command("describe")(describe_command)
+app.command()(watch)
+app.command("selftest")(selftest_command)
 app.command()(doctor)
 
 
@@ -61,7 +70,8 @@ def _unexpected(error: Exception) -> int:
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit status: 0 done, 1 the work failed, 2 bad input."""
     try:
-        status = app(list(arguments) or ["--help"], prog_name="penstock", standalone_mode=False)
+        with terminable():
+            status = app(list(arguments) or ["--help"], prog_name="penstock", standalone_mode=False)
         if status == EXIT_INTERRUPTED:  # Typer turns a KeyboardInterrupt into this
             raise KeyboardInterrupt
         return status if isinstance(status, int) else 0

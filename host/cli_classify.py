@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +16,7 @@ import typer
 from numpy.typing import NDArray
 
 from host.catalog import MODELS, load_network
-from host.cli_device import arch_for, check_device, open_for
+from host.cli_device import arch_for, check_device, default_arch, open_several
 from host.cli_errors import EXIT_FAILED, InputError, bad_input
 from host.cli_output import OutputFile
 from host.cli_progress import task
@@ -30,6 +30,7 @@ from host.cli_report import (
     show,
 )
 from host.compile import compile_network
+from host.parallel import ParallelSession
 from host.preprocess import load_codes
 from host.program import Program
 from host.runtime import Result, Session
@@ -57,8 +58,22 @@ Codes = NDArray[np.uint8]
 ModelOption = Annotated[
     str, typer.Option("--model", help=f"{', '.join(MODELS)}, or a saved network.")
 ]
-DeviceOption = Annotated[str, typer.Option("--device", help="rtl or functional.")]
-ArchOption = Annotated[str, typer.Option("--arch", help="lab, tiny or ROWSxCOLS such as 12x32.")]
+DeviceOption = Annotated[
+    str, typer.Option("--device", help="rtl, functional, pynq (a board) or pynq-sim.")
+]
+ArchOption = Annotated[
+    str, typer.Option("--arch", help="lab, pynq-z2, tiny or ROWSxCOLS such as 12x32.")
+]
+DeviceArchOption = Annotated[
+    str | None,
+    typer.Option(
+        "--arch", help="lab, pynq-z2 (default on boards), tiny or ROWSxCOLS such as 12x32."
+    ),
+]
+OverlayOption = Annotated[
+    Path | None,
+    typer.Option("--overlay", help="The .bit file for a board; its .hwh lies beside it."),
+]
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the report to this file.")]
 WeightsOption = Annotated[
     Path | None, typer.Option("--weights", help="Trained float weights: .npz or .onnx.")
@@ -67,6 +82,9 @@ LabelsOption = Annotated[
     Path | None, typer.Option("--labels", help="A text file with one class to a line.")
 ]
 BatchOption = Annotated[int, typer.Option("--batch", min=1, help="Images of one run.")]
+GroupOption = Annotated[
+    int, typer.Option("--group", min=1, help="Images whose CPU layers run together.")
+]
 FcOption = Annotated[
     str, typer.Option("--fc", help="Where fully connected layers with ReLU run: cpu or fpga.")
 ]
@@ -80,8 +98,10 @@ class Job:
     program: Program
     arch: Arch
     device: str
+    overlay: Path | None
     top: int
     check: bool
+    group: int
     record: bool
 
 
@@ -103,13 +123,15 @@ def prepare(
     model: str,
     weights: Path | None,
     labels: Path | None,
-    arch_name: str,
+    arch_name: str | None,
     program_file: Path | None,
     device: str,
+    overlay: Path | None,
     top: int,
     check: bool,
     batch: int,
     fc: str,
+    group: int,
     record: bool = False,
 ) -> Job:
     """Read the network and compile it.
@@ -120,7 +142,7 @@ def prepare(
         If something that was asked for does not exist or does not fit.
     """
     check_device(device)
-    arch = arch_for(arch_name)
+    arch = arch_for(default_arch(device) if arch_name is None else arch_name)
     array = on_array(fc)
     with task("reading the network") as progress, bad_input():
         program = None if program_file is None else Program.load(program_file)
@@ -135,25 +157,39 @@ def prepare(
         if program is None:
             progress.say("compiling")
             program = compile_network(network, arch, trace=check, batch=batch, fc=array)
-    return Job(network, program, arch, device, top, check, record)
+    return Job(network, program, arch, device, overlay, top, check, group, record)
 
 
-def _run(job: Job, images: Sequence[Codes], names: Sequence[str]) -> list[Result]:
-    """Run the images and print each answer as it comes."""
+def _run(
+    job: Job, images: Sequence[Codes], names: Sequence[str], jobs: int | None
+) -> tuple[list[Result], int]:
+    """Run the images and print each answer as it comes; return the results and the devices."""
     results: list[Result] = []
+    runs = -(-len(images) // (job.program.batch * job.group))
     with ExitStack() as stack:
-        device = stack.enter_context(open_for(job.device, job.arch, record=job.record))
-        with bad_input():
-            made = Session(job.network, job.program, device, top=job.top, check=job.check)
-        session = stack.enter_context(made)
-        stream = session.run(images)
+        devices = open_several(
+            stack, job.device, job.arch, job.overlay, jobs=jobs, runs=runs, record=job.record
+        )
+        sessions = []
+        for device in devices:
+            with bad_input():
+                made = Session(
+                    job.network,
+                    job.program,
+                    device,
+                    top=job.top,
+                    check=job.check,
+                    group=job.group,
+                )
+            sessions.append(stack.enter_context(made))
+        stream = stack.enter_context(closing(ParallelSession(sessions).run(images)))
         for index, name in enumerate(names):
             what = f"image {index + 1} of {len(names)} on {job.device}"
             with task(what, total=None):
                 result = next(stream)
             results.append(result)
             _print_result(name, result, checked=job.check)
-    return results
+    return results, len(devices)
 
 
 def _print_result(name: str, result: Result, *, checked: bool) -> None:
@@ -185,11 +221,16 @@ def _print_figures(
         print("With --check every feature map is stored, which costs a few cycles.")
 
 
-def _print_seconds(results: Sequence[Result], cycles: int, wall: float) -> None:
+def _print_seconds(results: Sequence[Result], devices: int, cycles: int, wall: float) -> None:
     run = run_seconds(results)
     cpu = sum(result.cpu_seconds for result in results)
-    rate = f" ({cycles * len(results) / run / 1e6:.2f} M cycles/s)" if cycles and run else ""
-    print(f"device {run:.1f} s{rate}, CPU layers {cpu:.2f} s, in all {wall:.1f} s")
+    rate = f"{cycles * len(results) / run / 1e6:.2f} M cycles/s" if cycles and run else ""
+    if devices > 1:
+        where = f"{devices} devices {run:.1f} s together" + (f" ({rate} each)" if rate else "")
+    else:
+        where = f"device {run:.1f} s" + (f" ({rate})" if rate else "")
+    many = f", {60 * len(results) / wall:.1f} images a minute" if len(results) > 1 else ""
+    print(f"{where}, CPU layers {cpu:.2f} s, in all {wall:.1f} s{many}")
 
 
 def work(
@@ -199,6 +240,7 @@ def work(
     only: str | None,
     output: OutputFile | None,
     start: float,
+    jobs: int | None = 1,
 ) -> tuple[list[Result], list[LayerFigures], LayerFigures]:
     """Run the images, print what came out, write the report.
 
@@ -210,6 +252,8 @@ def work(
         For the report.
     start : float
         When the command began.
+    jobs : int or None
+        As in `host.cli_device.open_several`.
 
     Returns
     -------
@@ -221,7 +265,7 @@ def work(
             f"{job.network.name} has random weights: the labels below are meaningless "
             "(--weights takes trained ones)"
         )
-    results = _run(job, images, names)
+    results, devices = _run(job, images, names, jobs)
     layers, total = figures(
         job.program.layers,
         [result.log for result in results],
@@ -231,7 +275,7 @@ def work(
     shown = [layer for layer in layers if only in (None, layer.name)]
     _print_figures(job, shown, total, len(results))
     wall = time.perf_counter() - start
-    _print_seconds(results, total.cycles, wall)
+    _print_seconds(results, devices, total.cycles, wall)
     if output is not None:
         report = report_json(
             model=job.network.name,
@@ -257,7 +301,8 @@ def classify(
     images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Photographs.")],
     model: ModelOption = "alexnet",
     device: DeviceOption = "rtl",
-    arch: ArchOption = "lab",
+    arch: DeviceArchOption = None,
+    overlay: OverlayOption = None,
     top: Annotated[int, typer.Option("--top", min=1, help="Classes to show.")] = 5,
     check: Annotated[
         bool, typer.Option("--check", help="Compare every feature map with the golden model.")
@@ -271,6 +316,15 @@ def classify(
     ] = None,
     batch: BatchOption = 1,
     fc: FcOption = "cpu",
+    group: GroupOption = 1,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            min=1,
+            help="Simulated devices at a time; default: as many as there are processors.",
+        ),
+    ] = None,
 ) -> None:
     """Say what photographs show; every convolution runs on the accelerator."""
     start = time.perf_counter()
@@ -283,11 +337,13 @@ def classify(
             arch_name=arch,
             program_file=program,
             device=device,
+            overlay=overlay,
             top=top,
             check=check,
             batch=batch,
             fc=fc,
+            group=group,
         )
         with task("reading the images"), bad_input():
             codes = [load_codes(image, job.network.input) for image in images]
-        work(job, codes, images, None, output, start)
+        work(job, codes, images, None, output, start, jobs)

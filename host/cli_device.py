@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from pathlib import Path
+
 from host.cli_errors import InputError, one_line
 from host.cli_progress import task
 from host.device import Device, device_names, open_device
+from host.parallel import cores
 from models.arch import Arch, get_arch
 
-__all__ = ["arch_for", "check_device", "open_for"]
+__all__ = ["arch_for", "check_device", "default_arch", "open_for", "open_several"]
+
+# Devices with a simulator that may have to be built, and devices that load a bitstream.
+_BUILT = ("rtl", "pynq-sim")
+_LOADED = ("pynq", "pynq-sim")
 
 
 def check_device(name: str) -> None:
@@ -37,25 +45,81 @@ def arch_for(name: str) -> Arch:
         raise InputError(f"{prefix}{one_line(error)}") from None
 
 
-def open_for(name: str, arch: Arch, *, record: bool = False) -> Device:
+def default_arch(device: str) -> str:
+    """Name of the arch that `device` has if none is asked for."""
+    return "pynq-z2" if device in _LOADED else "lab"
+
+
+def open_for(name: str, arch: Arch, overlay: Path | None = None, *, record: bool = False) -> Device:
     """Open the device called `name`; the simulator is built if it is not in the cache.
 
     Parameters
     ----------
     name : str
     arch : Arch
+    overlay : Path or None
+        The bitstream to load, for devices that do.
     record : bool
         Whether the logs of its runs have recordings; only `rtl` can.
 
     Raises
     ------
     InputError
-        If there is no such device.
+        If there is no such device, or it takes no bitstream.
     DeviceError
         If the device cannot be opened, or the simulator not be built.
     """
     check_device(name)
-    if name != "rtl":
-        return open_device(name, arch)
-    with task("building the simulator") as progress:
-        return open_device(name, arch, record=record, progress=progress.say)
+    options: dict[str, object] = {}
+    if record:
+        options["record"] = True
+    if overlay is not None:
+        if name not in _LOADED:
+            raise InputError(f"--overlay is for {' and '.join(_LOADED)}, not for {name}")
+        options["bitstream"] = overlay
+    if name in _BUILT:
+        with task("building the simulator") as progress:
+            return open_device(name, arch, progress=progress.say, **options)
+    if name in _LOADED:
+        with task("loading the overlay"):
+            return open_device(name, arch, **options)
+    return open_device(name, arch, **options)
+
+
+def open_several(
+    stack: ExitStack,
+    name: str,
+    arch: Arch,
+    overlay: Path | None = None,
+    *,
+    jobs: int | None,
+    runs: int,
+    record: bool = False,
+) -> list[Device]:
+    """Open as many devices called `name` as `runs` runs can use.
+
+    Parameters
+    ----------
+    stack : ExitStack
+        Closes them.
+    jobs : int or None
+        Devices at the most; None: as many as there are processors, and as this kind allows.
+    name, arch, overlay, record
+        As in `open_for`.
+
+    Raises
+    ------
+    InputError
+        If there is no such device, or not `jobs` of it.
+    DeviceError
+        If a device cannot be opened, or the simulator not be built.
+    """
+    devices = [stack.enter_context(open_for(name, arch, overlay, record=record))]
+    while len(devices) < min(cores() if jobs is None else jobs, runs):
+        device = devices[0].another()
+        if device is None:
+            if jobs is None:
+                break
+            raise InputError(f"--jobs {jobs}: there is only one device {name}")
+        devices.append(stack.enter_context(device))
+    return devices

@@ -120,6 +120,25 @@ def _cache() -> _Finding:
     return _Finding("cache", found, "quick starts", cure)
 
 
+def _bitstreams() -> list[_Finding]:
+    """What the boards' tool chains need, each tool once."""
+    try:
+        from hw.flow.board import BOARDS
+        from hw.flow.toolchain import get_toolchain
+
+        chains = {board.toolchain: get_toolchain(board) for board in BOARDS.values()}
+    except ModuleNotFoundError:
+        return []  # the package that is missing has a line of its own
+    found: dict[str, _Finding] = {}
+    for chain in chains.values():
+        boards = [b.name for b in BOARDS.values() if b.toolchain == chain.board.toolchain]
+        purpose = f"penstock bitstream --board {' or '.join(boards)}"
+        for tool in (*chain.synthesis_tools(), *chain.tools()):
+            finding = _Finding(tool.name, tool.found, purpose, tool.cure, optional=True)
+            found.setdefault(tool.name, finding)
+    return list(found.values())
+
+
 def _findings() -> list[_Finding]:
     apt = "install the package {0} (Debian, Ubuntu: apt-get install {0})".format
     cxx = os.environ.get("CXX") or "g++"
@@ -131,6 +150,7 @@ def _findings() -> list[_Finding]:
         _cache(),
         _program("iverilog", ["-V"], "benches on Icarus", apt("iverilog"), optional=True),
         *(_package(name, purpose, optional=True) for name, purpose in _OPTIONAL.items()),
+        *_bitstreams(),
     ]
 
 

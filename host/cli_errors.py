@@ -4,7 +4,7 @@
 0    done
 1    the work failed: a mismatch, a device, a tool
 2    bad usage or bad input
-130  interrupted from the keyboard
+130  interrupted, by Ctrl-C or SIGTERM
 ===  =============================================
 """
 

@@ -17,6 +17,7 @@ from host.cli_classify import (
     ArchOption,
     BatchOption,
     FcOption,
+    GroupOption,
     LabelsOption,
     WeightsOption,
     on_array,
@@ -37,6 +38,7 @@ from host.explain import (
 )
 from host.planner import plan_network
 from host.program import MAGIC, Program
+from host.stages import explain_stages, stages
 from models import store
 from models.arch import ARCHES
 from models.graph import MaxPool, Network, infer_shapes, macs
@@ -72,6 +74,7 @@ def compile_model(
     mhz: Annotated[
         float, typer.Option("--mhz", help="Clock of the array that --explain tells seconds for.")
     ] = CLOCK_MHZ,
+    group: GroupOption = 1,
 ) -> None:
     """Compile a network for an arch and write the program."""
     target = arch_for(arch)
@@ -88,6 +91,7 @@ def compile_model(
             program = compile_choices(network, target, choices, trace=trace)
             text = explain(choices, target) if why else ""
             places = placements(network, target, batch=batch, mhz=mhz) if why else []
+            found = stages(network, program, target, mhz=mhz, group=group) if why else []
         if second is not None:
             second.commit(lambda path: store.save(network, path))
         file.commit(program.to_bytes())
@@ -95,6 +99,7 @@ def compile_model(
         print(text)
         if places:
             print(explain_placements(places, batch, mhz))
+        print(explain_stages(found))
     _print_program(program)
 
 

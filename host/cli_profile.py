@@ -13,13 +13,15 @@ import typer
 from host.account import accounts
 from host.catalog import sample_input
 from host.cli_classify import (
-    ArchOption,
     BatchOption,
+    DeviceArchOption,
     DeviceOption,
     FcOption,
+    GroupOption,
     Job,
     JsonOption,
     ModelOption,
+    OverlayOption,
     WeightsOption,
     prepare,
     work,
@@ -84,11 +86,13 @@ def profile(
         str | None, typer.Option("--layer", help="Show only the hardware layer with this one.")
     ] = None,
     device: DeviceOption = "rtl",
-    arch: ArchOption = "lab",
+    arch: DeviceArchOption = None,
+    overlay: OverlayOption = None,
     json_file: JsonOption = None,
     weights: WeightsOption = None,
     batch: BatchOption = 1,
     fc: FcOption = "cpu",
+    group: GroupOption = 1,
     plot: Annotated[
         Path | None,
         typer.Option("--plot", help="Draw roofline and cycles to this .png or .svg file."),
@@ -104,8 +108,10 @@ def profile(
     start = time.perf_counter()
     form = "" if plot is None else picture_format(plot)
     for option, wanted in (("--plot", plot), ("--trace", trace)):
-        if wanted is not None and device != "rtl":
+        if wanted is not None and device == "functional":
             raise InputError(f"{option} needs --device rtl: {device} counts no cycles")
+    if trace is not None and device != "rtl":
+        raise InputError(f"--trace needs --device rtl: {device} cannot look into its engines")
     with ExitStack() as stack:
         files = [
             None if path is None else stack.enter_context(OutputFile(path))
@@ -119,10 +125,12 @@ def profile(
             arch_name=arch,
             program_file=None,
             device=device,
+            overlay=overlay,
             top=1,
             check=False,
             batch=batch,
             fc=fc,
+            group=group,
             record=trace is not None,
         )
         only = _hardware_layer(job, layer)

@@ -50,6 +50,7 @@ class FunctionalDevice(Device):
         self.memory = np.zeros(memory_bytes, np.uint8)
         self._arena = Arena(memory_bytes, alignment=PAGE)
         self._engines = Engines(arch, self.memory)
+        self._poison = poison
         self._random = None if poison is None else np.random.default_rng(poison)
 
     def alloc(self, size: int) -> Buffer:
@@ -87,6 +88,8 @@ class FunctionalDevice(Device):
                 raise DeviceError(
                     f"no end after {timeout:g} s: {index} of {program.desc_count} descriptors done"
                 )
+            if self.stop.is_set():
+                raise DeviceError(f"stopped: {index} of {program.desc_count} descriptors done")
             where = start + index * DESCRIPTOR_BYTES
             data = self.memory[where : where + DESCRIPTOR_BYTES].tobytes()
             try:
@@ -116,6 +119,9 @@ class FunctionalDevice(Device):
     def counters(self) -> dict[str, int]:
         """Return the counters of `models.regs.LOG_FIELDS`: all 0, nothing is counted."""
         return {name: 0 for name, _ in LOG_FIELDS}
+
+    def another(self) -> FunctionalDevice:
+        return FunctionalDevice(self.arch, memory_bytes=len(self.memory), poison=self._poison)
 
     def close(self) -> None:
         self.memory = np.zeros(0, np.uint8)

@@ -1,8 +1,6 @@
 """The `rtl` device: the accelerator's Verilog, simulated cycle by cycle in this process.
 
-The simulation library is built by `sim.build.library`.  Who has built it already passes its path;
-else it is built here, which is the one place outside the command line where `host` reaches into
-`sim` (inside a function: a board has no simulator).
+The simulation library is built by `sim.build.library`.  Who has built it already passes its path.
 """
 
 from __future__ import annotations
@@ -15,12 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from host.csr import Csr
 from host.device import Buffer, Data, Device, DeviceError, RunLog
 from host.memory import Arena
 from host.program import Program
 from host.rtl_model import PROFILE, Fault, Model, ModelError, Profile
+from host.sim_library import simulation_library
 from models.arch import Arch
-from models.regs import ERROR_SOURCES, LOG_BASE, LOG_FIELDS, MAGIC, VERSION, ErrorCause
+from models.regs import ERROR_SOURCES, LOG_FIELDS
 
 __all__ = ["RtlDevice", "create"]
 
@@ -28,10 +28,7 @@ PAGE = 4096
 DEFAULT_MEMORY = 256 << 20
 DEFAULT_WATCHDOG = 100_000
 
-_START, _RESET = 1, 2
-_BUSY, _DONE, _ERROR, _RESETTING = 1, 2, 4, 8
-
-# Cycles between two looks at the clock on the wall.
+# Cycles between two looks at the clock on the wall and at what others want.
 _CHUNK = 100_000
 
 # Cycles that outstanding bursts get to end after a soft reset.
@@ -86,15 +83,22 @@ class RtlDevice(Device):
         self.profile = profile
         self.record = record
         if library is None:
-            library = _build(arch, waves is not None, record, progress)
+            library = simulation_library(
+                arch, waves=waves is not None, record=record, progress=progress
+            )
+        self._library = library
+        self._waves = waves
         self._arena = Arena(memory_bytes, alignment=PAGE)
         self._totals = {name: 0 for name, _ in LOG_FIELDS}
         try:
             self._model = Model(library, memory_bytes=memory_bytes)
         except (OSError, ModelError) as error:
             raise DeviceError(f"cannot open the simulation: {error}") from None
+        self.csr: Csr = Csr(self._model.read, self._model.write)
         try:
-            self._check_identity()
+            wrong = self.csr.identity_error(arch)
+            if wrong is not None:
+                raise DeviceError(f"the simulation {wrong}")
             if waves is not None:
                 self._model.trace(waves)
         except (DeviceError, ModelError) as error:
@@ -133,15 +137,23 @@ class RtlDevice(Device):
         begin = time.monotonic()
         ended = False
         try:
-            self._start(program, buffer)
+            self._model.profile(self.profile)
+            self.csr.start(
+                base=buffer.offset,
+                desc_offset=program.desc_offset,
+                desc_count=program.desc_count,
+                watchdog=self.watchdog,
+            )
             while not self._model.irq:
                 self._model.run(_CHUNK)
+                if self.stop.is_set():
+                    raise DeviceError("stopped")
                 if time.monotonic() - begin > timeout and not self._model.irq:
-                    raise DeviceError(f"no end after {timeout:g} s: {self._diagnosis()}")
-            if self._model.read("STATUS") & _ERROR:
-                raise DeviceError(self._describe_error())
-            self._totals = {name: self._model.read(name.upper()) for name, _ in LOG_FIELDS}
-            log = RunLog(self._read_log(), dict(self._totals), time.monotonic() - begin)
+                    raise DeviceError(f"no end after {timeout:g} s: {self.csr.diagnosis()}")
+            if self.csr.failed:
+                raise DeviceError(self.csr.describe_error())
+            self._totals = self.csr.totals()
+            log = RunLog(self.csr.log(), dict(self._totals), time.monotonic() - begin)
             if self.record:
                 log.recording = self._model.recorded()
             ended = True
@@ -155,6 +167,19 @@ class RtlDevice(Device):
     def counters(self) -> dict[str, int]:
         """Return the counters of `models.regs.LOG_FIELDS` of the last run that was completed."""
         return dict(self._totals)
+
+    def another(self) -> RtlDevice | None:
+        """Open one more, with the same options; None if this one writes waves."""
+        if self._waves is not None:
+            return None
+        return RtlDevice(
+            self.arch,
+            library=self._library,
+            memory_bytes=len(self._memory()),
+            watchdog=self.watchdog,
+            profile=self.profile,
+            record=self.record,
+        )
 
     def close(self) -> None:
         self._model.close()
@@ -179,74 +204,13 @@ class RtlDevice(Device):
             raise DeviceError("the device is closed")
         return self._model.memory
 
-    def _check_identity(self) -> None:
-        magic, version = self._model.read("ID"), self._model.read("VERSION")
-        if magic != MAGIC or version != VERSION:
-            raise DeviceError(
-                f"the simulation has ID {magic:08x} version {version}, "
-                f"not {MAGIC:08x} version {VERSION}"
-            )
-        found = self._model.read("FINGERPRINT_LO") | self._model.read("FINGERPRINT_HI") << 32
-        if found != self.arch.fingerprint:
-            raise DeviceError(f"the simulation is of arch {found:016x}, not of {self.arch}")
-
-    def _start(self, program: Program, buffer: Buffer) -> None:
-        model = self._model
-        model.profile(self.profile)
-        model.write("BASE", buffer.offset)
-        model.write("DESC_ADDR", program.desc_offset)
-        model.write("DESC_COUNT", program.desc_count)
-        model.write("WATCHDOG", self.watchdog)
-        model.write("IRQ_ENABLE", 1)
-        model.write("IRQ_PENDING", 1)
-        model.write("CTRL", _START)
-
-    def _read_log(self) -> list[dict[str, int]]:
-        entries = []
-        for entry in range(self._model.read("LOG_COUNT")):
-            base = LOG_BASE + entry * 4 * len(LOG_FIELDS)
-            entries.append(
-                {
-                    name: self._model.read(base + 4 * word)
-                    for word, (name, _) in enumerate(LOG_FIELDS)
-                }
-            )
-        return entries
-
-    def _describe_error(self) -> str:
-        value = self._model.read("ERROR")
-        cause, source = value & 0xFF, value >> 8 & 0xFF
-        fetched = self._model.read("DESC_FETCHED")
-        if cause in (ErrorCause.SLVERR, ErrorCause.DECERR):
-            text = f"memory answered port {ERROR_SOURCES[source]} with {ErrorCause(cause).name}"
-        elif cause == ErrorCause.BAD_DESCRIPTOR:
-            text = f"descriptor {fetched - 1} is for no engine"
-        elif cause == ErrorCause.TIMEOUT:
-            text = f"no progress for {self.watchdog} cycles"
-        else:
-            text = f"error {value:#x}"
-        return f"{text}: {self._diagnosis()}"
-
-    def _diagnosis(self) -> str:
-        """What the ports asked for and got, those that lack something first."""
-        ports = []
-        for name in ERROR_SOURCES:
-            expected = self._model.read(f"{name.upper()}_EXPECTED")
-            received = self._model.read(f"{name.upper()}_RECEIVED")
-            ports.append((expected == received, f"{name} {received} of {expected}"))
-        beats = ", ".join(text for _, text in sorted(ports, key=lambda port: port[0]))
-        fetched = self._model.read("DESC_FETCHED")
-        count = self._model.read("DESC_COUNT")
-        return f"beats received: {beats}; descriptors fetched: {fetched} of {count}"
-
     def _recover(self) -> None:
         """Make the core idle: let outstanding bursts end, or reset everything if they do not."""
         model = self._model
         try:
-            model.write("CTRL", _RESET)
-            model.write("IRQ_PENDING", 1)
+            self.csr.begin_reset()
             for _ in range(_RESET_LIMIT // 100):
-                if not model.read("STATUS") & (_BUSY | _RESETTING):
+                if self.csr.idle:
                     break
                 model.run(100)
             else:
@@ -255,21 +219,6 @@ class RtlDevice(Device):
             model.reset()
         for port in range(len(ERROR_SOURCES)):
             model.fault(port, Fault.NONE)
-
-
-def _build(arch: Arch, waves: bool, record: bool, progress: Callable[[str], None] | None) -> Path:
-    """Build the library, or find it in the cache."""
-    try:
-        from sim.build import library
-        from sim.toolchain import ToolError
-    except ModuleNotFoundError as error:
-        raise DeviceError(
-            f"the package {error.name} is missing: pip install 'penstock[sim]'"
-        ) from None
-    try:
-        return library(arch, waves=waves, record=record, progress=progress)
-    except ToolError as error:
-        raise DeviceError(str(error)) from None
 
 
 def create(arch: Arch, **options: Any) -> RtlDevice:

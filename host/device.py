@@ -1,8 +1,8 @@
 """What runs programs: the one interface of every back end.
 
 A device owns memory that programs and feature maps live in, and runs one program at a time.  Back
-ends are modules called ``host.dev_<name>`` with a function ``create(arch, **options) -> Device``;
-`open_device` imports the one asked for and no other.
+ends are modules called ``host.dev_<name>``, with _ for -, with a function
+``create(arch, **options) -> Device``; `open_device` imports the one asked for and no other.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import abc
 import importlib
 import pkgutil
+import threading
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from models.regs import LOG_FIELDS
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from host.csr import Csr
     from host.program import Program
     from host.recording import Recording
 
@@ -92,12 +94,22 @@ class Device(abc.ABC):
     ----------
     arch : Arch
         The accelerator's parameters.
+
+    Attributes
+    ----------
+    csr : Csr or None
+        The accelerator's registers, if there are any.
+    stop : threading.Event
+        While another thread has it set, runs end soon with `DeviceError`, on devices whose runs
+        take long.
     """
 
     name = "device"
 
     def __init__(self, arch: Arch) -> None:
         self.arch = arch
+        self.csr: Csr | None = None
+        self.stop = threading.Event()
 
     @abc.abstractmethod
     def alloc(self, size: int) -> Buffer:
@@ -150,6 +162,16 @@ class Device(abc.ABC):
     def close(self) -> None:
         """Release everything; the device cannot be used afterwards."""
 
+    def another(self) -> Device | None:
+        """Open one more device of the same kind, to run at the same time; None: there is no more.
+
+        Raises
+        ------
+        DeviceError
+            If it cannot be opened.
+        """
+        return None
+
     def check_program(self, program: Program, buffer: Buffer) -> None:
         """Refuse a program that cannot run here.
 
@@ -197,7 +219,8 @@ def device_names() -> tuple[str, ...]:
     """Names that `open_device` takes."""
     package = importlib.import_module("host")
     found = (module.name for module in pkgutil.iter_modules(package.__path__))
-    return tuple(sorted(name[len(_PREFIX) :] for name in found if name.startswith(_PREFIX)))
+    names = (name[len(_PREFIX) :] for name in found if name.startswith(_PREFIX))
+    return tuple(sorted(name.replace("_", "-") for name in names))
 
 
 def open_device(name: str, arch: Arch, **options: object) -> Device:
@@ -218,5 +241,6 @@ def open_device(name: str, arch: Arch, **options: object) -> Device:
     known = device_names()
     if name not in known:
         raise ValueError(f"device must be one of {', '.join(known)}, not {name!r}")
-    device: Device = importlib.import_module(f"host.{_PREFIX}{name}").create(arch, **options)
+    module = importlib.import_module(f"host.{_PREFIX}{name.replace('-', '_')}")
+    device: Device = module.create(arch, **options)
     return device

@@ -25,7 +25,7 @@ from models.ops import input_codes
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["MAX_PIXELS", "load_codes", "load_image", "load_pixels"]
+__all__ = ["MAX_PIXELS", "frame_codes", "load_codes", "load_image", "load_pixels"]
 
 # 12000 x 9000 is fine; beyond this a small file can claim more memory than the machine has.
 MAX_PIXELS = 200_000_000
@@ -148,7 +148,7 @@ def _cut(image: Image, height: int, width: int, resize: int) -> Image:
     return image.resize((width, height), _BILINEAR, box=box, reducing_gap=3.0)
 
 
-def _whole(image: Image, height: int, width: int) -> Image:
+def _padded(image: Image, height: int, width: int) -> Image:
     """Scale the image until it fits, and put it in the middle of a grey one."""
     from PIL import Image as pil
 
@@ -179,17 +179,27 @@ def load_pixels(path: str | os.PathLike[str], spec: InputSpec) -> Pixels:
     ValueError
         As `load_image`, or if the network's input is not an image of 1 or 3 channels.
     """
-    height, width, channels = spec.shape
+    _check_spec(spec)
+    image = load_image(path, shorter=max(spec.resize, *spec.shape[:2]))
+    return _pixels(image, spec)
+
+
+def _check_spec(spec: InputSpec) -> None:
+    channels = spec.shape[2]
     if channels != {"L": 1, "RGB": 3, "BGR": 3}.get(spec.order):
         raise ValueError(
             f"the network's input has {channels} channels in the order {spec.order}: "
             "an image cannot be turned into that"
         )
-    image = load_image(path, shorter=max(spec.resize, height, width))
+
+
+def _pixels(whole: Image, spec: InputSpec) -> Pixels:
+    """Return the pixels a network sees of an upright RGB image."""
+    height, width, _ = spec.shape
     if spec.fit == "pad":
-        image = _whole(image, height, width)
+        image = _padded(whole, height, width)
     else:
-        image = _cut(image, height, width, spec.resize)
+        image = _cut(whole, height, width, spec.resize)
     if spec.order == "L":
         return np.asarray(image.convert("L"))[..., None]
     pixels = np.asarray(image)
@@ -205,3 +215,25 @@ def load_codes(path: str | os.PathLike[str], spec: InputSpec) -> NDArray[np.uint
         As `load_pixels`.
     """
     return input_codes(spec, load_pixels(path, spec))
+
+
+def frame_codes(frame: Pixels, spec: InputSpec) -> NDArray[np.uint8]:
+    """Return the input codes, uint8 (height, width, channels), of a picture in memory.
+
+    Parameters
+    ----------
+    frame : uint8 array (height, width, 3)
+        RGB, of any size.
+    spec : InputSpec
+
+    Raises
+    ------
+    ValueError
+        If the frame is not such an array, or the network's input no image.
+    """
+    from PIL import Image
+
+    _check_spec(spec)
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or not frame.size:
+        raise ValueError(f"frame must be uint8 (height, width, 3), not {frame.dtype} {frame.shape}")
+    return input_codes(spec, _pixels(Image.fromarray(frame), spec))

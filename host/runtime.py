@@ -2,11 +2,11 @@
 
 ::
 
-    device   image 0 | image 1 | image 2 | ...
-    CPU               layers 0  | layers 1 | ...      (and the golden check, if asked for)
+    device   images 0, 1 | images 2, 3 | images 4, 5 | ...
+    CPU                    layers 0, 1 | layers 2, 3 | ...   (and the golden check, if asked for)
 
-One thread drives the device, another runs the CPU layers of the image before; devices release the
-interpreter while they work.
+One thread drives the device, another runs the CPU layers of the images before, several at once:
+widening their weights costs more than using them.  Devices release the interpreter while they work.
 """
 
 from __future__ import annotations
@@ -132,6 +132,16 @@ def compare_maps(got: dict[str, Codes], expected: dict[str, Codes]) -> tuple[Mis
     return tuple(found)
 
 
+@dataclass(frozen=True)
+class _Done:
+    """An image that the device is done with."""
+
+    index: int
+    codes: Codes
+    maps: dict[str, Codes]
+    log: RunLog
+
+
 def _split(network: Network, program: Program) -> tuple[str, str | None]:
     """Name of the map that leaves the device, and of the first CPU layer (None: there is none)."""
     done = {name for layer in program.layers for name in layer.covers}
@@ -159,6 +169,8 @@ class Session:
         Classes to report.
     check : bool
         Compare every feature map the program stores with the golden model.
+    group : int
+        Images whose CPU layers run together; a multiple of the program's batch is of most use.
     timeout : float, optional
         Seconds for one image on the device; by default far more than any back end needs.
 
@@ -178,10 +190,14 @@ class Session:
         *,
         top: int = 5,
         check: bool = False,
+        group: int = 1,
         timeout: float | None = None,
     ) -> None:
         if top < 1:
             raise ValueError(f"top must be a positive integer, not {top!r}")
+        if group < 1:
+            raise ValueError(f"group must be a positive integer, not {group!r}")
+        self.group = group
         self.network = network
         self.program = program
         self.device = device
@@ -204,8 +220,8 @@ class Session:
         """Run images one after another and yield their results in order.
 
         Images go to the device in batches as large as the program's; the last one may be smaller,
-        and takes as long.  The results of a batch come while the device works on the one after the
-        next, all with the log of the whole batch.
+        and takes as long.  The results of a group come while the device works on the one after the
+        next, each with the log of its whole batch.
 
         Parameters
         ----------
@@ -217,9 +233,10 @@ class Session:
         DeviceError
             If a run fails; the results of the images before it come first.
         """
-        pending: deque[Future[Result]] = deque()
+        pending: deque[Future[list[Result]]] = deque()
         failure: DeviceError | None = None
         stream = enumerate(images)
+        waiting: list[_Done] = []
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="cpu-layers") as pool:
             while batch := list(islice(stream, self.program.batch)):
                 try:
@@ -227,12 +244,19 @@ class Session:
                 except DeviceError as error:
                     failure = error
                     break
-                for (index, codes), maps in zip(batch, found, strict=True):
-                    pending.append(pool.submit(self._finish, index, codes, maps, log))
-                while len(pending) > self.program.batch:
-                    yield pending.popleft().result()
+                waiting += [
+                    _Done(index, codes, maps, log)
+                    for (index, codes), maps in zip(batch, found, strict=True)
+                ]
+                if len(waiting) >= self.group:
+                    pending.append(pool.submit(self._finish, waiting))
+                    waiting = []
+                while len(pending) > 1:
+                    yield from pending.popleft().result()
+            if waiting:
+                pending.append(pool.submit(self._finish, waiting))
             for future in pending:
-                yield future.result()
+                yield from future.result()
         if failure is not None:
             raise failure
 
@@ -256,23 +280,36 @@ class Session:
                 maps[name] = self.program.unpack(name, data_back, index)
         return found, log
 
-    def _finish(self, index: int, codes: Codes, maps: dict[str, Codes], log: RunLog) -> Result:
+    def _finish(self, group: list[_Done]) -> list[Result]:
         """Run the CPU layers, and the golden model if a check is wanted."""
         start = time.perf_counter()
-        top: tuple[Answer, ...] = ()
-        outputs = self.cpu.run((codes if self._last == INPUT else maps[self._last])[None])
-        if outputs:
-            probabilities = self.cpu.scores(outputs[-1])[0]
-            top = tuple(
-                Answer(number, self._label(number), float(probabilities[number]))
-                for number in top_classes(probabilities, self.top)
+        outputs = self.cpu.run(
+            np.stack(
+                [done.codes if self._last == INPUT else done.maps[self._last] for done in group]
             )
-        seconds = time.perf_counter() - start
-        mismatches: tuple[Mismatch, ...] = ()
-        if self.check:
-            golden = run_quantised(self.network, codes, stop=self._stop())
-            mismatches = compare_maps(maps, golden)
-        return Result(index, top, log, seconds, len(maps) if self.check else 0, mismatches, maps)
+        )
+        probabilities = self.cpu.scores(outputs[-1]) if outputs else None
+        tops: list[tuple[Answer, ...]] = [()] * len(group)
+        if probabilities is not None:
+            tops = [
+                tuple(
+                    Answer(number, self._label(number), float(row[number]))
+                    for number in top_classes(row, self.top)
+                )
+                for row in probabilities
+            ]
+        seconds = (time.perf_counter() - start) / len(group)
+        results = []
+        for done, top in zip(group, tops, strict=True):
+            mismatches: tuple[Mismatch, ...] = ()
+            if self.check:
+                golden = run_quantised(self.network, done.codes, stop=self._stop())
+                mismatches = compare_maps(done.maps, golden)
+            compared = len(done.maps) if self.check else 0
+            results.append(
+                Result(done.index, top, done.log, seconds, compared, mismatches, done.maps)
+            )
+        return results
 
     def _label(self, index: int) -> str:
         labels = self.network.labels

@@ -161,7 +161,7 @@ class Timing:
         step = max(kernel, stride + 1)
         row = pixels * interval + max(0, step + 1 - interval)
         begin = 2 + max(v["y0"], 0) + step
-        pipeline = 9 + (4 + 11 + 2 + self.arch.rows // self.arch.lrn_lanes if v["lrn"] else 0)
+        pipeline = 9 + (5 + 11 + 2 + self.arch.rows // self.arch.lrn_lanes if v["lrn"] else 0)
         first = begin + ((kernel - 1) * kernel + kernel) * interval + pipeline
         last = begin + v["out_h"] * row - step + pipeline + max(1, self.arch.rows // BEAT)
         return first, max(last, first + v["beats"]), v["beats"]

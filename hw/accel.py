@@ -13,9 +13,10 @@
 from __future__ import annotations
 
 from amaranth import Cat, Module, Mux, ResetInserter, Signal
-from amaranth.lib import wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from hw.array import ArrayMaker, SystolicArray
 from hw.axi import axi_lite, axi_read, axi_write
 from hw.buffer import Buffer
 from hw.conv import ConvEngine
@@ -24,6 +25,7 @@ from hw.dma import ReadDma, WriteDma
 from hw.drain import DrainEngine
 from hw.load import LoadEngine
 from hw.post import PostEngine
+from hw.register_slice import RegisterSlice
 from hw.sequencer import Sequencer
 from hw.weights import WeightsEngine
 from models.arch import Arch
@@ -41,6 +43,8 @@ class Accel(wiring.Component):
     Parameters
     ----------
     arch : Arch
+    array : callable
+        As in `ConvEngine`: what the systolic array is made of.
 
     Members
     -------
@@ -48,18 +52,23 @@ class Accel(wiring.Component):
         The registers of `models.regs`.
     irq : Out(1)
         Level.
+    busy, error : Out(1)
+        Of the register STATUS, for lamps.
     m_desc, m_wgt, m_act : Out(axi_read())
         Descriptors, weights, activations.
     m_out : Out(axi_write())
         Results.
     """
 
-    def __init__(self, *, arch: Arch) -> None:
+    def __init__(self, *, arch: Arch, array: ArrayMaker = SystolicArray) -> None:
         self.arch = arch
+        self.array = array
         super().__init__(
             {
                 "csr": In(axi_lite()),
                 "irq": Out(1),
+                "busy": Out(1),
+                "error": Out(1),
                 "m_desc": Out(axi_read()),
                 "m_wgt": Out(axi_read()),
                 "m_act": Out(axi_read()),
@@ -76,7 +85,7 @@ class Accel(wiring.Component):
         sequencer = Sequencer(arch=arch)
         load = LoadEngine(arch=arch)
         weights = WeightsEngine(arch=arch)
-        conv = ConvEngine(arch=arch)
+        conv = ConvEngine(arch=arch, array=self.array)
         drain = DrainEngine(arch=arch)
         post = PostEngine(arch=arch)
         dma_desc = ReadDma(depth=_DMA_DEPTH)
@@ -127,13 +136,13 @@ class Accel(wiring.Component):
         connect(m, dma_act.bus, flipped(self.m_act))
         connect(m, dma_out.bus, flipped(self.m_out))
         connect(m, sequencer.cmd, dma_desc.cmd)
-        connect(m, dma_desc.o, sequencer.data)
+        self._connect_beats(m, reset, "desc", dma_desc.o, sequencer.data)
         connect(m, weights.cmd, dma_wgt.cmd)
-        connect(m, dma_wgt.o, weights.data)
+        self._connect_beats(m, reset, "wgt", dma_wgt.o, weights.data)
         connect(m, load.cmd, dma_act.cmd)
-        connect(m, dma_act.o, load.data)
+        self._connect_beats(m, reset, "act", dma_act.o, load.data)
         connect(m, post.cmd, dma_out.cmd)
-        connect(m, post.o, dma_out.i)
+        self._connect_beats(m, reset, "out", post.o, dma_out.i)
         m.d.comb += post.written.eq(dma_out.done)
 
         # Weights, parameters and partial sums.
@@ -161,6 +170,8 @@ class Accel(wiring.Component):
         )
         m.d.comb += [
             self.irq.eq(csr.irq),
+            self.busy.eq(csr.busy),
+            self.error.eq(csr.error),
             csr.complete.eq(sequencer.complete),
             csr.bad_descriptor.eq(sequencer.bad),
             csr.fetched.eq(sequencer.fetched),
@@ -187,6 +198,15 @@ class Accel(wiring.Component):
         for index, name in enumerate(DONE_COUNTS):
             m.d.comb += csr.done_count[index].eq(sequencer.count[Op[name]])
         return m
+
+    @staticmethod
+    def _connect_beats(
+        m: Module, reset: ResetInserter, name: str, o: stream.Interface, i: stream.Interface
+    ) -> None:
+        """Connect a stream of beats; registers keep the FIFOs' and the engines' paths apart."""
+        m.submodules[f"beats_{name}"] = reset(beats := RegisterSlice(shape=64))
+        connect(m, o, beats.i)
+        connect(m, beats.o, i)
 
     @staticmethod
     def _connect_buffers(

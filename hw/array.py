@@ -13,7 +13,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from amaranth import Cat, Module, Signal, signed
 from amaranth.hdl import Value
@@ -22,7 +23,10 @@ from amaranth.lib.wiring import In, Out
 
 from hw.pe import ProcessingElement, sum_width
 
-__all__ = ["SystolicArray"]
+__all__ = ["ArrayMaker", "SystolicArray"]
+
+# Called with the keywords `rows` and `cols`; gives an array with the interface of `SystolicArray`.
+ArrayMaker = Callable[..., Any]
 
 
 def _skewed(m: Module, lanes: Sequence[Value]) -> list[Value]:
@@ -69,15 +73,19 @@ class SystolicArray(wiring.Component):
     shift : In(1)
         Shift the shadow chains down by one row, `wgt` going in at the top.
     sums : Out(signed(sum_width(rows))) array of `cols`
-        Column c's sum of the word that came `latency` + c cycles earlier.
+        Column c's sum of the word that came ``latency + c // group`` cycles earlier.
 
     Attributes
     ----------
     latency : int
         Cycles from a word to column 0's sum.
+    group : int
+        Columns whose sums come in the same cycle.
     swap_hold : int
         Cycles from `swap` on, its own included, in which the shadow chains must not be shifted.
     """
+
+    group = 1
 
     def __init__(self, *, rows: int, cols: int) -> None:
         for name, value in (("rows", rows), ("cols", cols)):

@@ -12,7 +12,7 @@ from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hw.array import SystolicArray
+from hw.array import ArrayMaker, SystolicArray
 from hw.buffer import READ_LATENCY
 from hw.im2col import AddressGenerator, issue_layout
 from hw.layout import descriptor
@@ -33,6 +33,8 @@ class ConvEngine(wiring.Component):
     Parameters
     ----------
     arch : Arch
+    array : callable
+        Makes the array of `rows` and `cols`: `SystolicArray`, or one of the same interface.
 
     Members
     -------
@@ -53,8 +55,9 @@ class ConvEngine(wiring.Component):
         What the engine does this cycle; none of them: it has no descriptor.
     """
 
-    def __init__(self, *, arch: Arch) -> None:
+    def __init__(self, *, arch: Arch, array: ArrayMaker = SystolicArray) -> None:
         self.arch = arch
+        self.array = array
         super().__init__(
             {
                 "i": In(stream.Signature(descriptor(Op.CONV))),
@@ -79,9 +82,9 @@ class ConvEngine(wiring.Component):
         arch = self.arch
         m = Module()
         m.submodules.address = address = AddressGenerator(psum_words=arch.psum_words)
-        m.submodules.array = array = SystolicArray(rows=arch.rows, cols=arch.cols)
+        m.submodules.array = array = self.array(rows=arch.rows, cols=arch.cols)
         m.submodules.psums = psums = PartialSums(
-            rows=arch.rows, cols=arch.cols, words=arch.psum_words
+            rows=arch.rows, cols=arch.cols, words=arch.psum_words, group=array.group
         )
         # The swap comes to the array 2 + _ISSUE_TO_ARRAY cycles after `take`, a shift 2 cycles
         # after the hold.

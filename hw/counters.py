@@ -58,7 +58,7 @@ class Counters(wiring.Component):
         m = Module()
         memory = Signal()
         events = {
-            name: Signal(2 if name == "read_beats" else 1, name=f"event_{name}")
+            name: Signal(2 if name == "read_beats" else 1, name=f"event_{name}", reset_less=True)
             for name, _ in LOG_FIELDS
         }
         m.d.sync += [event.eq(0) for event in events.values()]
@@ -80,7 +80,10 @@ class Counters(wiring.Component):
                 m.d.sync += events["stall_input"].eq(1)
                 m.d.comb += memory.eq(self.act_waiting)
 
-        for count, (name, _) in zip(self.counts, LOG_FIELDS):
+        # Every run begins with `clear`: many registers that need no reset as well.
+        for index, (name, _) in enumerate(LOG_FIELDS):
+            count = Signal(32, name=f"count_{name}", reset_less=True)
+            m.d.comb += self.counts[index].eq(count)
             with m.If(self.clear):
                 m.d.sync += count.eq(0)
             with m.Elif(events[name].any()):

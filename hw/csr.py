@@ -44,6 +44,8 @@ class CsrBank(wiring.Component):
     bus : In(axi_lite())
     irq : Out(1)
         Level: an interrupt is pending and enabled.
+    busy, error : Out(1)
+        Of STATUS, for lamps.
     base, desc_addr, desc_count : Out(32)
         The registers of the same names.
     core_reset, go, halt : Out(1)
@@ -76,6 +78,8 @@ class CsrBank(wiring.Component):
             {
                 "bus": In(axi_lite(addr_width=_ADDR_BITS)),
                 "irq": Out(1),
+                "busy": Out(1),
+                "error": Out(1),
                 "base": Out(32),
                 "desc_addr": Out(32),
                 "desc_count": Out(32),
@@ -121,6 +125,8 @@ class CsrBank(wiring.Component):
             self.core_reset.eq(control.core_reset),
             self.go.eq(control.go),
             self.halt.eq(control.halt),
+            self.busy.eq(control.busy),
+            self.error.eq(control.error),
             counters.clear.eq(control.begin),
             counters.enable.eq(control.busy),
             log.clear.eq(control.begin),

@@ -9,8 +9,8 @@
                            done <- bursts in order  <- B
 
 Bursts end on multiples of 16 beats, so they never cross 4 KiB, and an unaligned command costs one
-burst more.  Consecutive commands follow each other without a gap: the splitter needs two cycles for
-a burst, whatever the memory's latency.
+burst more.  Consecutive commands follow each other without a gap, if they have three beats or more:
+the splitter needs two cycles for a burst and one for a command, whatever the memory's latency.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class BurstSplitter(wiring.Component):
     -------
     i : In(stream of command_layout)
     o : Out(stream of burst_layout)
-        At most one burst every two cycles.
+        One burst every two cycles at most, the first of a command a cycle later.
     """
 
     def __init__(self) -> None:
@@ -69,18 +69,13 @@ class BurstSplitter(wiring.Component):
             self.o.payload.eq(burst),
         ]
 
-        def load(idle: str) -> None:
-            m.d.comb += self.i.ready.eq(1)
-            m.d.sync += [addr.eq(self.i.p.addr[3:]), left.eq(self.i.p.beats)]
-            with m.If(self.i.valid):
-                m.next = "compute"
-            with m.Else():
-                m.next = idle
-
         # Length, and the sums that follow from it, are computed in different cycles.
         with m.FSM():
             with m.State("idle"):
-                load("idle")
+                m.d.comb += self.i.ready.eq(1)
+                m.d.sync += [addr.eq(self.i.p.addr[3:]), left.eq(self.i.p.beats)]
+                with m.If(self.i.valid):
+                    m.next = "compute"
             with m.State("compute"):
                 m.d.sync += [
                     burst.addr.eq(addr << 3),
@@ -93,7 +88,7 @@ class BurstSplitter(wiring.Component):
                 with m.If(self.o.ready):
                     m.d.sync += [addr.eq(addr + burst.beats), left.eq(left - burst.beats)]
                     with m.If(burst.last):
-                        load("idle")
+                        m.next = "idle"
                     with m.Else():
                         m.next = "compute"
         return m
@@ -218,8 +213,12 @@ class ReadDma(wiring.Component):
             self.error.eq(status.error),
             self.idle.eq(~bus.arvalid & (pending == 0)),
         ]
+        # Counted a cycle late: the splitter's next burst comes two cycles after this one.
+        spent, returned = Signal(5), Signal()
         m.d.sync += [
-            credit.eq(credit - Mux(issue, burst.p.beats, 0) + (self.o.valid & self.o.ready)),
+            spent.eq(Mux(issue, burst.p.beats, 0)),
+            returned.eq(self.o.valid & self.o.ready),
+            credit.eq(credit - spent + returned),
             pending.eq(pending + status.asked - bus.rvalid),
             self.waiting.eq(~self.idle & ~bus.rvalid),
         ]

@@ -23,14 +23,17 @@ _BLOCK = data.StructLayout(
         "last": 1,
         "final": 1,
         "step_y": 16,
-        "n_x": 16,
-        "n_y": 16,
+        "more_x": 16,
+        "one_x": 1,
+        "more_y": 16,
+        "one_y": 1,
         "stride_x": 8,
         "stride_y": 8,
         "in_h": 16,
         "in_w": 16,
         "pad": 8,
         "more_images": 16,
+        "one_image": 1,
         "step_image": 16,
     }
 )
@@ -67,8 +70,8 @@ def issue_layout(psum_words: int) -> data.StructLayout:
 class AddressGenerator(wiring.Component):
     """Turns CONV descriptors into one activation word each cycle.
 
-    Weight blocks follow each other without a bubble as long as `weights` and, where a tile begins,
-    `bank` are up when the block before ends.
+    Weight blocks of four words or more follow each other without a bubble as long as `weights` and,
+    where a tile begins, `bank` are up a cycle before the block before ends.
 
     Parameters
     ----------
@@ -113,27 +116,31 @@ class AddressGenerator(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        take = Signal()
+        take, taken = Signal(), Signal()
+        m.d.sync += taken.eq(take)
         block = Signal(_BLOCK)
         block_valid = Signal()
         tile_begins = Signal()
-        self._next_block(m, block, block_valid, tile_begins, take)
-        self._walk(m, block, block_valid, tile_begins, take)
+        self._next_block(m, block, block_valid, tile_begins, taken)
+        self._walk(m, block, block_valid, tile_begins, take, taken)
         return m
 
     def _next_block(
-        self, m: Module, block: data.View, valid: Signal, tile_begins: Signal, take: Signal
+        self, m: Module, block: data.View, valid: Signal, tile_begins: Signal, taken: Signal
     ) -> None:
-        """Iterate over a descriptor's blocks; there are many cycles between two takes."""
+        """Iterate over a descriptor's blocks; there are many cycles between two of them."""
         desc = Signal(descriptor(Op.CONV), reset_less=True)
         kx, ky, cb = Signal(8), Signal(8), Signal(16)
         addr_cb, addr_ky, addr = Signal(16), Signal(16), Signal(16)
         first = Signal()
+        # From the third cycle after a take on, these are the next block's; `_walk` waits as long.
         x_end, y_end, c_end = Signal(), Signal(), Signal()
-        m.d.comb += [
+        m.d.sync += [
             x_end.eq(kx == desc.n_kx - 1),
             y_end.eq(ky == desc.n_ky - 1),
             c_end.eq(cb == desc.n_cb - 1),
+        ]
+        m.d.comb += [
             self.i.ready.eq(~valid),
             tile_begins.eq(first & desc.first),
             block.addr.eq(addr),
@@ -143,10 +150,18 @@ class AddressGenerator(wiring.Component):
             block.final.eq(x_end & y_end & c_end),
             block.last.eq(block.final & desc.last),
         ]
-        for name in ("step_y", "n_x", "n_y", "stride_x", "stride_y", "in_h", "in_w", "pad"):
+        for name in ("step_y", "stride_x", "stride_y", "in_h", "in_w", "pad"):
             m.d.comb += block[name].eq(desc[name])
         for name in ("more_images", "step_image"):
             m.d.comb += block[name].eq(desc[name])
+        # Counts are compared ahead: in `_walk`, the next word hangs on them.
+        m.d.comb += [
+            block.more_x.eq(desc.n_x - 1),
+            block.one_x.eq(desc.n_x == 1),
+            block.more_y.eq(desc.n_y - 1),
+            block.one_y.eq(desc.n_y == 1),
+            block.one_image.eq(desc.more_images == 0),
+        ]
         with m.If(~valid):
             m.d.sync += desc.eq(self.i.payload)
             with m.If(self.i.valid):
@@ -159,7 +174,7 @@ class AddressGenerator(wiring.Component):
                     addr_ky.eq(base),
                     addr_cb.eq(base),
                 ]
-        with m.Elif(take):
+        with m.Elif(taken):
             m.d.sync += first.eq(0)
             with m.If(~x_end):
                 m.d.sync += [kx.eq(kx + 1), addr.eq(addr + 1)]
@@ -185,36 +200,52 @@ class AddressGenerator(wiring.Component):
                 m.d.sync += valid.eq(0)
 
     def _walk(
-        self, m: Module, block: data.View, valid: Signal, tile_begins: Signal, take: Signal
+        self,
+        m: Module,
+        block: data.View,
+        valid: Signal,
+        tile_begins: Signal,
+        take: Signal,
+        taken: Signal,
     ) -> None:
         """Issue the words of the current block, then take the next one."""
         now = Signal(_BLOCK, reset_less=True)
-        active, fresh = Signal(), Signal()
-        x, y = Signal(16), Signal(16)
-        images = Signal(16)  # after this one
+        active = Signal()
+        # Of the row, the image, the block: what is left after this word, and whether nothing is.
+        x, y, images = Signal(16), Signal(16), Signal(16)
+        x_end, y_end, images_end = Signal(), Signal(), Signal()
+        ends = Signal()  # always ``x_end & y_end & images_end``
         image_addr, row_addr, addr = Signal(16), Signal(16), Signal(16)
         ix, iy = Signal(signed(17)), Signal(signed(17))
         psum = Signal(range(self.psum_words))
         row_end, image_end, block_end, bank_free = Signal(), Signal(), Signal(), Signal()
+        # All that the next block needs is there, and stays.
+        prepared = Signal()
         m.d.comb += [
-            row_end.eq(x == now.n_x - 1),
-            image_end.eq(row_end & (y == now.n_y - 1)),
-            block_end.eq(active & image_end & (images == 0)),
+            row_end.eq(x_end),
+            image_end.eq(x_end & y_end),
+            block_end.eq(active & ends),
             bank_free.eq(self.bank | ~tile_begins),
-            take.eq(valid & self.weights & bank_free & (~active | block_end)),
+            take.eq(prepared & (~active | ends)),
             self.take_weights.eq(take),
             self.take_bank.eq(take & tile_begins),
             self.busy.eq(active),
             self.wait_weights.eq(~active & valid & ~self.weights),
             self.wait_bank.eq(~active & valid & self.weights & ~bank_free),
         ]
-        m.d.sync += fresh.eq(take)
+        m.d.sync += prepared.eq(valid & self.weights & bank_free & ~take & ~taken)
         with m.If(take):
             m.d.sync += [
                 now.eq(block),
                 active.eq(1),
-                Cat(x, y, psum).eq(0),
+                psum.eq(0),
+                x.eq(block.more_x),
+                x_end.eq(block.one_x),
+                y.eq(block.more_y),
+                y_end.eq(block.one_y),
                 images.eq(block.more_images),
+                images_end.eq(block.one_image),
+                ends.eq(block.one_x & block.one_y & block.one_image),
                 addr.eq(block.addr),
                 row_addr.eq(block.addr),
                 image_addr.eq(block.addr),
@@ -225,15 +256,22 @@ class AddressGenerator(wiring.Component):
             m.d.sync += psum.eq(psum + 1)
             with m.If(~row_end):
                 m.d.sync += [
-                    x.eq(x + 1),
+                    x.eq(x - 1),
+                    x_end.eq(x == 1),
+                    ends.eq((x == 1) & y_end & images_end),
                     addr.eq(addr + now.stride_x),
                     ix.eq(ix + now.stride_x),
                 ]
             with m.Elif(image_end):
                 following = image_addr + now.step_image
                 m.d.sync += [
-                    Cat(x, y).eq(0),
+                    x.eq(now.more_x),
+                    x_end.eq(now.one_x),
+                    y.eq(now.more_y),
+                    y_end.eq(now.one_y),
                     images.eq(images - 1),
+                    images_end.eq(images == 1),
+                    ends.eq(now.one_x & now.one_y & (images == 1)),
                     addr.eq(following),
                     row_addr.eq(following),
                     image_addr.eq(following),
@@ -243,8 +281,11 @@ class AddressGenerator(wiring.Component):
             with m.Else():
                 following = row_addr + now.step_y
                 m.d.sync += [
-                    x.eq(0),
-                    y.eq(y + 1),
+                    x.eq(now.more_x),
+                    x_end.eq(now.one_x),
+                    y.eq(y - 1),
+                    y_end.eq(y == 1),
+                    ends.eq(now.one_x & (y == 1) & images_end),
                     addr.eq(following),
                     row_addr.eq(following),
                     ix.eq(now.ix),
@@ -258,7 +299,7 @@ class AddressGenerator(wiring.Component):
             # A negative coordinate is a large unsigned number: one comparison for both sides.
             self.o.outside.eq((iy.as_unsigned() >= now.in_h) | (ix.as_unsigned() >= now.in_w)),
             self.o.pad.eq(now.pad),
-            self.o.swap.eq(active & fresh),
+            self.o.swap.eq(taken),
             self.o.first.eq(now.first),
             self.o.last.eq(block_end & now.last),
             self.o.psum.eq(psum),

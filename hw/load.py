@@ -8,18 +8,19 @@
                                   \\-> beats and their addresses -> LRN table
 
 The front runs ahead of the back, so that the beats of consecutive descriptors arrive without a gap;
-the back needs 2 cycles between descriptors.
+the back needs 3 cycles between descriptors.
 """
 
 from __future__ import annotations
 
 from amaranth import Module, Signal, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect
 
 from hw.dma import command_layout
 from hw.layout import descriptor
-from hw.stream import Fifo, Upsizer
+from hw.register_slice import RegisterSlice
+from hw.stream import Fifo, Upsizer, word_layout
 from models.arch import Arch
 from models.fixed import LRN_TABLE_ENTRIES
 from models.isa import Dest, Op
@@ -96,6 +97,8 @@ class LoadEngine(wiring.Component):
         run_layout = data.StructLayout({name: layout[name].shape for name in _FIELDS})
         m.submodules.runs = runs = Fifo(shape=run_layout, depth=_AHEAD)
         m.submodules.upsizer = upsizer = Upsizer(in_bytes=8, out_bytes=self.arch.rows)
+        m.submodules.ready_words = ready_words = RegisterSlice(shape=word_layout(self.arch.rows))
+        connect(m, upsizer.o, ready_words.i)
         self._front(m, runs)
 
         # The descriptor whose beats and words pass: `words` and `beats` say what is still to come.
@@ -104,7 +107,7 @@ class LoadEngine(wiring.Component):
         to_table = Signal()
         beat, word = Signal(), Signal()
         last_beat = self._count_beats(m, runs, run, beat)
-        finished = (word & upsizer.o.p.last) | (beat & to_table & last_beat)
+        finished = (word & ready_words.o.p.last) | (beat & to_table & last_beat)
         m.d.comb += [
             to_table.eq(run.dest == Dest.TABLE),
             upsizer.row_beats.eq(run.row_beats),
@@ -114,10 +117,10 @@ class LoadEngine(wiring.Component):
             upsizer.i.valid.eq(self.data.valid & beats & ~to_table),
             self.data.ready.eq(beats & (upsizer.i.ready | to_table)),
             beat.eq(self.data.valid & self.data.ready),
-            word.eq(upsizer.o.valid & upsizer.o.ready),
-            runs.o.ready.eq(~words | finished),
+            word.eq(ready_words.o.valid & ready_words.o.ready),
+            runs.o.ready.eq(~words),
         ]
-        self._write(m, run, upsizer.o, word, beat, to_table)
+        self._write(m, run, ready_words.o, word, beat, to_table)
         m.d.sync += self.done.eq(finished)
         with m.If(runs.o.ready):  # after _write(), which counts in run.base
             m.d.sync += [
@@ -125,8 +128,11 @@ class LoadEngine(wiring.Component):
                 beats.eq(runs.o.valid),
                 words.eq(runs.o.valid),
             ]
-        with m.Elif(beat & last_beat):
-            m.d.sync += beats.eq(0)
+        with m.Else():
+            with m.If(beat & last_beat):
+                m.d.sync += beats.eq(0)
+            with m.If(finished):
+                m.d.sync += words.eq(0)
         return m
 
     def _front(self, m: Module, runs: Fifo) -> None:

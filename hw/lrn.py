@@ -218,8 +218,8 @@ class LrnLanes(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from `i_start` to `o_valid`."""
-        # Window, squares, pairs, sums, the lane; then one group of channels each cycle.
-        return 4 + LrnLane.LATENCY + self.interval
+        # Window, parts, squares, pairs, sums, the lane; then one group of channels each cycle.
+        return 5 + LrnLane.LATENCY + self.interval
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -242,12 +242,21 @@ class LrnLanes(wiring.Component):
             moving.eq(Cat(self.i_start, started[:-1]).any()),
         ]
 
+        # Of the halves of a byte: multipliers of 4 by 4 bits, which take no DSP.
+        outer = [Signal(16, name=f"outer_{i}", reset_less=True) for i in range(lanes + 4)]
+        cross = [Signal(8, name=f"cross_{i}", reset_less=True) for i in range(lanes + 4)]
         squares = [Signal(16, name=f"square_{i}", reset_less=True) for i in range(lanes + 4)]
         last = [Signal(16, name=f"last_{i}", reset_less=True) for i in range(lanes)]
         pairs = [Signal(17, name=f"pair_{i}", reset_less=True) for i in range(lanes + 2)]
         output = [Signal(8, name=f"output_{i}", reset_less=True) for i in range(rows)]
         with m.If(moving):
-            m.d.sync += [s.eq(w * w) for s, w in zip(squares, window[: lanes + 4], strict=True)]
+            for i, square in enumerate(squares):
+                low, high = window[i][:4], window[i][4:]
+                m.d.sync += [
+                    outer[i].eq(Cat((low * low)[:8], high * high)),
+                    cross[i].eq(low * high),
+                    square.eq(outer[i] + (cross[i] << 5)),
+                ]
             m.d.sync += [p.eq(squares[i] + squares[i + 1]) for i, p in enumerate(pairs)]
             m.d.sync += [s.eq(squares[i + 4]) for i, s in enumerate(last)]
             m.d.sync += [output[i].eq(output[i + lanes]) for i in range(rows - lanes)]
@@ -260,7 +269,7 @@ class LrnLanes(wiring.Component):
                     total.eq(pairs[i] + pairs[i + 2] + last[i]),
                     output[rows - lanes + i].eq(lane.y),
                 ]
-                value = delayed(m, window[i + 2], 3)
+                value = delayed(m, window[i + 2], 4)
             m.d.comb += [
                 lane.value.eq(value),
                 lane.w_en.eq(self.w_en),

@@ -22,7 +22,7 @@ __all__ = ["PostEngine"]
 
 # Finished words that wait for memory.  A word counts from the moment its last pixel is asked for,
 # so this also covers the pipeline's latency, with LRN about 30 cycles or 10 words.
-_WORDS_AHEAD = 16
+_WORDS_AHEAD = 32
 # Descriptors whose data is sent and whose write memory has not acknowledged.
 _UNACKNOWLEDGED = 4
 
@@ -231,17 +231,25 @@ class PostEngine(wiring.Component):
 
         `taken` says that a word has left the FIFO.
         """
-        # Room in the FIFO that no word on its way has claimed.
+        # Room in the FIFO that no word on its way has claimed.  Words are counted late, to keep the
+        # walk's path short: `has_room` does not know of the last two claims.
         room = Signal(range(_WORDS_AHEAD + 1), init=_WORDS_AHEAD)
+        has_room = Signal()
+        claimed, freed = Signal(), Signal()
         slot = Signal(range(max(2, self.interval)))
         accept = Signal()
         claim = Signal()
         m.d.comb += [
-            walk.o.ready.eq((slot == 0) & (~walk.o.p.control.emit | (room != 0))),
+            walk.o.ready.eq((slot == 0) & (~walk.o.p.control.emit | has_room)),
             accept.eq(walk.o.valid & walk.o.ready),
             claim.eq(accept & walk.o.p.control.emit),
         ]
-        m.d.sync += room.eq(room + taken - claim)
+        m.d.sync += [
+            claimed.eq(claim),
+            freed.eq(taken),
+            room.eq(room + freed - claimed),
+            has_room.eq(room > 2),
+        ]
         with m.If(accept & lrn):
             m.d.sync += slot.eq(self.interval - 1)
         with m.Elif(slot != 0):

@@ -81,10 +81,17 @@ class PostWalk(wiring.Component):
         iy_next = Signal(_POSITION)
         addr_next = Signal(range(self.words))
         m.d.comb += iy_next.eq(iy + 1)
+        # What follows from the descriptor has a cycle of its own, before the cursor moves.
+        halo_end = Signal(_POSITION, reset_less=True)  # the row before row `halo_rows`
+        last_step = Signal(4, reset_less=True)
+        m.d.sync += [
+            halo_end.eq(d.halo_rows - 1),
+            last_step.eq(Mux(d.kernel > d.stride, d.kernel - 1, d.stride)),
+        ]
         # Row 0 without a halo is row `halo_rows` as well.
-        with m.If(iy_next == d.halo_rows):
+        with m.If(iy == halo_end):
             m.d.comb += addr_next.eq(d.base)
-        with m.Elif(iy_next == 0):
+        with m.Elif(iy == -1):
             m.d.comb += addr_next.eq(d.halo_base)
         with m.Else():
             m.d.comb += addr_next.eq(addr + d.in_w)
@@ -108,11 +115,12 @@ class PostWalk(wiring.Component):
         ix = Signal(_POSITION, reset_less=True)
         # Columns until one that completes a window.
         gap = Signal(4, reset_less=True)
-        bottom = Signal()
+        # What comes next hangs on these two: they are compared a pixel ahead.
+        bottom = Signal(reset_less=True)  # always `k + 1 == kernel`
+        completes = Signal(reset_less=True)  # always `gap == 0`
         emit = Signal()
         m.d.comb += [
-            bottom.eq(k + 1 == d.kernel),
-            emit.eq(bottom & (gap == 0)),
+            emit.eq(bottom & completes),
             self.o.p.inside.eq(exists.bit_select(k[:2], 1) & (ix >= 0) & (ix < d.in_w)),
             self.o.p.halo.eq(halo.bit_select(k[:2], 1)),
             self.o.p.control.first.eq(k == 0),
@@ -156,9 +164,11 @@ class PostWalk(wiring.Component):
                     k.eq(k + 1),
                     ix.eq(d.x0),
                     gap.eq(d.kernel - 1),
+                    bottom.eq(d.kernel == 1),
+                    completes.eq(d.kernel == 1),
                     words_left.eq(d.out_w),
                 ]
-                with m.If((k + 1 >= d.kernel) & (k >= d.stride)):
+                with m.If(k == last_step):
                     m.d.sync += [k.eq(0), rows_left.eq(rows_left - 1)]
                     m.next = "WALK"
 
@@ -170,11 +180,21 @@ class PostWalk(wiring.Component):
                         for row in range(MAX_KERNEL):
                             with m.Case(row):
                                 m.d.sync += pixel[row].eq(pixel[row] + 1)
-                    m.d.sync += k.eq(k + 1)
+                    m.d.sync += [k.eq(k + 1), bottom.eq(k + 2 == d.kernel)]
                     with m.If(bottom):
-                        m.d.sync += [k.eq(0), ix.eq(ix + 1), gap.eq(gap - 1)]
+                        m.d.sync += [
+                            k.eq(0),
+                            bottom.eq(d.kernel == 1),
+                            ix.eq(ix + 1),
+                            gap.eq(gap - 1),
+                            completes.eq(gap == 1),
+                        ]
                     with m.If(emit):
-                        m.d.sync += [gap.eq(d.stride - 1), words_left.eq(words_left - 1)]
+                        m.d.sync += [
+                            gap.eq(d.stride - 1),
+                            completes.eq(d.stride == 1),
+                            words_left.eq(words_left - 1),
+                        ]
                         with m.If(words_left == 1):
                             m.next = "ROWS"
                             with m.If(rows_left == 0):

@@ -36,11 +36,13 @@ class PartialSums(wiring.Component):
     ----------
     rows, cols, words : int
         Of the arch; `words` positions in a bank.
+    group : int
+        Columns whose sums come in the same cycle; each group's come a cycle after the one before.
 
     Members
     -------
     i : In(accumulate_layout(words))
-        For column 0; column c's comes c cycles later.  `SUM_DELAY` cycles ahead of the sum.
+        For the first group of columns.  `SUM_DELAY` cycles ahead of the sum.
     sums : In(signed) array of cols
         From the array.
     filled : Out(1)
@@ -54,13 +56,15 @@ class PartialSums(wiring.Component):
     SUM_DELAY = READ_LATENCY
     RMW_LATENCY = READ_LATENCY + 2
 
-    def __init__(self, *, rows: int, cols: int, words: int) -> None:
-        for name, value in (("rows", rows), ("cols", cols), ("words", words)):
+    def __init__(self, *, rows: int, cols: int, words: int, group: int = 1) -> None:
+        sizes = {"rows": rows, "cols": cols, "words": words, "group": group}
+        for name, value in sizes.items():
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be a positive integer, not {value!r}")
         self.rows = rows
         self.cols = cols
         self.words = words
+        self.group = group
         self.layout = accumulate_layout(words)
         super().__init__(
             {
@@ -81,15 +85,15 @@ class PartialSums(wiring.Component):
         m.d.sync += [bank_asked.eq(self.r_bank), asked.eq(self.r_en)]
         with m.If(asked):
             m.d.sync += bank_read.eq(bank_asked)
-        # One chain for all columns: what reaches column c goes to column c + 1 a cycle later.
+        # One chain for all columns: what reaches a group of them goes to the next a cycle later.
         steps = [self.i]
-        for i in range(1, self.cols + READ_LATENCY + 1):
+        for i in range(1, (self.cols - 1) // self.group + READ_LATENCY + 2):
             step = Signal(self.layout, name=f"control_{i}")
             m.d.sync += step.eq(steps[-1])
             steps.append(step)
         for c in range(self.cols):
             control, arrived, stored = (
-                steps[c + delay] for delay in (0, READ_LATENCY, READ_LATENCY + 1)
+                steps[c // self.group + delay] for delay in (0, READ_LATENCY, READ_LATENCY + 1)
             )
             old = Signal(signed(32), name=f"old_{c}")
             total = Signal(signed(32), name=f"total_{c}", reset_less=True)

@@ -71,16 +71,21 @@ class Gate(wiring.Component):
             difference = Signal(_COUNT_BITS, name=f"ahead_of_{name}")
             m.d.comb += difference.eq(getattr(self, f"count_{name}") - self.i.p[f"wait_{name}"])
             ahead.append(~difference[-1])
-        is_open = Signal()
+        is_open, taken = Signal(), Signal()
         m.d.comb += [
             met.eq(Cat(ahead).all()),
             self.o.payload.eq(self.i.payload),
             self.o.valid.eq(is_open),
-            self.i.ready.eq(is_open & self.o.ready),
-            self.waiting.eq(self.i.valid & ~is_open),
+            self.i.ready.eq(taken),
+            self.waiting.eq(self.i.valid & ~is_open & ~taken),
         ]
-        # Counts only grow, so what was met stays met: the comparison may take its own cycle.
-        m.d.sync += is_open.eq(self.i.valid & met & ~(is_open & self.o.ready))
+        # Counts only grow, so what was met stays met: the comparison may take its own cycle.  The
+        # queue hears of what was taken a cycle later, which keeps the engines' paths out of it.
+        m.d.sync += taken.eq(is_open & self.o.ready)
+        with m.If(is_open):
+            m.d.sync += is_open.eq(~self.o.ready)
+        with m.Else():
+            m.d.sync += is_open.eq(self.i.valid & met & ~taken)
         return m
 
 

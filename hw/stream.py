@@ -131,16 +131,24 @@ class _Gearbox(wiring.Component):
             Signal(self.lane_bits, name=f"lane{k}", reset_less=True) for k in range(self.capacity)
         ]
         level = Signal(range(self.capacity + 1))
+        following = Signal.like(level)
         emit = Signal()
+        # Registers that follow the level: what `i` and `o` are connected to can be long.
+        ready, valid = Signal(init=1), Signal()
         m.d.comb += [
-            self.i.ready.eq(level <= self.capacity - self.max_count),
-            self.o.valid.eq(level >= self.out_lanes),
+            self.i.ready.eq(ready),
+            self.o.valid.eq(valid),
             self.o.payload.eq(Cat(lanes[: self.out_lanes])),
-            emit.eq(self.o.valid & self.o.ready),
+            emit.eq(valid & self.o.ready),
+            following.eq(
+                level - Mux(emit, self.out_lanes, 0) + Mux(self.i.valid & ready, self.count, 0)
+            ),
         ]
-        m.d.sync += level.eq(
-            level - Mux(emit, self.out_lanes, 0) + Mux(self.i.valid & self.i.ready, self.count, 0)
-        )
+        m.d.sync += [
+            level.eq(following),
+            ready.eq(following <= self.capacity - self.max_count),
+            valid.eq(following >= self.out_lanes),
+        ]
         # Lanes above the level have no meaning, so they may change with or without an input.
         with m.Switch(level):
             for value in range(self.capacity + 1):

@@ -98,7 +98,7 @@ class WeightsEngine(wiring.Component):
             upsizer.o.ready.eq(words.i.ready),
             word.eq(words.i.valid & words.i.ready),
             finished.eq((word & upsizer.o.p.last) | (beat & to_params & last_beat)),
-            runs.o.ready.eq(~busy | finished),
+            runs.o.ready.eq(~busy),
         ]
         with m.If(to_params):
             m.d.comb += self.data.ready.eq(beats & self.params.ready)
@@ -123,6 +123,8 @@ class WeightsEngine(wiring.Component):
                 beats.eq(runs.o.valid),
                 busy.eq(runs.o.valid),
             ]
+        with m.Elif(finished):
+            m.d.sync += busy.eq(0)
         return m
 
     def _front(self, m: Module, runs: Fifo) -> None:

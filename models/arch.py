@@ -169,6 +169,30 @@ ARCHES: dict[str, Arch] = {
             drain_lanes=4,
             lrn_lanes=4,
         ),
+        # The largest that fits a Zynq-7020: 192 of its 220 DSPs, 93 of its 140 block RAMs.
+        Arch(
+            name="pynq-z2",
+            rows=12,
+            cols=32,
+            act_words=8192,
+            psum_words=512,
+            out_words=8192,
+            wgt_words=512,
+            drain_lanes=4,
+            lrn_lanes=2,
+        ),
+        # The array takes 144 of the 156 multipliers of an LFE5U-85F, the lanes 11 of the rest.
+        Arch(
+            name="ulx3s-85f",
+            rows=12,
+            cols=12,
+            act_words=8192,
+            psum_words=1024,
+            out_words=4096,
+            wgt_words=512,
+            drain_lanes=2,
+            lrn_lanes=1,
+        ),
     )
 }
 

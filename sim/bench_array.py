@@ -1,7 +1,7 @@
 """cocotb: the systolic array, weight blocks one after the other, against matrix products.
 
 ``bench.run(SystolicArray(rows=4, cols=4), "sim.bench_array", parameters={"rows": 4, "cols": 4,
-"blocks": 40})``
+"blocks": 40, "packed": False})``; with ``packed`` the device is a `PackedArray`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from cocotb.triggers import ClockCycles, RisingEdge
 from numpy.typing import NDArray
 
 from hw.array import SystolicArray
+from hw.packed import PackedArray
 from sim.bench import parameters
 
 __all__ = ["blocks_at_random", "blocks_back_to_back"]
@@ -45,7 +46,10 @@ class _Schedule:
     blocks: list[Ints | None] = field(default_factory=list)
 
 
-def plan(array: SystolicArray, count: int, gap: float) -> _Schedule:
+Array = SystolicArray | PackedArray
+
+
+def plan(array: Array, count: int, gap: float) -> _Schedule:
     """Swap `count` blocks in, each with pauses of `gap` a cycle in its shifts and before its swap.
 
     Without pauses blocks follow each other in the fewest cycles the array can do.
@@ -85,7 +89,7 @@ def plan(array: SystolicArray, count: int, gap: float) -> _Schedule:
     return schedule
 
 
-async def check(dut: Any, array: SystolicArray, schedule: _Schedule) -> None:
+async def check(dut: Any, array: Array, schedule: _Schedule) -> None:
     """Drive the schedule and compare every column's sum of every word, bubbles included."""
     acts = [getattr(dut, f"act__{r}") for r in range(array.rows)]
     weights = [getattr(dut, f"wgt__{c}") for c in range(array.cols)]
@@ -113,7 +117,7 @@ async def check(dut: Any, array: SystolicArray, schedule: _Schedule) -> None:
         await RisingEdge(dut.clk)
         # The edge has not taken effect yet: these sums are those of words `latency` edges before.
         for c, port in enumerate(sums):
-            k = now - array.latency - c
+            k = now - array.latency - c // array.group
             expected = want[k] if k >= 0 else None
             if expected is not None:
                 got = port.value.to_signed()
@@ -125,10 +129,15 @@ async def check(dut: Any, array: SystolicArray, schedule: _Schedule) -> None:
     assert compared >= len(schedule.swaps) * array.cols
 
 
+def _array() -> Array:
+    make = PackedArray if parameters()["packed"] else SystolicArray
+    return make(rows=parameters()["rows"], cols=parameters()["cols"])
+
+
 @cocotb.test()
 async def blocks_back_to_back(dut: Any) -> None:
     """Blocks in the fewest cycles: rows of the next one follow as soon as they may."""
-    array = SystolicArray(rows=parameters()["rows"], cols=parameters()["cols"])
+    array = _array()
     schedule = plan(array, parameters()["blocks"], 0.0)
     swaps = sorted(schedule.swaps)
     assert {b - a for a, b in itertools.pairwise(swaps)} == {array.rows + array.swap_hold}
@@ -138,5 +147,5 @@ async def blocks_back_to_back(dut: Any) -> None:
 @cocotb.test()
 async def blocks_at_random(dut: Any) -> None:
     """Blocks with pauses anywhere."""
-    array = SystolicArray(rows=parameters()["rows"], cols=parameters()["cols"])
+    array = _array()
     await check(dut, array, plan(array, parameters()["blocks"], random.choice((0.1, 0.5))))

@@ -228,6 +228,6 @@ async def ready_blocks_have_no_bubbles(dut: Any) -> None:
     """With everything there in time a word is issued each cycle, across tiles as well."""
     rng = random.Random(random.randrange(1 << 32))
     psum_words, tiles = parameters()["psum_words"], parameters()["tiles"]
-    # The next descriptor takes two cycles to become a block.
-    descriptors = random_tiles(rng, tiles, smallest=2, psum_words=psum_words)
+    # The next descriptor takes four cycles to become a block.
+    descriptors = random_tiles(rng, tiles, smallest=4, psum_words=psum_words)
     assert await check(dut, descriptors, 0.0) == 0

@@ -41,6 +41,8 @@ _HERE = Path(__file__).resolve().parent
 _ARITHMETIC = _HERE / "arithmetic.h"
 _INTERFACE = _HERE / "interface.map"
 _HARNESS = (_HERE / "harness.cpp", _HERE / "memory.h", _ARITHMETIC, _INTERFACE, *SHIMS)
+# The bus models, by what they drive: the core by itself, or with the ports of a Zynq.
+_TOPS = {"accel": _HERE / "top_accel.h", "pynq": _HERE / "top_pynq.h"}
 # The recording variant has these besides.
 _RECORDER = (_HERE / "recorder.vlt", _HERE / "recorder.h")
 # Of the generated class: the clock as it was at the last evaluation.
@@ -49,13 +51,20 @@ _VERILATOR_FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--outpu
 
 
 def library(
-    arch: Arch, *, waves: bool = False, record: bool = False, progress: Progress | None = None
+    arch: Arch,
+    *,
+    top: str = "accel",
+    waves: bool = False,
+    record: bool = False,
+    progress: Progress | None = None,
 ) -> Path:
     """Path of the simulation library of the whole core for `arch`, built if it is not cached.
 
     Parameters
     ----------
     arch : Arch
+    top : str
+        ``accel``: `hw.accel.Accel`; ``pynq``: `hw.pynq_z2.PynqCore`.
     waves, record, progress
         As in `build_library`.
 
@@ -64,9 +73,15 @@ def library(
     ToolError
         If a tool is missing or fails.
     """
+    _check_top(top)
 
     def make() -> wiring.Component:
-        from hw.accel import Accel  # only when there is something to build: it takes a while
+        # Only when there is something to build: it takes a while.
+        if top == "pynq":
+            from hw.pynq_z2 import PynqCore
+
+            return PynqCore(arch=arch)
+        from hw.accel import Accel
 
         return Accel(arch=arch)
 
@@ -74,8 +89,8 @@ def library(
     with ThreadPoolExecutor(1) as pool:
         # The other core has nothing to do while the Verilog is generated.
         pool.submit(runtime, waves=waves)
-        text = verilog(make, identity=f"Accel {arch.fingerprint:016x}", progress=progress)
-    return build_library(text, waves=waves, record=record, progress=progress)
+        text = verilog(make, identity=f"{top} {arch.fingerprint:016x}", progress=progress)
+    return build_library(text, top=top, waves=waves, record=record, progress=progress)
 
 
 def verilog(
@@ -117,13 +132,20 @@ def verilog(
 
 
 def build_library(
-    text: str, *, waves: bool = False, record: bool = False, progress: Progress | None = None
+    text: str,
+    *,
+    top: str = "accel",
+    waves: bool = False,
+    record: bool = False,
+    progress: Progress | None = None,
 ) -> Path:
-    """Compile the Verilog `text`, whose top module ``accel`` has the ports of the core.
+    """Compile the Verilog `text`, whose module ``accel`` has the ports that `top` stands for.
 
     Parameters
     ----------
     text : str
+    top : str
+        As in `library`.
     waves : bool
         Whether the library can write FST waves, which makes it slower.
     record : bool
@@ -135,13 +157,14 @@ def build_library(
     ToolError
         If a tool is missing or fails.
     """
+    _check_top(top)
     cxx = compiler()
     if not waves:  # which show the cells one by one
         text = roll(text)
     parts: list[str | bytes] = [text, *_VERILATOR_FLAGS, *FLAGS, versions(), compiler_identity()]
     inside = _RECORDER if record else ()
-    parts += [path.read_bytes() for path in (*_HARNESS, *inside, Path(__file__))]
-    parts.append(str(waves))
+    parts += [path.read_bytes() for path in (*_HARNESS, *inside, _TOPS[top], Path(__file__))]
+    parts += [top, str(waves)]
     path = cache_dir() / f"accel-{digest(parts)}.so"
     with locked(path.with_suffix(".so.lock")):
         if path.exists():
@@ -159,6 +182,7 @@ def build_library(
             )
             clock = _CLOCK in (folder / "Vaccel___024root.h").read_text()
             flags: list[str | Path] = ["-include", _ARITHMETIC]
+            flags.append(f'-DPENSTOCK_TOP="{_TOPS[top].name}"')
             flags += [f"-DPENSTOCK_CLOCK={_CLOCK}"] if clock else []
             flags += ["-DPENSTOCK_RECORD"] if record else []
             objects = compile_units(
@@ -177,6 +201,11 @@ def build_library(
             call([cxx, "-shared", interface, "-o", result, *objects, "-pthread"])
             os.replace(result, path)
     return path
+
+
+def _check_top(top: str) -> None:
+    if top not in _TOPS:
+        raise ValueError(f"top must be one of {', '.join(_TOPS)}, not {top!r}")
 
 
 def _package_files(name: str) -> list[Path]:

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <memory>
 
+#include PENSTOCK_TOP
 #include "Vaccel.h"
 #include "memory.h"
 #include "verilated.h"
@@ -28,10 +29,6 @@
 double sc_time_stamp() { return 0; }
 
 namespace penstock {
-
-// Verilator spells the second of two underscores in a name as ___05F does here.
-#define PIN(port, name) port##___05F##name
-#define CSR(name) PIN(csr, name)
 
 #define READ_PINS(top, port)                                                               \
     ReadPins {                                                                             \
@@ -55,10 +52,12 @@ public:
     explicit Model(uint64_t memory_bytes)
         : context_(new VerilatedContext),
           top_(new Vaccel(context_.get(), "accel")),
-          desc_("desc", READ_PINS(*top_, m_desc)),
-          wgt_("wgt", READ_PINS(*top_, m_wgt)),
-          act_("act", READ_PINS(*top_, m_act)),
-          out_("out", WRITE_PINS(*top_, m_out)) {
+          desc_("desc", READ_PINS(*top_, PORT_DESC)),
+          wgt_("wgt", READ_PINS(*top_, PORT_WGT)),
+          act_("act", READ_PINS(*top_, PORT_ACT)),
+          out_("out", WRITE_PINS(*top_, PORT_OUT)),
+          registers_(*top_),
+          rules_(*top_) {
         // Mapped, not allocated: pages cost nothing until they are touched, and read as zero.
         void* bytes = mmap(nullptr, memory_bytes, PROT_READ | PROT_WRITE,
                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -81,11 +80,8 @@ public:
         wgt_.reset();
         act_.reset();
         out_.reset();
-        top_->CSR(awvalid) = 0;
-        top_->CSR(wvalid) = 0;
-        top_->CSR(bready) = 0;
-        top_->CSR(arvalid) = 0;
-        top_->CSR(rready) = 0;
+        registers_.reset();
+        rules_.reset();
         store_.violation[0] = 0;
         turn_ = 0;
         top_->rst = 1;
@@ -122,45 +118,14 @@ public:
 
     // Return the response code, or -1 if none came within `limit` cycles.
     int write(uint32_t address, uint32_t value, unsigned limit) {
-        top_->CSR(awaddr) = address;
-        top_->CSR(wdata) = value;
-        top_->CSR(wstrb) = 15;
-        top_->CSR(awvalid) = 1;
-        top_->CSR(wvalid) = 1;
-        top_->CSR(bready) = 1;
-        int response = -1;
-        for (unsigned i = 0; i < limit && response < 0; ++i) {
-            settle();
-            const bool address_done = top_->CSR(awvalid) && top_->CSR(awready);
-            const bool data_done = top_->CSR(wvalid) && top_->CSR(wready);
-            if (top_->CSR(bvalid)) response = top_->CSR(bresp);
-            edge_after_settle();
-            if (address_done) top_->CSR(awvalid) = 0;
-            if (data_done) top_->CSR(wvalid) = 0;
-        }
-        top_->CSR(awvalid) = 0;
-        top_->CSR(wvalid) = 0;
-        top_->CSR(bready) = 0;
-        return response;
+        registers_.begin_write(address, value);
+        return access(limit);
     }
 
     int read(uint32_t address, uint32_t* value, unsigned limit) {
-        top_->CSR(araddr) = address;
-        top_->CSR(arvalid) = 1;
-        top_->CSR(rready) = 1;
-        int response = -1;
-        for (unsigned i = 0; i < limit && response < 0; ++i) {
-            settle();
-            const bool address_done = top_->CSR(arvalid) && top_->CSR(arready);
-            if (top_->CSR(rvalid)) {
-                response = top_->CSR(rresp);
-                *value = top_->CSR(rdata);
-            }
-            edge_after_settle();
-            if (address_done) top_->CSR(arvalid) = 0;
-        }
-        top_->CSR(arvalid) = 0;
-        top_->CSR(rready) = 0;
+        registers_.begin_read(address);
+        const int response = access(limit);
+        if (response >= 0) *value = registers_.value;
         return response;
     }
 
@@ -188,6 +153,13 @@ public:
 #endif
 
 private:
+    int access(unsigned limit) {
+        for (unsigned i = 0; i < limit && registers_.response < 0; ++i) cycle();
+        const int response = registers_.response;
+        registers_.end();
+        return response;
+    }
+
     void cycle() {
         settle();
         edge_after_settle();
@@ -199,6 +171,8 @@ private:
         wgt_.drive();
         act_.drive();
         out_.drive(store_);
+        registers_.drive();
+        rules_.drive();
         if (!store_.stalled()) arbitrate();
 #ifdef VM_TRACE
         const uint64_t before = outputs();
@@ -219,11 +193,14 @@ private:
         wgt_.sample(store_);
         act_.sample(store_);
         out_.sample(store_);
+        registers_.sample(store_);
+        rules_.sample(store_);
         rise();
         desc_.advance();
         wgt_.advance();
         act_.advance();
         out_.advance();
+        registers_.advance();
         ++store_.now;
     }
 
@@ -257,18 +234,16 @@ private:
     // All outputs that take part in a handshake.
     uint64_t outputs() const {
         const uint8_t bits[] = {
-            top_->PIN(m_desc, arvalid), top_->PIN(m_desc, rready), top_->PIN(m_wgt, arvalid),
-            top_->PIN(m_wgt, rready),   top_->PIN(m_act, arvalid), top_->PIN(m_act, rready),
-            top_->PIN(m_out, awvalid),  top_->PIN(m_out, wvalid),  top_->PIN(m_out, wlast),
-            top_->PIN(m_out, bready),   top_->CSR(awready),        top_->CSR(wready),
-            top_->CSR(bvalid),          top_->CSR(arready),        top_->CSR(rvalid),
-            top_->irq};
+            top_->PIN(PORT_DESC, arvalid), top_->PIN(PORT_DESC, rready), top_->PIN(PORT_WGT, arvalid),
+            top_->PIN(PORT_WGT, rready),   top_->PIN(PORT_ACT, arvalid), top_->PIN(PORT_ACT, rready),
+            top_->PIN(PORT_OUT, awvalid),  top_->PIN(PORT_OUT, wvalid),  top_->PIN(PORT_OUT, wlast),
+            top_->PIN(PORT_OUT, bready),  top_->irq};
         uint64_t result = 0;
         for (uint8_t bit : bits) result = result << 1 | bit;
-        const uint64_t payload = uint64_t{top_->PIN(m_desc, araddr)} + top_->PIN(m_wgt, araddr) +
-                                 top_->PIN(m_act, araddr) + top_->PIN(m_out, awaddr) +
-                                 top_->PIN(m_out, wdata);
-        return result + (payload << 16);
+        const uint64_t payload = uint64_t{top_->PIN(PORT_DESC, araddr)} + top_->PIN(PORT_WGT, araddr) +
+                                 top_->PIN(PORT_ACT, araddr) + top_->PIN(PORT_OUT, awaddr) +
+                                 top_->PIN(PORT_OUT, wdata);
+        return (result << 5 | registers_.outputs()) + (payload << 17);
     }
 #endif
 
@@ -319,6 +294,8 @@ private:
     ReadPort wgt_;
     ReadPort act_;
     WritePort out_;
+    Registers registers_;
+    Rules rules_;
     unsigned turn_ = 0;
 };
 

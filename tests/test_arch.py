@@ -115,7 +115,7 @@ def test_every_possible_size_has_an_arch() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("", "arch must be one of tiny, lab, or ROWSxCOLS such as 12x32, not ''"),
+        ("", f"arch must be one of {', '.join(ARCHES)}, or ROWSxCOLS such as 12x32, not ''"),
         ("large", "not 'large'"),
         ("LAB", "not 'LAB'"),
         ("12x", "not '12x'"),

@@ -33,5 +33,5 @@ def test_in_cocotb(simulator: str, rows: int, cols: int) -> None:
         SystolicArray(rows=rows, cols=cols),
         "sim.bench_array",
         simulator=simulator,
-        parameters={"rows": rows, "cols": cols, "blocks": 80},
+        parameters={"rows": rows, "cols": cols, "blocks": 80, "packed": False},
     )

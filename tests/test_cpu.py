@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -129,3 +131,27 @@ def test_refusals() -> None:
     wide = Network(name="n", input=InputSpec(shape=(100, 100, 7), resize=100), layers=(huge,))
     with pytest.raises(ValueError, match="layer fc: its sums may not fit"):
         CpuLayers(wide, "fc")
+
+
+@pytest.mark.parametrize("images", [1, 8])
+def test_memory_is_bounded(images: int) -> None:
+    # A board has 512 MB: the weights stay int8, and are widened a few megabytes at a time.
+    rng = np.random.default_rng(3)
+    outputs, depth = 1024, 8192
+    weight = rng.integers(-127, 128, (outputs, depth), np.int8)
+    whole = Network(
+        name="large",
+        input=InputSpec(shape=(8, 8, 128), resize=8),
+        layers=(fc("fc", "input", weight, rng, False),),
+    )
+    layers = CpuLayers(whole, "fc")
+    maps = rng.integers(0, 256, (images, 8, 8, 128), np.uint8)
+    tracemalloc.start()
+    try:
+        (logits,) = layers.run(maps)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert logits.shape == (images, outputs)
+    # All of them as float32 are 32 MB.
+    assert peak < (8 << 20) + images * (1 << 20)

@@ -53,14 +53,21 @@ EXTRA = {
     "models/onnx_fold.py": {"onnx"},
     "models/onnx_read.py": {"onnx"},
     "models/onnx_walk.py": {"onnx"},
-    "host/dev_pynq.py": {"pynq"},
+    "host/pynq_board.py": {"pynq", "pynqmetadata"},
     "host/preprocess.py": {"PIL"},
 }
 CLI_MODULES = {"typer", "rich", "click"}
 
-# The simulator is built where it is asked for, inside a function: boards do not have `sim`.
-LAZY = {"host/dev_rtl.py": {"sim"}}
-CLI_LAZY = {"sim", "matplotlib"}
+# What only some machines have is imported where it is used, inside a function: boards do not have
+# `sim`, other machines may not have `pynq`.
+LAZY = {
+    "host/sim_library.py": {"sim"},
+    "host/dev_pynq.py": {"pynq"},
+    "host/pynq_overlay.py": {"pynq"},
+    "host/serial_port.py": {"serial"},
+    "host/sources.py": {"cv2"},
+}
+CLI_LAZY = {"sim", "hw", "matplotlib"}
 
 
 def files(folder: str) -> list[Path]:
@@ -68,12 +75,16 @@ def files(folder: str) -> list[Path]:
 
 
 def imports(tree: ast.Module) -> Iterator[tuple[str, int, bool]]:
-    """Yield (top-level name, line, whether inside a function) of each import."""
+    """Yield (top-level name, line, whether it waits) of each import.
+
+    Those inside a function wait for its call, those for type checkers for ever.
+    """
     inside = {
         id(node)
-        for function in ast.walk(tree)
-        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
-        for node in ast.walk(function)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.FunctionDef | ast.AsyncFunctionDef)
+        or (isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING")
+        for node in ast.walk(block)
     }
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

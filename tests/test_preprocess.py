@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from host.preprocess import MAX_PIXELS, load_codes, load_image, load_pixels
+from host.preprocess import MAX_PIXELS, frame_codes, load_codes, load_image, load_pixels
 from models.graph import InputSpec
 
 PHOTOS = Path(__file__).parent.parent / "models" / "photos"
@@ -108,7 +108,9 @@ def test_modes(tmp_path: Path, mode: str) -> None:
     image = Image.fromarray(gradient())
     image = image.convert("L") if mode == "I;16" else image
     path = tmp_path / ("a.tif" if mode in ("CMYK", "YCbCr") else "a.png")
-    image.convert(mode).save(path)
+    # As files of this mode are: Pillows before 13 do not read it uncompressed.
+    options = {"compression": "jpeg"} if mode == "YCbCr" else {}
+    image.convert(mode).save(path, **options)
     assert load_codes(path, SPEC).shape == SPEC.shape
     jpeg = tmp_path / "a.jpg"
     if mode in ("L", "RGB", "CMYK"):
@@ -180,3 +182,12 @@ def test_wrong_spec(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(path)
     with pytest.raises(ValueError, match="8 channels"):
         load_pixels(path, InputSpec(shape=(8, 8, 8), resize=8))
+
+
+def test_frames(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(gradient()).save(path)
+    np.testing.assert_array_equal(frame_codes(gradient(), SPEC), load_codes(path, SPEC))
+    for frame in (gradient().astype(np.float32), gradient()[..., :2], gradient()[:0]):
+        with pytest.raises(ValueError, match=r"frame must be uint8 \(height, width, 3\), not"):
+            frame_codes(frame, SPEC)

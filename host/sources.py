@@ -1,0 +1,130 @@
+"""Where pictures come from, one after another: a folder that files arrive in, or a camera.
+
+`ahead` reads them in a thread of its own, so that decoding goes on while the array works.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["ahead", "arriving", "frames"]
+
+Item = TypeVar("Item")
+
+_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+
+
+def arriving(
+    folder: Path,
+    *,
+    once: bool = False,
+    interval: float = 0.2,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[Path]:
+    """Yield the image files in a folder, by name, and then those that appear in it.
+
+    A file that is still being written, whose size changed since the last look, waits for the next.
+
+    Parameters
+    ----------
+    folder : Path
+    once : bool
+        Whether to end after those that are there.
+    interval : float
+        Seconds between two looks.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be read.
+    """
+    seen: set[Path] = set()
+    sizes: dict[Path, int] = {}
+    while True:
+        found = {
+            path: path.stat().st_size
+            for path in sorted(folder.iterdir())
+            if path.suffix.lower() in _SUFFIXES and path not in seen and path.is_file()
+        }
+        for path, size in found.items():
+            if once or sizes.get(path) == size:
+                seen.add(path)
+                yield path
+        if once:
+            return
+        sizes = found
+        sleep(interval)
+
+
+def frames(camera: int) -> Iterator[NDArray[np.uint8]]:
+    """Yield the pictures of a camera, uint8 (height, width, 3), RGB, until there are no more.
+
+    Raises
+    ------
+    ValueError
+        If OpenCV is missing, which the boards' images have, or the camera cannot be opened.
+    """
+    try:
+        import cv2
+    except ImportError:
+        raise ValueError("the package cv2 is missing: pip install opencv-python-headless") from None
+    capture: Any = cv2.VideoCapture(camera)
+    try:
+        if not capture.isOpened():
+            raise ValueError(f"camera {camera} cannot be opened: is /dev/video{camera} there?")
+        while True:
+            good, frame = capture.read()
+            if not good:
+                return
+            yield np.ascontiguousarray(frame[..., ::-1])
+    finally:
+        capture.release()
+
+
+def ahead(items: Iterator[Item], *, count: int = 2) -> Iterator[Item]:
+    """Yield `items`, of which a thread has up to `count` ready.
+
+    What the iterator raises is raised here, after the items before it.
+    """
+    if count < 1:
+        raise ValueError(f"count must be a positive integer, not {count!r}")
+    ready: queue.Queue[tuple[Item | None, BaseException | None, bool]] = queue.Queue(count)
+    stop = threading.Event()
+
+    def put(entry: tuple[Item | None, BaseException | None, bool]) -> None:
+        while not stop.is_set():
+            try:
+                return ready.put(entry, timeout=0.1)
+            except queue.Full:
+                continue
+
+    def work() -> None:
+        try:
+            for item in items:
+                put((item, None, False))
+                if stop.is_set():
+                    return
+            put((None, None, True))
+        except BaseException as error:
+            put((None, error, True))
+
+    thread = threading.Thread(target=work, name="pictures", daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error, last = ready.get()
+            if error is not None:
+                raise error
+            if last:
+                return
+            yield item  # type: ignore[misc]
+    finally:
+        stop.set()

@@ -1,0 +1,252 @@
+"""From a board to a folder with its bitstream: the steps, in their order.
+
+::
+
+    Amaranth -> penstock.il -> netlist -> simulated against the golden model
+      -> place and route, several seeds, the fastest kept -> bitstream -> read back -> report
+
+The same inputs and tools give the same files, but for the logs and what ``report.*`` says of time
+and memory.  Should the time be over before all seeds are through, the best of those that are is
+kept; `Report.seed` alone gives the same files again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+
+from amaranth.back import rtlil
+
+from hw.flow.board import Board
+from hw.flow.errors import BuildError, ToolsMissing
+from hw.flow.folder import Folder
+from hw.flow.process import Runner, StoppedError
+from hw.flow.report import Report, SeedResult, usage
+from hw.flow.toolchain import Job, Routed, Tool, Toolchain, count_cells, get_toolchain, signal_names
+from models.arch import Arch
+
+__all__ = ["NetlistCheck", "build"]
+
+# Given the netlist (as JSON; as Verilog it lies beside it), the board, the arch and a function for
+# progress, simulates it against the golden model; returns a sentence on what was compared, raises
+# CheckError.
+NetlistCheck = Callable[[Path, Board, Arch, Callable[[str], None]], str]
+
+# What the manifest lists: everything but logs and what differs from run to run.
+_VARYING = ("report.json", "report.md", "manifest.json")
+
+
+def build(
+    board: Board,
+    arch: Arch,
+    out: Path,
+    *,
+    seeds: Sequence[int],
+    minutes: float,
+    check: NetlistCheck,
+    cycles: Mapping[str, int],
+    say: Callable[[str], None],
+    jobs: int = 2,
+) -> Report:
+    """Build a board's bitstream into the folder `out`.
+
+    Parameters
+    ----------
+    board : Board
+    arch : Arch
+        In place of the board's own.
+    out : Path
+        Replaced at the end, as a whole; not touched if a step fails.
+    seeds : sequence of int
+        Of place and route.
+    minutes : float
+        For all of place and route.
+    check : NetlistCheck
+    cycles : mapping of str to int
+        Predicted cycles of an image, by network, for the estimate.
+    say : callable
+        Called with what happens now.
+    jobs : int
+        Seeds at a time.
+
+    Returns
+    -------
+    Report
+        The caller must look at `Report.met`: a folder is written also if timing is missed.
+
+    Raises
+    ------
+    ToolsMissing
+        After the checked netlist, which is kept in `out`.
+    BuildError
+        If a step fails; its logs are kept beside `out`.
+    """
+    if not seeds or len(set(seeds)) != len(seeds):
+        raise ValueError(f"seeds must be different numbers, at least one, not {list(seeds)!r}")
+    if not minutes > 0:
+        raise ValueError(f"minutes must be positive, not {minutes!r}")
+    toolchain = get_toolchain(board)
+    _demand(toolchain.synthesis_tools(), "nothing was made")
+    runner = Runner()
+    with Folder(out) as folder:
+        job = Job(board=board, arch=arch, folder=folder.work, runner=runner, say=say)
+        report = Report(board=board, arch=arch, cycles=dict(cycles))
+        try:
+            _netlist(job, toolchain, report, check)
+            missing = [tool for tool in toolchain.tools() if tool.found is None]
+            if missing:
+                _write(job, toolchain, report)
+                folder.keep()
+                _demand(missing, f"the checked netlist is in {out}")
+            routed = _best_seed(
+                job, toolchain, report, seeds, time.monotonic() + 60 * minutes, jobs
+            )
+            report.timing, report.seed = routed.timing, routed.seed
+            if routed.timing.path is not None:
+                report.critical_path = routed.timing.path.words(signal_names(job.netlist))
+            report.clock_mhz = toolchain.clock(routed.timing.fmax_mhz)
+            begin = time.monotonic()
+            report.notes += toolchain.pack(job, routed, clock_mhz=report.clock_mhz)
+            report.notes += toolchain.verify(job, routed)
+            report.costs["bitstream"] = (time.monotonic() - begin, 0.0)
+            report.state = "done" if report.met else "timing missed"
+            _clean(job, seeds)
+            _write(job, toolchain, report)
+        except ToolsMissing:
+            raise
+        except BuildError as error:
+            logs = folder.keep_logs()
+            raise type(error)(f"{error} (logs: {logs})") from None
+        finally:
+            runner.stop()
+        folder.keep()
+    return report
+
+
+def _demand(tools: Iterable[Tool], state: str) -> None:
+    """Raise ToolsMissing if one of the tools is."""
+    missing = [tool for tool in tools if tool.found is None]
+    if missing:
+        cures = dict.fromkeys(tool.cure for tool in missing)
+        raise ToolsMissing(
+            f"missing: {', '.join(tool.name for tool in missing)}; {state}; to go on: "
+            + "; ".join(cures)
+        )
+
+
+def _netlist(job: Job, toolchain: Toolchain, report: Report, check: NetlistCheck) -> None:
+    """Make the netlist and check it."""
+    job.say("Amaranth to RTLIL")
+    begin = time.monotonic()
+    module, _, name = job.board.top.partition(":")
+    top = getattr(importlib.import_module(module), name)(arch=job.arch)
+    # Without source locations the text is the same wherever the sources lie.
+    job.rtlil.write_text(rtlil.convert(top, name="penstock", emit_src=False), encoding="utf-8")
+    report.costs["amaranth"] = (time.monotonic() - begin, 0.0)
+    (job.folder / "penstock.xdc").write_text(job.board.constraints, encoding="utf-8")
+    toolchain.companions(job)
+    job.say("synthesis")
+    cost = toolchain.synthesise(job)
+    report.costs["synthesis"] = (cost.seconds, cost.megabytes)
+    report.cells = count_cells(job.netlist)
+    report.used = usage(report.cells, toolchain.CELLS)
+    for resource, total in job.board.resources.items():
+        if report.used.get(resource, 0) > total:
+            raise BuildError(
+                f"arch {job.arch.name} does not fit {job.board.name}: it takes "
+                f"{report.used[resource]:g} {resource} of {total}"
+            )
+    job.say("simulating the netlist against the golden model")
+    begin = time.monotonic()
+    report.notes.append(check(job.netlist, job.board, job.arch, job.say))
+    report.costs["netlist check"] = (time.monotonic() - begin, 0.0)
+
+
+def _best_seed(
+    job: Job,
+    toolchain: Toolchain,
+    report: Report,
+    seeds: Sequence[int],
+    deadline: float,
+    jobs: int,
+) -> Routed:
+    """Place and route with every seed; return the fastest, the smaller seed of equals."""
+
+    def one(seed: int) -> tuple[SeedResult, Routed | None]:
+        begin = time.monotonic()
+        try:
+            routed = toolchain.place_and_route(job, seed=seed, deadline=deadline)
+        except StoppedError:
+            spent = time.monotonic() - begin
+            return SeedResult(seed=seed, outcome="stopped", seconds=spent), None
+        except BuildError as error:
+            spent = time.monotonic() - begin
+            reason = str(error)[:200]
+            return SeedResult(seed=seed, outcome="failed", seconds=spent, reason=reason), None
+        result = SeedResult(
+            seed=seed,
+            outcome="routed",
+            fmax_mhz=routed.timing.fmax_mhz,
+            seconds=routed.cost.seconds,
+            megabytes=routed.cost.megabytes,
+        )
+        job.say(f"seed {seed}: {routed.timing.fmax_mhz:.1f} MHz")
+        return result, routed
+
+    job.say(f"place and route: {len(seeds)} seeds")
+    with ThreadPoolExecutor(max_workers=max(1, jobs)) as pool:
+        try:
+            results = list(pool.map(one, seeds))
+        except BaseException:
+            job.runner.stop()  # else the pool would wait for the programs' own end
+            raise
+    report.seeds = [result for result, _ in results]
+    done = [routed for _, routed in results if routed is not None]
+    if not done:
+        failed = [result for result in report.seeds if result.outcome == "failed"]
+        reason = failed[0].reason if failed else "the time was over before one was through (--time)"
+        raise BuildError(f"none of {len(seeds)} seeds could be placed and routed: {reason}")
+    return min(done, key=lambda routed: (-routed.timing.fmax_mhz, routed.seed))
+
+
+def _clean(job: Job, seeds: Sequence[int]) -> None:
+    """Remove what only the steps themselves needed."""
+    for seed in seeds:
+        for path in job.folder.glob(f"seed{seed}.*"):
+            path.unlink()
+
+
+def _digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write(job: Job, toolchain: Toolchain, report: Report) -> None:
+    """Write the manifest and the report."""
+    tools = [*toolchain.synthesis_tools(), *toolchain.tools()]
+    files = sorted(
+        path for path in job.folder.iterdir() if path.is_file() and path.name not in _VARYING
+    )
+    manifest = {
+        "board": job.board.name,
+        "part": job.board.part,
+        "arch": asdict(job.arch),
+        "fingerprint": f"{job.arch.fingerprint:016x}",
+        "state": report.state,
+        "seed": report.seed,
+        "target_mhz": job.board.target_mhz,
+        "fmax_mhz": report.timing.fmax_mhz if report.timing else None,
+        "clock_mhz": report.clock_mhz,
+        "toolchain": job.board.toolchain,
+        "tools": {tool.name: tool.found for tool in tools},
+        "files": {path.name: _digest(path) for path in files},
+    }
+    for name, value in (("manifest.json", manifest), ("report.json", report.as_json())):
+        (job.folder / name).write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+    (job.folder / "report.md").write_text(report.as_markdown(), encoding="utf-8")

@@ -1,0 +1,230 @@
+"""What the flow asks of a tool chain, and the tool chains there are.
+
+A tool chain is one file with one subclass of `Toolchain`; `hw.flow.build` calls its steps in the
+order of the methods.
+"""
+
+from __future__ import annotations
+
+import abc
+import importlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from hw.flow.board import Board
+from hw.flow.errors import BuildError
+from hw.flow.process import Cost, Runner
+from hw.flow.timing import Timing
+from models.arch import Arch
+
+__all__ = [
+    "Job",
+    "Routed",
+    "TOOLCHAINS",
+    "Tool",
+    "Toolchain",
+    "count_cells",
+    "get_toolchain",
+    "signal_names",
+]
+
+# ``module:class``, so that a chain's own needs are imported only when it is used.
+TOOLCHAINS = {"openxc7": "hw.flow.openxc7:OpenXc7"}
+
+
+@dataclass(frozen=True)
+class Tool:
+    """One program or file that a tool chain needs.
+
+    Parameters
+    ----------
+    name : str
+    found : str or None
+        Its version or place; None if it is missing.
+    cure : str
+        How to get it.
+    """
+
+    name: str
+    found: str | None
+    cure: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One build.
+
+    Parameters
+    ----------
+    board : Board
+    arch : Arch
+    folder : Path
+        Where everything goes; ``logs`` is in it.
+    runner : Runner
+    say : callable
+        Called with what happens now.
+    """
+
+    board: Board
+    arch: Arch
+    folder: Path
+    runner: Runner
+    say: Callable[[str], None]
+
+    @property
+    def rtlil(self) -> Path:
+        """The design as Amaranth wrote it."""
+        return self.folder / "penstock.il"
+
+    @property
+    def netlist(self) -> Path:
+        """The synthesised design, as JSON for place and route."""
+        return self.folder / "netlist.json"
+
+    @property
+    def netlist_verilog(self) -> Path:
+        """The synthesised design as Verilog, for simulation."""
+        return self.folder / "netlist.v"
+
+    def log(self, step: str) -> Path:
+        """Where a step's output goes."""
+        return self.folder / "logs" / f"{step}.log"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Routed:
+    """A placed and routed design.
+
+    Parameters
+    ----------
+    seed : int
+    timing : Timing
+    files : mapping of str to Path
+        What the tool chain's later steps need.
+    cost : Cost
+    """
+
+    seed: int
+    timing: Timing
+    files: Mapping[str, Path]
+    cost: Cost
+
+
+class Toolchain(abc.ABC):
+    """The steps from RTLIL to a bitstream."""
+
+    # Cells of the netlist and what each takes of the device: ``{"RAMB18E1": ("RAMB36", 0.5)}``.
+    CELLS: ClassVar[Mapping[str, tuple[str, float]]]
+
+    def __init__(self, board: Board) -> None:
+        self.board = board
+
+    @abc.abstractmethod
+    def synthesis_tools(self) -> list[Tool]:
+        """What `synthesise` needs."""
+
+    @abc.abstractmethod
+    def tools(self) -> list[Tool]:
+        """What the steps after the checked netlist need."""
+
+    @abc.abstractmethod
+    def synthesise(self, job: Job) -> Cost:
+        """Make `Job.netlist` and `Job.netlist_verilog` from `Job.rtlil`."""
+
+    def companions(self, job: Job) -> None:
+        """Write what needs no place and route, such as scripts for other tools."""
+        return None
+
+    @abc.abstractmethod
+    def place_and_route(self, job: Job, *, seed: int, deadline: float) -> Routed:
+        """Place and route with one seed.
+
+        Raises
+        ------
+        StoppedError
+            At the deadline, a ``time.monotonic()``.
+        BuildError
+            If it fails.
+        """
+
+    @abc.abstractmethod
+    def clock(self, fmax_mhz: float) -> float:
+        """MHz to run at when place and route reported `fmax_mhz`."""
+
+    @abc.abstractmethod
+    def pack(self, job: Job, routed: Routed, *, clock_mhz: float) -> list[str]:
+        """Make the bitstream and what belongs to it.
+
+        Returns
+        -------
+        list of str
+            Sentences for the report.
+        """
+
+    @abc.abstractmethod
+    def verify(self, job: Job, routed: Routed) -> list[str]:
+        """Read the finished bitstream back and compare it with what was asked for.
+
+        Returns
+        -------
+        list of str
+            What was compared, for the report.
+
+        Raises
+        ------
+        CheckError
+            If it differs.
+        """
+
+
+def get_toolchain(board: Board) -> Toolchain:
+    """Return the tool chain of a board."""
+    try:
+        module, _, name = TOOLCHAINS[board.toolchain].partition(":")
+    except KeyError:
+        raise BuildError(
+            f"board {board.name}: toolchain must be one of {', '.join(TOOLCHAINS)}, "
+            f"not {board.toolchain!r}"
+        ) from None
+    result: Toolchain = getattr(importlib.import_module(module), name)(board)
+    return result
+
+
+def _top(netlist: Path) -> Any:
+    """The top module of a netlist in Yosys' JSON."""
+    modules: dict[str, Any] = json.loads(netlist.read_text(encoding="utf-8"))["modules"]
+    tops = [m for m in modules.values() if int(m.get("attributes", {}).get("top", "0"), 2)]
+    if len(tops) != 1:
+        raise BuildError(f"{netlist.name} must have one top module, not {len(tops)}")
+    return tops[0]
+
+
+def count_cells(netlist: Path) -> dict[str, int]:
+    """Count the cells of the top module of a flat netlist, by type."""
+    counts: dict[str, int] = {}
+    for cell in _top(netlist)["cells"].values():
+        counts[cell["type"]] = counts.get(cell["type"], 0) + 1
+    return dict(sorted(counts.items()))
+
+
+def signal_names(netlist: Path) -> dict[str, str]:
+    """Return the name of a signal of ours that a cell of the top module drives, by cell."""
+    top = _top(netlist)
+    names: dict[int, str] = {}
+    for name, net in top.get("netnames", {}).items():
+        if not net.get("hide_name"):
+            for index, bit in enumerate(net["bits"]):
+                text = name if len(net["bits"]) == 1 else f"{name}[{index}]"
+                names.setdefault(bit, text)
+    result = {}
+    for name, cell in top["cells"].items():
+        outputs = [p for p, way in cell.get("port_directions", {}).items() if way == "output"]
+        for port in outputs:
+            known = [names[bit] for bit in cell["connections"][port] if bit in names]
+            if known:
+                result[name] = known[0]
+                break
+    return result

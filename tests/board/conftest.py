@@ -1,0 +1,11 @@
+"""Imports pynq once, without the warnings of its age and of processors it does not know."""
+
+from __future__ import annotations
+
+import warnings
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import host.pynq_board
+
+__all__ = ["host"]

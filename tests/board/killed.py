@@ -1,0 +1,78 @@
+"""A program that is told to end while its network runs, and the next one on the same board.
+
+Prints what the board has to say at each point; ``tests/board/test_killed.py`` reads it.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+from host.compile import compile_network
+from host.dev_pynq import PynqDevice
+from host.dev_pynq_sim import write_pair
+from host.interrupts import terminable
+from host.rtl_model import Model, Profile
+from host.sim_library import simulation_library
+from models.arch import get_arch
+from models.hwh import CSR_BASE
+from tests.board.network import small_network
+from tests.infer import check_maps, infer, load
+from tests.netgen import random_codes
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from host.pynq_board import SimulatedBoard
+
+__all__ = ["main"]
+
+ARCH = get_arch("tiny")
+# Each burst of the first run takes so many cycles that it would last for many seconds.
+SLOW = Profile(latency=200_000, stall_per_mille=0)
+
+
+def main(folder: Path) -> None:
+    """Run it."""
+    model = Model(simulation_library(ARCH, top="pynq"), memory_bytes=512 << 20)
+    board = SimulatedBoard(model, base=CSR_BASE, profile=SLOW)
+    network = small_network()
+    program = compile_network(network, ARCH)
+    pair = write_pair(folder, ARCH)
+    codes = random_codes(network, 1)
+
+    def say(what: str) -> None:
+        free = (board.system.root / "proc/meminfo").read_text().splitlines()[1].split()[1]
+        print(f"{what}: {len(board.pieces)} buffers, CmaFree {free} kB", flush=True)
+
+    def work() -> None:
+        with PynqDevice(ARCH, bitstream=pair, system=board.system, board=board) as device:
+            buffer = load(device, program)
+            start = device.csr.start
+
+            def started(**values: int) -> None:
+                start(**values)
+                say("running")
+
+            device.csr.start = started  # type: ignore[method-assign]
+            check_maps(infer(device, program, buffer, codes), network, codes)
+
+    # A program in the background of a script may have been told to ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with terminable():
+            work()
+    except KeyboardInterrupt:
+        say("ended")
+    model.profile(Profile())
+    work()
+    say("right")
+    board.close()
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as name:
+        main(Path(name))
+    sys.exit(0)

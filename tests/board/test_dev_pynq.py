@@ -1,0 +1,264 @@
+"""The pynq device on the simulated board: the same bytes, nothing left, both ways to wait."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from host.compile import compile_network
+from host.dev_pynq_sim import PynqSimDevice
+from host.device import Buffer, DeviceError, open_device
+from host.program import Program
+from host.pynq_system import Interrupt
+from host.rtl_model import Fault, Profile
+from models.arch import get_arch
+from models.regs import ERROR_SOURCES, LOG_FIELDS, REGISTERS
+from tests.board.network import small_network
+from tests.infer import check_maps, infer, load
+from tests.netgen import random_codes
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+ARCH = get_arch("tiny")
+WATCHDOG = 20_000
+
+
+NETWORK = small_network()
+
+
+@pytest.fixture(scope="module")
+def program() -> Program:
+    return compile_network(NETWORK, ARCH)
+
+
+@pytest.fixture(params=["interrupt", "polling"])
+def device(request: pytest.FixtureRequest) -> Iterator[PynqSimDevice]:
+    with PynqSimDevice(ARCH, watchdog=WATCHDOG, interrupt=request.param == "interrupt") as device:
+        yield device
+
+
+def codes(seed: int) -> NDArray[np.uint8]:
+    return random_codes(NETWORK, seed)
+
+
+def check(device: PynqSimDevice, program: Program, buffer: Buffer, seed: int) -> None:
+    check_maps(infer(device, program, buffer, codes(seed)), NETWORK, codes(seed))
+
+
+def test_second_run_equals_the_first(program: Program, device: PynqSimDevice) -> None:
+    buffer = load(device, program)
+    for seed in (1, 2, 1):
+        check(device, program, buffer, seed)
+
+
+def test_the_same_bytes_as_rtl(program: Program, device: PynqSimDevice) -> None:
+    # Not the maps alone: every byte of the memory that the program was given.
+    with open_device("rtl", ARCH) as rtl:
+        images = []
+        for seed in (1, 2):
+            found = []
+            for each in (device, rtl):
+                buffer = load(each, program, seed=seed)
+                check_maps(infer(each, program, buffer, codes(seed)), NETWORK, codes(seed))
+                found.append(each.read(buffer, 0, program.arena_bytes))
+                each.free(buffer)
+            np.testing.assert_array_equal(*found)
+            images.append(found[0])
+        assert (images[0] != images[1]).any()
+
+
+def test_log(program: Program, device: PynqSimDevice) -> None:
+    buffer = load(device, program)
+    for offset, data in program.pack_input(codes(1)):
+        device.write(buffer, data, offset)
+    log = device.run(program, buffer)
+    assert len(log.entries) == len(program.layers)
+    assert list(log.totals) == [name for name, _ in LOG_FIELDS]
+    assert log.totals == device.counters()
+    assert log.totals["cycles"] > log.totals["busy"] > 0
+
+
+def test_the_end_comes_by_interrupt(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[bool] = []
+    wait = Interrupt.wait
+    monkeypatch.setattr(
+        Interrupt, "wait", lambda self, seconds: waits.append(wait(self, seconds)) or waits[-1]
+    )
+    with PynqSimDevice(ARCH) as device:
+        assert device.uses_interrupt
+        check(device, program, load(device, program), 1)
+    assert waits[-1]
+    # A system without it polls.
+    with PynqSimDevice(ARCH, interrupt=False) as device:
+        assert not device.uses_interrupt
+
+
+def test_pynq_is_what_drives_the_board(program: Program) -> None:
+    import pynq
+
+    with PynqSimDevice(ARCH) as device:
+        overlay = device.overlay
+        assert type(overlay) is pynq.Overlay
+        assert overlay.is_loaded()
+        assert pynq.Clocks.fclk0_mhz == pytest.approx(device.handoff.fclk_mhz)
+        core = overlay.penstock
+        assert core.register_map.ID.value == int.from_bytes(b"PSTK", "little")
+        assert {register.name for register in REGISTERS} <= set(dir(core.register_map))
+        check(device, program, load(device, program), 1)
+        assert core.register_map.STATUS.done == 1
+
+
+def test_what_the_core_reads_went_through_the_cache(program: Program) -> None:
+    with PynqSimDevice(ARCH) as device:
+        buffer = load(device, program)
+        memory = device.board._model.memory[device.memory_address :][: buffer.size]
+        assert not memory.any(), "nothing was flushed yet"
+        check(device, program, buffer, 1)
+        assert bytes(memory[: len(program.image)]) == program.image
+
+
+def test_nothing_around_the_arena_is_touched(program: Program, device: PynqSimDevice) -> None:
+    memory = device.board._model.memory
+    load(device, program)
+    device.free(Buffer(0, program.arena_bytes))
+    # The buffer of before was as large as one program; this one has a page on each side.
+    before = device.alloc(4096)
+    with pytest.raises(DeviceError, match=r"no .* bytes of device memory left in one piece"):
+        device.alloc(program.arena_bytes)
+    device.free(before)
+    device.alloc(program.arena_bytes + 8192)
+    device.free(Buffer(0, program.arena_bytes + 8192))
+    guards = [device.alloc(4096), device.alloc(program.arena_bytes), device.alloc(4096)]
+    for guard in (guards[0], guards[2]):
+        device.write(guard, np.full(4096, 0xC3, np.uint8))
+    device.write(guards[1], program.image)
+    check(device, program, guards[1], 3)
+    for guard in (guards[0], guards[2]):
+        assert (device.read(guard, 0, 4096) == 0xC3).all()
+    assert not memory[: device.memory_address].any()
+
+
+def test_everything_is_given_back(program: Program) -> None:
+    device = PynqSimDevice(ARCH)
+    load(device, program)
+    assert device.board.pieces
+    device.close()
+    device.close()
+    assert not device.board.pieces
+    with pytest.raises(DeviceError, match="the device is closed"):
+        device.read(Buffer(0, 10), 0, 1)
+
+
+@pytest.mark.parametrize("moment", ["start", "wait"])
+def test_an_interrupted_run(
+    program: Program,
+    device: PynqSimDevice,
+    monkeypatch: pytest.MonkeyPatch,
+    moment: str,
+) -> None:
+    buffer = load(device, program)
+    for offset, data in program.pack_input(codes(1)):
+        device.write(buffer, data, offset)
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        target = device.csr if moment == "start" else device
+        patch.setattr(target, "start" if moment == "start" else "_wait", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            device.run(program, buffer)
+    check(device, program, buffer, 1)
+
+
+def test_an_interrupted_program_leaves_no_buffer(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    device = PynqSimDevice(ARCH)
+    monkeypatch.setattr(device, "_wait", interrupt)
+    with pytest.raises(KeyboardInterrupt), device:
+        infer(device, program, load(device, program), codes(1))
+    assert not device.board.pieces
+
+
+@pytest.mark.parametrize("port", ERROR_SOURCES)
+@pytest.mark.parametrize("kind", [Fault.SLVERR, Fault.HANG])
+def test_faults(program: Program, device: PynqSimDevice, port: str, kind: Fault) -> None:
+    buffer = load(device, program)
+    model = device.board._model
+    beat = {"desc": 20, "wgt": 30, "act": 30, "out": 10}[port]
+    model.fault(ERROR_SOURCES.index(port), kind, beat)
+    if kind is Fault.HANG:
+        # A port that hangs for ever keeps the core from stopping, too.
+        device.reset_limit = 0.1
+    with pytest.raises(DeviceError) as caught:
+        infer(device, program, buffer, codes(1))
+    text = str(caught.value)
+    if kind is Fault.HANG:
+        assert text.startswith(f"no progress for {WATCHDOG} cycles: beats received: ")
+        counts = re.search(rf"{port} (\d+) of (\d+)", text)
+        assert counts is not None
+        assert int(counts[1]) < int(counts[2])
+    else:
+        assert text.startswith(f"memory answered port {port} with SLVERR: beats received: ")
+    assert re.search(r" STATUS=[4c] ", text)
+    assert "\n" not in text
+    model.fault(ERROR_SOURCES.index(port), Fault.NONE, 0)
+    check(device, program, buffer, 2)
+
+
+def test_timeout(program: Program, device: PynqSimDevice) -> None:
+    buffer = load(device, program)
+    device.watchdog = 0
+    device.reset_limit = 0.1
+    device.board._model.fault(0, Fault.HANG, 8)
+    with pytest.raises(
+        DeviceError, match=r"no end after 0\.2 s: beats received: desc 8 of .*STATUS=1"
+    ):
+        device.run(program, buffer, timeout=0.2)
+    # The next run meets a core that does not stop, and says so.
+    with pytest.raises(DeviceError, match="the core does not stop: beats received: desc 8 of"):
+        device.run(program, buffer)
+    device.board._model.fault(0, Fault.NONE, 0)
+    check(device, program, buffer, 1)
+
+
+def test_a_slow_memory_changes_time_and_nothing_else(program: Program) -> None:
+    profile = Profile(latency=200, stall_per_mille=300, seed=3)
+    with open_device("pynq-sim", ARCH, profile=profile) as device:
+        check_maps(infer(device, program, load(device, program), codes(1)), NETWORK, codes(1))
+
+
+def test_other_arch_is_refused(device: PynqSimDevice) -> None:
+    other = compile_network(NETWORK, get_arch("4x8"))
+    buffer = device.alloc(other.arena_bytes)
+    with pytest.raises(DeviceError, match=r"for arch 4x8 .* the device is tiny \(4x4"):
+        device.run(other, buffer)
+
+
+def test_memory(device: PynqSimDevice) -> None:
+    buffer = device.alloc(100)
+    assert buffer.offset % 4096 == 0
+    device.write(buffer, b"abc", 97)
+    assert bytes(device.read(buffer, 97, 3)) == b"abc"
+    for call in (
+        lambda: device.write(buffer, b"abcd", 97),
+        lambda: device.read(buffer, 98, 3),
+        lambda: device.read(buffer, -1, 1),
+    ):
+        with pytest.raises(DeviceError, match="outside a buffer of 100 bytes"):
+            call()
+    with pytest.raises(DeviceError, match="no buffer at 4097 to free"):
+        device.free(Buffer(4097, 1))
+
+
+def test_wrong_parameters() -> None:
+    with pytest.raises(ValueError, match="watchdog must be from 0 to 4294967295, not -1"):
+        open_device("pynq-sim", ARCH, watchdog=-1)

@@ -1,0 +1,81 @@
+"""The files of a bitstream as pynq's own parsers see them."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from pathlib import Path
+
+import pytest
+
+from host.dev_pynq_sim import PynqSimDevice
+from models.arch import get_arch
+from models.bitfile import write_bit
+from models.hwh import CORE, CORE_VLNV, CSR_BASE, write_hwh
+from models.regs import CSR_BYTES, REGISTERS
+from tests.flow_pack import PAYLOAD, pack
+from tests.test_bitfile import BIT
+from tests.test_hwh import HANDOFF
+
+ACCESS = {"ro": "read-only", "rw": "read-write", "wo": "write-only"}
+
+
+@pytest.mark.filterwarnings("ignore")  # pynq uses what its dependencies warn of
+def test_bitstream() -> None:
+    from pynq.pl_server import embedded_device as embedded
+
+    found = embedded.parse_bit_header(write_bit(BIT))
+    assert found["design"] == "penstock"
+    assert found["part"] == BIT.part
+    assert (found["date"], found["time"]) == (BIT.date, BIT.time)
+    assert found["data"] == BIT.payload
+    words = struct.unpack("<16I", embedded.bit2bin(write_bit(BIT)))
+    assert words == struct.unpack(">16I", BIT.payload)
+
+
+@pytest.mark.filterwarnings("ignore")  # pynq uses what its dependencies warn of
+def test_every_register_and_field(tmp_path: Path) -> None:
+    from pynq.metadata.runtime_metadata_parser import RuntimeMetadataParser
+    from pynqmetadata.frontends import Metadata
+
+    path = tmp_path / "penstock.hwh"
+    path.write_text(write_hwh(HANDOFF))
+    parser = RuntimeMetadataParser(Metadata(input=path))
+    assert sorted(parser.ip_dict) == [CORE, "ps7"]
+    core = parser.ip_dict[CORE]
+    assert core["type"] == CORE_VLNV
+    assert core["phys_addr"] == CSR_BASE
+    assert core["addr_range"] == CSR_BYTES
+    assert core["parameters"]["BITSTREAM_SHA256"] == HANDOFF.payload_sha256
+    assert list(core["registers"]) == [register.name for register in REGISTERS]
+    for register in REGISTERS:
+        entry = core["registers"][register.name]
+        assert entry["address_offset"] == register.offset
+        assert entry["size"] == 32
+        assert (entry["access"], entry["description"]) == (ACCESS[register.access], register.doc)
+        names = [field.name for field in register.fields]
+        # A register without fields is shown as one.
+        assert list(entry["fields"]) == names or list(entry["fields"]) == ["value"]
+        for field in register.fields:
+            found = entry["fields"][field.name]
+            assert (found["bit_offset"], found["bit_width"]) == (field.lsb, field.width)
+            assert found["description"] == field.doc
+    clocks = parser.clock_dict
+    assert (clocks[0]["enable"], clocks[0]["divisor0"], clocks[0]["divisor1"]) == (1, 4, 3)
+    assert not any(clocks[n]["enable"] for n in (1, 2, 3))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of pynq's own
+def test_a_pair_that_the_flow_wrote(tmp_path: Path) -> None:
+    # The fabric is the simulated one; what is loaded, checked and set is what the flow says.
+    arch = get_arch("tiny")
+    path = pack(tmp_path, arch, clock_mhz=1000 / 11)
+    with PynqSimDevice(arch, bitstream=path) as device:
+        import pynq
+
+        assert device.handoff.fclk_mhz == 1000 / 11
+        assert pynq.Clocks.fclk0_mhz == pytest.approx(1000 / 11)
+        core = device.overlay.ip_dict[CORE]
+        assert (core["phys_addr"], core["addr_range"]) == (CSR_BASE, CSR_BYTES)
+        assert device.overlay.penstock.register_map.ID.value == int.from_bytes(b"PSTK", "little")
+        assert device.handoff.payload_sha256 == hashlib.sha256(PAYLOAD).hexdigest()
