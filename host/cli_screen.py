@@ -13,8 +13,8 @@ from typing import Annotated
 
 import typer
 
-from host.cli_classify import ArchOption
-from host.cli_device import arch_for, check_device, open_for
+from host.cli_classify import DeviceArchOption, OverlayOption
+from host.cli_device import arch_for, check_device, default_arch, open_for
 from host.cli_errors import EXIT_FAILED, InputError, bad_input
 from host.cli_progress import task
 from host.compile import CompileError, compile_network
@@ -70,9 +70,10 @@ def _with_thresholds(model: Model, coarse: float | None, fine: float | None) -> 
 class _Devices:
     """Opens what the stages run on; both may share a device."""
 
-    def __init__(self, stack: ExitStack, arch: Arch) -> None:
+    def __init__(self, stack: ExitStack, arch: Arch, overlay: Path | None) -> None:
         self._stack = stack
         self._arch = arch
+        self._overlay = overlay
         self._open: dict[str, Device] = {}
 
     def scores(self, stage: Stage, name: str, *, instead: bool) -> tuple[Scores, str]:
@@ -96,7 +97,7 @@ class _Devices:
             print(f"{stage.network.name} runs in the golden model: {error}", file=sys.stderr)
             return golden_scores(stage.network), _GOLDEN
         if name not in self._open:
-            self._open[name] = self._stack.enter_context(open_for(name, self._arch))
+            self._open[name] = self._stack.enter_context(open_for(name, self._arch, self._overlay))
         made = Session(stage.network, program, self._open[name], top=len(stage.network.labels))
         return device_scores(self._stack.enter_context(made)), name
 
@@ -134,7 +135,8 @@ def screen(
     fine_device: Annotated[
         str | None, typer.Option("--fine-device", help="Of the fine stage, if another.")
     ] = None,
-    arch: ArchOption = "lab",
+    arch: DeviceArchOption = None,
+    overlay: OverlayOption = None,
     json_file: Annotated[
         Path | None,
         typer.Option("--json", help="Write JSON lines here; a file that is there is continued."),
@@ -150,7 +152,7 @@ def screen(
     for name in (device, fine_device):
         if name not in (None, _GOLDEN):
             check_device(name)
-    target = arch_for(arch)
+    target = arch_for(default_arch(device) if arch is None else arch)
     with bad_input():
         files = _files(paths)
         loaded = _with_thresholds(load_model(model), coarse_threshold, fine_threshold)
@@ -166,7 +168,7 @@ def screen(
         counts: Counter[str] = Counter()
         begin = time.monotonic()
         if files:
-            devices = _Devices(stack, target)
+            devices = _Devices(stack, target, overlay)
             coarse, first = devices.scores(loaded.coarse, device, instead=False)
             fine, second = devices.scores(
                 loaded.fine, fine_device or device, instead=fine_device is None
