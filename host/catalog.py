@@ -11,10 +11,11 @@ name                         network
 ``cifar10-quick``            Caffe's cifar10_quick, 32x32
 ``lenet5``                   LeNet-5, 32x32, one channel
 ``tiny``                     39x39, three convolutions, ten classes: for tests
+``lenet5-digits`` and so on  trained and shipped: every network in ``models/trained``
 a file                       a saved network (`models.store`) or an ONNX file, float or quantised
 ===========================  ==============================================================
 
-Networks by name have seeded weights unless a file of trained ones is given: ``.npz``
+Other networks by name have seeded weights unless a file of trained ones is given: ``.npz``
 (`models.weights`) or a float ONNX graph (`models.onnx_import`), which stands for the whole network.
 Float networks are quantised on the shipped photographs; the result is kept (`host.cache`).
 """
@@ -49,7 +50,9 @@ _BUILDERS: dict[str, Callable[..., Network]] = {
     "cifar10-quick": lenet.build_cifar10_quick,
     "lenet5": lenet.build_lenet5,
 }
-MODELS = (*_ALEXNETS, nin.NAME, *_BUILDERS, "tiny")
+_TRAINED = Path(__file__).resolve().parent.parent / "models" / "trained"
+_SHIPPED = tuple(sorted(path.stem for path in _TRAINED.glob("*.net")))
+MODELS = (*_ALEXNETS, nin.NAME, *_BUILDERS, "tiny", *_SHIPPED)
 
 
 def photographs() -> list[Path]:
@@ -188,6 +191,10 @@ def load_network(
     OSError
         If a file cannot be read.
     """
+    if model in _SHIPPED:
+        if weights_file is not None:
+            raise ValueError(f"{model} has its own weights, {weights_file} is too many")
+        return _with_labels(store.load(_TRAINED / f"{model}.net"), labels_file)
     if model in MODELS:
         shipped = [path.read_bytes() for path in photographs()]
         if weights_file is None:

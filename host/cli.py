@@ -24,6 +24,7 @@ from host.cli_errors import (
 from host.cli_files import compile_model, inspect
 from host.cli_profile import profile
 from host.cli_quantize import quantize
+from host.cli_screen import screen
 from host.cli_selftest import selftest_command
 from host.cli_simulate import simulate
 from host.cli_watch import watch
@@ -44,6 +45,7 @@ app.command()(profile)
 app.command("compile")(compile_model)
 app.command()(inspect)
 app.command()(quantize)
+app.command()(screen)
 app.command()(simulate)
 app.command()(bitstream)
 app.command("describe")(describe_command)

@@ -3,7 +3,8 @@
 Whatever Pillow opens becomes RGB: the EXIF orientation is applied, grey and palette images are
 expanded, 16-bit greys keep their upper eight bits, CMYK is converted, and transparent pixels are
 laid on white.  `load_pixels` then scales the shorter side and cuts out the centre in one
-resampling, so an image of any size or shape costs no more memory than its own pixels.
+resampling, so an image of any size or shape costs no more memory than its own pixels; or it scales
+and pads the whole image, where the network wants that.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ MAX_PIXELS = 200_000_000
 
 # PIL.Image.BILINEAR up to version 9.0, PIL.Image.Resampling.BILINEAR from 9.1 on.
 _BILINEAR = 2
+
+# Around an image that is padded.
+_GREY = 128
 
 Pixels = NDArray[np.uint8]
 
@@ -144,6 +148,20 @@ def _cut(image: Image, height: int, width: int, resize: int) -> Image:
     return image.resize((width, height), _BILINEAR, box=box, reducing_gap=3.0)
 
 
+def _padded(image: Image, height: int, width: int) -> Image:
+    """Scale the image until it fits, and put it in the middle of a grey one."""
+    from PIL import Image as pil
+
+    scale = min(width / image.width, height / image.height)
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    scaled = image.resize(size, _BILINEAR, reducing_gap=3.0)
+    if size == (width, height):
+        return scaled
+    sheet = pil.new("RGB", (width, height), (_GREY,) * 3)
+    sheet.paste(scaled, ((width - size[0]) // 2, (height - size[1]) // 2))
+    return sheet
+
+
 def load_pixels(path: str | os.PathLike[str], spec: InputSpec) -> Pixels:
     """Return the pixels a network sees of an image file.
 
@@ -178,7 +196,10 @@ def _check_spec(spec: InputSpec) -> None:
 def _pixels(whole: Image, spec: InputSpec) -> Pixels:
     """Return the pixels a network sees of an upright RGB image."""
     height, width, _ = spec.shape
-    image = _cut(whole, height, width, spec.resize)
+    if spec.fit == "pad":
+        image = _padded(whole, height, width)
+    else:
+        image = _cut(whole, height, width, spec.resize)
     if spec.order == "L":
         return np.asarray(image.convert("L"))[..., None]
     pixels = np.asarray(image)

@@ -72,6 +72,9 @@ class InputSpec:
         Height, width, channels.
     resize : int
         The shorter side is scaled to this before the centre crop to `shape`.
+    fit : str
+        ``"cut"``: as said.  ``"pad"``: the whole image is scaled to fit into `shape`, the rest is
+        grey; `resize` does not matter then.
     order : str
         ``"RGB"`` or ``"BGR"``: channel order (``"L"`` for one channel).
     mean, std : tuple of float
@@ -84,6 +87,7 @@ class InputSpec:
 
     shape: Shape
     resize: int
+    fit: str = "cut"
     order: str = "RGB"
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
     std: tuple[float, ...] = (1.0, 1.0, 1.0)

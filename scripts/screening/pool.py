@@ -1,0 +1,103 @@
+"""Pictures kept on disk, so that training need not make each one anew.
+
+A pool is a folder of numbered chunks.  Making a picture takes as long as several training steps on
+it, so training reuses pictures, cropped and lit differently each time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scripts.screening.dataset import picture
+from scripts.screening.scene import SIZE
+
+__all__ = ["CHUNK", "COUNTS", "Chunk", "chunks", "extend", "main"]
+
+# Pictures of a chunk.
+CHUNK = 128
+
+# Chunks that training and evaluation of the shipped model used.
+COUNTS = {"train": 100, "validation": 8, "test": 9}
+
+_ENTRY = np.dtype(
+    [
+        ("pixels", np.uint8, (SIZE, SIZE, 3)),
+        ("box", np.int16, (4,)),
+        ("label", np.uint8),
+        ("kind", "S16"),
+    ]
+)
+
+# Entries as `_ENTRY` lays them out, (CHUNK,).
+Chunk = NDArray[np.void]
+
+
+def _file(folder: Path, split: str, number: int) -> Path:
+    return folder / f"{split}-{number:05d}.npy"
+
+
+def _make(split: str, number: int) -> Chunk:
+    made = np.zeros(CHUNK, _ENTRY)
+    for i in range(CHUNK):
+        scene = picture(split, number * CHUNK + i)
+        made[i] = scene.pixels, scene.box, scene.label, scene.kind.encode()
+    return made
+
+
+def extend(
+    folder: Path, split: str, count: int, *, progress: Callable[[int], None] | None = None
+) -> None:
+    """Make what is missing of the first `count` chunks of a split.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it is not there.
+    split : str
+    count : int
+    progress : callable, optional
+        Called with the number of chunks that are there, after each.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        path = _file(folder, split, number)
+        if not path.exists():
+            # The name of the half-written file is of this chunk only: others may work beside us.
+            fresh = path.with_suffix(f".{zlib.crc32(str(path).encode()):08x}")
+            with fresh.open("wb") as file:
+                np.save(file, _make(split, number))
+            fresh.replace(path)
+        if progress:
+            progress(number + 1)
+
+
+def chunks(folder: Path, split: str) -> Iterator[Chunk]:
+    """Give the chunks of a split that are there, from the first without a gap, not yet read."""
+    number = 0
+    while (path := _file(folder, split, number)).exists():
+        yield np.load(path, mmap_mode="r")
+        number += 1
+
+
+def main() -> int:
+    """Make the pictures of all splits; return the exit status."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("folder", type=Path)
+    options = parser.parse_args()
+    for split, count in COUNTS.items():
+
+        def say(done: int, split: str = split, count: int = count) -> None:
+            print(f"{split}: {done} of {count} chunks", flush=True)
+
+        extend(options.folder, split, count, progress=say)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

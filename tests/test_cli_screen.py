@@ -1,0 +1,99 @@
+"""`penstock screen`: verdicts, resuming, broken files, exit status."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from host import cli
+from models import store
+from models.quantize import quantise
+from tests.branchnet import branch_images, branch_net
+from tests.screening import paint, write_model
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of four images in two levels, with the model beside it."""
+    write_model(tmp_path / "model")
+    images = tmp_path / "images"
+    paint(images / "black.png", (0, 0, 0))
+    paint(images / "red.png", (250, 0, 0))
+    paint(images / "more" / "yellow.png", (250, 250, 0))
+    paint(images / "more" / "yellow2.jpg", (240, 250, 0))
+    return tmp_path
+
+
+def screen(folder: Path, *more: object, device: str = "golden") -> int:
+    arguments = ["screen", folder / "images", "--model", folder / "model" / "model.json"]
+    arguments += ["--device", device, "--arch", "tiny", *more]
+    return cli.run([str(argument) for argument in arguments])
+
+
+@pytest.mark.parametrize("device", ["golden", "functional"])
+def test_verdicts(folder: Path, device: str, capsys: pytest.CaptureFixture[str]) -> None:
+    out = folder / "out.jsonl"
+    assert screen(folder, "--json", out, device=device) == 0
+    printed = capsys.readouterr().out
+    assert "4 images: 2 confirmed, 1 flagged by the coarse stage only, 1 pass" in printed
+    assert f"coarse stage on {device}, fine stage on {device}" in printed
+    entries = [json.loads(line) for line in out.read_text().splitlines()][1:]
+    assert {Path(entry["path"]).name: entry["verdict"] for entry in entries} == {
+        "black.png": "pass",
+        "red.png": "flagged",
+        "yellow.png": "confirmed",
+        "yellow2.jpg": "confirmed",
+    }
+
+
+def test_broken_files_are_passed_over(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    broken = folder / "images" / "broken.png"
+    broken.write_text("no image")
+    out = folder / "out.jsonl"
+    assert screen(folder, "--json", out) == 1
+    printed = capsys.readouterr().out
+    assert "1 unreadable" in printed
+    assert "2 confirmed" in printed
+    # Once it is mended only that one is looked at.
+    paint(broken, (250, 250, 0))
+    assert screen(folder, "--json", out) == 0
+    printed = capsys.readouterr().out
+    assert "5 images: 3 confirmed" in printed
+    assert "4 of them were in" in printed
+    assert printed.count(".png") == 1
+    before = out.read_bytes()
+    assert screen(folder, "--json", out) == 0
+    assert out.read_bytes() == before
+
+
+def test_thresholds(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert screen(folder, "--coarse-threshold", 0, "--fine-threshold", 0) == 0
+    assert "4 confirmed" in capsys.readouterr().out
+
+
+def test_a_stage_that_does_not_compile_runs_in_the_golden_model(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = quantise(branch_net(), branch_images())
+    store.save(network, folder / "model" / "green.net")
+    assert screen(folder, "--fine-threshold", 0, device="functional") == 0
+    printed = capsys.readouterr()
+    assert "runs in the golden model: layer inception" in printed.err
+    assert "coarse stage on functional, fine stage on golden" in printed.out
+    # But not if a device was asked for.
+    assert screen(folder, "--fine-device", "functional", device="functional") == 2
+    assert "layer inception" in capsys.readouterr().err
+
+
+def test_bad_input(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, message in (
+        ([folder / "gone"], "gone: no such file or folder"),
+        ([folder / "model"], "holds no images"),
+        ([folder / "images", "--device", "toaster"], "device must be one of"),
+        ([folder / "images", "--model", folder / "gone.json"], "gone.json: no such file"),
+        ([folder / "images", "--coarse-threshold", "2"], "--coarse-threshold"),
+    ):
+        assert cli.run(["screen", *map(str, arguments)]) == 2
+        assert message in capsys.readouterr().err
