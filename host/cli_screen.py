@@ -25,7 +25,6 @@ from host.screen import (
     CONFIRMED,
     FLAGGED,
     PASS,
-    SHIPPED,
     UNREADABLE,
     Model,
     Scores,
@@ -127,8 +126,8 @@ def _run(work: Screen, files: list[Path], log: ScreenLog | None) -> Counter[str]
 def screen(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Images or folders.")],
     model: Annotated[
-        Path, typer.Option("--model", help="A screening model; by default the one for QR codes.")
-    ] = SHIPPED,
+        Path, typer.Option("--model", help="A screening model: see docs/screening.md.")
+    ],
     device: Annotated[
         str, typer.Option("--device", help=f"{', '.join(device_names())} or {_GOLDEN}.")
     ] = "rtl",

@@ -9,9 +9,7 @@ import pytest
 
 from host import cli
 from models import store
-from models.quantize import quantise
-from tests.branchnet import branch_images, branch_net
-from tests.screening import paint, write_model
+from tests.screening import bright_net, paint, write_model
 
 
 @pytest.fixture
@@ -76,24 +74,25 @@ def test_thresholds(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_stage_that_does_not_compile_runs_in_the_golden_model(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    network = quantise(branch_net(), branch_images())
-    store.save(network, folder / "model" / "green.net")
+    store.save(bright_net("green", 1, window=4), folder / "model" / "green.net")
     assert screen(folder, "--fine-threshold", 0, device="functional") == 0
     printed = capsys.readouterr()
-    assert "runs in the golden model: layer inception" in printed.err
+    assert "runs in the golden model: layer pool1" in printed.err
     assert "coarse stage on functional, fine stage on golden" in printed.out
     # But not if a device was asked for.
     assert screen(folder, "--fine-device", "functional", device="functional") == 2
-    assert "layer inception" in capsys.readouterr().err
+    assert "layer pool1" in capsys.readouterr().err
 
 
 def test_bad_input(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = ["--model", folder / "model" / "model.json"]
     for arguments, message in (
-        ([folder / "gone"], "gone: no such file or folder"),
-        ([folder / "model"], "holds no images"),
-        ([folder / "images", "--device", "toaster"], "device must be one of"),
+        ([folder / "images"], "--model"),
+        ([folder / "gone", *model], "gone: no such file or folder"),
+        ([folder / "model", *model], "holds no images"),
+        ([folder / "images", *model, "--device", "toaster"], "device must be one of"),
         ([folder / "images", "--model", folder / "gone.json"], "gone.json: no such file"),
-        ([folder / "images", "--coarse-threshold", "2"], "--coarse-threshold"),
+        ([folder / "images", *model, "--coarse-threshold", "2"], "--coarse-threshold"),
     ):
         assert cli.run(["screen", *map(str, arguments)]) == 2
         assert message in capsys.readouterr().err

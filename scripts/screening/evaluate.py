@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from host.screen import SHIPPED, Model, Stage, load_model
+from host.screen import Model, Stage, load_model
 from models import store
 from scripts.screening.engines import Engine, device_engine, float_engine, int8_engine, kept_scores
 from scripts.screening.page import page
@@ -99,7 +99,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("--pool", type=Path, required=True, help="folder of pictures")
     parser.add_argument("--states", type=Path, required=True, help="holds the float networks")
-    parser.add_argument("--model", type=Path, default=SHIPPED)
+    parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--split", default="test")
     parser.add_argument("--device", default="functional")
     parser.add_argument("--arch", default="lab")
