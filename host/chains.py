@@ -65,6 +65,11 @@ class Chain:
         """The network's layers."""
         return tuple(node.layer for node in self.nodes)
 
+    @property
+    def on_array(self) -> bool:
+        """Whether it begins with what the array computes."""
+        return isinstance(self.branches[0][0].layer, _ARRAY)
+
     def reads(self, other: Chain) -> bool:
         """Whether this chain reads what `other` stores."""
         return any(
@@ -179,6 +184,18 @@ def _siblings(one: Line, other: Line) -> bool:
     )
 
 
+def _early(found: list[Chain]) -> tuple[Chain, ...]:
+    """Move what needs no array to where its source is complete: the array need not wait for it."""
+    result: list[Chain] = []
+    for chain in found:
+        place = len(result)
+        if not chain.on_array:
+            while place and not chain.reads(result[place - 1]):
+                place -= 1
+        result.insert(place, chain)
+    return tuple(result)
+
+
 def chains(network: Network, *, trace: bool = False, fc: bool = False) -> tuple[Chain, ...]:
     """Return the chains of all layers before the first that the CPU runs.
 
@@ -218,4 +235,4 @@ def chains(network: Network, *, trace: bool = False, fc: bool = False) -> tuple[
     for group in groups:
         own = stored & {node.layer.name for line in group for node in line}
         found.append(Chain(tuple(sorted(group, key=needed)), frozenset(own)))
-    return tuple(found)
+    return _early(found)

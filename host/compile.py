@@ -141,7 +141,7 @@ def compile_choices(
                 buffers=made.buffers(arch),
                 least_bytes=made.layer.least_bytes,
             )
-            for made in plans
+            for made in (plans[index] for index in emitter.order)
         ),
         parts=tuple((record.layer, record.part) for record in records),
         batch=plans[0].batch,

@@ -15,23 +15,22 @@ Waits name counts of descriptors that come earlier in the program: see `models.i
 
 from __future__ import annotations
 
+from host.behind import Behind, Waiting
 from host.errors import CompileError
 from host.loads import LoadLine, Piece
 from host.lower import HardwareLayer
 from host.maps import Maps
 from host.memory import Ring
-from host.output import Job, OutputPlanes
+from host.output import OutputPlanes
+from host.posting import PostWriter
 from host.record import Constants, Recorder
 from host.tile import Plan, Step, Tile
 from host.timing import block_cycles
 from host.weights import tile_bytes
 from models.arch import Arch
-from models.fixed import pack_lrn_table
-from models.isa import Dest, Op
+from models.isa import Op
 
 __all__ = ["Emitter"]
-
-_TABLE_BEATS = 128
 
 
 class Emitter:
@@ -54,6 +53,8 @@ class Emitter:
     recorder : Recorder
     constants : Constants
     maps : Maps
+    order : list of int
+        Numbers of the plans in the order in which they are complete: that of the layer log.
     """
 
     def __init__(
@@ -74,12 +75,14 @@ class Emitter:
         self.maps = Maps(arch.rows, layers, kept, plans[0].batch)
         self.maps.place_inputs(given, layers)
         self._line = LoadLine(arch, plans, self.maps, self.recorder)
+        self.order: list[int] = []
         self._out = Ring(arch.out_words)
+        self._posts = PostWriter(arch, self.recorder, self.constants, self.maps, self._out)
+        self._behind = Behind(self._out)
+        # Words of the output ring that the convolution in progress needs.
+        self._peak = 0
         # CONVs up to the tile before the last: what LOADs may wait for that need not be here yet.
         self._limit = 0
-        self._table = b""
-        self._table_load = 0
-        self._table_read = 0
 
     def run(self) -> None:
         """Emit everything.
@@ -90,25 +93,37 @@ class Emitter:
             If a value does not fit its field; the message names the layer.
         """
         for index, plan in enumerate(self.plans):
-            self.recorder.layer = plan.layer.name
-            for post in plan.layer.posts:
-                self.maps.place(post.target)
+            if not plan.tiles:
+                self._wait(index)
+                continue
+            self._finish_for(plan)
+            self._wait_behind(index)
+            self._begin(plan)
             try:
-                if plan.tiles:
-                    self._conv_layer(index, plan)
-                else:
-                    self._post_layer(plan)
+                self._conv_layer(index, plan)
             except CompileError:
                 raise
             except ValueError as error:
                 raise CompileError(f"layer {plan.layer.name}: {error}") from None
-            self.recorder.mark_last_post()
-            self.maps.retire(self._later(index), self.recorder.count(Op.LOAD))
+            self._complete(index)
+        while self._behind.line:
+            self._unit()
         self.recorder.advance_weights()
 
-    def _later(self, index: int) -> set[str]:
-        """Maps that layers after number `index` read or store."""
-        layers = [plan.layer for plan in self.plans[index + 1 :]]
+    def _begin(self, plan: Plan) -> None:
+        self.recorder.layer = plan.layer.name
+        for post in plan.layer.posts:
+            self.maps.place(post.target)
+
+    def _complete(self, index: int) -> None:
+        self.recorder.mark_last_post()
+        self.order.append(index)
+        self.maps.retire(self._later(), self.recorder.count(Op.LOAD))
+
+    def _later(self) -> set[str]:
+        """Maps that layers which are not complete read or store."""
+        done = set(self.order)
+        layers = [plan.layer for number, plan in enumerate(self.plans) if number not in done]
         views = [view for layer in layers for view in layer.sources]
         views += [post.target for layer in layers for post in layer.posts]
         return {view.map for view in views}
@@ -117,6 +132,7 @@ class Emitter:
 
     def _conv_layer(self, index: int, plan: Plan) -> None:
         layer, arch = plan.layer, self.arch
+        self._peak = plan.out_words(arch) if self._behind.line else 0
         weights = [self._tile_weights(layer, tile) for tile in plan.tiles]
         planes = plan.blocks[0]
         for number, step in enumerate(plan.steps):
@@ -130,13 +146,16 @@ class Emitter:
                             f"{arch.act_words} words"
                         )
                 if number == 0 and position == 0:
-                    self._load_table(layer)
+                    self._posts.load_table(layer)
                 self._limit = self.recorder.count(Op.CONV)
                 self._weights(plan, step, tile, weights[position])
                 self._convs(index, number, position)
                 self._drain(walk, plan, step, tile)
                 for plane in walk.ready(step.number, tile.done(layer.shape[2], arch)):
-                    self._posts(walk, plan, step, plane)
+                    self._posts.plane(walk, plan, step, plane)
+                if step is not plan.steps[-1] or tile is not plan.tiles[-1]:
+                    # The layer's last POST ends it in the log.
+                    self._units(plan, step, tile)
                 self._line.ahead(self._limit, self._spare_beats(plan, step, tile))
 
     def _tile_weights(self, layer: HardwareLayer, tile: Tile) -> int:
@@ -154,31 +173,6 @@ class Emitter:
         weights = self._tile_beats(tile)
         cycles = tile.blocks * block_cycles(plan.positions(step), self.arch)
         return max(cycles - weights, max(cycles, weights) / 2)
-
-    def _load_table(self, layer: HardwareLayer) -> None:
-        """Load the layer's LRN table unless it is there already."""
-        if layer.lrn is None:
-            return
-        table = pack_lrn_table(layer.lrn.table, layer.lrn.difference)
-        if table == self._table:
-            return
-        self._table = table
-        self._table_load = self.recorder.emit(
-            Op.LOAD,
-            {
-                "dest": Dest.TABLE,
-                "mem": self.constants.add(table),
-                "base": 0,
-                "row_words": 1,
-                "row_beats": 1,
-                "plane_beats": _TABLE_BEATS,
-                "planes": 1,
-                "plane_stride": 0,
-            },
-            section="const",
-            part="LRN table",
-            post=self._table_read,
-        )
 
     def _part(self, plan: Plan, step: Step, tile: Tile) -> str:
         return f"tile {tile.first // self.arch.cols}, {plan.where(step)}"
@@ -285,122 +279,61 @@ class Emitter:
 
     # LRN and pooling
 
-    def _post_layer(self, plan: Plan) -> None:
-        """A layer without convolution: its planes are loaded to the output buffer."""
-        for image in range(plan.batch):
-            for planes in plan.blocks:
-                self._post_block(plan, image, planes)
+    def _wait(self, index: int) -> None:
+        """Put a layer without a convolution in line, unless it is there or done."""
+        known = {waiting.index for waiting in self._behind.line}
+        if index in known or index in self.order:
+            return
+        plan = self.plans[index]
+        for post in plan.layer.posts:
+            self.maps.place(post.target)
+        self._behind.line.append(Waiting(index, plan, self._posts.post_layer(plan)))
 
-    def _post_block(self, plan: Plan, image: int, planes: range) -> None:
+    def _wait_behind(self, index: int) -> None:
+        """Put the layers that may follow a convolution band by band in line."""
+        for number in range(index + 1, len(self.plans)):
+            plan = self.plans[number]
+            if plan.tiles or (plan.layer.lrn and self.plans[index].layer.lrn):
+                return
+            self._wait(number)
+
+    def _finish_for(self, plan: Plan) -> None:
+        """Finish layers in line that a convolution reads, or that need another LRN table."""
+        for waiting in reversed(self._behind.line):
+            layer = waiting.plan.layer
+            needed = any(
+                source.overlaps(post.target)
+                for source in plan.layer.sources
+                for post in layer.posts
+            )
+            if needed or (layer.lrn and plan.layer.lrn):
+                while waiting in self._behind.line:
+                    self._unit()
+                return
+
+    def _unit(self) -> None:
+        """Write the next unit of the layers in line."""
+        before = self.recorder.layer
+        plan = self._behind.line[0].plan
+        self.recorder.layer = plan.layer.name
+        try:
+            finished = self._behind.step()
+        except ValueError as error:
+            raise CompileError(f"layer {plan.layer.name}: {error}") from None
+        if finished is not None:
+            self._complete(finished.index)
+        self.recorder.layer = before
+
+    def _units(self, plan: Plan, step: Step, tile: Tile) -> None:
+        """Write the units that POST has time for while the array does a tile."""
         layer = plan.layer
-        source = self.maps[layer.source.map]
-        lowest = layer.source.first(self.arch.rows)
-        walk = OutputPlanes(layer, plan.rows, self._out, planes)
-        row_beats = source.planes.row_beats
-        for step in plan.steps[image * len(plan.bands) : (image + 1) * len(plan.bands)]:
-            first = image * source.planes.height + step.band.first
-            for plane in planes:
-                wait = walk.open(step.number, plane + 1)
-                number = lowest + plane
-                stored = source.stored_by(number, number + 1, first + step.band.rows)
-                assert wait is not None, "planned to fit"
-                assert stored is not None, "the layer before stores all its rows"
-                loaded = self.recorder.emit(
-                    Op.LOAD,
-                    {
-                        "dest": Dest.OUT,
-                        "mem": source.planes.address(number, first),
-                        "base": walk.region(step.number, plane).start % self.arch.out_words,
-                        "row_words": layer.shape[1],
-                        "row_beats": row_beats,
-                        "plane_beats": step.band.rows * row_beats,
-                        "planes": 1,
-                        "plane_stride": source.planes.plane_bytes,
-                    },
-                    section="data",
-                    part=f"plane {plane}, {plan.where(step)}",
-                    post=max(wait, stored),
-                )
-                self._load_table(layer)
-                for ready in walk.ready(step.number, plane + 1):
-                    self._posts(walk, plan, step, ready, loaded)
-
-    def _posts(
-        self, walk: OutputPlanes, plan: Plan, step: Step, plane: int, loaded: int = 0
-    ) -> None:
-        """Post one plane of a step; `loaded`: the LOAD that brought what is needed, if any."""
-        for job in walk.jobs[step.number]:
-            if plane not in job.post.planes:
-                continue
-            if job.post.pool is None:
-                # Rows of one image after the other are like rows of one tall image.
-                self._post(walk, plan, step, plane, job, loaded, range(step.images))
-                continue
-            for image in range(step.images):
-                self._post(walk, plan, step, plane, job, loaded, range(image, image + 1))
-        walk.posted(step.number, plane, self.recorder.count(Op.POST))
-
-    def _post(
-        self,
-        walk: OutputPlanes,
-        plan: Plan,
-        step: Step,
-        plane: int,
-        job: Job,
-        loaded: int,
-        images: range,
-    ) -> None:
-        """Post rows of some of a step's images."""
-        layer = plan.layer
-        depth, rows = self.arch.out_words, self.arch.rows
-        post = job.post
-        target = self.maps[post.target.map]
-        number = plane - post.planes.start
-        filled = post.target.filled(rows)
-        band = step.number
-        rows_in, rows_out = walk.bands[band][1], len(images) * job.rows
-        start = walk.region(band, plane).start + images.start * rows_in * walk.width
-        row = (step.image + images.start) * post.shape[0] + job.first
-        halo_base = halo_step = 0
-        if job.halo:
-            halo_step = walk.plane_words(band - 1)
-            end = walk.region(band - 1, plane).start + halo_step
-            halo_base = end - job.halo * walk.width
-        lrn = layer.lrn if post.lrn else None
-        following = filled[number + 1] if lrn and number + 1 < len(filled) else 0
-        number += post.target.first(rows)
-        row_beats = target.planes.row_beats
-        count = self.recorder.emit(
-            Op.POST,
-            {
-                "mark": 0,
-                "lrn": lrn is not None,
-                "lrn_shift": lrn.shift if lrn else 1,
-                "kernel": post.kernel,
-                "stride": post.stride,
-                "y0": job.y0,
-                "x0": -post.pad[1],
-                "in_h": job.halo + len(images) * rows_in,
-                "in_w": walk.width,
-                "halo_rows": job.halo,
-                "halo_base": halo_base % depth,
-                "halo_step": halo_step % depth,
-                "base": start % depth,
-                "step": walk.plane_words(band) % depth,
-                "channels": filled[plane - post.planes.start],
-                "has_prev": lrn is not None and plane > post.planes.start,
-                "next_channels": min(2, following),
-                "out_h": rows_out,
-                "out_w": post.shape[1],
-                "row_beats": row_beats,
-                "beats": rows_out * row_beats,
-                "mem": target.planes.address(number, row),
-            },
-            section="data",
-            part=f"{post.name} plane {plane}, {plan.where(step)}",
-            drain=0 if loaded else self.recorder.count(Op.DRAIN),
-            load=max(loaded, target.overwrites, self._table_load if lrn else 0),
-        )
-        target.store(number, row + rows_out, count)
-        if lrn:
-            self._table_read = count
+        cycles = tile.blocks * block_cycles(plan.positions(step), self.arch)
+        share = step.images * step.band.rows / layer.shape[0] / len(plan.tiles)
+        self._behind.save(cycles - layer.post_cycles(self.arch) * share)
+        if tile is not plan.tiles[-1]:
+            # The planes of a band lie side by side where a tile, or LRN, reaches over two of them.
+            opened, done = tile.opened(self.arch), tile.done(layer.shape[2], self.arch)
+            if layer.lrn or opened != done:
+                return
+        while self._behind.due(self._peak):
+            self._unit()

@@ -17,14 +17,9 @@ def ideal_cycles(program: Program, arch: Arch) -> dict[str, int]:
     to get into place.  Loading, boundaries between layers, LRN and pooling are not counted.
     """
     cycles = dict.fromkeys((layer.name for layer in program.layers), 0)
-    names = iter(program.layers)
-    name = next(names).name
-    for op, values in program.descriptors():
+    for (op, values), (name, _) in zip(program.descriptors(), program.parts, strict=True):
         if op is Op.CONV:
             blocks = values["n_cb"] * values["n_ky"] * values["n_kx"]
             positions = (values["more_images"] + 1) * values["n_y"] * values["n_x"]
             cycles[name] += blocks * block_cycles(positions, arch)
-        elif op is Op.POST and values["mark"]:
-            layer = next(names, None)
-            name = layer.name if layer else name
     return cycles

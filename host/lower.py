@@ -92,6 +92,14 @@ class Post:
         """Padding: top, left."""
         return self.pool.pad[:2] if self.pool else (0, 0)
 
+    def cycles(self, arch: Arch) -> int:
+        """POST's cycles for all of it, roughly."""
+        rate = max(3, arch.rows // arch.lrn_lanes) if self.lrn else max(1, arch.rows // 8)
+        if self.pool is not None and not self.lrn:
+            rate = 1
+        columns = (self.shape[1] - 1) * self.stride + self.kernel
+        return self.shape[0] * columns * self.kernel * rate * len(self.planes)
+
     def complete_rows(self, rows: int) -> int:
         """Output rows that need no input row from `rows` on."""
         count = (rows + self.pad[0] - self.kernel) // self.stride + 1
@@ -150,6 +158,10 @@ class HardwareLayer:
     def reads_input(self) -> bool:
         """Whether it reads the network's input."""
         return self.runs is not None or any(view.map == INPUT for view in self.sources)
+
+    def post_cycles(self, arch: Arch) -> int:
+        """Cycles to normalise, pool and store all maps."""
+        return sum(post.cycles(arch) for post in self.posts)
 
     @property
     def lowering(self) -> str:

@@ -44,6 +44,11 @@ class Ring:
         self._live: list[Region] = []
         self._overwritten = 0
 
+    @property
+    def held(self) -> int | None:
+        """First word of the oldest region whose last reader is not in the program, if any."""
+        return next((region.start for region in self._live if region.release is None), None)
+
     def room(self, words: int) -> int | None:
         """Return what a writer of the next `words` words must wait for.
 

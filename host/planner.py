@@ -52,7 +52,9 @@ class _Planner:
         self.arch = arch
         self.batch = batch
         self.choices: list[Choice] = []
+        # The last chain for the array, and its tail.
         self._last: Chain | None = None
+        self._tail = 0.0
 
     def add(self, chain: Chain, after: Chain | None) -> None:
         """Choose the plan of a chain: of one hardware layer, or of as many as need be."""
@@ -61,8 +63,7 @@ class _Planner:
             ways = lowerings(chain, self.arch)
             tail = 0.0
             if self._last is not None and chain.reads(self._last):
-                cost = self.choices[-1].candidates[0].cost
-                tail = cost.tail if cost else 0.0
+                tail = self._tail
             found = choose(
                 ways,
                 self.arch,
@@ -82,7 +83,8 @@ class _Planner:
             self._add_parts(parts, after, "its parts are faster one after the other")
             return
         self.choices.append(Choice(tuple(found), apart))
-        self._last = chain
+        if self.choices[-1].plan.tiles:
+            self._last, self._tail = chain, best.tail if best else 0.0
 
     def _add_parts(self, parts: tuple[Chain, Chain], after: Chain | None, why: str) -> None:
         first = len(self.choices)
@@ -144,6 +146,7 @@ def plan_network(
         raise ValueError(f"batch must be a positive integer, not {batch!r}")
     planner = _Planner(arch, batch)
     found = chains(network, trace=trace, fc=fc)
-    for chain, after in zip(found, (*found[1:], None)):
-        planner.add(chain, after)
+    for index, chain in enumerate(found):
+        # Layers without a convolution are done behind others.
+        planner.add(chain, next((c for c in found[index + 1 :] if c.on_array), None))
     return planner.choices

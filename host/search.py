@@ -151,18 +151,6 @@ def candidates(layer: HardwareLayer, arch: Arch, batch: int) -> list[Plan]:
     return made
 
 
-def _post_cycles(layer: HardwareLayer, arch: Arch) -> int:
-    """Cycles to normalise, pool and store all maps of a layer."""
-    pixels = 0
-    for post in layer.posts:
-        rate = max(3, arch.rows // arch.lrn_lanes) if post.lrn else max(1, arch.rows // 8)
-        if post.pool is not None and not post.lrn:
-            rate = 1
-        columns = (post.shape[1] - 1) * post.stride + post.kernel
-        pixels += post.shape[0] * columns * post.kernel * rate * len(post.planes)
-    return pixels
-
-
 def estimate(plan: Plan, arch: Arch) -> float:
     """Cycles a layer takes, roughly: for each step the array, the bus or POST, whichever is more.
 
@@ -183,7 +171,7 @@ def _estimate(plan: Plan, arch: Arch) -> float:
     stored = sum(
         len(post.planes) * post.shape[0] * arch.row_beats(post.shape[1]) for post in layer.posts
     )
-    posts = _post_cycles(layer, arch)
+    posts = layer.post_cycles(arch)
     loads = []
     for step in plan.steps:
         rows = [plan.input_rows(step, number) for number in range(len(layer.segments))]
