@@ -23,13 +23,25 @@ from hw.memory_port import MemoryPort
 from hw.sdram import SdramController
 from models.arch import Arch
 
-__all__ = ["LAMPS", "LinkedAccel"]
+__all__ = ["LAMPS", "LinkedAccel", "check_baud"]
 
 # What the lamps show, in the order of `LinkedAccel.led`.
 LAMPS = ("alive", "memory", "host", "receiving", "sending", "busy", "error", "damaged")
 
 # A pulse on the link lights its lamp for 2**this cycles (12 ms at 90 MHz).
 _GLOW_BITS = 20
+
+
+def check_baud(baud: int, clock_hz: int) -> None:
+    """Refuse a rate that the receiver cannot sample with this clock.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    if not isinstance(baud, int) or not 0 < baud <= clock_hz // 4:
+        raise ValueError(f"baud must be from 1 to {clock_hz // 4}, not {baud!r}")
 
 
 class LinkedAccel(wiring.Component):
@@ -68,8 +80,7 @@ class LinkedAccel(wiring.Component):
         baud: int,
         dma_depth: int = DMA_DEPTH,
     ) -> None:
-        if not isinstance(baud, int) or not 0 < baud <= clock_hz // 4:
-            raise ValueError(f"baud must be from 1 to {clock_hz // 4}, not {baud!r}")
+        check_baud(baud, clock_hz)
         self.arch = arch
         self.controller = controller
         self.memory_bytes = memory_bytes

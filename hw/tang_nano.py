@@ -7,7 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.block_memory import BlockMemory
-from hw.linked import LAMPS, LinkedAccel
+from hw.linked import LAMPS, LinkedAccel, check_baud
 from models.arch import Arch
 
 __all__ = ["BAUD", "CLOCK_HZ", "MEMORY_BYTES", "SHOWN", "TangNano"]
@@ -50,6 +50,7 @@ class TangNano(wiring.Component):
     """
 
     def __init__(self, *, arch: Arch, clock_hz: int = CLOCK_HZ, baud: int = BAUD) -> None:
+        check_baud(baud, clock_hz)  # before there is anything that would be left unused
         self._system = LinkedAccel(
             arch=arch,
             controller=BlockMemory(size=MEMORY_BYTES),

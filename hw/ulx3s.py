@@ -6,7 +6,7 @@ from amaranth import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hw.linked import LAMPS, LinkedAccel
+from hw.linked import LAMPS, LinkedAccel, check_baud
 from hw.sdram import SdramController
 from hw.sdram_chip import ULX3S_SDRAM, SdramChip, sdram_pins
 from models.arch import Arch
@@ -57,6 +57,7 @@ class Ulx3s(wiring.Component):
         registered: bool = True,
     ) -> None:
         self._controller = SdramController(chip=chip, clock_hz=clock_hz)
+        check_baud(baud, clock_hz)  # before there is anything that would be left unused
         self._system = LinkedAccel(
             arch=arch,
             controller=self._controller,

