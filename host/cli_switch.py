@@ -36,20 +36,20 @@ __all__ = ["switch_command"]
 _COLUMNS = (
     "network",
     "memory",
-    "after itself",
-    "after another",
+    "cycles after itself",
+    "cycles after another",
     "switch",
-    "written",
-    "changed",
-    "host, itself",
-    "host, another",
+    "registers written",
+    "registers changed",
+    "host after itself",
+    "host after another",
     "load",
 )
 
 _NOTES = """\
 Cycles from the start bit to done: fetching the first descriptors and loading the first tile, with
 the array waiting, are in both columns, as every run begins with empty buffers. The switch is the
-difference. Written: registers, for each run; changed: those that a switch gives another value.
+difference. Registers are written for every run; changed: those that a switch gives another value.
 Host: a request without the run and the CPU layers. Load: what a network takes that is not resident
 yet. Seconds are this machine's and vary; medians."""
 

@@ -15,6 +15,7 @@ from host.device import Buffer, DeviceError, DeviceFull, open_device
 from host.program import Program
 from host.pynq_board import CMA_BASE
 from host.pynq_system import Interrupt
+from host.resident import Resident
 from host.rtl_model import Fault, Profile
 from models.arch import get_arch
 from models.regs import ERROR_SOURCES, LOG_FIELDS, REGISTERS
@@ -135,6 +136,28 @@ def test_nothing_around_the_arena_is_touched(program: Program, device: PynqSimDe
         assert (device.read(guard, 0, 4096) == 0xC3).all()
     assert not memory[:CMA_BASE].any()
     assert not memory[guards[2].offset + 4096 :][: 1 << 20].any()
+
+
+def test_networks_side_by_side(program: Program) -> None:
+    other = compile_network(NETWORK, ARCH, batch=2)
+    with PynqSimDevice(ARCH) as device:
+        downloads: list[object] = []
+        device.board.download = downloads.append
+        with Resident(device) as resident:
+            resident.add("one", NETWORK, program, check=True)
+            resident.add("two", NETWORK, other, check=True)
+            assert len(device.board.pieces) == 2
+            for name, seed in (("one", 1), ("two", 2), ("one", 2), ("one", 1), ("two", 1)):
+                (result,) = resident.run(name, [codes(seed)])
+                assert result.compared
+                assert result.mismatches == ()
+            with pytest.raises(DeviceFull, match=r"no .* bytes of contiguous memory"):
+                device.alloc(128 << 20)
+            resident.remove("one")
+            assert len(device.board.pieces) == 1
+            assert resident.run("two", [codes(3)])[0].mismatches == ()
+        assert not device.board.pieces
+        assert (downloads, device.csr.resets) == ([], 0)
 
 
 def test_everything_is_given_back(program: Program) -> None:
