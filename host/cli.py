@@ -27,6 +27,7 @@ from host.cli_quantize import quantize
 from host.cli_screen import screen
 from host.cli_selftest import selftest_command
 from host.cli_simulate import simulate
+from host.cli_switch import switch_command
 from host.cli_watch import watch
 from host.device import DeviceError
 from host.interrupts import terminable
@@ -50,6 +51,7 @@ app.command()(simulate)
 app.command()(bitstream)
 app.command("describe")(describe_command)
 app.command()(watch)
+app.command("switch")(switch_command)
 app.command("selftest")(selftest_command)
 app.command()(doctor)
 

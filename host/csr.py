@@ -35,11 +35,22 @@ class Csr:
         Returns the 32-bit word at a byte offset.
     write : callable
         Writes one: byte offset, value.
+
+    Attributes
+    ----------
+    writes : int
+        Words written so far.
+    changes : int
+        Those of them that were not what the register was last given.
+    resets : int
+        Soft resets begun so far.
     """
 
     def __init__(self, read: Callable[[int], int], write: Callable[[int, int], None]) -> None:
         self._read = read
         self._write = write
+        self._given: dict[str, int] = {}
+        self.writes = self.changes = self.resets = 0
 
     def read(self, name: str) -> int:
         """Return the value of a register."""
@@ -48,6 +59,9 @@ class Csr:
     def write(self, name: str, value: int) -> None:
         """Write a register."""
         self._write(offset(name), value)
+        self.writes += 1
+        self.changes += self._given.get(name) != value
+        self._given[name] = value
 
     def identity_error(self, arch: Arch) -> str | None:
         """Say what is wrong if this is not an accelerator of `arch`; None if it is."""
@@ -85,6 +99,7 @@ class Csr:
 
     def begin_reset(self) -> None:
         """Stop a run: bursts under way come to their end, see `idle`."""
+        self.resets += 1
         self.write("CTRL", _RESET)
         self.acknowledge()
 

@@ -12,7 +12,7 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from host.device import Buffer, Data, Device, DeviceError, RunLog
+from host.device import Buffer, Data, Device, DeviceError, DeviceFull, RunLog
 from host.functional_engines import Engines
 from host.memory import Arena
 from host.program import Program
@@ -56,7 +56,7 @@ class FunctionalDevice(Device):
     def alloc(self, size: int) -> Buffer:
         offset = self._arena.alloc(size)
         if offset is None:
-            raise DeviceError(f"no {size} bytes of device memory left in one piece")
+            raise DeviceFull(f"no {size} bytes of device memory left in one piece")
         return Buffer(offset, size)
 
     def free(self, buffer: Buffer) -> None:

@@ -1,7 +1,7 @@
 """The `pynq` device: a PYNQ-Z1 or Z2 board.
 
-All memory is one contiguous buffer of pynq's, as large as the first program needs.  Data goes
-through the processor's view of it, which is flushed before a run and invalidated after.
+Each buffer is a contiguous one of pynq's, so that programs come and go side by side.  Data goes
+through the processor's view of it, which is flushed before a run in it and invalidated after.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.csr import Csr
-from host.device import Buffer, Data, Device, DeviceError, RunLog
-from host.memory import Arena
+from host.device import Buffer, Data, Device, DeviceError, DeviceFull, RunLog
 from host.program import Program
 from host.pynq_overlay import load_overlay
 from host.pynq_system import System
@@ -37,6 +37,28 @@ DEFAULT_WATCHDOG = 10_000_000
 # Seconds between two looks at the registers, with and without the interrupt.
 _LOOK = 1.0
 _POLL = 0.0005
+
+
+@dataclass
+class _Piece:
+    """A buffer of pynq's, and which side of the processor's cache has seen it last."""
+
+    memory: Any
+    written: bool = False
+    stale: bool = False
+
+    def flush(self) -> None:
+        """Let memory have what the processor wrote."""
+        if self.written:
+            self.memory.flush()
+            self.written = False
+
+    def view(self) -> Any:
+        """Return the processor's view, without what its caches hold from before a run."""
+        if self.stale:
+            self.memory.invalidate()
+            self.stale = False
+        return self.memory
 
 
 class PynqDevice(Device):
@@ -91,10 +113,7 @@ class PynqDevice(Device):
         self._system = System() if system is None else system
         if bitstream is None:
             bitstream = Path(os.environ.get("PENSTOCK_OVERLAY") or BITSTREAM)
-        self._memory: Any = None
-        self._arena = Arena(0, alignment=PAGE)
-        self._taken: set[int] = set()
-        self._written = self._stale = False
+        self._pieces: dict[int, _Piece] = {}
         self._totals = {name: 0 for name, _ in LOG_FIELDS}
         self.csr: Csr
         self.overlay, self.csr, self.handoff = load_overlay(
@@ -108,45 +127,44 @@ class PynqDevice(Device):
         """Whether the end of a run comes by interrupt."""
         return self._interrupt is not None
 
-    @property
-    def memory_address(self) -> int:
-        """Bus address of the memory; 0 while there is none."""
-        return 0 if self._memory is None else int(self._memory.device_address)
-
     def alloc(self, size: int) -> Buffer:
+        from pynq import allocate
+
         self._check_open()
-        offset = self._arena.alloc(size)
-        if offset is None:
-            if self._taken:
-                raise DeviceError(f"no {size} bytes of device memory left in one piece")
-            self._allocate(-(-size // PAGE) * PAGE)
-            offset = self._arena.alloc(size)
-            assert offset is not None
-        self._taken.add(offset)
-        return Buffer(offset, size)
+        rounded = -(-size // PAGE) * PAGE
+        try:
+            memory = allocate((rounded,), "u1", target=self.overlay.device)
+        except (OSError, RuntimeError, MemoryError) as error:
+            reason = " ".join(str(error).split())
+            raise DeviceFull(
+                f"no {rounded} bytes of contiguous memory ({self._system.contiguous_memory()}): "
+                f"close other notebooks and programs that hold buffers, or restart the board; "
+                f"{reason}"
+            ) from None
+        address = int(memory.device_address)
+        if address % PAGE or address + rounded > 1 << 32:
+            memory.freebuffer()
+            raise DeviceError(f"pynq's buffer is at {address:#x}, not on a page of 4 KiB")
+        self._pieces[address] = _Piece(memory)
+        return Buffer(address, size)
 
     def free(self, buffer: Buffer) -> None:
-        try:
-            self._arena.free(buffer.offset)
-        except KeyError:
-            raise DeviceError(f"no buffer at {buffer.offset} to free") from None
-        self._taken.discard(buffer.offset)
+        if buffer.offset not in self._pieces:
+            raise DeviceError(f"no buffer at {buffer.offset} to free")
+        # What a core that does not stop may still write to is kept until `close`.
+        if self._stopped():
+            self._pieces.pop(buffer.offset).memory.freebuffer()
 
     def write(self, buffer: Buffer, data: Data, offset: int = 0) -> None:
         values = np.frombuffer(data, np.uint8)
         self.check_range(buffer, offset, len(values))
-        self._check_open()
-        self._invalidate()
-        start = buffer.offset + offset
-        self._memory[start : start + len(values)] = values
-        self._written = True
+        piece = self._piece(buffer)
+        piece.view()[offset : offset + len(values)] = values
+        piece.written = True
 
     def read(self, buffer: Buffer, offset: int, size: int) -> NDArray[np.uint8]:
         self.check_range(buffer, offset, size)
-        self._check_open()
-        self._invalidate()
-        start = buffer.offset + offset
-        return np.array(self._memory[start : start + size], np.uint8)
+        return np.array(self._piece(buffer).view()[offset : offset + size], np.uint8)
 
     def run(self, program: Program, buffer: Buffer, *, timeout: float = 60.0) -> RunLog:
         """Run `program`, whose image and input are in `buffer`, to its end.
@@ -154,20 +172,18 @@ class PynqDevice(Device):
         After an error, the device is ready for the next run.
         """
         self.check_program(program, buffer)
-        self._check_open()
+        piece = self._piece(buffer)
         begin = time.monotonic()
         ended = False
         try:
             if not self.csr.idle:
                 self._recover()
-            if self._written:
-                self._memory.flush()
-                self._written = False
+            piece.flush()
             if self._interrupt is not None:
                 self._interrupt.enable()
-            self._stale = True
+            piece.stale = True
             self.csr.start(
-                base=self.memory_address + buffer.offset,
+                base=buffer.offset,
                 desc_offset=program.desc_offset,
                 desc_count=program.desc_count,
                 watchdog=self.watchdog,
@@ -200,53 +216,22 @@ class PynqDevice(Device):
         if not self._open:
             return
         self._open = False
-        try:
-            # The core must not write to memory that belongs to somebody else.
-            if not self.csr.idle:
-                self._recover()
-        except (OSError, RuntimeError):
-            pass  # it is gone, and its memory goes all the same
-        finally:
-            if self._interrupt is not None:
-                self._interrupt.close()
-            self._release()
+        self._stopped()  # if it cannot be, its memory goes all the same
+        if self._interrupt is not None:
+            self._interrupt.close()
+        while self._pieces:
+            self._pieces.popitem()[1].memory.freebuffer()
 
     def _check_open(self) -> None:
         if not self._open:
             raise DeviceError("the device is closed")
 
-    def _allocate(self, size: int) -> None:
-        """Replace the buffer by one of `size` bytes."""
-        from pynq import allocate
-
-        self._release()
-        try:
-            self._memory = allocate((size,), "u1", target=self.overlay.device)
-        except (OSError, RuntimeError, MemoryError) as error:
-            reason = " ".join(str(error).split())
-            raise DeviceError(
-                f"no {size} bytes of contiguous memory ({self._system.contiguous_memory()}): close "
-                f"other notebooks and programs that hold buffers, or restart the board; {reason}"
-            ) from None
-        address = self.memory_address
-        if address % PAGE or address + size > 1 << 32:
-            self._release()
-            raise DeviceError(f"pynq's buffer is at {address:#x}, not on a page of 4 KiB")
-        self._arena = Arena(size, alignment=PAGE)
-        self._written = self._stale = False
-
-    def _release(self) -> None:
-        if self._memory is not None:
-            memory, self._memory = self._memory, None
-            memory.freebuffer()
-        self._arena = Arena(0, alignment=PAGE)
-        self._taken.clear()
-
-    def _invalidate(self) -> None:
-        """Drop what the processor's caches hold of memory that the core wrote since."""
-        if self._stale:
-            self._memory.invalidate()
-            self._stale = False
+    def _piece(self, buffer: Buffer) -> _Piece:
+        self._check_open()
+        piece = self._pieces.get(buffer.offset)
+        if piece is None:
+            raise DeviceError(f"no buffer at {buffer.offset}")
+        return piece
 
     def _wait(self, begin: float, timeout: float) -> None:
         """Wait for the end of the run.
@@ -267,6 +252,15 @@ class PynqDevice(Device):
             else:
                 # A lost interrupt costs a second, not the run.
                 self._interrupt.wait(min(_LOOK, left))
+
+    def _stopped(self) -> bool:
+        """Stop the core if it runs; return whether it can no longer write to memory."""
+        try:
+            if not self.csr.idle:
+                self._recover()
+        except (OSError, RuntimeError):
+            return False
+        return True
 
     def _recover(self) -> None:
         """Make the core idle: let outstanding bursts end.

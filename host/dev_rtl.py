@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.csr import Csr
-from host.device import Buffer, Data, Device, DeviceError, RunLog
+from host.device import Buffer, Data, Device, DeviceError, DeviceFull, RunLog
 from host.memory import Arena
 from host.program import Program
 from host.rtl_model import PROFILE, Fault, Model, ModelError, Profile
@@ -118,7 +118,7 @@ class RtlDevice(Device):
     def alloc(self, size: int) -> Buffer:
         offset = self._arena.alloc(size)
         if offset is None:
-            raise DeviceError(f"no {size} bytes of device memory left in one piece")
+            raise DeviceFull(f"no {size} bytes of device memory left in one piece")
         return Buffer(offset, size)
 
     def free(self, buffer: Buffer) -> None:

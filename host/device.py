@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from host.program import Program
     from host.recording import Recording
 
-__all__ = ["Buffer", "Device", "DeviceError", "RunLog", "device_names", "open_device"]
+__all__ = ["Buffer", "Device", "DeviceError", "DeviceFull", "RunLog", "device_names", "open_device"]
 
 _PREFIX = "dev_"
 
@@ -37,6 +37,10 @@ Data = bytes | bytearray | memoryview | NDArray[np.uint8]
 
 class DeviceError(RuntimeError):
     """A device could not do what it was asked to: one line with cause, port and counts."""
+
+
+class DeviceFull(DeviceError):
+    """There is not as much free device memory in one piece as was asked for."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,7 @@ class Device(abc.ABC):
 
         Raises
         ------
-        DeviceError
+        DeviceFull
             If there is not that much free memory in one piece.
         """
 

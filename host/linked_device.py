@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.csr import Csr
-from host.device import Buffer, Data, Device, DeviceError, RunLog
+from host.device import Buffer, Data, Device, DeviceError, DeviceFull, RunLog
 from host.link import Answer, BoardReset, Link, Port, Request, Statistics
 from host.memory import Arena
 from host.program import Program
@@ -110,7 +110,7 @@ class LinkedDevice(Device):
     def alloc(self, size: int) -> Buffer:
         offset = self._arena.alloc(size)
         if offset is None:
-            raise DeviceError(f"no {size} bytes of device memory left in one piece")
+            raise DeviceFull(f"no {size} bytes of device memory left in one piece")
         return Buffer(offset, size)
 
     def free(self, buffer: Buffer) -> None:

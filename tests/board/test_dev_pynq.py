@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from host.compile import compile_network
 from host.dev_pynq_sim import PynqSimDevice
-from host.device import Buffer, DeviceError, open_device
+from host.device import Buffer, DeviceError, DeviceFull, open_device
 from host.program import Program
+from host.pynq_board import CMA_BASE
 from host.pynq_system import Interrupt
+from host.resident import Resident
 from host.rtl_model import Fault, Profile
 from models.arch import get_arch
 from models.regs import ERROR_SOURCES, LOG_FIELDS, REGISTERS
@@ -115,7 +117,7 @@ def test_pynq_is_what_drives_the_board(program: Program) -> None:
 def test_what_the_core_reads_went_through_the_cache(program: Program) -> None:
     with PynqSimDevice(ARCH) as device:
         buffer = load(device, program)
-        memory = device.board._model.memory[device.memory_address :][: buffer.size]
+        memory = device.board._model.memory[buffer.offset :][: buffer.size]
         assert not memory.any(), "nothing was flushed yet"
         check(device, program, buffer, 1)
         assert bytes(memory[: len(program.image)]) == program.image
@@ -123,23 +125,39 @@ def test_what_the_core_reads_went_through_the_cache(program: Program) -> None:
 
 def test_nothing_around_the_arena_is_touched(program: Program, device: PynqSimDevice) -> None:
     memory = device.board._model.memory
-    load(device, program)
-    device.free(Buffer(0, program.arena_bytes))
-    # The buffer of before was as large as one program; this one has a page on each side.
-    before = device.alloc(4096)
-    with pytest.raises(DeviceError, match=r"no .* bytes of device memory left in one piece"):
-        device.alloc(program.arena_bytes)
-    device.free(before)
-    device.alloc(program.arena_bytes + 8192)
-    device.free(Buffer(0, program.arena_bytes + 8192))
     guards = [device.alloc(4096), device.alloc(program.arena_bytes), device.alloc(4096)]
+    sizes = [4096, -(-program.arena_bytes // 4096) * 4096]
+    assert [guard.offset for guard in guards] == [CMA_BASE + sum(sizes[:n]) for n in range(3)]
     for guard in (guards[0], guards[2]):
         device.write(guard, np.full(4096, 0xC3, np.uint8))
     device.write(guards[1], program.image)
     check(device, program, guards[1], 3)
     for guard in (guards[0], guards[2]):
         assert (device.read(guard, 0, 4096) == 0xC3).all()
-    assert not memory[: device.memory_address].any()
+    assert not memory[:CMA_BASE].any()
+    assert not memory[guards[2].offset + 4096 :][: 1 << 20].any()
+
+
+def test_networks_side_by_side(program: Program) -> None:
+    other = compile_network(NETWORK, ARCH, batch=2)
+    with PynqSimDevice(ARCH) as device:
+        downloads: list[object] = []
+        device.board.download = downloads.append
+        with Resident(device) as resident:
+            resident.add("one", NETWORK, program, check=True)
+            resident.add("two", NETWORK, other, check=True)
+            assert len(device.board.pieces) == 2
+            for name, seed in (("one", 1), ("two", 2), ("one", 2), ("one", 1), ("two", 1)):
+                (result,) = resident.run(name, [codes(seed)])
+                assert result.compared
+                assert result.mismatches == ()
+            with pytest.raises(DeviceFull, match=r"no .* bytes of contiguous memory"):
+                device.alloc(128 << 20)
+            resident.remove("one")
+            assert len(device.board.pieces) == 1
+            assert resident.run("two", [codes(3)])[0].mismatches == ()
+        assert not device.board.pieces
+        assert (downloads, device.csr.resets) == ([], 0)
 
 
 def test_everything_is_given_back(program: Program) -> None:
@@ -223,6 +241,9 @@ def test_timeout(program: Program, device: PynqSimDevice) -> None:
         DeviceError, match=r"no end after 0\.2 s: beats received: desc 8 of .*STATUS=1"
     ):
         device.run(program, buffer, timeout=0.2)
+    # What it may still write to is nobody else's.
+    device.free(buffer)
+    assert buffer.offset in device.board.pieces
     # The next run meets a core that does not stop, and says so.
     with pytest.raises(DeviceError, match="the core does not stop: beats received: desc 8 of"):
         device.run(program, buffer)
