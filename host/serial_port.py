@@ -78,7 +78,8 @@ def open_port(name: str, *, baud: int) -> SerialPort:
         port.reset_input_buffer()
     except (OSError, ValueError) as error:
         raise DeviceError(f"cannot open {name}: {_reason(name, error)}") from None
-    # The USB chip waits 16 ms for more before it passes a short answer on; not for us.
+    # The USB chip waits 16 ms for more before it passes a short answer on; not for us, where the
+    # system and the port have such a mode. Without it everything works, only slower.
     with contextlib.suppress(AttributeError, NotImplementedError, OSError, ValueError):
         port.set_low_latency_mode(True)
     return SerialPort(name, port)

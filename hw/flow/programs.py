@@ -11,9 +11,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from hw.flow.errors import BuildError
 from hw.flow.toolchain import Tool
 
-__all__ = ["digest", "find", "pip_tool", "version", "yosys_tool"]
+__all__ = ["digest", "find", "need", "pip_tool", "version", "yosys_tool"]
 
 _VERSION = re.compile(r"\(Version ([^)]+)\)|^Yosys (\S+)|Version (\S+)$", re.M)
 
@@ -27,6 +28,20 @@ def find(name: str) -> str | None:
         if found is not None:
             return found
     return None
+
+
+def need(name: str) -> str:
+    """Path of a program that was there when the build began.
+
+    Raises
+    ------
+    BuildError
+        If it is no longer there.
+    """
+    path = find(name)
+    if path is None:
+        raise BuildError(f"{name} has gone")
+    return path
 
 
 def version(path: str) -> str | None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from hw.flow.errors import BuildError
 from hw.flow.process import Cost
-from hw.flow.programs import find
+from hw.flow.programs import need
 from hw.flow.toolchain import Job
 
 __all__ = ["run_yosys", "synthesise", "write_verilog"]
@@ -31,13 +30,10 @@ write_verilog -noattr -sv {verilog}
 
 def run_yosys(job: Job, step: str, script: str) -> Cost:
     """Run a script of Yosys, which is kept with the logs."""
-    program = find("yosys")
-    if program is None:
-        raise BuildError("yosys has gone")
     path = job.folder / "logs" / f"{step}.ys"
     path.write_text(script, encoding="utf-8")
     return job.runner.run(
-        [program, "-s", path.relative_to(job.folder)], log=job.log(step), cwd=job.folder
+        [need("yosys"), "-s", path.relative_to(job.folder)], log=job.log(step), cwd=job.folder
     )
 
 
