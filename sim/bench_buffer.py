@@ -22,8 +22,12 @@ __all__ = ["writes_and_reads"]
 
 @cocotb.test()
 async def writes_and_reads(dut: Any) -> None:
-    """Reads give what was written before; without a read the output holds."""
+    """Reads give what was written before; without a read the output holds.
+
+    With ``collisions`` words are read also in the cycle that writes them, which gives the old word.
+    """
     sizes = parameters()
+    collisions = sizes.get("collisions", False)
     depth, width, granularity = sizes["depth"], sizes["width"], sizes["granularity"]
     granules = width // granularity
     for port in (dut.w_en, dut.w_addr, dut.w_data, dut.r_en, dut.r_addr):
@@ -43,7 +47,7 @@ async def writes_and_reads(dut: Any) -> None:
         enables = random.choice([0, 0, (1 << granules) - 1, random.randrange(1 << granules)])
         written, read = random.choice(addresses), random.choice(addresses)
         value = random.getrandbits(width)
-        reads = random.random() < 0.7 and (read != written or not enables)
+        reads = random.random() < 0.7 and (collisions or read != written or not enables)
         dut.w_en.value = enables
         dut.w_addr.value = written
         dut.w_data.value = value

@@ -159,6 +159,9 @@ class RamPort:
 def block_ram(name: str, ports: Iterable[RamPort], words: Mapping[int, int]) -> Iterator[str]:
     """Yield statements of a memory of 512 words of four bytes of 9 bits.
 
+    What a port reads in the cycle in which the other one writes it is not specified: it is wrong
+    here in every bit, so that a design which needs it fails.
+
     Parameters
     ----------
     name : str
@@ -175,11 +178,15 @@ def block_ram(name: str, ports: Iterable[RamPort], words: Mapping[int, int]) -> 
     for index, value in sorted(words.items()):
         yield f"    {memory}[{index}] = 36'h{value:x};"
     yield "  end"
-    for letter, port in zip("ab", ports):
-        yield from _port(f"{name}_{letter}", memory, port)
+    both = dict(zip("ab", ports))
+    for letter, port in both.items():
+        other = "b" if letter == "a" else "a"
+        writes = other in both and both[other].data
+        yield from _port(f"{name}_{letter}", memory, port, f"{name}_{other}" if writes else None)
 
 
-def _port(name: str, memory: str, port: RamPort) -> Iterator[str]:
+def _port(name: str, memory: str, port: RamPort, other: str | None) -> Iterator[str]:
+    """Yield statements of the port `name`; the port `other` may write while it reads."""
     width = {8: 9, 16: 18, 32: 36}.get(port.width, port.width)
     yield f"  wire [13:0] {name}_ad = {port.address};"
     # Of the word: where the port's bits begin.
@@ -214,26 +221,32 @@ def _port(name: str, memory: str, port: RamPort) -> Iterator[str]:
             mask = f"{{{width}{{1'b1}}}}"
         yield f"  wire [35:0] {name}_mask = 36'({{{mask}}}) << {name}_at;"
         yield f"  wire [35:0] {name}_new = 36'({{{data}}}) << {name}_at;"
+        yield f"  wire {name}_we = {port.enable} && {port.write};"
         yield (
-            f"  always @(posedge {port.clock}) if ({port.enable} && {port.write}) "
+            f"  always @(posedge {port.clock}) if ({name}_we) "
             f"{word} <= ({word} & ~{name}_mask) | ({name}_new & {name}_mask);"
         )
     if not used:
         return
     yield f"  reg [35:0] {name}_q = 0;"
-    if not port.data:
+    read = f"{word} >> {name}_at"
+    if other is not None:
         yield (
-            f"  always @(posedge {port.clock}) if ({port.enable}) {name}_q <= {word} >> {name}_at;"
+            f"  wire [35:0] {name}_wrong = {other}_we && {other}_ad[13:5] == {name}_ad[13:5] "
+            f"? {other}_mask : 36'd0;"
         )
+        read = f"({word} ^ {name}_wrong) >> {name}_at"
+    if not port.data:
+        yield f"  always @(posedge {port.clock}) if ({port.enable}) {name}_q <= {read};"
     else:
         written = {
             "keep": f"{name}_q",
-            "old": f"{word} >> {name}_at",
+            "old": read,
             "new": f"(({word} & ~{name}_mask) | ({name}_new & {name}_mask)) >> {name}_at",
         }[port.mode]
         yield (
             f"  always @(posedge {port.clock}) if ({port.enable}) "
-            f"{name}_q <= {port.write} ? {written} : {word} >> {name}_at;"
+            f"{name}_q <= {port.write} ? {written} : {read};"
         )
     for k in bits:
         if lanes[k] < width:

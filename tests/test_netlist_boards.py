@@ -15,7 +15,9 @@ from amaranth.back import rtlil
 from amaranth.lib import wiring
 
 from hw.array import SystolicArray
+from hw.buffer import Buffer
 from hw.flow.programs import find
+from hw.flow.synthesis import ANY_ON_COLLISION
 from sim import bench
 from sim.cells import Cells
 from sim.cells_ecp5 import Ecp5Cells
@@ -27,7 +29,10 @@ FAMILIES: dict[str, tuple[str, Cells]] = {
     "gowin": ("synth_gowin -family gw2a -noiopads", GowinCells()),
 }
 MULTIPLIERS = {"ecp5": "MULT18X18D", "gowin": "MULT9X9"}
-SCRIPT = "read_rtlil top.il; {command} -top top; delete t:$scopeinfo; write_json top.json"
+SCRIPT = (
+    f"read_rtlil top.il; {ANY_ON_COLLISION}; {{command}} -top top; "
+    "delete t:$scopeinfo; write_json top.json"
+)
 
 
 def synthesise(component: wiring.Component, family: str) -> dict[str, Any]:
@@ -84,3 +89,39 @@ def test_a_broken_multiply_is_found(family: str, tmp_path: Path) -> None:
     multiplier["connections"][pin][0] = "0"
     with pytest.raises(bench.BenchError, match="not"):
         simulate_array(read(values, family, tmp_path))
+
+
+@cache
+def buffer(family: str) -> dict[str, Any]:
+    return synthesise(Buffer(depth=1024, width=16, granularity=8), family)
+
+
+def simulate_buffer(netlist: Netlist, *, collisions: bool) -> None:
+    bench.run(
+        netlist.verilog(),
+        "sim.bench_buffer",
+        simulator="verilator",
+        parameters={
+            "depth": 1024,
+            "width": 16,
+            "granularity": 8,
+            "cycles": 1500,
+            "collisions": collisions,
+        },
+    )
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_block_ram(family: str, tmp_path: Path) -> None:
+    """The memory, its output register and a register for when that takes a word: no comparator."""
+    netlist = read(buffer(family), family, tmp_path)
+    assert sum(count for kind, count in netlist.cells.items() if "LUT" in kind) <= 4
+    assert sum(count for kind, count in netlist.cells.items() if "FF" in kind) == 17
+    simulate_buffer(netlist, collisions=False)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_read_that_meets_a_write_is_wrong(family: str, tmp_path: Path) -> None:
+    """So whoever needs such a read fails in the simulation of the netlist."""
+    with pytest.raises(bench.BenchError, match="not"):
+        simulate_buffer(read(buffer(family), family, tmp_path), collisions=True)

@@ -9,7 +9,7 @@ from hw.flow.errors import CheckError
 from hw.flow.nextpnr import route
 from hw.flow.process import Cost
 from hw.flow.programs import need, pip_tool, yosys_tool
-from hw.flow.synthesis import synthesise, write_verilog
+from hw.flow.synthesis import ANY_ON_COLLISION, synthesise, write_verilog
 from hw.flow.toolchain import Job, Routed, Tool, Toolchain
 from hw.flow.trellis import compare
 
@@ -48,7 +48,7 @@ class Ecp5(Toolchain):
         return [pip_tool(name, _PACKAGE) for name in (_PLACER, _PACKER)]
 
     def synthesise(self, job: Job) -> Cost:
-        return synthesise(job, "synth_ecp5 -abc9")
+        return synthesise(job, "synth_ecp5 -abc9", before=ANY_ON_COLLISION)
 
     def companions(self, job: Job) -> None:
         write_verilog(job)

@@ -10,7 +10,7 @@ from hw.flow.gowin_bits import compare
 from hw.flow.nextpnr import route
 from hw.flow.process import Cost
 from hw.flow.programs import need, pip_tool, yosys_tool
-from hw.flow.synthesis import synthesise, write_verilog
+from hw.flow.synthesis import ANY_ON_COLLISION, synthesise, write_verilog
 from hw.flow.toolchain import Job, Routed, Tool, Toolchain
 
 __all__ = ["Gowin"]
@@ -56,7 +56,8 @@ class Gowin(Toolchain):
         ]
 
     def synthesise(self, job: Job) -> Cost:
-        return synthesise(job, f"synth_gowin -family {self.board.options['synthesis']}")
+        command = f"synth_gowin -family {self.board.options['synthesis']}"
+        return synthesise(job, command, before=ANY_ON_COLLISION)
 
     def companions(self, job: Job) -> None:
         write_verilog(job)

@@ -6,11 +6,17 @@ from hw.flow.process import Cost
 from hw.flow.programs import need
 from hw.flow.toolchain import Job
 
-__all__ = ["run_yosys", "synthesise", "write_verilog"]
+__all__ = ["ANY_ON_COLLISION", "run_yosys", "synthesise", "write_verilog"]
+
+# For devices whose block RAMs have no defined value for a read of a word that is being written: it
+# keeps Yosys from adding registers and comparators to make it the old one.  `hw.buffer.Buffer`
+# promises none, and FIFOs read only what was written before.
+ANY_ON_COLLISION = "setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2 r:CLK_ENABLE=1 %i"
 
 # Place and route dies of the scopes that flattening leaves behind.
 _SYNTHESIS = """\
 read_rtlil {rtlil}
+{before}
 {command} -top penstock
 delete t:$scopeinfo
 stat
@@ -37,10 +43,14 @@ def run_yosys(job: Job, step: str, script: str) -> Cost:
     )
 
 
-def synthesise(job: Job, command: str) -> Cost:
-    """Make `Job.netlist` and `Job.netlist_verilog` with Yosys' synthesis command `command`."""
+def synthesise(job: Job, command: str, *, before: str = "") -> Cost:
+    """Make `Job.netlist` and `Job.netlist_verilog` with Yosys' synthesis command `command`.
+
+    `before` goes into the script before it.
+    """
     script = _SYNTHESIS.format(
         rtlil=job.rtlil.name,
+        before=before,
         command=command,
         json=job.netlist.name,
         verilog=job.netlist_verilog.name,
