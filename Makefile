@@ -1,7 +1,8 @@
 # The vocabulary of this repository:
 #
 #   make setup   create .venv and install everything into it
-#   make run     classify a shipped photograph, every convolution on the simulated accelerator
+#   make run     which shipped images show a QR code, every convolution on the simulated
+#                accelerator; make run MODEL=alexnet: one photograph through a network by name
 #   make test    run the tests
 #   make test-board  the host's tests on a board's software: Python 3.10, NumPy 1.21, pynq
 #   make lint    ruff and mypy
@@ -13,6 +14,7 @@
 #   make clean   remove .venv and build products
 
 PYTHON ?= python3
+MODEL ?= screen
 PHOTO ?= models/photos/chelsea.jpg
 N ?= 1000
 SEED ?= 0
@@ -37,7 +39,11 @@ $(STAMP): pyproject.toml
 	@touch $@
 
 run: $(STAMP)
-	@$(BIN)/penstock classify $(PHOTO) --device rtl --check
+ifeq ($(MODEL),screen)
+	@$(BIN)/penstock screen models/samples models/photos --device rtl --check
+else
+	@$(BIN)/penstock classify $(PHOTO) --model $(MODEL) --device rtl --check
+endif
 
 # One thread of BLAS for each of the processes: more would only wait for each other.
 test: $(STAMP)

@@ -17,6 +17,7 @@ from host.cli_classify import DeviceArchOption, OverlayOption
 from host.cli_device import arch_for, check_device, default_arch, open_for
 from host.cli_errors import EXIT_FAILED, InputError, bad_input
 from host.cli_progress import task
+from host.cli_report import figures
 from host.compile import CompileError, compile_network
 from host.device import Device, device_names
 from host.folder import image_files
@@ -25,13 +26,14 @@ from host.screen import (
     CONFIRMED,
     FLAGGED,
     PASS,
+    SHIPPED,
     UNREADABLE,
+    DeviceScores,
     Model,
     Scores,
     Screen,
     Stage,
     Verdict,
-    device_scores,
     golden_scores,
     load_model,
 )
@@ -69,10 +71,13 @@ def _with_thresholds(model: Model, coarse: float | None, fine: float | None) -> 
 class _Devices:
     """Opens what the stages run on; both may share a device."""
 
-    def __init__(self, stack: ExitStack, arch: Arch, overlay: Path | None) -> None:
+    def __init__(
+        self, stack: ExitStack, arch: Arch, overlay: Path | None, *, check: bool = False
+    ) -> None:
         self._stack = stack
         self._arch = arch
         self._overlay = overlay
+        self._check = check
         self._open: dict[str, Device] = {}
 
     def scores(self, stage: Stage, name: str, *, instead: bool) -> tuple[Scores, str]:
@@ -89,7 +94,8 @@ class _Devices:
         if name == _GOLDEN:
             return golden_scores(stage.network), _GOLDEN
         try:
-            program = compile_network(stage.network, self._arch)
+            with task(f"compiling {stage.network.name}"):
+                program = compile_network(stage.network, self._arch, trace=self._check)
         except CompileError as error:
             if not instead:
                 raise InputError(str(error)) from None
@@ -97,8 +103,30 @@ class _Devices:
             return golden_scores(stage.network), _GOLDEN
         if name not in self._open:
             self._open[name] = self._stack.enter_context(open_for(name, self._arch, self._overlay))
-        made = Session(stage.network, program, self._open[name], top=len(stage.network.labels))
-        return device_scores(self._stack.enter_context(made)), name
+        made = Session(
+            stage.network,
+            program,
+            self._open[name],
+            top=len(stage.network.labels),
+            check=self._check,
+        )
+        return DeviceScores(self._stack.enter_context(made)), name
+
+
+def _print_work(name: str, scores: Scores, arch: Arch) -> None:
+    """What the array had to do for an image, where it counts, and what was compared."""
+    if not isinstance(scores, DeviceScores) or scores.log is None:
+        return
+    session = scores.session
+    if scores.log.totals.get("cycles"):
+        _, total = figures(session.program.layers, [scores.log], arch)
+        cycles = f"{total.cycles:,}".replace(",", " ")
+        print(
+            f"{name} stage, {session.network.name}: {cycles} cycles an image on arch {arch.name} "
+            f"({arch.rows}x{arch.cols}), {total.efficiency:.1%} of the array's peak"
+        )
+    if session.check:
+        print(f"{name} stage bit-exact with the golden model: yes ({scores.compared} feature maps)")
 
 
 def _text(verdict: Verdict) -> str:
@@ -126,8 +154,13 @@ def _run(work: Screen, files: list[Path], log: ScreenLog | None) -> Counter[str]
 def screen(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Images or folders.")],
     model: Annotated[
-        Path, typer.Option("--model", help="A screening model: see docs/screening.md.")
-    ],
+        Path,
+        typer.Option(
+            "--model",
+            help="A screening model: see docs/screening.md.",
+            show_default="the shipped one, for QR codes",
+        ),
+    ] = SHIPPED,
     device: Annotated[
         str, typer.Option("--device", help=f"{', '.join(device_names())} or {_GOLDEN}.")
     ] = "rtl",
@@ -136,6 +169,9 @@ def screen(
     ] = None,
     arch: DeviceArchOption = None,
     overlay: OverlayOption = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Compare every feature map with the golden model.")
+    ] = False,
     json_file: Annotated[
         Path | None,
         typer.Option("--json", help="Write JSON lines here; a file that is there is continued."),
@@ -148,6 +184,8 @@ def screen(
     ] = None,
 ) -> None:
     """Say which images show a QR code: a coarse network flags them, a fine one confirms."""
+    coarse: Scores
+    fine: Scores
     for name in (device, fine_device):
         if name not in (None, _GOLDEN):
             check_device(name)
@@ -167,7 +205,7 @@ def screen(
         counts: Counter[str] = Counter()
         begin = time.monotonic()
         if files:
-            devices = _Devices(stack, target, overlay)
+            devices = _Devices(stack, target, overlay, check=check)
             coarse, first = devices.scores(loaded.coarse, device, instead=False)
             fine, second = devices.scores(
                 loaded.fine, fine_device or device, instead=fine_device is None
@@ -187,5 +225,7 @@ def screen(
             f"{len(files)} images in {seconds:.1f} s, {len(files) / max(seconds, 1e-9):.1f} "
             f"images/s; coarse stage on {first}, fine stage on {second}"
         )
+        _print_work("coarse", coarse, target)
+        _print_work("fine", fine, target)
     if counts[UNREADABLE]:
         raise typer.Exit(EXIT_FAILED)

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from host.device import DeviceError, RunLog
 from host.preprocess import load_codes
 from host.runtime import Session
 from models import store
@@ -32,11 +33,11 @@ __all__ = [
     "PASS",
     "SHIPPED",
     "UNREADABLE",
+    "DeviceScores",
     "Model",
     "Screen",
     "Stage",
     "Verdict",
-    "device_scores",
     "golden_scores",
     "load_model",
 ]
@@ -136,15 +137,42 @@ def golden_scores(network: Network) -> Scores:
     return score
 
 
-def device_scores(session: Session) -> Scores:
-    """Return what scores images in a session, whose `top` covers all classes."""
-    wanted = len(session.network.labels) - 1
+class DeviceScores:
+    """Scores images in a session, whose `top` covers all classes.
 
-    def score(images: Iterable[Codes]) -> Iterator[float]:
-        for result in session.run(images):
+    Parameters
+    ----------
+    session : Session
+
+    Attributes
+    ----------
+    log : RunLog or None
+        Of the last image.
+    compared : int
+        Feature maps found equal to the golden model's, in sessions that check.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.log: RunLog | None = None
+        self.compared = 0
+
+    def __call__(self, images: Iterable[Codes]) -> Iterator[float]:
+        """Yield the score of each image.
+
+        Raises
+        ------
+        DeviceError
+            If a run fails, or its session checks and a feature map is not the golden one.
+        """
+        network = self.session.network
+        wanted = len(network.labels) - 1
+        for result in self.session.run(images):
+            if result.mismatches:
+                raise DeviceError(f"{network.name}: {result.mismatches[0]}")
+            self.log = result.log
+            self.compared += result.compared
             yield next(answer.score for answer in result.top if answer.index == wanted)
-
-    return score
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from host import cli
+from host import cli, runtime
 from models import store
+from models.graph import Network
+from models.ops import run_quantised
 from tests.screening import bright_net, paint, write_model
+
+Maps = dict[str, NDArray[np.int64]]
 
 
 @pytest.fixture
@@ -28,6 +34,25 @@ def screen(folder: Path, *more: object, device: str = "golden") -> int:
     arguments = ["screen", folder / "images", "--model", folder / "model" / "model.json"]
     arguments += ["--device", device, "--arch", "tiny", *more]
     return cli.run([str(argument) for argument in arguments])
+
+
+def test_every_feature_map_is_checked(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert screen(folder, "--check", device="functional") == 0
+    printed = capsys.readouterr().out
+    # Four images in the coarse stage, three in the fine one, a convolution and a pool in each.
+    assert "coarse stage bit-exact with the golden model: yes (8 feature maps)" in printed
+    assert "fine stage bit-exact with the golden model: yes (6 feature maps)" in printed
+
+    def wrong(network: Network, codes: NDArray[np.uint8], stop: str | None = None) -> Maps:
+        return {
+            name: values ^ 1 for name, values in run_quantised(network, codes, stop=stop).items()
+        }
+
+    monkeypatch.setattr(runtime, "run_quantised", wrong)
+    assert screen(folder, "--check", device="functional") == 1
+    assert "red: layer conv1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("device", ["golden", "functional"])
@@ -87,7 +112,6 @@ def test_a_stage_that_does_not_compile_runs_in_the_golden_model(
 def test_bad_input(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = ["--model", folder / "model" / "model.json"]
     for arguments, message in (
-        ([folder / "images"], "--model"),
         ([folder / "gone", *model], "gone: no such file or folder"),
         ([folder / "model", *model], "holds no images"),
         ([folder / "images", *model, "--device", "toaster"], "device must be one of"),

@@ -15,8 +15,8 @@ from host.screen import (
     FLAGGED,
     PASS,
     UNREADABLE,
+    DeviceScores,
     Screen,
-    device_scores,
     golden_scores,
     load_model,
 )
@@ -61,7 +61,7 @@ def test_a_device_gives_the_golden_scores(tmp_path: Path) -> None:
             program = compile_network(stage.network, arch)
             sessions.append(Session(stage.network, program, device, top=2))
         with sessions[0], sessions[1]:
-            work = Screen(model, device_scores(sessions[0]), device_scores(sessions[1]))
+            work = Screen(model, DeviceScores(sessions[0]), DeviceScores(sessions[1]))
             assert list(work.run(files)) == list(golden.run(files))
 
 

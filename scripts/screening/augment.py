@@ -1,10 +1,17 @@
-"""The same picture, seen differently each time: a window of it, turned, lit, framed."""
+"""The same pictures, seen differently each time: windows of them, turned, lit, framed.
+
+A whole batch at once and on the device that trains: making variants must not take longer than
+learning from them.
+"""
 
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
+from torch.nn import functional
 
 from scripts.screening.scene import SIZE
 
@@ -12,7 +19,10 @@ __all__ = ["augment", "whole"]
 
 Pixels = NDArray[np.uint8]
 Random = np.random.Generator
-Window = tuple[float, float, float, float]
+Numbers = NDArray[np.float64]
+
+# Places of a window that make one pixel, each way: it may shrink by as much without aliases.
+_TAPS = 2
 
 
 def whole(pixels: Pixels, size: int) -> Pixels:
@@ -20,75 +30,114 @@ def whole(pixels: Pixels, size: int) -> Pixels:
     return np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR))
 
 
-def _between(rng: Random, low: float, high: float) -> float:
-    return float(rng.uniform(low, high)) if low < high else (low + high) / 2
+def _between(rng: Random, low: Numbers, high: Numbers) -> Numbers:
+    """By lot between two bounds; half-way where they are the wrong way round."""
+    drawn = low + (high - low) * rng.random(low.shape)
+    return np.where(low < high, drawn, (low + high) / 2)
 
 
-def _window(rng: Random, box: tuple[int, int, int, int], share: float) -> Window:
-    """Return a square window, left, top, right, bottom, that holds the box.
+def _windows(rng: Random, boxes: Numbers, share: float) -> Numbers:
+    """Return square windows that hold the boxes, (n, 4): left, top, right, bottom.
 
     Of a box that is larger than the share asks for, half of the windows hold a part only, at least
     a third each way: so its modules are seen at their size and not only scaled down.  Windows
     around nothing are as large as those around codes, lest size tell them apart.
     """
-    left, top, right, bottom = box
-    if right <= left:
-        extent = SIZE * np.exp(rng.uniform(np.log(0.2), np.log(0.95)))
-        left, top = (int(v) for v in rng.uniform(0, SIZE - extent, 2))
-        right, bottom = int(left + extent), int(top + extent)
-    wide = 1.04 * max(right - left, bottom - top)
-    side = SIZE * share * rng.uniform(0.75, 1)
-    if wide > side and rng.random() < 0.5:
-        centre = [
-            _between(rng, low + wide / 6, high - wide / 6)
-            for low, high in ((left, right), (top, bottom))
-        ]
-        x, y = (float(np.clip(c - side / 2, 0, SIZE - side)) for c in centre)
-        return x, y, x + side, y + side
-    side = min(SIZE, max(side, wide) * rng.uniform(1, 1.2))
-    x = _between(rng, max(0, right - side), min(left, SIZE - side))
-    y = _between(rng, max(0, bottom - side), min(top, SIZE - side))
-    return x, y, x + side, y + side
+    count = len(boxes)
+    low, high = boxes[:, :2], boxes[:, 2:]
+    empty = high[:, :1] <= low[:, :1]
+    extent = SIZE * np.exp(rng.uniform(np.log(0.2), np.log(0.95), (count, 1)))
+    made = rng.random((count, 2)) * (SIZE - extent)
+    low, high = np.where(empty, made, low), np.where(empty, made + extent, high)
+    wide = 1.04 * (high - low).max(1, keepdims=True)
+    asked = SIZE * share * rng.uniform(0.75, 1, (count, 1))
+    part = (wide > asked) & (rng.random((count, 1)) < 0.5)
+    centre = _between(rng, low + wide / 6, high - wide / 6)
+    piece = np.clip(centre - asked / 2, 0, SIZE - asked)
+    side = np.minimum(SIZE, np.maximum(asked, wide) * rng.uniform(1, 1.2, (count, 1)))
+    around = _between(rng, np.maximum(0, high - side), np.minimum(low, SIZE - side))
+    corner, side = np.where(part, piece, around), np.where(part, asked, side)
+    return np.concatenate([corner, corner + side], axis=1)
 
 
-def _frame(rng: Random, pixels: Pixels, box: tuple[float, float]) -> None:
-    """Paint bars above and below, as `penstock screen` does around a picture that is not square."""
-    size = len(pixels)
-    thick = int(rng.uniform(0.03, 0.25) * size)
-    colour = 128 if rng.random() < 0.7 else int(rng.integers(0, 256))
-    pixels[: min(thick, max(0, int(box[0]) - 1))] = colour
-    pixels[max(size - thick, min(size, int(box[1]) + 2)) :] = colour
+def _cut(pixels: Tensor, windows: Numbers, size: int) -> Tensor:
+    """Return the windows of the pictures, (n, 3, size, size), float."""
+    # The coordinates of grid_sample: -1 and 1 are the outer edges of a picture's pixels.
+    left, top, right, bottom = (windows * 2 / SIZE - 1).T
+    zeros = np.zeros_like(left)
+    rows = [[(right - left) / 2, zeros, (right + left) / 2]]
+    rows += [[zeros, (bottom - top) / 2, (bottom + top) / 2]]
+    maps = torch.from_numpy(np.array(rows, np.float32).transpose(2, 0, 1)).to(pixels.device)
+    shape = (len(pixels), 3, _TAPS * size, _TAPS * size)
+    grid = functional.affine_grid(maps, list(shape), align_corners=False)
+    cut = functional.grid_sample(
+        pixels.float(), grid, mode="bilinear", padding_mode="border", align_corners=False
+    )
+    return functional.avg_pool2d(cut, _TAPS)
+
+
+def _framed(rng: Random, made: Tensor, boxes: Numbers, windows: Numbers) -> Tensor:
+    """Paint bars above and below some, as `penstock screen` does around what is not square."""
+    count, size = len(made), made.shape[-1]
+    zoom = size / (windows[:, 3] - windows[:, 1])
+    coded = boxes[:, 2] > boxes[:, 0]
+    first = np.where(coded, (boxes[:, 1] - windows[:, 1]) * zoom - 1, size)
+    last = np.where(coded, (boxes[:, 3] - windows[:, 1]) * zoom + 2, 0)
+    thick = rng.uniform(0.03, 0.25, count) * size * (rng.random(count) < 0.15)
+    above, below = np.minimum(thick, first), np.maximum(size - thick, last)
+    colour = np.where(rng.random(count) < 0.7, 128, rng.integers(0, 256, count))
+    row = torch.arange(size, device=made.device)[None]
+    bars = (row < _column(above, made)) | (row >= _column(below, made))
+    return torch.where(bars[:, None, :, None], _column(colour, made)[..., None, None], made)
+
+
+def _column(values: NDArray[np.generic], like: Tensor) -> Tensor:
+    return torch.from_numpy(values.astype(np.float32)[:, None]).to(like.device)
+
+
+def _turned(rng: Random, made: Tensor) -> Tensor:
+    """Turn each by a multiple of 90 degrees, mirror half of them."""
+    ways = rng.integers(0, 8, len(made))
+    turned = torch.empty_like(made)
+    for way in range(8):
+        index = torch.from_numpy(np.flatnonzero(ways == way)).to(made.device)
+        chosen = made[index]
+        turned[index] = torch.rot90(chosen.flip(3) if way >= 4 else chosen, way % 4, (2, 3))
+    return turned
+
+
+def _coloured(rng: Random, made: Tensor) -> Tensor:
+    """Other colours, or none; another brightness and contrast."""
+    count = len(made)
+    chance = rng.random(count)
+    orders = np.where(
+        chance[:, None] < 0.2, rng.permuted(np.tile(np.arange(3), (count, 1)), axis=1), np.arange(3)
+    )
+    order = torch.from_numpy(orders).to(made.device)
+    made = torch.gather(made, 1, order[:, :, None, None].expand_as(made))
+    grey = torch.from_numpy((chance >= 0.2) & (chance < 0.3)).to(made.device)
+    made = torch.where(grey[:, None, None, None], made.mean(1, keepdim=True), made)
+    gain, offset = rng.uniform(0.7, 1.3, count), rng.uniform(-25, 25, count)
+    return made * _column(gain, made)[..., None, None] + _column(offset, made)[..., None, None]
 
 
 def augment(
-    rng: Random, pixels: Pixels, box: tuple[int, int, int, int], size: int, share: float
-) -> Pixels:
-    """Return a variant of a picture, (size, size, 3).
+    rng: Random, pixels: Tensor, boxes: NDArray[np.int16], size: int, share: float
+) -> Tensor:
+    """Return variants of pictures, (n, 3, size, size), uint8.
 
     Parameters
     ----------
     rng : numpy.random.Generator
-    pixels : ndarray of uint8, (SIZE, SIZE, 3)
-    box : (int, int, int, int)
-        Of the code in it, as in `Scene`.
+    pixels : Tensor of uint8, (n, 3, SIZE, SIZE)
+    boxes : ndarray, (n, 4)
+        Of the codes in them, as in `Scene`.
     size : int
     share : float
         The window's side as a share of the picture's, where no code asks for more.
     """
-    window = _window(rng, box, share)
-    image = Image.fromarray(pixels)
-    made = np.array(image.resize((size, size), Image.Resampling.BILINEAR, box=window))
-    if rng.random() < 0.15:
-        zoom = size / (window[3] - window[1])
-        inside = (box[1] - window[1]) * zoom, (box[3] - window[1]) * zoom
-        _frame(rng, made, inside if box[2] > box[0] else (size, 0))
-    if rng.random() < 0.5:
-        made = made[:, ::-1]
-    made = np.rot90(made, int(rng.integers(4)))
-    chance = rng.random()
-    if chance < 0.2:
-        made = made[..., rng.permutation(3)]
-    elif chance < 0.3:
-        made = np.repeat(made.mean(2, keepdims=True), 3, 2).astype(np.uint8)
-    levels = np.arange(256) * rng.uniform(0.7, 1.3) + rng.uniform(-25, 25)
-    return np.clip(levels, 0, 255).astype(np.uint8)[made]
+    places = boxes.astype(np.float64)
+    windows = _windows(rng, places, share)
+    made = _cut(pixels, windows, size)
+    made = _turned(rng, _framed(rng, made, places, windows))
+    return _coloured(rng, made).round().clamp(0, 255).to(torch.uint8)

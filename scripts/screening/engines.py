@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from host.compile import CompileError, compile_network
 from host.device import open_device
 from host.runtime import Session
-from host.screen import device_scores, golden_scores
+from host.screen import DeviceScores, Scores, golden_scores
 from models.arch import get_arch
 from models.graph import Network, QFc
 from models.onnx_export import export
@@ -83,6 +83,7 @@ def device_engine(network: Network, device: str, arch: str, stack: ExitStack) ->
         Closes the device.
     """
     target = get_arch(arch)
+    score: Scores
     try:
         program = compile_network(network, target)
     except CompileError:
@@ -90,7 +91,7 @@ def device_engine(network: Network, device: str, arch: str, stack: ExitStack) ->
     else:
         opened = stack.enter_context(open_device(device, target))
         session = Session(network, program, opened, top=len(network.labels))
-        score, where = device_scores(stack.enter_context(session)), device
+        score, where = DeviceScores(stack.enter_context(session)), device
 
     def run(pictures: Iterable[Pixels]) -> Iterator[float]:
         return score(input_codes(network.input, pixels) for pixels in pictures)

@@ -14,8 +14,8 @@ LABELS = ("pass", "code")
 
 STAGES = ("coarse", "fine")
 
-# Of the published number of channels: enough for two classes, and half a megabyte.
-_FINE_WIDTH = 0.25
+# Of the published number of channels: enough for two classes, and a megabyte and a half.
+_FINE_WIDTH = 0.5
 
 # Channels of the coarse stage's last convolution, of 1x1.
 _SIGNS = 64

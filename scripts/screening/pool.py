@@ -1,14 +1,17 @@
 """Pictures kept on disk, so that training need not make each one anew.
 
 A pool is a folder of numbered chunks.  Making a picture takes as long as several training steps on
-it, so training reuses pictures, cropped and lit differently each time.
+it, so training reuses pictures, cropped and lit differently each time.  It may begin while they are
+being made.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +26,7 @@ __all__ = ["CHUNK", "COUNTS", "Chunk", "chunks", "extend", "main"]
 CHUNK = 128
 
 # Chunks that training and evaluation of the shipped model used.
-COUNTS = {"train": 100, "validation": 8, "test": 9}
+COUNTS = {"train": 400, "validation": 8, "test": 9}
 
 _ENTRY = np.dtype(
     [
@@ -50,8 +53,24 @@ def _make(split: str, number: int) -> Chunk:
     return made
 
 
+def _keep(folder: Path, split: str, number: int) -> None:
+    """Make a chunk if it is missing."""
+    path = _file(folder, split, number)
+    if not path.exists():
+        # The name of the half-written file is of this chunk only: others work beside us.
+        fresh = path.with_suffix(f".{zlib.crc32(str(path).encode()):08x}")
+        with fresh.open("wb") as file:
+            np.save(file, _make(split, number))
+        fresh.replace(path)
+
+
 def extend(
-    folder: Path, split: str, count: int, *, progress: Callable[[int], None] | None = None
+    folder: Path,
+    split: str,
+    count: int,
+    *,
+    jobs: int = 1,
+    progress: Callable[[int], None] | None = None,
 ) -> None:
     """Make what is missing of the first `count` chunks of a split.
 
@@ -61,20 +80,24 @@ def extend(
         Made if it is not there.
     split : str
     count : int
+    jobs : int
+        Processes.
     progress : callable, optional
         Called with the number of chunks that are there, after each.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for number in range(count):
-        path = _file(folder, split, number)
-        if not path.exists():
-            # The name of the half-written file is of this chunk only: others may work beside us.
-            fresh = path.with_suffix(f".{zlib.crc32(str(path).encode()):08x}")
-            with fresh.open("wb") as file:
-                np.save(file, _make(split, number))
-            fresh.replace(path)
-        if progress:
-            progress(number + 1)
+    if jobs == 1:
+        for number in range(count):
+            _keep(folder, split, number)
+            if progress:
+                progress(number + 1)
+        return
+    with ProcessPoolExecutor(jobs) as processes:
+        waiting = [processes.submit(_keep, folder, split, number) for number in range(count)]
+        for number, made in enumerate(waiting):
+            made.result()
+            if progress:
+                progress(number + 1)
 
 
 def chunks(folder: Path, split: str) -> Iterator[Chunk]:
@@ -89,13 +112,16 @@ def main() -> int:
     """Make the pictures of all splits; return the exit status."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--split", choices=tuple(COUNTS), action="append", help="this one only")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     options = parser.parse_args()
-    for split, count in COUNTS.items():
+    for split in options.split or COUNTS:
+        count = COUNTS[split]
 
         def say(done: int, split: str = split, count: int = count) -> None:
             print(f"{split}: {done} of {count} chunks", flush=True)
 
-        extend(options.folder, split, count, progress=say)
+        extend(options.folder, split, count, jobs=options.jobs, progress=say)
     return 0
 
 

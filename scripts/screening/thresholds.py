@@ -5,10 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LOST", "WRONG", "coarse_threshold", "fine_threshold"]
+__all__ = ["LOST", "PASSED_ON", "WRONG", "coarse_threshold", "fine_threshold"]
 
 # Of the validation codes, how many the coarse stage may let pass; what it lets pass is lost.
 LOST = 0.004
+
+# Of the validation pictures without a code, how many the coarse stage may pass on where more
+# would not find more codes.
+PASSED_ON = 0.02
 
 # Of the validation pictures that are confirmed, how many may show no code.
 WRONG = 0.005
@@ -28,15 +32,32 @@ def _between(low: float, high: float) -> float:
 
 
 def coarse_threshold(scores: Scores, labels: Labels) -> float:
-    """Return the highest threshold that flags enough codes."""
-    codes = np.sort(scores[labels == 1])
-    first = int(LOST * len(codes))
-    below = codes[first - 1] if first else 0.0
-    return _between(max(below, codes[first] / 2), codes[first])
+    """Return the threshold that flags enough codes and passes few others on.
+
+    It is the highest that flags enough codes.  If fewer others are passed on there than may be, it
+    is lowered until as many are: what the coarse stage lets pass is lost, what it flags too much
+    costs only time.
+    """
+    codes, others = np.sort(scores[labels == 1]), np.sort(scores[labels == 0])
+    lost, passed = int(LOST * len(codes)), int(PASSED_ON * len(others))
+    below = codes[lost - 1] if lost else 0.0
+    enough = _between(max(below, codes[lost] / 2), codes[lost])
+    # Not above the others that may be passed on, but above the next one.
+    low = others[len(others) - passed - 1]
+    higher = others[others > low]
+    few = _between(low, float(higher[0]) if len(higher) else 1.0)
+    return min(enough, few)
+
+
+def _odds(score: float) -> float:
+    return float(np.log(score / (1 - score)))
 
 
 def fine_threshold(scores: Scores, labels: Labels) -> float:
-    """Return the lowest threshold at which few of the confirmed pictures show no code.
+    """Return a threshold at which few of the confirmed pictures show no code.
+
+    It is the lowest such, or, if one that is higher still confirms enough codes, half-way to the
+    highest that does, by the logarithm of the odds: as far from either mistake as may be.
 
     Parameters
     ----------
@@ -54,4 +75,10 @@ def fine_threshold(scores: Scores, labels: Labels) -> float:
     last = int(good[-1])
     high = float(scores[order[last]])
     low = float(scores[order[last + 1]]) if last + 1 < len(order) else high / 2
-    return _between(low, high)
+    least = _between(low, high)
+    codes = np.sort(scores[labels == 1])
+    most = float(codes[int(LOST * len(codes))])
+    if most <= least:
+        return least
+    middle = (_odds(least) + _odds(min(most, 1 - 1e-9))) / 2
+    return _between(least, min(most, 2 / (1 + float(np.exp(-middle))) - least))

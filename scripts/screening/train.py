@@ -1,7 +1,7 @@
 """Training of one stage: seeded, resumable, on a GPU where there is one.
 
-It goes in phases: long on small windows of pictures, which costs a quarter of a whole picture and
-teaches the convolutions the same, then short on whole ones.
+It goes in phases: long on windows of pictures, which cost less than whole ones and teach the
+convolutions the same, then on whole ones with a falling rate.
 """
 
 from __future__ import annotations
@@ -16,20 +16,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from models.graph import Network
-from scripts.screening.augment import augment
+from scripts.screening.feed import Feed
 from scripts.screening.nets import STAGES, stage
-from scripts.screening.pool import CHUNK, Chunk, chunks
 from scripts.screening.torch_net import TorchNet
 
 __all__ = ["PHASES", "Phase", "load_network", "run_phase"]
-
-Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -58,55 +53,27 @@ class Phase:
     decay: float = 0.02
 
 
-# A phase of steady rate may be cut short or go on; it hands on averages over its last steps.
+# A phase of steady rate hands on averages over its last steps.
 PHASES = {
     "coarse": (
-        Phase(size=115, steps=75, batch=32, rate=1e-3, fall=False),
-        Phase(size=99, steps=400, batch=16, rate=7e-4, fall=False),
-        Phase(size=227, steps=64, batch=16, rate=7e-4, fall=True),
-        Phase(size=147, steps=6000, batch=16, rate=7e-4, fall=False),
-        Phase(size=227, steps=300, batch=16, rate=5e-4, fall=True),
+        Phase(size=147, steps=4000, batch=256, rate=2e-3, fall=False),
+        Phase(size=227, steps=6000, batch=256, rate=1.5e-3, fall=True),
     ),
     "fine": (
-        Phase(size=128, steps=470, batch=32, rate=2e-3, fall=False),
-        Phase(size=224, steps=64, batch=32, rate=1e-3, fall=True),
-        Phase(size=160, steps=4000, batch=32, rate=1e-3, fall=False),
-        Phase(size=224, steps=200, batch=32, rate=7e-4, fall=True),
+        Phase(size=160, steps=4000, batch=192, rate=2e-3, fall=False),
+        Phase(size=224, steps=6000, batch=192, rate=1.5e-3, fall=True),
     ),
 }
 
 # Of the average, at each step.
-_AVERAGED = 0.99
+_AVERAGED = 0.995
 
 # Over so many steps, or an eighth of the phase, the rate rises.
-_RISE = 40
-
-
-def _rate(phase: Phase, step: int) -> float:
-    rate = phase.rate * min(1.0, (step + 1) / min(_RISE, phase.steps // 8))
-    return rate * (1 - step / phase.steps) if phase.fall else rate
+_RISE = 200
 
 
 def _device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def _tensor(pictures: list[Pixels], device: torch.device) -> Tensor:
-    return torch.from_numpy(np.stack(pictures)).to(device).permute(0, 3, 1, 2).contiguous()
-
-
-def _batch(
-    pool: list[Chunk], phase: Phase, share: float, seed: tuple[int, ...]
-) -> tuple[list[Pixels], list[int]]:
-    rng = np.random.default_rng(seed)
-    pictures, labels = [], []
-    for index in rng.integers(0, len(pool) * CHUNK, phase.batch):
-        entry = pool[int(index) // CHUNK][int(index) % CHUNK]
-        left, top, right, bottom = (int(v) for v in entry["box"])
-        box = left, top, right, bottom
-        pictures.append(augment(rng, entry["pixels"], box, phase.size, share))
-        labels.append(int(entry["label"]))
-    return pictures, labels
 
 
 def _state(path: Path, device: torch.device) -> dict[str, Any]:
@@ -117,14 +84,20 @@ def _state(path: Path, device: torch.device) -> dict[str, Any]:
     return state
 
 
+def _rate(phase: Phase, step: int, spent: float) -> float:
+    """The learning rate of a step; `spent` is the share of the phase's time that is over."""
+    rate = phase.rate * min(1.0, (step + 1) / min(_RISE, max(1, phase.steps // 8)))
+    return rate * max(0.0, 1 - max(step / phase.steps, spent)) if phase.fall else rate
+
+
 def run_phase(
     name: str,
     number: int,
-    pool_folder: Path,
+    pool: Path,
     folder: Path,
     *,
     seed: int = 0,
-    every: int = 10,
+    every: int = 100,
     seconds: float = np.inf,
     say: Callable[[str], None] = print,
 ) -> None:
@@ -139,7 +112,7 @@ def run_phase(
         Of the stage.
     number : int
         Of the phase, from 0.
-    pool_folder : Path
+    pool : Path
         Holds the ``train`` pictures (`scripts.screening.pool`).  New ones are taken in as they
         come.
     folder : Path
@@ -147,7 +120,7 @@ def run_phase(
     every : int
         Steps between two states.
     seconds : float
-        A phase of steady rate ends after that.
+        The phase ends after that, if not before; a falling rate falls faster then.
     say : callable
 
     Raises
@@ -159,24 +132,24 @@ def run_phase(
     device = _device()
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
-    net = TorchNet(stage(name)).to(device)
+    net = TorchNet(stage(name)).to(device, memory_format=torch.channels_last)
     run = {**asdict(phase), "seed": seed}
-    if not phase.fall:
-        del run["steps"]
     path = folder / f"{name}-{number}.pt"
     state = _state(path, device)
     done, views = 0, 0
+    if state and state["run"] != run:
+        raise ValueError(f"{path}: is of another run: {json.dumps(state['run'])}")
+    if state.get("ended"):
+        return
     if number and not state:
         before = _state(folder / f"{name}-{number - 1}.pt", device)
-        if not before:
+        if not before.get("ended"):
             raise ValueError(f"{folder}: phase {number - 1} of {name} comes first")
-        net.load_state_dict(before["net" if PHASES[name][number - 1].fall else "average"])
+        net.load_state_dict(before["net"])
         views = before["views"]
     average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(_AVERAGED), use_buffers=True)
     optimiser = torch.optim.AdamW(net.parameters(), phase.rate, weight_decay=phase.decay)
     if state:
-        if state["run"] != run:
-            raise ValueError(f"{path}: is of another run: {json.dumps(state['run'])}")
         net.load_state_dict(state["net"])
         average.module.load_state_dict(state["average"])
         average.n_averaged.fill_(state["done"])
@@ -184,45 +157,48 @@ def run_phase(
         done, views = state["done"], state["views"]
     net.train()
     share = phase.size / net.network.input.shape[0]
-    begin, losses, right = time.monotonic(), [], []
-    pool: list[Chunk] = []
-    limit = np.inf if phase.fall else time.monotonic() + seconds
-    while done < phase.steps and (time.monotonic() < limit or done % every):
-        if done % every == 0 or not pool:
-            pool = list(chunks(pool_folder, "train"))
-            if not pool:
-                raise ValueError(f"{pool_folder}: there are no pictures to train with")
-        pictures, labels = _batch(pool, phase, share, (seed, number, done))
-        target = torch.tensor(labels, device=device)
+    feed = Feed(pool, device)
+    start = begin = time.monotonic()
+    # Sums on the device: reading each step's loss would make it wait for the step.
+    sums, steps, over = torch.zeros(2, device=device), 0, False
+    while not over:
+        rng = np.random.default_rng((seed, number, done))
+        spent = (time.monotonic() - start) / seconds
+        pictures, labels = feed.batch(rng, phase.batch, phase.size, share)
+        target = torch.from_numpy(labels).to(device)
         for group in optimiser.param_groups:
-            group["lr"] = _rate(phase, done)
-        out = net(_tensor(pictures, device))
-        loss = functional.cross_entropy(out, target)
+            group["lr"] = _rate(phase, done, spent)
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            out = net(pictures.to(memory_format=torch.channels_last))
+        loss = functional.cross_entropy(out.float(), target)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         average.update_parameters(net)
-        done += 1
+        done, steps = done + 1, steps + 1
         views += phase.batch
-        losses.append(float(loss.detach()))
-        right.append(float((out.argmax(1) == target).float().mean()))
-        if done % every == 0 or done == phase.steps:
-            content = {
-                "run": run,
-                "net": net.state_dict(),
-                "average": average.module.state_dict(),
-                "optimiser": optimiser.state_dict(),
-                "done": done,
-                "views": views,
-            }
+        sums += torch.stack([loss.detach(), (out.argmax(1) == target).float().mean()])
+        over = done >= phase.steps or spent >= 1
+        if done % every == 0 or over:
+            content = {"run": run, "done": done, "views": views, "ended": over}
+            if over:
+                # All that the next phase and `load_network` want.
+                content["net"] = (net if phase.fall else average.module).state_dict()
+            else:
+                content["net"] = net.state_dict()
+                content["average"] = average.module.state_dict()
+                content["optimiser"] = optimiser.state_dict()
             torch.save(content, path.with_suffix(".new"))
             path.with_suffix(".new").replace(path)
-            rate = len(losses) * phase.batch / (time.monotonic() - begin)
+            mean, right = (sums / steps).tolist()
+            rate = steps * phase.batch / (time.monotonic() - begin)
             say(
-                f"{name} phase {number}: step {done} of {phase.steps}, loss {np.mean(losses):.4f}, "
-                f"right {np.mean(right):.2%}, {rate:.1f} pictures/s, {len(pool) * CHUNK} pictures"
+                f"{name} phase {number}: step {done} of {phase.steps}, loss {mean:.4f}, "
+                f"right {right:.2%}, {rate:.1f} pictures/s, {feed.count} pictures"
             )
-            begin, losses, right = time.monotonic(), [], []
+            feed.refresh()
+            begin, steps = time.monotonic(), 0
+            sums.zero_()
 
 
 def load_network(name: str, folder: Path) -> Network:
@@ -235,7 +211,7 @@ def load_network(name: str, folder: Path) -> Network:
     """
     for number, phase in reversed(list(enumerate(PHASES[name]))):
         state = _state(folder / f"{name}-{number}.pt", torch.device("cpu")) if phase.fall else {}
-        if state.get("done") == phase.steps:
+        if state.get("ended"):
             net = TorchNet(stage(name))
             net.load_state_dict(state["net"])
             seed = state["run"]["seed"]
@@ -251,8 +227,9 @@ def _main() -> None:
     parser.add_argument("--pool", type=Path, required=True, help="folder of pictures")
     parser.add_argument("--out", type=Path, required=True, help="folder of training states")
     parser.add_argument("--phase", type=int, action="append", help="this phase only")
-    parser.add_argument("--minutes", type=float, default=np.inf, help="for each steady phase")
+    parser.add_argument("--minutes", type=float, default=np.inf, help="at most, for each phase")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--every", type=int, default=100, help="steps between two states")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -264,6 +241,7 @@ def _main() -> None:
             args.out,
             seed=args.seed,
             seconds=args.minutes * 60,
+            every=args.every,
             say=lambda line: print(time.strftime("%H:%M:%S"), line, flush=True),
         )
 
