@@ -7,9 +7,11 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from host.catalog import load_network
 from host.compile import compile_network
+from host.dev_rtl import RtlDevice
 from host.dev_tang_nano_20k import BAUD as HOST_BAUD
 from host.dev_tang_nano_20k import TangNanoDevice
 from host.dev_ulx3s import BAUD as ULX3S_BAUD
@@ -20,8 +22,11 @@ from hw.linked import LinkedAccel
 from hw.tang_nano import BAUD, CLOCK_HZ, MEMORY_BYTES, SHOWN, TangNano
 from hw.tang_nano_top import PINS, constraints
 from models.arch import get_arch
+from models.graph import INPUT, ConvGeometry, MaxPool, Network
 from sim.board import BoardModel, ModelPort, Timing, board_library
 from tests.infer import check_maps, infer, load
+from tests.link_noise import Noise
+from tests.netgen import make_conv, make_network, random_codes
 
 ARCH = get_arch("tang-nano-20k")
 # As fast as the receiver can, so that a test has few cycles.
@@ -58,6 +63,75 @@ def test_lenet5(port: ModelPort) -> None:
         with pytest.raises(DeviceError, match="no 32768 bytes of device memory"):
             device.alloc(MEMORY_BYTES)
         assert not port.model.led >> SHOWN.index("error") & 1
+
+
+def small_network() -> Network:
+    rng = np.random.default_rng(5)
+    window = ConvGeometry(kernel=(3, 3), pad=(1, 1, 1, 1))
+    return make_network(
+        "small",
+        (7, 7, 3),
+        [
+            make_conv(rng, "a", INPUT, 3, 6, window, 7),
+            MaxPool(name="p", inputs=("a",), kernel=3, stride=2),
+            make_conv(rng, "b", "p", 6, 5, window),
+        ],
+    )
+
+
+@pytest.fixture(scope="module")
+def answer() -> dict[str, NDArray[np.uint8]]:
+    """What `rtl` answers."""
+    network = small_network()
+    program = compile_network(network, ARCH)
+    with RtlDevice(ARCH, memory_bytes=1 << 20) as rtl:
+        return infer(rtl, program, load(rtl, program), random_codes(network, 1))
+
+
+@pytest.mark.parametrize("drop", [False, True])
+@pytest.mark.parametrize("direction", ["to_board", "from_board"])
+def test_damaged_and_dropped_frames(
+    port: ModelPort, answer: dict[str, NDArray[np.uint8]], direction: str, drop: bool
+) -> None:
+    network = small_network()
+    program = compile_network(network, ARCH)
+    noise = Noise(np.random.default_rng(3), rate=4 if direction == "to_board" else 8, drop=drop)
+    with TangNanoDevice(ARCH, port=port, baud=FAST, patience=0.001, retries=40) as device:
+        setattr(port, direction, noise)
+        maps = infer(device, program, load(device, program), random_codes(network, 1))
+        assert device.statistics.retries >= noise.count // 2
+    assert noise.count >= 3
+    assert {name: m.tobytes() for name, m in maps.items()} == {
+        name: m.tobytes() for name, m in answer.items()
+    }
+
+
+def test_reset_in_the_middle(port: ModelPort, answer: dict[str, NDArray[np.uint8]]) -> None:
+    lenet5 = load_network("lenet5")  # the small network would be done before the reset
+    program = compile_network(lenet5, ARCH)
+    device = TangNanoDevice(ARCH, port=port, baud=FAST, patience=0.001)
+    buffer = load(device, program)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(port, "close", lambda: None)  # the board stays
+        start = device.csr.start
+
+        def start_and_reset(**values: int) -> None:
+            start(**values)
+            port.model.run(1000)
+            assert port.model.led >> SHOWN.index("busy") & 1
+            port.press_reset()
+
+        patch.setattr(device.csr, "start", start_and_reset)
+        with pytest.raises(DeviceError, match=r"the board was reset: .* open the device again"):
+            infer(device, program, buffer, random_codes(lenet5, 1))
+        device.close()
+    network = small_network()
+    program = compile_network(network, ARCH)
+    with TangNanoDevice(ARCH, port=port, baud=FAST, patience=0.001) as device:
+        maps = infer(device, program, load(device, program), random_codes(network, 1))
+    assert {name: m.tobytes() for name, m in maps.items()} == {
+        name: m.tobytes() for name, m in answer.items()
+    }
 
 
 def test_both_ends_agree() -> None:

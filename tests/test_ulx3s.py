@@ -20,6 +20,7 @@ from models.graph import INPUT, ConvGeometry, MaxPool, Network
 from models.link import FLAG
 from sim.board import ModelPort, PtyBoard
 from tests.infer import infer
+from tests.link_noise import Noise
 from tests.netgen import make_conv, make_lrn, make_network, random_codes
 from tests.ulx3s_board import ARCH, BAUD, new_model, new_port
 
@@ -127,26 +128,6 @@ def test_second_run_equals_the_first(
             assert lamp(port, name), name
         for name in ("busy", "error", "damaged"):
             assert not lamp(port, name), name
-
-
-class Noise:
-    """Damages the wire: changes a bit in, or drops, one in `rate` pieces of bytes."""
-
-    def __init__(self, rng: np.random.Generator, *, rate: int, drop: bool) -> None:
-        self.rng = rng
-        self.rate = rate
-        self.drop = drop
-        self.count = 0
-
-    def __call__(self, data: bytes) -> bytes:
-        if not data or self.rng.integers(self.rate):
-            return data
-        self.count += 1
-        if self.drop:
-            return b""
-        values = bytearray(data)
-        values[self.rng.integers(len(values))] ^= 1 << self.rng.integers(8)
-        return bytes(values)
 
 
 @pytest.mark.parametrize("drop", [False, True])
