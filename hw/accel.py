@@ -53,6 +53,8 @@ class Accel(wiring.Component):
         after that of `sync`, and before each run, the registers' side resets it.
     dma_depth : int
         Beats each DMA buffers.
+    slices : bool
+        Registers between DMAs and engines: shorter paths for more cells.
 
     Members
     -------
@@ -75,11 +77,13 @@ class Accel(wiring.Component):
         array: ArrayMaker = SystolicArray,
         domain: str = "sync",
         dma_depth: int = DMA_DEPTH,
+        slices: bool = True,
     ) -> None:
         self.arch = arch
         self.array = array
         self.domain = domain
         self.dma_depth = dma_depth
+        self.slices = slices
         super().__init__(
             {
                 "csr": In(axi_lite()),
@@ -218,14 +222,20 @@ class Accel(wiring.Component):
             m.d.comb += csr.done_count[index].eq(sequencer.count[Op[name]])
         return m
 
-    @staticmethod
     def _connect_beats(
-        m: Module, reset: Callable[..., Any], name: str, o: stream.Interface, i: stream.Interface
+        self,
+        m: Module,
+        reset: Callable[..., Any],
+        name: str,
+        o: stream.Interface,
+        i: stream.Interface,
     ) -> None:
         """Connect a stream of beats; registers keep the FIFOs' and the engines' paths apart."""
-        m.submodules[f"beats_{name}"] = reset(beats := RegisterSlice(shape=64))
-        connect(m, o, beats.i)
-        connect(m, beats.o, i)
+        if self.slices:
+            m.submodules[f"beats_{name}"] = reset(beats := RegisterSlice(shape=64))
+            connect(m, o, beats.i)
+            o = beats.o
+        connect(m, o, i)
 
     @staticmethod
     def _connect_buffers(

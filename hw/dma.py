@@ -20,7 +20,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.axi import BURST_INCR, MAX_BURST, axi_read, axi_write
-from hw.stream import Fifo
+from hw.stream import MAX_DISTRIBUTED, Fifo
 
 __all__ = ["BurstSplitter", "ReadDma", "WriteDma", "burst_layout", "command_layout"]
 
@@ -184,7 +184,9 @@ class ReadDma(wiring.Component):
         m = Module()
         m.submodules.commands = commands = Fifo(shape=command_layout, depth=_COMMANDS)
         m.submodules.splitter = splitter = BurstSplitter()
-        m.submodules.beats = beats = Fifo(shape=64, depth=self.depth, block=True)
+        m.submodules.beats = beats = Fifo(
+            shape=64, depth=self.depth, block=self.depth > MAX_DISTRIBUTED
+        )
         m.submodules.status = status = _Status()
         connect(m, flipped(self.cmd), commands.i)
         connect(m, commands.o, splitter.i)
@@ -285,7 +287,9 @@ class WriteDma(wiring.Component):
         m = Module()
         m.submodules.commands = commands = Fifo(shape=command_layout, depth=_COMMANDS)
         m.submodules.splitter = splitter = BurstSplitter()
-        m.submodules.beats = beats = Fifo(shape=64, depth=self.depth, block=True)
+        m.submodules.beats = beats = Fifo(
+            shape=64, depth=self.depth, block=self.depth > MAX_DISTRIBUTED
+        )
         m.submodules.begun = begun = Fifo(shape=burst_layout, depth=_WRITES)
         m.submodules.unacknowledged = unacknowledged = Fifo(shape=burst_layout, depth=_WRITES)
         m.submodules.status = status = _Status()

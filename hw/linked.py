@@ -57,7 +57,7 @@ class LinkedAccel(wiring.Component):
         Frequency of the clock.
     baud : int
         Bits a second on the wire.
-    dma_depth : int
+    dma_depth, slices
         As in `Accel`.
 
     Members
@@ -79,6 +79,7 @@ class LinkedAccel(wiring.Component):
         clock_hz: int,
         baud: int,
         dma_depth: int = DMA_DEPTH,
+        slices: bool = True,
     ) -> None:
         check_baud(baud, clock_hz)
         self.arch = arch
@@ -87,13 +88,14 @@ class LinkedAccel(wiring.Component):
         self.clock_hz = clock_hz
         self.divisor = round(clock_hz / baud)
         self.dma_depth = dma_depth
+        self.slices = slices
         super().__init__(
             {"rx": In(1, init=1), "tx": Out(1, init=1), "button": In(1), "led": Out(len(LAMPS))}
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        accel = Accel(arch=self.arch, dma_depth=self.dma_depth)
+        accel = Accel(arch=self.arch, dma_depth=self.dma_depth, slices=self.slices)
         link = HostLink(
             divisor=self.divisor, memory_bytes=self.memory_bytes, clock_hz=self.clock_hz
         )

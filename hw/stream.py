@@ -19,7 +19,10 @@ from amaranth import Cat, Module, Mux, ShapeLike, Signal, unsigned
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["Downsizer", "Fifo", "Upsizer", "word_layout"]
+__all__ = ["MAX_DISTRIBUTED", "Downsizer", "Fifo", "Upsizer", "word_layout"]
+
+# Payloads of the deepest FIFO that is better made of look-up tables than of block RAM.
+MAX_DISTRIBUTED = 32
 
 
 def _check_size(name: str, value: int) -> None:

@@ -58,6 +58,7 @@ class TangNano(wiring.Component):
             clock_hz=clock_hz,
             baud=baud,
             dma_depth=_DMA_DEPTH,
+            slices=False,  # cells are scarcer than time
         )
         super().__init__(
             {"rx": In(1, init=1), "tx": Out(1, init=1), "button": In(1), "led": Out(len(SHOWN))}

@@ -20,7 +20,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from hw.dma import command_layout
 from hw.drain import parameter_layout
 from hw.layout import descriptor
-from hw.stream import Fifo, Upsizer
+from hw.stream import MAX_DISTRIBUTED, Fifo, Upsizer
 from models.arch import Arch
 from models.isa import Op
 
@@ -75,7 +75,10 @@ class WeightsEngine(wiring.Component):
         run_layout = data.StructLayout({"has_params": 1, "beats": 24})
         m.submodules.runs = runs = Fifo(shape=run_layout, depth=_AHEAD)
         m.submodules.upsizer = upsizer = Upsizer(in_bytes=8, out_bytes=cols)
-        m.submodules.words = words = Fifo(shape=cols * 8, depth=self.arch.wgt_words, block=True)
+        depth = self.arch.wgt_words
+        m.submodules.words = words = Fifo(
+            shape=cols * 8, depth=depth, block=depth > MAX_DISTRIBUTED
+        )
         self._front(m, runs)
 
         left = Signal(24, reset_less=True)  # beats after this one
