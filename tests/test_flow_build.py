@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -142,6 +143,23 @@ def test_a_netlist_that_is_wrong_stops_it(tmp_path: Path) -> None:
     assert str(caught.value).endswith(f"(logs: {tmp_path / 'out.logs'})")
     assert contents(tmp_path / "out") == before
     assert sorted(os.listdir(tmp_path)) == ["out", "out.logs"]
+
+
+def test_a_netlist_that_is_wrong_stops_place_and_route(tmp_path: Path) -> None:
+    """Which goes on meanwhile: a seed that would never end."""
+    begun = threading.Event()
+
+    def say(text: str) -> None:
+        if text.startswith("pid"):
+            begun.set()
+
+    def wrong(*arguments: object) -> str:
+        assert begun.wait(60)
+        raise CheckError("conv1 differs at 3")
+
+    with pytest.raises(CheckError, match="conv1 differs at 3"):
+        run(tmp_path / "out", check=wrong, seeds=[5], say=say)
+    assert os.listdir(tmp_path) == ["out.logs"]
 
 
 def test_a_bitstream_that_is_wrong_stops_it(

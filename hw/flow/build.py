@@ -2,8 +2,9 @@
 
 ::
 
-    Amaranth -> penstock.il -> netlist -> simulated against the golden model
-      -> place and route, several seeds, the fastest kept -> bitstream -> read back -> report
+    Amaranth -> penstock.il -> netlist -+-> simulated against the golden model -----------+
+                                        '-> place and route, several seeds, fastest kept -+
+      -> bitstream -> read back -> report
 
 The same inputs and tools give the same files, but for the logs and what ``report.*`` says of time
 and memory.  Should the time be over before all seeds are through, the best of those that are is
@@ -15,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -98,15 +100,22 @@ def build(
         job = Job(board=board, arch=arch, folder=folder.work, runner=runner, say=say)
         report = Report(board=board, arch=arch, cycles=dict(cycles))
         try:
-            _netlist(job, toolchain, report, check)
+            _netlist(job, toolchain, report)
+            checking = _Checking(job, report, check)
             missing = [tool for tool in toolchain.tools() if tool.found is None]
             if missing:
+                checking.wait()
                 _write(job, toolchain, report)
                 folder.keep()
                 _demand(missing, f"the checked netlist is in {out}")
-            routed = _best_seed(
-                job, toolchain, report, seeds, time.monotonic() + 60 * minutes, jobs
-            )
+            try:
+                routed = _best_seed(
+                    job, toolchain, report, seeds, time.monotonic() + 60 * minutes, jobs
+                )
+            except BuildError:
+                checking.wait()  # raises what stopped place and route, if the check did
+                raise
+            checking.wait()
             report.timing, report.seed = routed.timing, routed.seed
             if routed.timing.path is not None:
                 report.critical_path = routed.timing.path.words(signal_names(job.netlist))
@@ -140,8 +149,43 @@ def _demand(tools: Iterable[Tool], state: str) -> None:
         )
 
 
-def _netlist(job: Job, toolchain: Toolchain, report: Report, check: NetlistCheck) -> None:
-    """Make the netlist and check it."""
+class _Checking:
+    """The check of the netlist, in a thread: place and route need not wait for it.
+
+    A difference stops place and route.
+    """
+
+    def __init__(self, job: Job, report: Report, check: NetlistCheck) -> None:
+        self._job = job
+        self._report = report
+        self._check = check
+        self._error: BaseException | None = None
+        # Should the build be interrupted, nobody waits for it.
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        job = self._job
+        job.say("simulating the netlist against the golden model")
+        begin = time.monotonic()
+        try:
+            note = self._check(job.netlist, job.board, job.arch, job.say)
+        except BaseException as error:
+            self._error = error
+            job.runner.stop()
+            return
+        self._report.notes.append(note)
+        self._report.costs["netlist check"] = (time.monotonic() - begin, 0.0)
+
+    def wait(self) -> None:
+        """Wait for the end; raise what the check raised."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+
+
+def _netlist(job: Job, toolchain: Toolchain, report: Report) -> None:
+    """Make the netlist."""
     job.say("Amaranth to RTLIL")
     begin = time.monotonic()
     module, _, name = job.board.top.partition(":")
@@ -165,10 +209,6 @@ def _netlist(job: Job, toolchain: Toolchain, report: Report, check: NetlistCheck
                 f"arch {job.arch.name} does not fit {job.board.name}: it takes "
                 f"{report.used[resource]:g} {resource} of {total}"
             )
-    job.say("simulating the netlist against the golden model")
-    begin = time.monotonic()
-    report.notes.append(check(job.netlist, job.board, job.arch, job.say))
-    report.costs["netlist check"] = (time.monotonic() - begin, 0.0)
 
 
 def _best_seed(
