@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from amaranth import Cat, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
+from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.wiring import In, Out
 
 from hw.dma import command_layout
@@ -68,8 +69,8 @@ class Fetch(wiring.Component):
     fetched : Out(32)
         Descriptors fetched, a bad one included.
     bad : Out(1)
-        The last descriptor is for no engine, or has a field outside `limits`.  It holds, and
-        nothing is handed out any more.
+        The last descriptor is damaged: its checksum is wrong; or it is for no engine, or has a
+        field outside `limits`.  It holds, and nothing is handed out any more.
     finished : Out(1)
         All descriptors were handed out; low before `start`.
     """
@@ -103,9 +104,16 @@ class Fetch(wiring.Component):
         words = [Signal(64, name=f"word{k}", reset_less=True) for k in range(-(-size // 64))]
         left = Signal(32)
         beat = Signal(range(_BEATS))
-        legal = Signal(len(Op))  # one bit for each engine: it is the descriptor's, and it may run
+        # One bit for each engine: the descriptor is whole, and it is the engine's, and may run.
+        legal = Signal(len(Op))
         running = Signal()
         handed = Signal()
+        m.submodules.crc = crc = CRC32_ISO_HDLC(data_width=64).create()
+        m.d.comb += [
+            crc.start.eq(beat == 0),
+            crc.data.eq(self.data.payload),
+            crc.valid.eq(self.data.valid & self.data.ready),
+        ]
 
         views = {op: data.View(descriptor(op), Cat(words)[: descriptor(op).size]) for op in Op}
         for op, o in self.engines.items():
@@ -127,7 +135,7 @@ class Fetch(wiring.Component):
                         m.next = "check"
             with m.State("check"):
                 m.d.sync += [
-                    legal.eq(Cat(self._legal(op, views[op]) for op in Op)),
+                    legal.eq(Cat(crc.match_detected & self._legal(op, views[op]) for op in Op)),
                     self.fetched.eq(self.fetched + 1),
                 ]
                 m.next = "hand out"

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, fields, replace
 __all__ = ["ARCHES", "Arch", "get_arch"]
 
 # Raised whenever a program made by an older version would no longer run correctly.
-ISA_VERSION = 2
+ISA_VERSION = 3
 
 MAX_WORDS = 1 << 16
 

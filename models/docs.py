@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from models.isa import DESCRIPTOR_BYTES, FIELDS, Dest
+from models.isa import CHECK_BYTES, DESCRIPTOR_BYTES, FIELDS, Dest
 from models.regs import ERROR_SOURCES, LOG_BASE, LOG_FIELDS, REGISTERS, ErrorCause
 
 __all__ = ["isa_markdown", "registers_markdown"]
@@ -25,7 +25,9 @@ def isa_markdown() -> str:
         "# Descriptors",
         "",
         f"A descriptor has {DESCRIPTOR_BYTES} bytes, little endian; fields are packed from bit 0 "
-        "on without gaps. What each engine does with them, loop by loop, is said in "
+        f"on without gaps; bytes {DESCRIPTOR_BYTES - CHECK_BYTES} to {DESCRIPTOR_BYTES - 1} are "
+        "the CRC-32 of those before, and the core refuses a descriptor whose checksum is wrong. "
+        "What each engine does with them, loop by loop, is said in "
         "[models/isa.py](../models/isa.py). Memory addresses are byte offsets from the register "
         "BASE. A descriptor starts when each engine it waits for has completed at least that many "
         "descriptors since the start.",

@@ -28,15 +28,21 @@ Words and planes
     addresses are in words and wrap modulo the buffer's depth, so both buffers work as rings.
 
 Memory addresses are byte offsets from the CSR ``BASE`` and multiples of 8.
+
+Checksum
+    The last 4 bytes of a descriptor are the CRC-32 (ISO-HDLC, that of zlib) of the 60 before.  The
+    core refuses a descriptor whose checksum is wrong: any four flipped bits and any burst of 32.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
 __all__ = [
+    "CHECK_BYTES",
     "DESCRIPTOR_BYTES",
     "ENGINE_WAITS",
     "FIELDS",
@@ -45,9 +51,13 @@ __all__ = [
     "Op",
     "decode",
     "encode",
+    "seal",
 ]
 
 DESCRIPTOR_BYTES = 64
+
+# The checksum, at a descriptor's end.
+CHECK_BYTES = 4
 
 
 class Op(IntEnum):
@@ -219,7 +229,12 @@ FIELDS: dict[Op, tuple[Field, ...]] = {
 
 for _op, _fields in FIELDS.items():
     _bits = sum(field.width for field in _fields)
-    assert _bits <= DESCRIPTOR_BYTES * 8, f"{_op.name} needs {_bits} bits"
+    assert _bits <= (DESCRIPTOR_BYTES - CHECK_BYTES) * 8, f"{_op.name} needs {_bits} bits"
+
+
+def seal(body: bytes) -> bytes:
+    """Return a descriptor: its 60 first bytes, and their checksum."""
+    return body + zlib.crc32(body).to_bytes(CHECK_BYTES, "little")
 
 
 def encode(op: Op, values: Mapping[str, int]) -> bytes:
@@ -249,7 +264,7 @@ def encode(op: Op, values: Mapping[str, int]) -> bytes:
             )
         word |= (value & (1 << field.width) - 1) << shift
         shift += field.width
-    return word.to_bytes(DESCRIPTOR_BYTES, "little")
+    return seal(word.to_bytes(DESCRIPTOR_BYTES - CHECK_BYTES, "little"))
 
 
 def decode(data: bytes) -> tuple[Op, dict[str, int]]:
@@ -258,10 +273,12 @@ def decode(data: bytes) -> tuple[Op, dict[str, int]]:
     Raises
     ------
     ValueError
-        If the length is wrong or the opcode is not an engine.
+        If the length or the checksum is wrong, or the opcode is not an engine.
     """
     if len(data) != DESCRIPTOR_BYTES:
         raise ValueError(f"a descriptor has {DESCRIPTOR_BYTES} bytes, not {len(data)}")
+    if seal(data[:-CHECK_BYTES]) != data:
+        raise ValueError("damaged: its checksum is wrong")
     word = int.from_bytes(data, "little")
     try:
         op = Op(word & 0xFF)

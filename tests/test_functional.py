@@ -161,7 +161,7 @@ def test_faulty_descriptors_are_errors(program: Program, device: FunctionalDevic
 def test_unknown_opcode_is_an_error(program: Program, device: FunctionalDevice) -> None:
     buffer = load(device, program)
     device.write(buffer, bytes(DESCRIPTOR_BYTES), program.desc_offset + 2 * DESCRIPTOR_BYTES)
-    with pytest.raises(DeviceError, match="descriptor 2: unknown opcode 0"):
+    with pytest.raises(DeviceError, match="descriptor 2: damaged: its checksum is wrong"):
         device.run(program, buffer)
 
 

@@ -6,7 +6,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.isa import DESCRIPTOR_BYTES, ENGINE_WAITS, FIELDS, Field, Op, decode, encode
+from models.isa import (
+    CHECK_BYTES,
+    DESCRIPTOR_BYTES,
+    ENGINE_WAITS,
+    FIELDS,
+    Field,
+    Op,
+    decode,
+    encode,
+    seal,
+)
+
+BODY = DESCRIPTOR_BYTES - CHECK_BYTES
 
 
 def limits(field: Field) -> tuple[int, int]:
@@ -40,7 +52,8 @@ def test_fields_are_packed_from_the_least_significant_bit(op: Op) -> None:
     for field in FIELDS[op]:
         if field.name != "op":
             ones = -1 if field.signed else limits(field)[1]
-            word = int.from_bytes(encode(op, {**zeros(op), field.name: ones}), "little")
+            body = encode(op, {**zeros(op), field.name: ones})[:BODY]
+            word = int.from_bytes(body, "little")
             assert word == int(op) | (1 << field.width) - 1 << shift, field.name
         shift += field.width
 
@@ -87,9 +100,18 @@ def test_wrong_lengths_are_refused(size: int) -> None:
 @pytest.mark.parametrize("opcode", [0, 6, 255])
 def test_unknown_opcodes_are_refused(opcode: int) -> None:
     with pytest.raises(ValueError, match=f"unknown opcode {opcode}$"):
-        decode(bytes([opcode]) + bytes(63))
+        decode(seal(bytes([opcode]) + bytes(BODY - 1)))
+
+
+@pytest.mark.parametrize("op", Op)
+def test_every_flipped_bit_is_refused(op: Op) -> None:
+    encoded = int.from_bytes(encode(op, zeros(op)), "little")
+    for bit in range(8 * DESCRIPTOR_BYTES):
+        damaged = (encoded ^ 1 << bit).to_bytes(DESCRIPTOR_BYTES, "little")
+        with pytest.raises(ValueError, match="damaged: its checksum is wrong"):
+            decode(damaged)
 
 
 def test_bits_after_the_last_field_mean_nothing() -> None:
     encoded = encode(Op.DRAIN, zeros(Op.DRAIN))
-    assert decode(encoded[:-1] + b"\xff") == (Op.DRAIN, zeros(Op.DRAIN))
+    assert decode(seal(encoded[: BODY - 1] + b"\xff")) == (Op.DRAIN, zeros(Op.DRAIN))

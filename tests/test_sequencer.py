@@ -14,12 +14,22 @@ from hw.dma import ReadDma
 from hw.fetch import limits
 from hw.sequencer import COUNTED, Gate, Sequencer
 from models.arch import ARCHES
-from models.isa import DESCRIPTOR_BYTES, ENGINE_WAITS, FIELDS, Op, decode, encode
+from models.isa import (
+    CHECK_BYTES,
+    DESCRIPTOR_BYTES,
+    ENGINE_WAITS,
+    FIELDS,
+    Op,
+    decode,
+    encode,
+    seal,
+)
 from tests.hwsim import ReadSlave, plain, run
 
 ARCH = ARCHES["tiny"]
 BASE, OFFSET = 4096, 128
 MEMORY = 5 * 4096
+BODY = DESCRIPTOR_BYTES - CHECK_BYTES
 
 
 def random_fields(rng: random.Random, op: Op, before: dict[Op, int]) -> dict[str, int]:
@@ -143,12 +153,17 @@ def test_no_descriptors_complete_at_once() -> None:
 
 
 def bad_descriptors() -> list[Any]:
-    """One for each limit of each field, and some opcodes that are none."""
+    """One for each limit of each field, opcodes that are none, and damaged ones."""
     rng = random.Random(7)
     cases = [
-        pytest.param(bytes([op]) + rng.randbytes(DESCRIPTOR_BYTES - 1), id=f"op-{op}")
+        pytest.param(seal(bytes([op]) + rng.randbytes(BODY - 1)), id=f"op-{op}")
         for op in (0, 6, 255)
     ]
+    whole = encode(Op.CONV, random_fields(rng, Op.CONV, dict.fromkeys(Op, 0)))
+    for bit in (0, 100, 479, 480, 511):
+        flipped = int.from_bytes(whole, "little") ^ 1 << bit
+        image = flipped.to_bytes(DESCRIPTOR_BYTES, "little")
+        cases.append(pytest.param(image, id=f"bit-{bit}"))
     for op, fields in limits(ARCH).items():
         good = random_fields(rng, op, dict.fromkeys(Op, 0))
         widths = {field.name: field.width for field in FIELDS[op]}
