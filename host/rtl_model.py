@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import enum
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ _SIGNATURES = {
     "open": (_Handle, [_u64]),
     "close": (None, [_Handle]),
     "memory": (ctypes.c_void_p, [_Handle]),
-    "profile": (None, [_Handle, _u32, _u32, _u64]),
+    "profile": (None, [_Handle, _u32, _u32, _u64, _u32, _u32]),
+    "writable": (None, [_Handle, ctypes.POINTER(_u64), _u32]),
     "fault": (None, [_Handle, _u32, _u32, _u64]),
     "reset": (None, [_Handle]),
     "write": (ctypes.c_int, [_Handle, _u32, _u32, _u32]),
@@ -45,12 +47,18 @@ class ModelError(RuntimeError):
 
 
 class Fault(enum.IntEnum):
-    """What a faulty memory does at a beat."""
+    """What a faulty memory does at a beat.
+
+    HANG moves nothing any more and acknowledges nothing, NO_ADDRESS accepts no address, NO_ANSWER
+    acknowledges no write.
+    """
 
     NONE = 0
     HANG = 1
     SLVERR = 2
     DECERR = 3
+    NO_ADDRESS = 4
+    NO_ANSWER = 5
 
 
 class Profile:
@@ -65,16 +73,35 @@ class Profile:
         Share of the cycles in which no beat moves, 0 to 999.
     seed : int
         Of the generator that chooses those cycles.
+    jitter : int
+        Most cycles by which a burst is later than `latency`.
+    refuse_per_mille : int
+        Share of the cycles in which one channel of one port is held back, 0 to 999: addresses,
+        data and responses of memory, and those of the registers.
     """
 
-    def __init__(self, *, latency: int = 40, stall_per_mille: int = 50, seed: int = 1) -> None:
+    def __init__(
+        self,
+        *,
+        latency: int = 40,
+        stall_per_mille: int = 50,
+        seed: int = 1,
+        jitter: int = 0,
+        refuse_per_mille: int = 0,
+    ) -> None:
         if not 0 <= latency < 1 << 20:
             raise ValueError(f"latency must be from 0 to {(1 << 20) - 1}, not {latency!r}")
         if not 0 <= stall_per_mille < 1000:
             raise ValueError(f"stall_per_mille must be from 0 to 999, not {stall_per_mille!r}")
+        if not 0 <= jitter < 1 << 20:
+            raise ValueError(f"jitter must be from 0 to {(1 << 20) - 1}, not {jitter!r}")
+        if not 0 <= refuse_per_mille < 1000:
+            raise ValueError(f"refuse_per_mille must be from 0 to 999, not {refuse_per_mille!r}")
         self.latency = latency
         self.stall_per_mille = stall_per_mille
         self.seed = seed
+        self.jitter = jitter
+        self.refuse_per_mille = refuse_per_mille
 
 
 # `pynq-z2`: the profile that every figure uses.
@@ -93,6 +120,8 @@ class Model:
 
     Attributes
     ----------
+    resets : int
+        Calls of `reset` so far.
     memory : NDArray[uint8]
         The memory itself, shape (memory_bytes,).  Pages are allocated when touched.
 
@@ -119,6 +148,7 @@ class Model:
         self.memory: NDArray[np.uint8] = np.ctypeslib.as_array(
             (ctypes.c_uint8 * memory_bytes).from_address(address)
         )
+        self.resets = 0
         self.profile(PROFILE)
 
     def close(self) -> None:
@@ -131,12 +161,22 @@ class Model:
 
     def profile(self, profile: Profile) -> None:
         """Set the memory's behaviour and restart it: equal runs take equal cycles from here."""
-        self._call("profile", profile.latency, profile.stall_per_mille, profile.seed)
+        p = profile
+        self._call("profile", p.latency, p.stall_per_mille, p.seed, p.jitter, p.refuse_per_mille)
+
+    def writable(self, ranges: Sequence[tuple[int, int]]) -> None:
+        """Say where the core may write: addresses of first byte and end; nothing: anywhere.
+
+        A write outside is a breach, as of the AXI rules.
+        """
+        edges = [edge for pair in ranges for edge in pair]
+        self._call("writable", (_u64 * len(edges))(*edges), len(ranges))
 
     def fault(self, port: int, kind: Fault, beat: int = 0) -> None:
         """Plan a fault for the port with this number in `models.regs.ERROR_SOURCES`.
 
-        `beat` counts from now.  `Fault.HANG` concerns every beat from there on, the others one.
+        `beat` counts from now.  SLVERR and DECERR concern that one, the others every one from
+        there on.
         """
         if not 0 <= port < 4:
             raise ValueError(f"port must be from 0 to 3, not {port!r}")
@@ -144,6 +184,7 @@ class Model:
 
     def reset(self) -> None:
         """Reset the core and forget bursts and breaches; the memory keeps its contents."""
+        self.resets += 1
         self._call("reset")
 
     def write(self, register: str | int, value: int) -> None:
@@ -178,7 +219,7 @@ class Model:
         Raises
         ------
         ModelError
-            If a master broke the AXI rules.
+            If a master broke the AXI rules, or wrote where it must not.
         """
         passed = int(self._call("run", cycles))
         violation = self.violation

@@ -107,10 +107,14 @@ public:
         return store_.now - begin;
     }
 
-    void profile(uint32_t latency, uint32_t stall_per_mille, uint64_t seed) {
+    void profile(uint32_t latency, uint32_t stall_per_mille, uint64_t seed, uint32_t jitter,
+                 uint32_t refuse_per_mille) {
         store_.latency = latency;
-        store_.stall_limit = static_cast<uint32_t>(stall_per_mille * ((1ull << 32) / 1000));
+        store_.stall_limit = limit(stall_per_mille);
         store_.random = seed;
+        store_.jitter = jitter;
+        store_.refuse_limit = limit(refuse_per_mille);
+        store_.noise = ~seed;
         turn_ = 0;
     }
 
@@ -153,6 +157,10 @@ public:
 #endif
 
 private:
+    static uint32_t limit(uint32_t per_mille) {
+        return static_cast<uint32_t>(per_mille * ((1ull << 32) / 1000));
+    }
+
     int access(unsigned limit) {
         for (unsigned i = 0; i < limit && registers_.response < 0; ++i) cycle();
         const int response = registers_.response;
@@ -167,11 +175,11 @@ private:
 
     // Set the inputs of this cycle.
     void settle() {
-        desc_.drive();
-        wgt_.drive();
-        act_.drive();
+        desc_.drive(store_);
+        wgt_.drive(store_);
+        act_.drive(store_);
         out_.drive(store_);
-        registers_.drive();
+        registers_.drive(store_);
         rules_.drive();
         if (!store_.stalled()) arbitrate();
 #ifdef VM_TRACE
@@ -317,8 +325,16 @@ void penstock_close(Model* model) { delete model; }
 
 uint8_t* penstock_memory(Model* model) { return model->store().bytes; }
 
-void penstock_profile(Model* model, uint32_t latency, uint32_t stall_per_mille, uint64_t seed) {
-    model->profile(latency, stall_per_mille, seed);
+void penstock_profile(Model* model, uint32_t latency, uint32_t stall_per_mille, uint64_t seed,
+                      uint32_t jitter, uint32_t refuse_per_mille) {
+    model->profile(latency, stall_per_mille, seed, jitter, refuse_per_mille);
+}
+
+// Writes may go to these ranges only, begin and end of each; with none, anywhere.
+void penstock_writable(Model* model, const uint64_t* ranges, uint32_t count) {
+    auto& writable = model->store().writable;
+    writable.clear();
+    for (uint32_t i = 0; i < count; ++i) writable.push_back({ranges[2 * i], ranges[2 * i + 1]});
 }
 
 void penstock_fault(Model* model, uint32_t port, uint32_t kind, uint64_t beat) {

@@ -7,6 +7,10 @@
 // Each cycle has one beat slot.  It is lost with a probability of `stall_per_mille`, decided by a
 // generator with a fixed seed; else it goes to the next port, round robin, that has a beat to move.
 //
+// To test with, a memory can be less regular: `jitter` adds up to so many cycles to each latency,
+// and `refuse_per_mille` is the probability that a channel of a port is held back in a cycle.  Both
+// draw from a generator of their own, so without them nothing changes.
+//
 // A port is driven the way a slave with registered outputs would: `drive` sets the inputs of the
 // core from the state of the memory, `sample` looks at the settled handshakes of the same cycle.
 #pragma once
@@ -14,6 +18,8 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <utility>
+#include <vector>
 
 namespace penstock {
 
@@ -24,7 +30,19 @@ constexpr unsigned kBoundary = 4096;
 
 enum Response : uint8_t { kOkay = 0, kSlvErr = 2, kDecErr = 3 };
 
-enum class Fault : uint8_t { kNone = 0, kHang = 1, kSlvErr = 2, kDecErr = 3 };
+enum class Fault : uint8_t {
+    kNone = 0,
+    kHang = 1,       // no beat moves any more, and no write is acknowledged
+    kSlvErr = 2,
+    kDecErr = 3,
+    kNoAddress = 4,  // no address is accepted any more
+    kNoAnswer = 5,   // no write is acknowledged any more
+};
+
+struct Range {
+    uint64_t begin;
+    uint64_t end;
+};
 
 // What the whole memory shares.
 struct Store {
@@ -34,15 +52,39 @@ struct Store {
     uint32_t latency = 40;
     uint32_t stall_limit = 0;  // of 2^32
     uint64_t random = 1;
+    uint32_t jitter = 0;
+    uint32_t refuse_limit = 0;  // of 2^32
+    uint64_t noise = 1;
+    // Where writes may go; anywhere if there are none.  The last one that was hit comes first.
+    std::vector<Range> writable;
     char violation[256] = {0};
 
-    bool stalled() {
-        // Knuth's MMIX generator; the high half is the good one.
-        random = random * 6364136223846793005ull + 1442695040888963407ull;
-        return static_cast<uint32_t>(random >> 32) < stall_limit;
+    bool stalled() { return next(random) < stall_limit; }
+
+    // Whether a channel that could move is held back this cycle.
+    bool refuses() { return refuse_limit && next(noise) < refuse_limit; }
+
+    // Cycle from which what is accepted now can be answered.
+    uint64_t due() { return now + latency + (jitter ? next(noise) % (jitter + 1) : 0); }
+
+    bool may_write(uint64_t address) {
+        if (writable.empty()) return true;
+        for (Range& range : writable) {
+            if (range.begin <= address && address + kBeatBytes <= range.end) {
+                std::swap(range, writable.front());
+                return true;
+            }
+        }
+        return false;
     }
 
     bool inside(uint64_t address) const { return address + kBeatBytes <= size; }
+
+    // Knuth's MMIX generator; the high half is the good one.
+    static uint32_t next(uint64_t& state) {
+        state = state * 6364136223846793005ull + 1442695040888963407ull;
+        return static_cast<uint32_t>(state >> 32);
+    }
 
     void report(const char* port, const char* what, uint64_t address, unsigned beats) {
         if (violation[0]) return;  // the first one is the cause of the others
@@ -107,9 +149,13 @@ struct FaultPlan {
     uint64_t beat = 0;  // the first one it concerns, counted from when it was planned
 
     bool hangs(uint64_t beats) const { return kind == Fault::kHang && beats >= beat; }
+    bool deaf(uint64_t beats) const { return kind == Fault::kNoAddress && beats >= beat; }
+    bool silent(uint64_t beats) const {
+        return (kind == Fault::kHang || kind == Fault::kNoAnswer) && beats >= beat;
+    }
     uint8_t response(uint64_t beats, uint8_t otherwise) const {
-        if (beats != beat || kind == Fault::kNone || kind == Fault::kHang) return otherwise;
-        return kind == Fault::kSlvErr ? kSlvErr : kDecErr;
+        if (beats != beat) return otherwise;
+        return kind == Fault::kSlvErr ? kSlvErr : kind == Fault::kDecErr ? kDecErr : otherwise;
     }
 };
 
@@ -135,9 +181,9 @@ public:
     FaultPlan fault;
     uint64_t beats = 0;  // moved since the fault was planned
 
-    bool wants(const Store& store) {
+    bool wants(Store& store) {
         return !bursts_.empty() && !pins_.rvalid && bursts_.front().due <= store.now &&
-               !fault.hangs(beats);
+               !fault.hangs(beats) && !store.refuses();
     }
 
     void grant(Store& store) {
@@ -158,13 +204,15 @@ public:
         if (--burst.beats == 0) bursts_.pop();
     }
 
-    void drive() { pins_.arready = !bursts_.full(); }
+    void drive(Store& store) {
+        pins_.arready = !bursts_.full() && !fault.deaf(beats) && !store.refuses();
+    }
 
     void sample(Store& store) {
         address_.sample(store, pins_.arvalid, pins_.arready, pins_.araddr, pins_.arlen,
                         pins_.arsize, pins_.arburst);
         if (pins_.arvalid && pins_.arready) {
-            bursts_.push({pins_.araddr, store.now + store.latency, pins_.arlen + 1u, kOkay});
+            bursts_.push({pins_.araddr, store.due(), pins_.arlen + 1u, kOkay});
         }
         taken_ = pins_.rvalid && pins_.rready;
     }
@@ -218,16 +266,17 @@ public:
     uint64_t beats = 0;
 
     // The core's valid comes from registers, so it is known before the inputs are set.
-    bool wants(const Store&) {
-        return pins_.wvalid && !bursts_.empty() && !answers_.full() && !fault.hangs(beats);
+    bool wants(Store& store) {
+        return pins_.wvalid && !bursts_.empty() && !answers_.full() && !fault.hangs(beats) &&
+               !store.refuses();
     }
 
     void grant(Store&) { pins_.wready = 1; }
 
     void drive(Store& store) {
-        pins_.awready = !bursts_.full();
+        pins_.awready = !bursts_.full() && !fault.deaf(beats) && !store.refuses();
         if (!pins_.bvalid && !answers_.empty() && answers_.front().due <= store.now &&
-            !fault.hangs(beats)) {
+            !fault.silent(beats) && !store.refuses()) {
             pins_.bresp = answers_.front().response;
             pins_.bvalid = 1;
             answers_.pop();
@@ -270,6 +319,9 @@ public:
 private:
     void take(Store& store) {
         Burst& burst = bursts_.front();
+        if (!store.may_write(burst.address)) {
+            store.report(address_.port, "a write outside the buffers", burst.address, burst.beats);
+        }
         uint8_t response = store.inside(burst.address) ? kOkay : kDecErr;
         response = fault.response(beats, response);
         if (response == kOkay) {
@@ -292,7 +344,7 @@ private:
                          burst.beats);
         }
         if (last) {
-            answers_.push({0, store.now + store.latency, 0, burst.response});
+            answers_.push({0, store.due(), 0, burst.response});
             bursts_.pop();
         }
     }

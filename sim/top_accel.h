@@ -31,20 +31,24 @@ public:
         top_.PIN(csr, awaddr) = address;
         top_.PIN(csr, wdata) = data;
         top_.PIN(csr, wstrb) = 15;
-        top_.PIN(csr, awvalid) = 1;
-        top_.PIN(csr, wvalid) = 1;
-        top_.PIN(csr, bready) = 1;
+        address_due_ = data_due_ = true;
         begin();
     }
 
     void begin_read(uint32_t address) {
         top_.PIN(csr, araddr) = address;
-        top_.PIN(csr, arvalid) = 1;
-        top_.PIN(csr, rready) = 1;
+        read_due_ = true;
         begin();
     }
 
-    void drive() {}
+    // Set the inputs of a cycle; each channel is held back as those of the memory are.
+    void drive(Store& store) {
+        if (!active_) return;
+        raise(store, address_due_, top_.PIN(csr, awvalid));
+        raise(store, data_due_, top_.PIN(csr, wvalid));
+        raise(store, read_due_, top_.PIN(csr, arvalid));
+        top_.PIN(csr, bready) = top_.PIN(csr, rready) = !store.refuses();
+    }
 
     // Look at the settled handshakes of a cycle.
     void sample(Store&) {
@@ -68,7 +72,7 @@ public:
     }
 
     void end() {
-        active_ = false;
+        active_ = address_due_ = data_due_ = read_due_ = false;
         top_.PIN(csr, awvalid) = 0;
         top_.PIN(csr, wvalid) = 0;
         top_.PIN(csr, bready) = 0;
@@ -87,8 +91,17 @@ private:
         response = -1;
     }
 
+    static void raise(Store& store, bool& due, uint8_t& valid) {
+        if (!due || store.refuses()) return;
+        due = false;
+        valid = 1;
+    }
+
     Vaccel& top_;
     bool active_ = false;
+    bool address_due_ = false;
+    bool data_due_ = false;
+    bool read_due_ = false;
     bool aw_ = false;
     bool w_ = false;
     bool ar_ = false;

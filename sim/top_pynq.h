@@ -62,7 +62,7 @@ public:
     }
 
     // Set the inputs of a cycle.
-    void drive() {
+    void drive(Store&) {
         if (writing_) {
             if (age_ >= (delays_ & 3) && !address_done_) top_.PIN(gp0, awvalid) = 1;
             if (age_ >= (delays_ >> 2 & 3) && !data_done_) top_.PIN(gp0, wvalid) = 1;

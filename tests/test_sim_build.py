@@ -87,6 +87,8 @@ def test_copies_any_range(model: Model, seed: int) -> None:
             latency=int(rng.integers(0, 60)),
             stall_per_mille=int(rng.choice([0, 50, 700])),
             seed=seed,
+            jitter=int(rng.choice([0, 50])),
+            refuse_per_mille=int(rng.choice([0, 300])),
         )
         model.profile(profile)
         beats = int(rng.choice([1, 2, 15, 16, 17, 600]))
@@ -122,6 +124,17 @@ def test_outside_the_memory(model: Model) -> None:
     model.run(100_000)
     assert model.read("STATUS") & ERROR
     assert model.read("ERROR") & 0xFF == ErrorCause.DECERR
+
+
+def test_writes_outside_a_range(model: Model) -> None:
+    target = 64 + copier.DISTANCE
+    model.writable([(0, 64), (target, target + 80)])
+    copy(model, 1, address=64, beats=10)
+    with pytest.raises(ModelError, match="out: a write outside the buffers"):
+        copy(model, 1, address=64, beats=11)
+    model.reset()
+    model.writable([])
+    copy(model, 1, address=64, beats=11)
 
 
 @pytest.mark.parametrize("port", range(4))
@@ -373,6 +386,8 @@ def test_a_failing_tool_shows_what_it_said(tmp_path: Path, monkeypatch: pytest.M
     [
         (lambda: Profile(stall_per_mille=1000), "stall_per_mille must be from 0 to 999, not 1000"),
         (lambda: Profile(latency=-1), "latency must be from 0"),
+        (lambda: Profile(jitter=-1), "jitter must be from 0"),
+        (lambda: Profile(refuse_per_mille=-1), "refuse_per_mille must be from 0 to 999, not -1"),
         (lambda: Model(Path("x"), memory_bytes=5000), "memory_bytes must be a multiple of 4096"),
     ],
 )
