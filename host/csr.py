@@ -6,7 +6,7 @@ read and written.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from models.arch import Arch
 from models.regs import (
@@ -118,6 +118,11 @@ class Csr:
         """Whether the run ended in an error."""
         return bool(self.read("STATUS") & _ERROR)
 
+    @property
+    def cause(self) -> int:
+        """Why the run failed: a `models.regs.ErrorCause`."""
+        return self.read("ERROR") & 0xFF
+
     def totals(self) -> dict[str, int]:
         """Return the counters of `models.regs.LOG_FIELDS`."""
         return {name: self.read(name.upper()) for name, _ in LOG_FIELDS}
@@ -134,6 +139,27 @@ class Csr:
             for entry in range(self.read("LOG_COUNT"))
         ]
 
+    def count_error(
+        self, *, beats: Mapping[str, int], descriptors: int, entries: int
+    ) -> str | None:
+        """Say which count of a run that was completed is not what it must be; None: all are.
+
+        Parameters
+        ----------
+        beats : mapping
+            Beats of each port of `models.regs.ERROR_SOURCES`.
+        descriptors, entries : int
+            Descriptors fetched, and entries of the layer log.
+        """
+        wanted = {"DESC_FETCHED": descriptors, "LOG_COUNT": entries}
+        for port in ERROR_SOURCES:
+            wanted[f"{port.upper()}_EXPECTED"] = wanted[f"{port.upper()}_RECEIVED"] = beats[port]
+        for name, count in wanted.items():
+            found = self.read(name)
+            if found != count & 0xFFFF_FFFF:
+                return f"the run ended, but {name} is {found}, not {count}: {self.diagnosis()}"
+        return None
+
     def describe_error(self) -> str:
         """Say why the run stopped, with `diagnosis`."""
         value = self.read("ERROR")
@@ -141,7 +167,7 @@ class Csr:
         if cause in (ErrorCause.SLVERR, ErrorCause.DECERR):
             text = f"memory answered port {ERROR_SOURCES[source]} with {ErrorCause(cause).name}"
         elif cause == ErrorCause.BAD_DESCRIPTOR:
-            text = f"descriptor {self.read('DESC_FETCHED') - 1} is for no engine"
+            text = f"descriptor {self.read('DESC_FETCHED') - 1} is damaged or for no engine"
         elif cause == ErrorCause.TIMEOUT:
             text = f"no progress for {self.read('WATCHDOG')} cycles"
         else:

@@ -166,6 +166,12 @@ class PynqDevice(Device):
         self.check_range(buffer, offset, size)
         return np.array(self._piece(buffer).view()[offset : offset + size], np.uint8)
 
+    def read_back(self, buffer: Buffer, offset: int, size: int) -> NDArray[np.uint8]:
+        piece = self._piece(buffer)
+        piece.flush()
+        piece.stale = True
+        return self.read(buffer, offset, size)
+
     def run(self, program: Program, buffer: Buffer, *, timeout: float = 60.0) -> RunLog:
         """Run `program`, whose image and input are in `buffer`, to its end.
 
@@ -188,9 +194,11 @@ class PynqDevice(Device):
                 desc_count=program.desc_count,
                 watchdog=self.watchdog,
             )
-            self._wait(begin, timeout)
+            self._wait(program, begin, timeout)
             if self.csr.failed:
-                raise DeviceError(f"{self.csr.describe_error()}; {self.csr.dump()}")
+                error = self.describe_error(program, buffer)
+                raise DeviceError(f"{error}; {self.csr.dump()}")
+            self.check_counts(program)
             self.csr.acknowledge()
             seconds = time.monotonic() - begin
             self._totals = self.csr.totals()
@@ -233,7 +241,7 @@ class PynqDevice(Device):
             raise DeviceError(f"no buffer at {buffer.offset}")
         return piece
 
-    def _wait(self, begin: float, timeout: float) -> None:
+    def _wait(self, program: Program, begin: float, timeout: float) -> None:
         """Wait for the end of the run.
 
         Raises
@@ -245,7 +253,7 @@ class PynqDevice(Device):
             left = begin + timeout - time.monotonic()
             if left <= 0:
                 raise DeviceError(
-                    f"no end after {timeout:g} s: {self.csr.diagnosis()}; {self.csr.dump()}"
+                    f"no end after {timeout:g} s: {self.diagnosis(program)}; {self.csr.dump()}"
                 )
             if self._interrupt is None:
                 time.sleep(min(_POLL, left))

@@ -115,6 +115,16 @@ class RtlDevice(Device):
             self._model.close()
             raise DeviceError(str(error)) from None
 
+    @property
+    def memory(self) -> NDArray[np.uint8]:
+        """The memory itself, uint8 (memory_bytes,); to test with."""
+        return self._memory()
+
+    @property
+    def model(self) -> Model:
+        """The simulated core; to test with."""
+        return self._model
+
     def alloc(self, size: int) -> Buffer:
         offset = self._arena.alloc(size)
         if offset is None:
@@ -138,6 +148,21 @@ class RtlDevice(Device):
         start = buffer.offset + offset
         return self._memory()[start : start + size].copy()
 
+    def start(self, program: Program, buffer: Buffer) -> None:
+        """Begin a run, which goes on while the model is clocked: what `run` does first.
+
+        From here on memory lets the core write only what the program writes.
+        """
+        base = buffer.offset
+        self._model.profile(self.profile)
+        self._model.writable([(base + low, base + end) for low, end in program.traffic.written])
+        self.csr.start(
+            base=base,
+            desc_offset=program.desc_offset,
+            desc_count=program.desc_count,
+            watchdog=self.watchdog,
+        )
+
     def run(self, program: Program, buffer: Buffer, *, timeout: float = 60.0) -> RunLog:
         """Run `program`, whose image and input are in `buffer`, to its end.
 
@@ -147,21 +172,16 @@ class RtlDevice(Device):
         begin = time.monotonic()
         ended = False
         try:
-            self._model.profile(self.profile)
-            self.csr.start(
-                base=buffer.offset,
-                desc_offset=program.desc_offset,
-                desc_count=program.desc_count,
-                watchdog=self.watchdog,
-            )
+            self.start(program, buffer)
             while not self._model.irq:
                 self._model.run(_CHUNK)
                 if self.stop.is_set():
                     raise DeviceError("stopped")
                 if time.monotonic() - begin > timeout and not self._model.irq:
-                    raise DeviceError(f"no end after {timeout:g} s: {self.csr.diagnosis()}")
+                    raise DeviceError(f"no end after {timeout:g} s: {self.diagnosis(program)}")
             if self.csr.failed:
-                raise DeviceError(self.csr.describe_error())
+                raise DeviceError(self.describe_error(program, buffer))
+            self.check_counts(program)
             self._totals = self.csr.totals()
             log = RunLog(self.csr.log(), dict(self._totals), time.monotonic() - begin)
             if self.record:
@@ -225,6 +245,8 @@ class RtlDevice(Device):
                 model.run(100)
             else:
                 model.reset()
+            if model.violation:
+                model.reset()  # which forgets it
         except ModelError:
             model.reset()
         for port in range(len(ERROR_SOURCES)):

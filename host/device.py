@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.arch import Arch
-from models.regs import LOG_FIELDS
+from models.isa import DESCRIPTOR_BYTES
+from models.regs import LOG_FIELDS, ErrorCause
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -28,7 +29,16 @@ if TYPE_CHECKING:
     from host.program import Program
     from host.recording import Recording
 
-__all__ = ["Buffer", "Device", "DeviceError", "DeviceFull", "RunLog", "device_names", "open_device"]
+__all__ = [
+    "Buffer",
+    "Device",
+    "DeviceError",
+    "DeviceFull",
+    "RunLog",
+    "device_names",
+    "difference",
+    "open_device",
+]
 
 _PREFIX = "dev_"
 
@@ -106,6 +116,10 @@ class Device(abc.ABC):
     stop : threading.Event
         While another thread has it set, runs end soon with `DeviceError`, on devices whose runs
         take long.
+    verify : bool
+        Whether `upload` reads back what it wrote.
+    uploaded, verified : int
+        Bytes written by `upload` so far, and those of them that were read back and equal.
     """
 
     name = "device"
@@ -114,6 +128,8 @@ class Device(abc.ABC):
         self.arch = arch
         self.csr: Csr | None = None
         self.stop = threading.Event()
+        self.verify = False
+        self.uploaded = self.verified = 0
 
     @abc.abstractmethod
     def alloc(self, size: int) -> Buffer:
@@ -194,6 +210,67 @@ class Device(abc.ABC):
                 f"the program needs {program.arena_bytes} bytes, the buffer has {buffer.size}"
             )
 
+    def check_counts(self, program: Program) -> None:
+        """Compare what the core counted in a run that was completed with what the program asks for.
+
+        Raises
+        ------
+        DeviceError
+            If descriptors, beats of a memory port, or entries of the layer log are too few or too
+            many.
+        """
+        if self.csr is None:
+            return
+        traffic = program.traffic
+        wrong = self.csr.count_error(
+            beats=traffic.beats, descriptors=program.desc_count, entries=traffic.marks
+        )
+        if wrong is not None:
+            raise DeviceError(wrong)
+
+    def describe_error(self, program: Program, buffer: Buffer) -> str:
+        """Say why a run stopped, and of a refused descriptor what memory holds in its place."""
+        assert self.csr is not None
+        text = f"{self.csr.describe_error()}; {_totals(program)}"
+        if self.csr.cause != ErrorCause.BAD_DESCRIPTOR:
+            return text
+        # The refused one is the last that was fetched.
+        index = self.csr.read("DESC_FETCHED") - 1
+        start = program.desc_offset + index * DESCRIPTOR_BYTES
+        wanted = np.frombuffer(program.image, np.uint8)[start : start + DESCRIPTOR_BYTES]
+        found = self.read_back(buffer, start, DESCRIPTOR_BYTES)
+        wrong = difference(found, wanted) or "memory holds what the program says"
+        return f"{text}; {wrong}"
+
+    def diagnosis(self, program: Program) -> str:
+        """Say what a run's ports asked for and got so far, and what the whole program moves."""
+        assert self.csr is not None
+        return f"{self.csr.diagnosis()}; {_totals(program)}"
+
+    def upload(self, buffer: Buffer, data: Data, offset: int = 0) -> None:
+        """Write, and if `verify` is set, read back and compare.
+
+        Raises
+        ------
+        DeviceError
+            If memory does not hold what was written.
+        """
+        self.write(buffer, data, offset)
+        wanted = np.frombuffer(data, np.uint8)
+        size = len(wanted)
+        self.uploaded += size
+        if not self.verify:
+            return
+        found = self.read_back(buffer, offset, size)
+        wrong = difference(found, wanted)
+        if wrong is not None:
+            raise DeviceError(f"upload of {size} bytes to {buffer.offset + offset:#x}: {wrong}")
+        self.verified += size
+
+    def read_back(self, buffer: Buffer, offset: int, size: int) -> NDArray[np.uint8]:
+        """Return what memory itself holds, whatever caches lie before it."""
+        return self.read(buffer, offset, size)
+
     def check_range(self, buffer: Buffer, offset: int, size: int) -> None:
         """Refuse an access that leaves the buffer.
 
@@ -217,6 +294,25 @@ class Device(abc.ABC):
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _totals(program: Program) -> str:
+    beats = ", ".join(f"{port} {count}" for port, count in program.traffic.beats.items())
+    return f"beats of the whole program: {beats}"
+
+
+def difference(found: NDArray[np.uint8], wanted: NDArray[np.uint8]) -> str | None:
+    """Say how bytes that were read differ from those that were written; None: they do not."""
+    if len(found) != len(wanted):
+        return f"{len(found)} bytes came back"
+    wrong = np.flatnonzero(found != wanted)
+    if not len(wrong):
+        return None
+    first = int(wrong[0])
+    return (
+        f"{len(wrong)} of {len(wanted)} bytes differ in memory, the first at {first}: "
+        f"{found[first]:#04x} instead of {wanted[first]:#04x}"
+    )
 
 
 def device_names() -> tuple[str, ...]:

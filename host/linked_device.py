@@ -162,10 +162,11 @@ class LinkedDevice(Device):
             )
             while not self.csr.ended:
                 if time.monotonic() - begin > timeout:
-                    raise DeviceError(f"no end after {timeout:g} s: {self.csr.diagnosis()}")
+                    raise DeviceError(f"no end after {timeout:g} s: {self.diagnosis(program)}")
                 time.sleep(_POLL)
             if self.csr.failed:
-                raise DeviceError(self.csr.describe_error())
+                raise DeviceError(self.describe_error(program, buffer))
+            self.check_counts(program)
             seconds = time.monotonic() - begin
             self._totals = self.csr.totals()
             log = RunLog(self.csr.log(), dict(self._totals), seconds)

@@ -93,9 +93,9 @@ def _run_layer(device: Device, name: str, seed: int) -> tuple[int, int, int]:
     program = compile_network(network, device.arch, trace=True)
     codes = np.random.default_rng(seed).integers(0, 256, network.input.shape, np.uint8)
     buffer = device.alloc(program.arena_bytes)
-    device.write(buffer, program.image)
+    device.upload(buffer, program.image)
     for offset, data in program.pack_input(codes):
-        device.write(buffer, data, offset)
+        device.upload(buffer, data, offset)
     log = device.run(program, buffer)
     got = {
         name: program.unpack(name, device.read(buffer, spec.offset, spec.size))

@@ -22,6 +22,7 @@ import struct
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.layout import Planes, Runs, part_from_json, part_to_json
+from host.traffic import Traffic, traffic_of
 from models.isa import DESCRIPTOR_BYTES, Op, decode
 
 __all__ = ["LayerInfo", "Program", "ProgramError", "TensorSpec"]
@@ -229,11 +231,22 @@ class Program:
         Raises
         ------
         ValueError
-            At a descriptor with an unknown opcode.
+            At a descriptor that is damaged or for no engine.
         """
         for index in range(self.desc_count):
             start = self.desc_offset + index * DESCRIPTOR_BYTES
             yield decode(self.image[start : start + DESCRIPTOR_BYTES])
+
+    @cached_property
+    def traffic(self) -> Traffic:
+        """What a run moves over each memory port, and where it writes.
+
+        Raises
+        ------
+        ValueError
+            As `descriptors`.
+        """
+        return traffic_of(self.descriptors())
 
     def to_bytes(self) -> bytes:
         """Return the program as a file holds it."""

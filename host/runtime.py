@@ -210,7 +210,7 @@ class Session:
         buffer = device.alloc(program.arena_bytes)
         try:
             device.check_program(program, buffer)
-            device.write(buffer, program.image)
+            device.upload(buffer, program.image)
         except DeviceError:
             device.free(buffer)
             raise
@@ -267,7 +267,7 @@ class Session:
             raise DeviceError("the session is closed")
         for index, codes in enumerate(batch):
             for offset, data in self.program.pack_input(codes, index):
-                self.device.write(buffer, data, offset)
+                self.device.upload(buffer, data, offset)
         log = self.device.run(self.program, buffer, timeout=self.timeout)
         wanted = list(self.program.outputs) if self.check else []
         if self._last != INPUT and self._last not in wanted:

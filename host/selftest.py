@@ -102,10 +102,10 @@ def _layer(name: str) -> Callable[[Device, Csr], str]:
         buffer = device.alloc(program.arena_bytes)
         try:
             device.write(buffer, np.full(program.arena_bytes, 0xC3, np.uint8))
-            device.write(buffer, program.image)
+            device.upload(buffer, program.image)
             for attempt in ("the first run", "the second run"):
                 for offset, data in program.pack_input(codes):
-                    device.write(buffer, data, offset)
+                    device.upload(buffer, data, offset)
                 device.run(program, buffer, timeout=60)
                 maps = {
                     output: program.unpack(output, device.read(buffer, spec.offset, spec.size))
