@@ -16,7 +16,7 @@ import typer
 from numpy.typing import NDArray
 
 from host.catalog import MODELS, load_network
-from host.cli_device import arch_for, check_device, default_arch, open_several
+from host.cli_device import arch_for, check_device, default_arch, open_several, say_verified
 from host.cli_errors import EXIT_FAILED, InputError, bad_input
 from host.cli_output import OutputFile
 from host.cli_progress import task
@@ -46,6 +46,7 @@ __all__ = [
     "JsonOption",
     "LabelsOption",
     "ModelOption",
+    "VerifyOption",
     "WeightsOption",
     "classify",
     "on_array",
@@ -94,6 +95,12 @@ GroupOption = Annotated[
 FcOption = Annotated[
     str, typer.Option("--fc", help="Where fully connected layers with ReLU run: cpu or fpga.")
 ]
+VerifyOption = Annotated[
+    bool,
+    typer.Option(
+        "--verify", help="Read program, weights and inputs back from the device and compare."
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -110,6 +117,7 @@ class Job:
     check: bool
     group: int
     record: bool
+    verify: bool
 
 
 def on_array(fc: str) -> bool:
@@ -141,6 +149,7 @@ def prepare(
     fc: str,
     group: int,
     record: bool = False,
+    verify: bool = False,
 ) -> Job:
     """Read the network and compile it.
 
@@ -165,7 +174,7 @@ def prepare(
         if program is None:
             progress.say("compiling")
             program = compile_network(network, arch, trace=check, batch=batch, fc=array)
-    return Job(network, program, arch, device, overlay, port, top, check, group, record)
+    return Job(network, program, arch, device, overlay, port, top, check, group, record, verify)
 
 
 def _run(
@@ -184,6 +193,7 @@ def _run(
             jobs=jobs,
             runs=runs,
             record=job.record,
+            verify=job.verify,
         )
         sessions = []
         for device in devices:
@@ -204,6 +214,7 @@ def _run(
                 result = next(stream)
             results.append(result)
             _print_result(name, result, checked=job.check)
+        say_verified(devices)
     return results, len(devices)
 
 
@@ -341,6 +352,7 @@ def classify(
             help="Simulated devices at a time; default: as many as there are processors.",
         ),
     ] = None,
+    verify: VerifyOption = False,
 ) -> None:
     """Say what photographs show; every convolution runs on the accelerator."""
     start = time.perf_counter()
@@ -360,6 +372,7 @@ def classify(
             batch=batch,
             fc=fc,
             group=group,
+            verify=verify,
         )
         with task("reading the images"), bad_input():
             codes = [load_codes(image, job.network.input) for image in images]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -11,7 +12,14 @@ from host.device import Device, device_names, open_device
 from host.parallel import cores
 from models.arch import Arch, get_arch
 
-__all__ = ["arch_for", "check_device", "default_arch", "open_for", "open_several"]
+__all__ = [
+    "arch_for",
+    "check_device",
+    "default_arch",
+    "open_for",
+    "open_several",
+    "say_verified",
+]
 
 # Devices with a simulator that may have to be built, and devices that load a bitstream.
 _BUILT = ("rtl", "pynq-sim")
@@ -59,6 +67,7 @@ def open_for(
     *,
     port: str | None = None,
     record: bool = False,
+    verify: bool = False,
 ) -> Device:
     """Open the device called `name`; the simulator is built if it is not in the cache.
 
@@ -72,6 +81,8 @@ def open_for(
         The serial port, for boards on one.
     record : bool
         Whether the logs of its runs have recordings; only `rtl` can.
+    verify : bool
+        Whether uploads are read back and compared.
 
     Raises
     ------
@@ -94,13 +105,25 @@ def open_for(
         options["port"] = port
     elif port is not None:
         raise InputError(f"--port is for {' and '.join(_SERIAL)}, not for {name}")
+    device: Device
     if name in _BUILT:
         with task("building the simulator") as progress:
-            return open_device(name, arch, progress=progress.say, **options)
-    if name in _LOADED:
+            device = open_device(name, arch, progress=progress.say, **options)
+    elif name in _LOADED:
         with task("loading the overlay"):
-            return open_device(name, arch, **options)
-    return open_device(name, arch, **options)
+            device = open_device(name, arch, **options)
+    else:
+        device = open_device(name, arch, **options)
+    device.verify = verify
+    return device
+
+
+def say_verified(devices: Sequence[Device]) -> None:
+    """Print how much was uploaded and read back, if that was asked for."""
+    if any(device.verify for device in devices):
+        uploaded = sum(device.uploaded for device in devices)
+        verified = sum(device.verified for device in devices)
+        print(f"verified: {verified} of {uploaded} bytes uploaded were read back, all equal")
 
 
 def open_several(
@@ -113,6 +136,7 @@ def open_several(
     jobs: int | None,
     runs: int,
     record: bool = False,
+    verify: bool = False,
 ) -> list[Device]:
     """Open as many devices called `name` as `runs` runs can use.
 
@@ -122,7 +146,7 @@ def open_several(
         Closes them.
     jobs : int or None
         Devices at the most; None: as many as there are processors, and as this kind allows.
-    name, arch, overlay, port, record
+    name, arch, overlay, port, record, verify
         As in `open_for`.
 
     Raises
@@ -132,12 +156,14 @@ def open_several(
     DeviceError
         If a device cannot be opened, or the simulator not be built.
     """
-    devices = [stack.enter_context(open_for(name, arch, overlay, port=port, record=record))]
+    first = open_for(name, arch, overlay, port=port, record=record, verify=verify)
+    devices = [stack.enter_context(first)]
     while len(devices) < min(cores() if jobs is None else jobs, runs):
         device = devices[0].another()
         if device is None:
             if jobs is None:
                 break
             raise InputError(f"--jobs {jobs}: there is only one device {name}")
+        device.verify = verify
         devices.append(stack.enter_context(device))
     return devices

@@ -23,6 +23,7 @@ from host.cli_classify import (
     ModelOption,
     OverlayOption,
     PortOption,
+    VerifyOption,
     WeightsOption,
     prepare,
     work,
@@ -105,6 +106,7 @@ def profile(
             "--trace", help="Write a timeline of the engines to this JSON file, for Perfetto."
         ),
     ] = None,
+    verify: VerifyOption = False,
 ) -> None:
     """Measure cycles, efficiency, stalls and memory traffic of each layer, on a photograph."""
     start = time.perf_counter()
@@ -135,6 +137,7 @@ def profile(
             fc=fc,
             group=group,
             record=trace is not None,
+            verify=verify,
         )
         only = _hardware_layer(job, layer)
         name, codes = sample_input(job.network)

@@ -13,8 +13,8 @@ from typing import Annotated
 
 import typer
 
-from host.cli_classify import DeviceArchOption, OverlayOption
-from host.cli_device import arch_for, check_device, default_arch, open_for
+from host.cli_classify import DeviceArchOption, OverlayOption, VerifyOption
+from host.cli_device import arch_for, check_device, default_arch, open_for, say_verified
 from host.cli_errors import EXIT_FAILED, InputError, bad_input
 from host.cli_progress import task
 from host.cli_report import figures
@@ -72,13 +72,20 @@ class _Devices:
     """Opens what the stages run on; both may share a device."""
 
     def __init__(
-        self, stack: ExitStack, arch: Arch, overlay: Path | None, *, check: bool = False
+        self,
+        stack: ExitStack,
+        arch: Arch,
+        overlay: Path | None,
+        *,
+        check: bool = False,
+        verify: bool = False,
     ) -> None:
         self._stack = stack
         self._arch = arch
         self._overlay = overlay
         self._check = check
-        self._open: dict[str, Device] = {}
+        self._verify = verify
+        self.opened: dict[str, Device] = {}
 
     def scores(self, stage: Stage, name: str, *, instead: bool) -> tuple[Scores, str]:
         """What runs a stage, and where that is.
@@ -101,12 +108,14 @@ class _Devices:
                 raise InputError(str(error)) from None
             print(f"{stage.network.name} runs in the golden model: {error}", file=sys.stderr)
             return golden_scores(stage.network), _GOLDEN
-        if name not in self._open:
-            self._open[name] = self._stack.enter_context(open_for(name, self._arch, self._overlay))
+        if name not in self.opened:
+            self.opened[name] = self._stack.enter_context(
+                open_for(name, self._arch, self._overlay, verify=self._verify)
+            )
         made = Session(
             stage.network,
             program,
-            self._open[name],
+            self.opened[name],
             top=len(stage.network.labels),
             check=self._check,
         )
@@ -182,6 +191,7 @@ def screen(
     fine_threshold: Annotated[
         float | None, typer.Option("--fine-threshold", min=0, max=1, help="Instead of its own.")
     ] = None,
+    verify: VerifyOption = False,
 ) -> None:
     """Say which images show a QR code: a coarse network flags them, a fine one confirms."""
     coarse: Scores
@@ -205,13 +215,14 @@ def screen(
         counts: Counter[str] = Counter()
         begin = time.monotonic()
         if files:
-            devices = _Devices(stack, target, overlay, check=check)
+            devices = _Devices(stack, target, overlay, check=check, verify=verify)
             coarse, first = devices.scores(loaded.coarse, device, instead=False)
             fine, second = devices.scores(
                 loaded.fine, fine_device or device, instead=fine_device is None
             )
             begin = time.monotonic()
             counts = _run(Screen(loaded, coarse, fine), files, log)
+            say_verified(list(devices.opened.values()))
         seconds = time.monotonic() - begin
     total = counts + done
     print(

@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
-from host.cli_classify import DeviceArchOption, OverlayOption, PortOption
-from host.cli_device import arch_for, check_device, default_arch, open_for
+from host.cli_classify import DeviceArchOption, OverlayOption, PortOption, VerifyOption
+from host.cli_device import arch_for, check_device, default_arch, open_for, say_verified
 from host.cli_errors import EXIT_FAILED, bad_input
 from host.device import Device, DeviceError
 from host.selftest import Step, selftest
@@ -49,15 +49,17 @@ def selftest_command(
     arch: DeviceArchOption = None,
     overlay: OverlayOption = None,
     port: PortOption = None,
+    verify: VerifyOption = False,
 ) -> None:
     """Test a device: registers, memory, one layer of each kind."""
     check_device(device)
     target = arch_for(default_arch(device) if arch is None else arch)
-    with open_for(device, target, overlay, port=port) as opened, bad_input():
+    with open_for(device, target, overlay, port=port, verify=verify) as opened, bad_input():
         steps = selftest(opened)
         for step in steps:
             print(f"{'ok' if step.passed else 'FAILED':8}{step.name:18}{step.detail}", flush=True)
             if not step.passed:
                 _report(opened, str(target), step, overlay)
                 raise typer.Exit(EXIT_FAILED)
+        say_verified([opened])
     print("all is well")

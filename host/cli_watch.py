@@ -25,10 +25,11 @@ from host.cli_classify import (
     ModelOption,
     OverlayOption,
     PortOption,
+    VerifyOption,
     WeightsOption,
     prepare,
 )
-from host.cli_device import open_for
+from host.cli_device import open_for, say_verified
 from host.cli_errors import InputError, bad_input
 from host.preprocess import frame_codes, load_codes
 from host.runtime import Session
@@ -79,6 +80,7 @@ def watch(
     batch: BatchOption = 1,
     fc: FcOption = "cpu",
     group: GroupOption = 1,
+    verify: VerifyOption = False,
 ) -> None:
     """Classify pictures as they come, until Ctrl-C; the rate is that of the last second or more."""
     job = prepare(
@@ -97,7 +99,9 @@ def watch(
         group=group,
     )
     with ExitStack() as stack:
-        opened = stack.enter_context(open_for(job.device, job.arch, job.overlay, port=job.port))
+        opened = stack.enter_context(
+            open_for(job.device, job.arch, job.overlay, port=job.port, verify=verify)
+        )
         session = stack.enter_context(
             Session(job.network, job.program, opened, top=1, group=job.group)
         )
@@ -123,4 +127,5 @@ def watch(
                     print(f"  {since / (now - mark):.1f} frames/s", flush=True)
                     mark, since = now, 0
         seconds = time.perf_counter() - begin
+        say_verified([opened])
     print(f"{done} pictures in {seconds:.1f} s: {done / seconds:.1f} frames/s")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,7 @@ def test_verdicts(folder: Path, device: str, capsys: pytest.CaptureFixture[str])
     out = folder / "out.jsonl"
     assert screen(folder, "--json", out, device=device) == 0
     printed = capsys.readouterr().out
+    assert "verified" not in printed
     assert "4 images: 2 confirmed, 1 flagged by the coarse stage only, 1 pass" in printed
     assert f"coarse stage on {device}, fine stage on {device}" in printed
     entries = [json.loads(line) for line in out.read_text().splitlines()][1:]
@@ -69,6 +71,12 @@ def test_verdicts(folder: Path, device: str, capsys: pytest.CaptureFixture[str])
         "yellow.png": "confirmed",
         "yellow2.jpg": "confirmed",
     }
+
+
+def test_uploads_are_verified(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert screen(folder, "--verify", device="functional") == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"^verified: (\d+) of \1 bytes uploaded", printed, re.MULTILINE)
 
 
 def test_broken_files_are_passed_over(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
