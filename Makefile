@@ -10,6 +10,8 @@
 #                docs/benchmarks.md and build/bench.json; needs a network the first time, or
 #                BENCH=--without-scalesim
 #   make fuzz    random layers against the golden model: make fuzz N=2000 SEED=1
+#   make faults  faults injected into the simulated core: make faults N=5000 SEED=1
+#   make soak    inferences one after the other, each as the first: make soak N=1000 SEED=1
 #   make docs    write the generated pages of docs/
 #   make clean   remove .venv and build products
 
@@ -23,7 +25,7 @@ JOBS ?= 2
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup run test test-board lint bench fuzz docs clean
+.PHONY: setup run test test-board lint bench fuzz faults soak docs clean
 
 setup: $(STAMP)
 
@@ -73,6 +75,12 @@ bench: $(STAMP)
 
 fuzz: $(STAMP)
 	PENSTOCK_FUZZ=$(N) PENSTOCK_SEED=$(SEED) $(BIN)/python -m pytest -q -n $(JOBS) tests/test_fuzz.py
+
+faults: $(STAMP)
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.faults $(N) $(SEED)
+
+soak: $(STAMP)
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.soak $(N) $(SEED)
 
 docs: $(STAMP)
 	$(BIN)/python scripts/tables.py
