@@ -34,6 +34,7 @@ _SIGNATURES = {
     "run": (_u64, [_Handle, _u64]),
     "irq": (ctypes.c_int, [_Handle]),
     "cycles": (_u64, [_Handle]),
+    "moved": (_u64, [_Handle]),
     "violation": (ctypes.c_char_p, [_Handle]),
     "trace": (ctypes.c_int, [_Handle, ctypes.c_char_p]),
 }
@@ -236,6 +237,11 @@ class Model:
     def cycles(self) -> int:
         """Cycles since the model was opened."""
         return int(self._call("cycles"))
+
+    @property
+    def quiet(self) -> int:
+        """Cycles since memory last moved a beat or acknowledged a write."""
+        return self.cycles - int(self._call("moved"))
 
     @property
     def violation(self) -> str:

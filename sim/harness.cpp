@@ -358,6 +358,9 @@ int penstock_irq(Model* model) { return model->irq(); }
 
 uint64_t penstock_cycles(Model* model) { return model->store().now; }
 
+// The cycle in which memory last moved a beat or acknowledged a write.
+uint64_t penstock_moved(Model* model) { return model->store().moved; }
+
 // The first breach of the AXI rules, or an empty string.
 const char* penstock_violation(Model* model) { return model->store().violation; }
 

@@ -49,6 +49,7 @@ struct Store {
     uint8_t* bytes = nullptr;
     uint64_t size = 0;
     uint64_t now = 0;
+    uint64_t moved = 0;  // cycle of the last beat or acknowledgement
     uint32_t latency = 40;
     uint32_t stall_limit = 0;  // of 2^32
     uint64_t random = 1;
@@ -199,6 +200,7 @@ public:
         pins_.rresp = response;
         pins_.rlast = burst.beats == 1;
         pins_.rvalid = 1;
+        store.moved = store.now;
         ++beats;
         burst.address += kBeatBytes;
         if (--burst.beats == 0) bursts_.pop();
@@ -279,6 +281,7 @@ public:
             !fault.silent(beats) && !store.refuses()) {
             pins_.bresp = answers_.front().response;
             pins_.bvalid = 1;
+            store.moved = store.now;
             answers_.pop();
         }
     }
@@ -336,6 +339,7 @@ private:
         } else if (burst.response == kOkay) {
             burst.response = response;
         }
+        store.moved = store.now;
         ++beats;
         burst.address += kBeatBytes;
         const bool last = --burst.beats == 0;

@@ -4,7 +4,8 @@ Every case is a seed.  Under a random memory timing it runs one of the programs 
 with one fault, and then, on the same device, another program without: that one must be right.  A
 case fails
 
-* if a run neither ends right nor with an error (a hang), or its error does not name what happened;
+* if a run neither ends right nor with an error that names what happened, or it goes on while memory
+  moves nothing, for longer than its watchdog and its own work take together (a hang);
 * if a run that ends without an error left a wrong byte (a silent wrong result);
 * if any byte of memory changed that the program does not write;
 * if the run after it is not right.
@@ -25,20 +26,24 @@ import numpy as np
 
 from host.dev_rtl import RtlDevice
 from host.device import Buffer, DeviceError
+from host.program import Program
 from host.rtl_model import Fault, Profile
 from models.arch import get_arch
 from models.isa import DESCRIPTOR_BYTES
 from models.regs import ERROR_SOURCES
 from tests.targets import INPUTS, Target, load_targets, random_profile
 
-__all__ = ["ARCH", "KINDS", "MEMORY", "Campaign", "Case", "Failed", "flip_bit"]
+__all__ = ["ARCH", "KINDS", "MEMORY", "Campaign", "Case", "Failed", "WatchedDevice", "flip_bits"]
 
 ARCH = get_arch("tiny")
 MEMORY = 1 << 20
 WATCHDOG = 2000
 
-# Cycles of a whole run that no memory timing drawn here exceeds, watchdog included.
+# Cycles of a whole run that no memory timing drawn here exceeds.
 LONGEST = 1_000_000
+
+# Cycles that registers are read in before the error of a run is.
+_READS = 200
 
 # Cycles in which a core whose memory answers must have stopped.
 STOPPED = 20_000
@@ -46,6 +51,16 @@ STOPPED = 20_000
 
 class Failed(AssertionError):
     """A case that did not come out as it must."""
+
+
+class WatchedDevice(RtlDevice):
+    """The device, which notes how long memory has moved nothing when a run ends in an error."""
+
+    quiet = 0
+
+    def describe_error(self, program: Program, buffer: Buffer) -> str:
+        self.quiet = self.model.quiet
+        return super().describe_error(program, buffer)
 
 
 @dataclass
@@ -58,7 +73,7 @@ class Campaign:
         Cases by kind and outcome: ``error`` or ``right``.
     """
 
-    device: RtlDevice
+    device: WatchedDevice
     targets: list[Target] = field(default_factory=list)
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
 
@@ -117,6 +132,7 @@ class Case:
         """
         model = self.device.model
         begin = model.cycles
+        self.device.quiet = 0
         try:
             self.device.run(self.target.program, self.target.buffer, timeout=60)
             text = None
@@ -125,7 +141,10 @@ class Case:
         if text is not None and ("no end after" in text or "rules broken" in text):
             raise Failed(text)
         if model.cycles - begin > LONGEST:
-            raise Failed(f"{model.cycles - begin} cycles, the watchdog is {self.device.watchdog}")
+            raise Failed(f"it took {model.cycles - begin} cycles")
+        # What the engines do without memory is less than all they do.
+        if self.device.quiet > self.device.watchdog + self.target.cycles + _READS:
+            raise Failed(f"memory moved nothing for {self.device.quiet} cycles: {text}")
         self.untouched()
         if text is None:
             self.right()
@@ -245,18 +264,30 @@ def silent(case: Case) -> str:
 def flip(case: Case) -> str:
     """Flip one bit of one descriptor: it must be refused, and named."""
     index, bit = case.below(case.target.program.desc_count), case.below(8 * DESCRIPTOR_BYTES)
-    return flip_bit(case, index, bit)
+    return flip_bits(case, index, {bit})
 
 
-def flip_bit(case: Case, index: int, bit: int) -> str:
-    """Flip this bit of this descriptor."""
+def flip_bits(case: Case, index: int, bits: set[int]) -> str:
+    """Flip these bits of this descriptor."""
     program = case.target.program
-    at = case.target.buffer.offset + program.desc_offset + index * DESCRIPTOR_BYTES + bit // 8
-    case.memory[at] ^= 1 << bit % 8
-    case.before[at] = case.memory[at]
+    start = case.target.buffer.offset + program.desc_offset + index * DESCRIPTOR_BYTES
+    for bit in bits:
+        case.memory[start + bit // 8] ^= 1 << bit % 8
+    case.before[start : start + DESCRIPTOR_BYTES] = case.memory[start : start + DESCRIPTOR_BYTES]
     text = case.run()
-    where = f"; 1 of {DESCRIPTOR_BYTES} bytes differ in memory, the first at {bit // 8}: "
+    count, first = len({bit // 8 for bit in bits}), min(bits) // 8
+    where = f"; {count} of {DESCRIPTOR_BYTES} bytes differ in memory, the first at {first}: "
     return case.must(text, f"descriptor {index} is damaged or for no engine: .*{where}")
+
+
+def flip_several(case: Case) -> str:
+    """Flip two to four bits of one descriptor, or some of up to 32 that follow each other."""
+    index, low = case.below(case.target.program.desc_count), case.below(8 * DESCRIPTOR_BYTES - 32)
+    if case.below(2):
+        bits = {low, *(low + case.below(32) for _ in range(1 + case.below(20)))}
+    else:
+        bits = {case.below(8 * DESCRIPTOR_BYTES) for _ in range(2 + case.below(3))}
+    return flip_bits(case, index, bits)
 
 
 def abort(case: Case) -> str:
@@ -356,7 +387,8 @@ _TABLE: tuple[tuple[int, str, Callable[[Case], str]], ...] = (
     (12, "memory stops", hang),
     (5, "no address accepted", deaf),
     (4, "no write acknowledged", silent),
-    (18, "descriptor bit", flip),
+    (15, "descriptor bit", flip),
+    (3, "descriptor bits", flip_several),
     (10, "abort", abort),
     (5, "reset", reset),
     (3, "start while running", restart),
@@ -385,7 +417,7 @@ def main(count: int, seed: int) -> int:
     """Inject `count` faults from `seed` on; return the exit status."""
     failures = []
     begin = time.monotonic()
-    with RtlDevice(ARCH, memory_bytes=MEMORY) as device:
+    with WatchedDevice(ARCH, memory_bytes=MEMORY) as device:
         campaign = Campaign(device)
         for number in range(seed, seed + count):
             try:
@@ -393,8 +425,9 @@ def main(count: int, seed: int) -> int:
             except Failed as error:
                 failures.append(str(error))
                 print(error, flush=True)
-            if number % 500 == 499:
-                print(f"{number + 1 - seed} of {count}", file=sys.stderr, flush=True)
+            done = number + 1 - seed
+            if done % 500 == 0:
+                print(f"{done} of {count}", file=sys.stderr, flush=True)
     print(report(campaign.outcomes))
     print(f"every run after a fault was right, but for {len(failures)} cases that failed")
     print(f"seeds {seed} to {seed + count - 1}, {time.monotonic() - begin:.0f} s")

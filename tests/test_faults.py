@@ -13,10 +13,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from host.dev_rtl import RtlDevice
 from host.device import DeviceError
 from host.rtl_model import Fault
-from tests.faults import ARCH, KINDS, MEMORY, Campaign, Case, Failed, flip_bit
+from tests.faults import ARCH, KINDS, MEMORY, Campaign, Case, Failed, WatchedDevice, flip_bits
 
 COUNT = int(os.environ.get("PENSTOCK_FAULTS", "300"))
 SEED = int(os.environ.get("PENSTOCK_SEED", "0"))
@@ -24,7 +23,7 @@ SEED = int(os.environ.get("PENSTOCK_SEED", "0"))
 
 @pytest.fixture(scope="module")
 def campaign() -> Iterator[Campaign]:
-    with RtlDevice(ARCH, memory_bytes=MEMORY) as device:
+    with WatchedDevice(ARCH, memory_bytes=MEMORY) as device:
         yield Campaign(device)
 
 
@@ -48,7 +47,7 @@ def test_every_bit_of_a_descriptor(campaign: Campaign) -> None:
     seen = {op: index for index, (op, _) in enumerate(program.descriptors())}
     for index in seen.values():
         for bit in range(0, 512, 7):
-            assert flip_bit(case, index, bit) == "error"
+            assert flip_bits(case, index, {bit}) == "error"
             case.target.prepare(case.memory, case.number, 0)
             case.before = case.memory.copy()
 
@@ -75,6 +74,22 @@ def test_an_error_in_the_next_run_is_seen(case: Case) -> None:
     case.device.plan_fault("desc", Fault.SLVERR, 3)
     with pytest.raises(Failed, match=r"the next run, of .*, fails: memory answered port desc"):
         case.next_run()
+    case.next_run()
+
+
+def test_a_late_watchdog_is_seen(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = case.device.csr.start
+
+    def late(**settings: int) -> None:
+        start(**{**settings, "watchdog": 100_000})
+
+    monkeypatch.setattr(case.device.csr, "start", late)
+    case.device.plan_fault("act", Fault.HANG, 5)
+    with pytest.raises(
+        Failed, match=r"memory moved nothing for \d+ cycles: no progress for 100000"
+    ):
+        case.run()
+    monkeypatch.undo()
     case.next_run()
 
 
