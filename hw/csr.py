@@ -31,6 +31,9 @@ DONE_COUNTS = ("LOAD", "CONV", "DRAIN", "POST")
 
 _ADDR_BITS = (CSR_BYTES - 1).bit_length()
 
+# Registers that are selected in one step of a read.
+_GROUP = 8
+
 
 class CsrBank(wiring.Component):
     """Registers, run control, counters and layer log.
@@ -230,8 +233,9 @@ class CsrBank(wiring.Component):
         """Answer reads from `values` and `log`, one at a time."""
         bus = self.bus
         address = Signal(_ADDR_BITS - 2)
-        # One bit for each step of a read that is under way: address, then the log's latency.
-        step = Signal(1 + log.READ_LATENCY)
+        # One bit for each step of a read that is under way: to the log's memory and back, or to a
+        # register in steps of a cycle each: decode, select in groups, select the group.
+        step = Signal(2 + log.READ_LATENCY)
         value = Signal(32)
         words = self.arch.log_entries * len(LOG_FIELDS)
         in_log = (address >= LOG_BASE >> 2) & (address < (LOG_BASE >> 2) + words)
@@ -243,13 +247,16 @@ class CsrBank(wiring.Component):
         m.d.sync += step.eq((step << 1) | (bus.arvalid & bus.arready))
         with m.If(bus.arvalid & bus.arready):
             m.d.sync += address.eq(bus.araddr >> 2)
-        # Decoding and selecting are long paths: a cycle for each.
         chosen = Signal(len(REGISTERS))
+        groups = []
         with m.If(step[0]):
             m.d.sync += chosen.eq(Cat(address == register.offset >> 2 for register in REGISTERS))
-        with m.If(step[1]):
-            selected = (Mux(hit, values[r.name], 0) for hit, r in zip(chosen, REGISTERS))
-            m.d.sync += value.eq(reduce(or_, selected))
+        hits = list(zip(chosen, (values[register.name] for register in REGISTERS)))
+        for first in range(0, len(hits), _GROUP):
+            group = Signal(32, name=f"group_{first}", reset_less=True)
+            m.d.sync += group.eq(reduce(or_, (Mux(*hit, 0) for hit in hits[first:][:_GROUP])))
+            groups.append(group)
+        m.d.sync += value.eq(reduce(or_, groups))
         with m.If(step[-1]):
             m.d.sync += [bus.rdata.eq(Mux(in_log, log.r_data, value)), bus.rvalid.eq(1)]
         with m.If(bus.rvalid & bus.rready):

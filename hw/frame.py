@@ -35,40 +35,38 @@ class Deframer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.crc = crc = CRC32_ISO_HDLC().create()
+        # First the escapes go off: `byte`, or a flag; `cut` is a flag behind an escape, which is
+        # how a sender gives a frame up.
         escaped = Signal()
-        empty = Signal(init=1)
-        byte = self.i.payload
-        take = Signal()
+        here, flag, cut = Signal(), Signal(), Signal()
+        byte = Signal(8, reset_less=True)
+        escape = Signal()
         m.d.comb += [
-            self.i.ready.eq(~self.o.valid | self.o.ready),
-            take.eq(self.i.valid & self.i.ready),
-            crc.data.eq(byte ^ (escaped << ESCAPE_XOR.bit_length() - 1)),
+            self.i.ready.eq(~here | ~self.o.valid | self.o.ready),
+            escape.eq((self.i.payload == ESCAPE) & ~escaped),
         ]
-        with m.If(self.o.ready):
-            m.d.sync += self.o.valid.eq(0)
-        with m.If(take):
-            with m.If(byte == FLAG):
-                m.d.sync += [
-                    self.o.valid.eq(~empty),
-                    self.o.p.end.eq(1),
-                    # An escape before the flag is how a sender gives a frame up.
-                    self.o.p.good.eq(crc.match_detected & ~escaped),
-                    escaped.eq(0),
-                    empty.eq(1),
-                ]
-                m.d.comb += crc.start.eq(1)
-            with m.Else():
-                m.d.sync += empty.eq(0)
-                with m.If((byte == ESCAPE) & ~escaped):
-                    m.d.sync += escaped.eq(1)
-                with m.Else():
-                    m.d.comb += crc.valid.eq(1)
-                    m.d.sync += [
-                        self.o.valid.eq(1),
-                        self.o.p.data.eq(crc.data),
-                        self.o.p.end.eq(0),
-                        escaped.eq(0),
-                    ]
+        with m.If(self.i.ready):
+            m.d.sync += [
+                here.eq(self.i.valid & ~escape),
+                byte.eq(self.i.payload ^ (escaped << ESCAPE_XOR.bit_length() - 1)),
+                flag.eq(self.i.payload == FLAG),
+                cut.eq(escaped),
+            ]
+            with m.If(self.i.valid):
+                m.d.sync += escaped.eq(escape)
+
+        empty = Signal(init=1)
+        m.d.comb += crc.data.eq(byte)
+        with m.If(~self.o.valid | self.o.ready):
+            m.d.sync += [
+                self.o.valid.eq(here & ~(flag & empty & ~cut)),
+                self.o.p.data.eq(byte),
+                self.o.p.end.eq(flag),
+                self.o.p.good.eq(crc.match_detected & ~cut),
+            ]
+            m.d.comb += [crc.start.eq(here & flag), crc.valid.eq(here & ~flag)]
+            with m.If(here):
+                m.d.sync += empty.eq(flag)
         return m
 
 
@@ -89,53 +87,51 @@ class Framer(wiring.Component):
         m.submodules.crc = crc = CRC32_ISO_HDLC().create()
         left = Signal(range(CRC_BYTES))
         free = Signal()
-        byte = Signal(8)
-        escaped = Signal()
-        special = Signal()
+        byte = Signal(8, reset_less=True)
+        escaped, special = Signal(), Signal()
+        in_crc, last = Signal(), Signal()
         m.d.comb += [
             free.eq(~self.o.valid | self.o.ready),
-            special.eq((byte == FLAG) | (byte == ESCAPE)),
+            special.eq(((byte == FLAG) | (byte == ESCAPE)) & ~escaped),
             crc.data.eq(self.i.p.data),
         ]
 
         def send(value: object) -> None:
             m.d.sync += [self.o.valid.eq(1), self.o.payload.eq(value)]
 
-        def send_escaped(done: Signal) -> None:
-            """Send `byte`, in two steps if it must be; `done` when that is all of it."""
-            with m.If(special & ~escaped):
-                send(ESCAPE)
-                m.d.sync += escaped.eq(1)
-            with m.Else():
-                send(byte ^ (escaped << ESCAPE_XOR.bit_length() - 1))
-                m.d.sync += escaped.eq(0)
-                m.d.comb += done.eq(1)
-
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
+        # The wire is slow: a byte may take a few cycles.
         with m.FSM():
             with m.State("idle"):
                 m.d.comb += crc.start.eq(1)
+                m.d.sync += in_crc.eq(0)
                 with m.If(self.i.valid & free):
                     send(FLAG)
                     m.next = "content"
             with m.State("content"):
-                m.d.comb += byte.eq(self.i.p.data)
-                with m.If(self.i.valid & free):
-                    send_escaped(self.i.ready)
-                    with m.If(self.i.ready):
-                        m.d.comb += crc.valid.eq(1)
-                        with m.If(self.i.p.last):
-                            m.next = "crc"
+                m.d.comb += [self.i.ready.eq(1), crc.valid.eq(self.i.valid)]
+                m.d.sync += [byte.eq(self.i.p.data), last.eq(self.i.p.last)]
+                with m.If(self.i.valid):
+                    m.next = "send"
+            with m.State("send"), m.If(free):
+                m.d.sync += escaped.eq(special)
+                with m.If(special):
+                    send(ESCAPE)
+                with m.Else():
+                    send(byte ^ (escaped << ESCAPE_XOR.bit_length() - 1))
+                    m.next = "content"
+                    with m.If(in_crc | last):
+                        m.next = "crc"
+                    with m.If(in_crc & (left == 0)):
+                        m.next = "end"
             with m.State("crc"):
-                sent = Signal()
-                m.d.comb += byte.eq(crc.crc.word_select(left, 8))
-                with m.If(free):
-                    send_escaped(sent)
-                    with m.If(sent):
-                        m.d.sync += left.eq(left + 1)
-                        with m.If(left == CRC_BYTES - 1):
-                            m.next = "end"
+                m.d.sync += [
+                    byte.eq(crc.crc.word_select(left, 8)),
+                    left.eq(left + 1),
+                    in_crc.eq(1),
+                ]
+                m.next = "send"
             with m.State("end"), m.If(free):
                 send(FLAG)
                 m.next = "idle"

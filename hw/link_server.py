@@ -122,21 +122,26 @@ class LinkServer(wiring.Component):
         def say(value: Value, size: int, last: Value) -> None:
             m.d.sync += [chunk.eq(value), chunk_left.eq(size), chunk_last.eq(last)]
 
+        # What the header says, in steps of a cycle each: there are more bytes behind it.
         op = header.op
-        writes = (op == LinkOp.WRITE_MEMORY) | (op == LinkOp.WRITE_REGISTER)
-        memory = (op == LinkOp.READ_MEMORY) | (op == LinkOp.WRITE_MEMORY)
-        registers = (op == LinkOp.READ_REGISTER) | (op == LinkOp.WRITE_REGISTER)
-        bounded = (header.length != 0) & (header.length <= MAX_PAYLOAD)
+        hello, writes, memory, registers = Signal(), Signal(), Signal(), Signal()
+        bounded, beats, words = Signal(), Signal(), Signal()
+        expected = Signal(_COUNT_BITS + 1)
+        possible = Signal()
         sound = Signal()
-        m.d.comb += sound.eq(
-            good
-            & (received == HEADER_BYTES + CRC_BYTES + Mux(writes, header.length, 0))
-            & (
-                (op == LinkOp.HELLO)
-                | (memory & bounded & ~(header.length[:3] | header.word[:3]).any())
-                | (registers & bounded & ~(header.length[:2] | header.word[:2]).any())
-            )
-        )
+        m.d.sync += [
+            hello.eq(op == LinkOp.HELLO),
+            writes.eq((op == LinkOp.WRITE_MEMORY) | (op == LinkOp.WRITE_REGISTER)),
+            memory.eq((op == LinkOp.READ_MEMORY) | (op == LinkOp.WRITE_MEMORY)),
+            registers.eq((op == LinkOp.READ_REGISTER) | (op == LinkOp.WRITE_REGISTER)),
+            bounded.eq((header.length != 0) & (header.length <= MAX_PAYLOAD)),
+            beats.eq(~(header.length[:3] | header.word[:3]).any()),
+            words.eq(~(header.length[:2] | header.word[:2]).any()),
+            # Of a length that is not bounded, whatever.
+            expected.eq(HEADER_BYTES + CRC_BYTES + Mux(writes, header.length[:_COUNT_BITS], 0)),
+            possible.eq(hello | (bounded & ((memory & beats) | (registers & words)))),
+            sound.eq(good & possible & (received == expected)),
+        ]
         last_seq = Signal(8)
         known = Signal()  # last_seq is that of a request
         left = Signal(range(MAX_PAYLOAD + 1))  # bytes of the payload to do
@@ -164,7 +169,9 @@ class LinkServer(wiring.Component):
                 m.d.comb += self.i.ready.eq(1)
                 with m.If(self.i.valid & self.i.p.end):
                     m.d.sync += good.eq(self.i.p.good)
-                    m.next = "check"
+                    m.next = "judge"
+            with m.State("judge"):
+                m.next = "check"
             with m.State("check"):
                 m.d.sync += [received.eq(0), left.eq(header.length), index.eq(0)]
                 with m.If(sound):

@@ -8,21 +8,26 @@
     readers <--R--------------------------------------- beats -'
     writers <--B--------------------------------------- done --'
 
-A write is passed on when all of its beats are here, so it never holds the memory up.
+A write is passed on when all of its beats are here, so it never holds the memory up.  The masters
+lie all over the chip, so there is a register in every direction between them and what is here.
 """
 
 from __future__ import annotations
 
 from amaranth import Cat, Module, Mux, Signal, Value
-from amaranth.lib import wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, connect
 
 from hw.axi import MAX_BURST, Resp, axi_read, axi_write
 from hw.block_memory import BlockMemory
+from hw.register_slice import RegisterSlice
 from hw.sdram import SdramController, write_layout
 from hw.stream import Fifo
 
 __all__ = ["MemoryPort"]
+
+_address_layout = data.StructLayout({"addr": 32, "len": (MAX_BURST - 1).bit_length()})
+_word_layout = data.StructLayout({"beat": write_layout, "last": 1})
 
 
 class MemoryPort(wiring.Component):
@@ -64,88 +69,118 @@ class MemoryPort(wiring.Component):
         m.submodules.controller = controller = self.controller
         m.submodules.beats = beats = Fifo(shape=write_layout, depth=2 * MAX_BURST)
         connect(m, beats.o, controller.w)
-        readers = [self.r[k] for k in range(self.readers)]
+        readers = [
+            self._address(m, f"ar_{k}", bus.arvalid, bus.arready, bus.araddr, bus.arlen)
+            for k, bus in enumerate(self.r[k] for k in range(self.readers))
+        ]
 
         # A collected write competes with the readers for the next request.
         write_valid, write_taken = Signal(), Signal()
         write = Signal.like(controller.i.payload)
         self._collect(m, beats, write, write_valid, write_taken)
 
+        # First one is chosen, then it becomes the request, while the one before is still at work.
         request = Signal.like(controller.i.payload)
-        pending = Signal()
-        choice = Signal(range(self.readers + 1))
-        last = Signal(range(self.readers + 1))
-        asking = Cat(write_valid, *(bus.arvalid for bus in readers))
-        grant = Signal()
-        m.d.comb += [
-            controller.i.payload.eq(request),
-            controller.i.valid.eq(pending),
-            grant.eq(asking.any() & (~pending | controller.i.ready)),
-        ]
-        _round_robin(m, asking, last, choice)
+        pending, chosen = Signal(), Signal()
+        choice, following = Signal(range(self.readers + 1)), Signal(range(self.readers + 1))
+        asking = Cat(write_valid, *(reader.valid for reader in readers))
+        m.d.comb += [controller.i.payload.eq(request), controller.i.valid.eq(pending)]
+        _round_robin(m, asking, choice, following)
         with m.If(controller.i.ready):
             m.d.sync += pending.eq(0)
-        with m.If(grant):
-            m.d.sync += [pending.eq(1), last.eq(choice)]
+        with m.If(chosen & ~pending):
+            m.d.sync += [chosen.eq(0), pending.eq(1)]
             with m.Switch(choice):
                 with m.Case(0):
                     m.d.sync += request.eq(write)
                     m.d.comb += write_taken.eq(1)
-                for k, bus in enumerate(readers):
+                for k, reader in enumerate(readers):
                     with m.Case(k + 1):
                         m.d.sync += [
-                            request.addr.eq(bus.araddr),
-                            request.beats.eq(bus.arlen + 1),
+                            request.addr.eq(reader.p.addr),
+                            request.beats.eq(reader.p.len + 1),
                             request.write.eq(0),
                             request.tag.eq(k),
                         ]
-                        m.d.comb += bus.arready.eq(1)
+                        m.d.comb += reader.ready.eq(1)
+        with m.Elif(~chosen & asking.any()):
+            m.d.sync += [chosen.eq(1), choice.eq(following)]
 
-        for k, bus in enumerate(readers):
+        beat = Signal.like(controller.r, reset_less=True)
+        m.d.sync += beat.eq(controller.r)
+        for k, bus in enumerate(self.r[k] for k in range(self.readers)):
+            m.d.sync += bus.rvalid.eq(controller.r_valid & (controller.r.tag == k))
             m.d.comb += [
-                bus.rvalid.eq(controller.r_valid & (controller.r.tag == k)),
-                bus.rdata.eq(controller.r.data),
-                bus.rlast.eq(controller.r.last),
-                bus.rresp.eq(Mux(controller.r.error, Resp.DECERR, Resp.OKAY)),
+                bus.rdata.eq(beat.data),
+                bus.rlast.eq(beat.last),
+                bus.rresp.eq(Mux(beat.error, Resp.DECERR, Resp.OKAY)),
             ]
         for k in range(self.writers):
-            m.d.comb += [
+            m.d.sync += [
                 self.w[k].bvalid.eq(controller.w_done & (controller.w_tag == k)),
                 self.w[k].bresp.eq(Mux(controller.w_error, Resp.DECERR, Resp.OKAY)),
             ]
         return m
 
+    @staticmethod
+    def _address(
+        m: Module, name: str, valid: Value, ready: Value, addr: Value, length: Value
+    ) -> stream.Interface:
+        """Return a master's address channel, after registers."""
+        m.submodules[name] = registers = RegisterSlice(shape=_address_layout)
+        m.d.comb += [
+            registers.i.valid.eq(valid),
+            registers.i.p.addr.eq(addr),
+            registers.i.p.len.eq(length),
+            ready.eq(registers.i.ready),
+        ]
+        return registers.o
+
     def _collect(self, m: Module, beats: Fifo, write: Value, valid: Signal, taken: Signal) -> None:
         """Take write bursts, one at a time, and their beats; offer each when it is complete."""
-        writers = [self.w[k] for k in range(self.writers)]
+        addresses, words = [], []
+        for k, bus in enumerate(self.w[k] for k in range(self.writers)):
+            addresses.append(
+                self._address(m, f"aw_{k}", bus.awvalid, bus.awready, bus.awaddr, bus.awlen)
+            )
+            m.submodules[f"w_{k}"] = registers = RegisterSlice(shape=_word_layout)
+            m.d.comb += [
+                registers.i.valid.eq(bus.wvalid),
+                registers.i.p.beat.data.eq(bus.wdata),
+                registers.i.p.beat.strobe.eq(bus.wstrb),
+                registers.i.p.last.eq(bus.wlast),
+                bus.wready.eq(registers.i.ready),
+            ]
+            words.append(registers.o)
         open_ = Signal(range(self.writers))  # whose beats are being taken
         choice = Signal(range(self.writers))
-        asking = Cat(bus.awvalid for bus in writers)
+        asking = Cat(address.valid for address in addresses)
+        room = Signal()  # of a cycle ago; in the states after "beats" it can only get more
+        m.d.sync += room.eq(beats.level <= MAX_BURST)
         _round_robin(m, asking, open_, choice)
         with m.FSM():
-            with m.State("address"), m.If(asking.any() & (beats.level <= MAX_BURST)):
+            with m.State("address"), m.If(asking.any() & room):
                 m.d.sync += open_.eq(choice)
                 with m.Switch(choice):
-                    for k, bus in enumerate(writers):
+                    for k, address in enumerate(addresses):
                         with m.Case(k):
-                            m.d.comb += bus.awready.eq(1)
+                            m.d.comb += address.ready.eq(1)
                             m.d.sync += [
-                                write.addr.eq(bus.awaddr),
-                                write.beats.eq(bus.awlen + 1),
+                                write.addr.eq(address.p.addr),
+                                write.beats.eq(address.p.len + 1),
                                 write.write.eq(1),
                                 write.tag.eq(k),
                             ]
                 m.next = "beats"
             with m.State("beats"), m.Switch(open_):
-                for k, bus in enumerate(writers):
+                for k, word in enumerate(words):
                     with m.Case(k):
                         m.d.comb += [
-                            bus.wready.eq(beats.i.ready),
-                            beats.i.valid.eq(bus.wvalid),
-                            beats.i.p.data.eq(bus.wdata),
-                            beats.i.p.strobe.eq(bus.wstrb),
+                            word.ready.eq(beats.i.ready),
+                            beats.i.valid.eq(word.valid),
+                            beats.i.payload.eq(word.p.beat),
                         ]
-                        with m.If(bus.wvalid & bus.wready & bus.wlast):
+                        with m.If(word.valid & word.ready & word.p.last):
                             m.next = "offer"
             with m.State("offer"):
                 m.d.comb += valid.eq(1)

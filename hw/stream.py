@@ -13,6 +13,7 @@ core to memory: words may be larger or smaller than beats.)
 
 from __future__ import annotations
 
+from itertools import product
 from math import gcd
 
 from amaranth import Cat, Module, Mux, ShapeLike, Signal, unsigned
@@ -107,8 +108,8 @@ class _Gearbox(wiring.Component):
     i, o : streams of lanes
         Lane 0 first, in the lowest bits.
     count : In
-        Lanes the current input counts for: less than `in_lanes` drops its last lanes, more appends
-        zeros.
+        Lanes the current input counts for, at least 1: less than `in_lanes` drops its last lanes,
+        more appends zeros.
     """
 
     def __init__(self, *, lane_bits: int, in_lanes: int, out_lanes: int, max_count: int) -> None:
@@ -129,29 +130,40 @@ class _Gearbox(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        given = [self.i.payload.word_select(k, self.lane_bits) for k in range(self.in_lanes)]
+        # What comes waits here for a cycle: `count` may be the end of a long path.
+        held = Signal(self.lane_bits * self.in_lanes, reset_less=True)
+        held_count = Signal(range(self.max_count + 1))  # 0: nothing is held
+        given = [held.word_select(k, self.lane_bits) for k in range(self.in_lanes)]
         lanes = [
             Signal(self.lane_bits, name=f"lane{k}", reset_less=True) for k in range(self.capacity)
         ]
         level = Signal(range(self.capacity + 1))
-        following = Signal.like(level)
         emit = Signal()
         # Registers that follow the level: what `i` and `o` are connected to can be long.
         ready, valid = Signal(init=1), Signal()
         m.d.comb += [
-            self.i.ready.eq(ready),
+            self.i.ready.eq(ready | (held_count == 0)),
             self.o.valid.eq(valid),
             self.o.payload.eq(Cat(lanes[: self.out_lanes])),
             emit.eq(valid & self.o.ready),
-            following.eq(
-                level - Mux(emit, self.out_lanes, 0) + Mux(self.i.valid & ready, self.count, 0)
-            ),
         ]
-        m.d.sync += [
-            level.eq(following),
-            ready.eq(following <= self.capacity - self.max_count),
-            valid.eq(following >= self.out_lanes),
-        ]
+        with m.If(self.i.ready):
+            m.d.sync += [held.eq(self.i.payload), held_count.eq(Mux(self.i.valid, self.count, 0))]
+        # A table of few bits: sums and comparisons one after the other would take carry chains.
+        taken = Signal.like(held_count)
+        m.d.comb += taken.eq(Mux(ready, held_count, 0))
+        with m.Switch(level):
+            for value in range(self.capacity + 1):
+                with m.Case(value), m.Switch(Cat(emit, taken)):
+                    for emits, count in product(range(2), range(self.max_count + 1)):
+                        following = value + count - emits * self.out_lanes
+                        if 0 <= following <= self.capacity:
+                            with m.Case(emits | count << 1):
+                                m.d.sync += [
+                                    level.eq(following),
+                                    ready.eq(following <= self.capacity - self.max_count),
+                                    valid.eq(following >= self.out_lanes),
+                                ]
         # Lanes above the level have no meaning, so they may change with or without an input.
         with m.Switch(level):
             for value in range(self.capacity + 1):

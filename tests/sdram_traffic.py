@@ -63,24 +63,29 @@ class _Commands(wiring.Component):
         place = Signal(_BITS + 1)
         offered = self.o.p
         m.d.sync += noise.eq(Cat(noise[31] ^ noise[21] ^ noise[1] ^ noise[0], noise))
-        with m.If(self.o.ready & queue.i.ready | ~self.o.valid):
-            m.d.sync += self.o.valid.eq(0)
+        ready = Signal()
+        with m.If(self.o.ready & queue.i.ready | ~ready):
+            m.d.sync += ready.eq(0)
             with m.If(self.sequential & ~place[-1]):
                 m.d.sync += [
-                    self.o.valid.eq(1),
+                    ready.eq(1),
                     offered.addr.eq(place[:-1] << 3),
                     offered.beats.eq(_PIECE),
                     place.eq(place + _PIECE),
                 ]
             with m.Elif(self.random):
                 m.d.sync += [
-                    self.o.valid.eq(1),
+                    ready.eq(1),
                     # Not so high that a command could end outside.
                     offered.addr.eq(Cat(noise[: _BITS - 6], noise[20:25]) << 3),
                     offered.beats.eq(noise[25:31] + 1),
                 ]
-        # Both take it in the same cycle.
-        m.d.comb += [queue.i.payload.eq(offered), queue.i.valid.eq(self.o.valid & self.o.ready)]
+        # Both take it in the same cycle, when the queue has room.
+        m.d.comb += [
+            self.o.valid.eq(ready & queue.i.ready),
+            queue.i.payload.eq(offered),
+            queue.i.valid.eq(self.o.valid & self.o.ready),
+        ]
 
         done = Signal(24)
         m.d.comb += [
