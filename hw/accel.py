@@ -237,8 +237,8 @@ class Accel(wiring.Component):
             o = beats.o
         connect(m, o, i)
 
-    @staticmethod
     def _connect_buffers(
+        self,
         m: Module,
         *,
         load: LoadEngine,
@@ -260,13 +260,16 @@ class Accel(wiring.Component):
             # A drain cannot stall, so a load gives way to it.
             draining.eq(drain.w_en.any()),
             load.out.ready.eq(~draining),
-            out.w_en.eq(Mux(draining, drain.w_en, load.out.valid.replicate(len(out.w_en)))),
-            out.w_addr.eq(Mux(draining, drain.w_addr, load.out.payload.addr[: len(out.w_addr)])),
-            out.w_data.eq(Mux(draining, drain.w_data, load.out.payload.data)),
             out.r_en.eq(post.rd_en),
             out.r_addr.eq(post.rd_addr),
             post.rd_data.eq(out.r_data),
             post.table_en.eq(load.table.en),
             post.table_addr.eq(load.table.addr),
             post.table_data.eq(load.table.data),
+        ]
+        # Registered, as the memory's blocks lie all over the chip; `done` comes no sooner than this.
+        m.d[self.domain] += [
+            out.w_en.eq(Mux(draining, drain.w_en, load.out.valid.replicate(len(out.w_en)))),
+            out.w_addr.eq(Mux(draining, drain.w_addr, load.out.payload.addr[: len(out.w_addr)])),
+            out.w_data.eq(Mux(draining, drain.w_data, load.out.payload.data)),
         ]

@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, ResetInserter, Signal
+from amaranth import Cat, ClockDomain, ClockSignal, DomainRenamer, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
@@ -95,7 +95,9 @@ class LinkedAccel(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        accel = Accel(arch=self.arch, dma_depth=self.dma_depth, slices=self.slices)
+        accel = Accel(
+            arch=self.arch, domain="engines", dma_depth=self.dma_depth, slices=self.slices
+        )
         link = HostLink(
             divisor=self.divisor, memory_bytes=self.memory_bytes, clock_hz=self.clock_hz
         )
@@ -103,9 +105,19 @@ class LinkedAccel(wiring.Component):
         # The button bounces, and may be pressed at any time.
         pressed = [Signal(name=f"pressed_{k}") for k in range(3)]
         m.d.sync += Cat(pressed).eq(Cat(self.button, pressed))
-        reset = ResetInserter(pressed[-1])
+        # A register is the only reset of each of these domains: with gates on its way to all of the
+        # chip, there would be no time for the way.  The accelerator resets its engines itself.
+        m.domains += [work := ClockDomain("work", local=True)]
+        m.domains += [engines := ClockDomain("engines", local=True, reset_less=True)]
+        reset = Signal(init=1)
+        m.d.sync += reset.eq(pressed[-1])
+        m.d.comb += [
+            work.clk.eq(ClockSignal()),
+            work.rst.eq(reset),
+            engines.clk.eq(ClockSignal()),
+        ]
         for name, block in (("accel", accel), ("link", link), ("memory", memory)):
-            m.submodules[name] = reset(block)
+            m.submodules[name] = DomainRenamer("work")(block)
         connect(m, link.csr, accel.csr)
         for index, reader in enumerate((accel.m_desc, accel.m_wgt, accel.m_act, link.m_read)):
             connect(m, reader, memory.r[index])
