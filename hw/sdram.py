@@ -14,7 +14,7 @@ next bank at the end of a row, and finds it open.
 from __future__ import annotations
 
 from amaranth import Array, Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.sdram_chip import COMMANDS, SdramChip, sdram_pins
@@ -24,9 +24,9 @@ __all__ = ["SdramController", "read_layout", "request_layout", "write_layout"]
 # Words of a beat.
 _WORDS = 4
 _INITIAL_REFRESHES = 8
-# From the cycle of a command inside to that of the command's word at the input pins' registers:
-# output register, register in the pad, and in the pad again on the way back.
-_PADS = 3
+# From the cycle of a decision to that of the command's word at the input pins' registers: register
+# of the decision, output register, register in the pad, and in the pad again on the way back.
+_PADS = 4
 
 write_layout = data.StructLayout({"data": 64, "strobe": 8})
 
@@ -42,6 +42,33 @@ def request_layout(tag_bits: int) -> data.StructLayout:
 def read_layout(tag_bits: int) -> data.StructLayout:
     """A beat that was read, whose burst it belongs to, and whether it is the burst's last."""
     return data.StructLayout({"data": 64, "tag": tag_bits, "last": 1, "error": 1})
+
+
+class _Place(enum.Enum):
+    """What the address pins say."""
+
+    COLUMN = 0
+    ROW = 1
+    BANK = 2
+    ALL = 3
+    MODE = 4
+
+
+class _Timer:
+    """Counts down to zero; `over` is a register."""
+
+    def __init__(self, m: Module, name: str, length: int) -> None:
+        self._m = m
+        self._left = Signal(range(length), name=name)
+        self.over = Signal(init=1, name=f"{name}_over")
+        m.d.sync += [
+            self._left.eq(Mux(self._left == 0, 0, self._left - 1)),
+            self.over.eq(self._left <= 1),
+        ]
+
+    def start(self, cycles: int) -> None:
+        """Count `cycles` cycles from the next one on, where the module's conditions hold."""
+        self._m.d.sync += [self._left.eq(cycles), self.over.eq(cycles == 0)]
 
 
 class SdramController(wiring.Component):
@@ -127,50 +154,45 @@ class SdramController(wiring.Component):
         tag = Signal(self.tag_bits)
         error = Signal()
         # Cycles until a READ or WRITE may follow, until the data bus may turn.
-        gap = Signal(range(_WORDS))
-        turn = Signal(range(chip.cas_latency + _WORDS + 1))
+        gap = _Timer(m, "gap", _WORDS)
+        turn = _Timer(m, "turn", chip.cas_latency + _WORDS + 1)
         issue = Signal()
-        last = Signal()
-        m.d.comb += [
-            issue.eq(active & (gap == 0) & (~write | (turn == 0))),
-            last.eq(left == 1),
-            self.w.ready.eq(issue & write),
-        ]
-        m.d.sync += [gap.eq(Mux(gap == 0, 0, gap - 1)), turn.eq(Mux(turn == 0, 0, turn - 1))]
+        last = Signal()  # always `left == 1`
+        m.d.comb += issue.eq(active & gap.over & (~write | turn.over))
 
         # Of each bank: whether a row is open and which, and cycles until it may be closed.
         opened = Array(Signal(name=f"opened_{k}") for k in range(banks))
         rows = Array(Signal(chip.row_bits, name=f"row_{k}") for k in range(banks))
         longest = max(self.after_activate, self.after_read, self.after_write)
-        holds = [Signal(range(longest), name=f"hold_{k}") for k in range(banks)]
-        closable = Array(Signal(name=f"closable_{k}") for k in range(banks))
-        for hold, free in zip(holds, closable):
-            m.d.comb += free.eq(hold == 0)
-            with m.If(hold != 0):
-                m.d.sync += hold.eq(hold - 1)
+        holds = [_Timer(m, f"hold_{k}", longest) for k in range(banks)]
+        closable = Array(hold.over for hold in holds)
 
-        def keep(which: Signal, cycles: int | Value) -> None:
+        def keep(which: Signal, cycles: int) -> None:
             with m.Switch(which):
                 for k, hold in enumerate(holds):
                     with m.Case(k):
-                        m.d.sync += hold.eq(cycles)
+                        hold.start(cycles)
 
-        def command(name: str) -> None:
-            m.d.sync += pins.command.eq(COMMANDS[name])
+        # What is decided in one cycle is put together in the next.
+        decided = Signal(3, init=COMMANDS["NOP"])
+        place = Signal(_Place)
+        m.d.sync += decided.eq(COMMANDS["NOP"])
 
-        command("NOP")
+        def command(name: str, where: _Place) -> None:
+            m.d.sync += [decided.eq(COMMANDS[name]), place.eq(where)]
+
         m.d.sync += active.eq(active & ~(issue & last))
         with m.If(issue):
-            m.d.sync += [column.eq(column + 1), left.eq(left - 1), gap.eq(_WORDS - 1)]
+            m.d.sync += [column.eq(column + 1), left.eq(left - 1), last.eq(left == 2)]
+            gap.start(_WORDS - 1)
             with m.If(~write):
-                m.d.sync += turn.eq(chip.cas_latency + _WORDS)
-            with m.If(~error):
-                m.d.sync += [
-                    pins.command.eq(Mux(write, COMMANDS["WRITE"], COMMANDS["READ"])),
-                    pins.ba.eq(bank),
-                    pins.a.eq(column << 2),
-                ]
-                keep(bank, Mux(write, self.after_write - 1, self.after_read - 1))
+                turn.start(chip.cas_latency + _WORDS)
+            with m.If(~error & write):
+                command("WRITE", _Place.COLUMN)
+                keep(bank, self.after_write - 1)
+            with m.Elif(~error):
+                command("READ", _Place.COLUMN)
+                keep(bank, self.after_read - 1)
 
         refreshed = Signal()
         tick, owed = self._refreshes(m, refreshed)
@@ -182,25 +204,22 @@ class SdramController(wiring.Component):
         request = Signal(request_layout(self.tag_bits), reset_less=True)
         next_bank = request.addr[bank_start:row_start]
         next_row = request.addr[row_start:end]
-        outside = request.addr[end:].any()
-        delay = Signal(range(max(self.t_rfc, self.t_rp, self.t_rcd, chip.c_mrd)))
+        outside, row_open, row_hit = Signal(), Signal(), Signal()
+        delay = _Timer(m, "delay", max(self.t_rfc, self.t_rp, self.t_rcd, chip.c_mrd))
         initial = Signal(range(_INITIAL_REFRESHES + 1), init=_INITIAL_REFRESHES)
-        waited = Signal()
-        m.d.comb += waited.eq(delay == 0)
-        with m.If(~waited):
-            m.d.sync += delay.eq(delay - 1)
+        waited = delay.over
 
         with m.FSM():
             with m.State("power up"), m.If(power == 0):
                 m.next = "precharge all"
             with m.State("precharge all"), m.If(Cat(*closable).all()):
-                command("PRECHARGE")
-                m.d.sync += [pins.a[10].eq(1), delay.eq(self.t_rp - 1)]
+                command("PRECHARGE", _Place.ALL)
+                delay.start(self.t_rp - 1)
                 m.d.sync += [flag.eq(0) for flag in opened]
                 m.next = "refresh"
             with m.State("refresh"), m.If(waited):
-                command("REFRESH")
-                m.d.sync += delay.eq(self.t_rfc - 1)
+                command("REFRESH", _Place.ALL)
+                delay.start(self.t_rfc - 1)
                 m.d.comb += refreshed.eq(1)
                 m.next = "idle"
                 with m.If(initial != 0):
@@ -209,14 +228,9 @@ class SdramController(wiring.Component):
                     with m.If(initial == 1):
                         m.next = "mode"
             with m.State("mode"), m.If(waited):
-                command("MODE")
-                m.d.sync += [
-                    # Bursts of 4 words, sequential, also when writing.
-                    pins.a.eq(chip.cas_latency << 4 | 0b010),
-                    pins.ba.eq(0),
-                    delay.eq(chip.c_mrd - 1),
-                    self.ready.eq(1),
-                ]
+                command("MODE", _Place.MODE)
+                delay.start(chip.c_mrd - 1)
+                m.d.sync += self.ready.eq(1)
                 m.next = "idle"
             with m.State("idle"):
                 m.d.comb += self.i.ready.eq(~owed)
@@ -226,29 +240,31 @@ class SdramController(wiring.Component):
                 with m.If(~owed & self.i.valid):
                     m.next = "look"
             with m.State("look"):
-                with m.If(outside | (opened[next_bank] & (rows[next_bank] == next_row))):
+                m.d.sync += [
+                    outside.eq(request.addr[end:].any()),
+                    row_open.eq(opened[next_bank]),
+                    row_hit.eq(rows[next_bank] == next_row),
+                ]
+                m.next = "decide"
+            with m.State("decide"):
+                with m.If(outside | (row_open & row_hit)):
                     m.next = "start"
-                with m.Elif(opened[next_bank]):
+                with m.Elif(row_open):
                     m.next = "close"
                 with m.Else():
                     m.next = "activate"
             with m.State("close"):
                 used = active & (bank == next_bank)
                 with m.If(~used & closable[next_bank] & ~issue):
-                    command("PRECHARGE")
-                    m.d.sync += [pins.a[10].eq(0), pins.ba.eq(next_bank), delay.eq(self.t_rp - 1)]
+                    command("PRECHARGE", _Place.BANK)
+                    delay.start(self.t_rp - 1)
                     m.next = "activate"
             with m.State("activate"), m.If(waited & ~issue):
-                command("ACTIVATE")
+                command("ACTIVATE", _Place.ROW)
                 keep(next_bank, self.after_activate - 1)
-                m.d.sync += [
-                    pins.a.eq(next_row),
-                    pins.ba.eq(next_bank),
-                    opened[next_bank].eq(1),
-                    rows[next_bank].eq(next_row),
-                    # From here the burst's first command is two cycles away at least.
-                    delay.eq(max(self.t_rcd - 2, 0)),
-                ]
+                m.d.sync += [opened[next_bank].eq(1), rows[next_bank].eq(next_row)]
+                # From here the burst's first command is two cycles away at least.
+                delay.start(max(self.t_rcd - 2, 0))
                 m.next = "start"
             with m.State("start"), m.If(waited & (~active | (issue & last))):
                 m.d.sync += [
@@ -257,12 +273,36 @@ class SdramController(wiring.Component):
                     bank.eq(next_bank),
                     column.eq(request.addr[column_start + 2 : bank_start]),
                     left.eq(request.beats),
+                    last.eq(request.beats == 1),
                     tag.eq(request.tag),
                     error.eq(outside),
                 ]
                 m.next = "idle"
 
-        self._write_data(m, issue & write, error)
+        # The decision's column and bank may be another burst's by now; `request` is the same still.
+        issued_column, issued_bank = Signal.like(column), Signal.like(bank)
+        writing, drive = Signal(), Signal()
+        m.d.comb += self.w.ready.eq(writing)
+        m.d.sync += [
+            issued_column.eq(column),
+            issued_bank.eq(bank),
+            writing.eq(issue & write),
+            drive.eq(issue & write & ~error),
+            pins.command.eq(decided),
+        ]
+        with m.Switch(place):
+            with m.Case(_Place.COLUMN):
+                m.d.sync += [pins.a.eq(issued_column << 2), pins.ba.eq(issued_bank)]
+            with m.Case(_Place.ROW):
+                m.d.sync += [pins.a.eq(next_row), pins.ba.eq(next_bank)]
+            with m.Case(_Place.BANK):
+                m.d.sync += [pins.a[10].eq(0), pins.ba.eq(next_bank)]
+            with m.Case(_Place.ALL):
+                m.d.sync += pins.a[10].eq(1)
+            with m.Case(_Place.MODE):
+                # Bursts of 4 words, sequential, also when writing.
+                m.d.sync += [pins.a.eq(chip.cas_latency << 4 | 0b010), pins.ba.eq(0)]
+        self._write_data(m, drive)
         m.d.sync += [
             self.w_done.eq(issue & write & last),
             self.w_tag.eq(tag),
@@ -284,7 +324,7 @@ class SdramController(wiring.Component):
             m.d.sync += count.eq(count - 1)
         return tick, count != 0
 
-    def _write_data(self, m: Module, issue: Value, error: Signal) -> None:
+    def _write_data(self, m: Module, drive: Signal) -> None:
         """Send a beat, its first word together with the command."""
         words = Signal(64, reset_less=True)
         strobes = Signal(8, init=0xFF)
@@ -300,7 +340,7 @@ class SdramController(wiring.Component):
             strobes.eq(Cat(strobes[2:], Const(3, 2))),
             driving.eq(driving >> 1),
         ]
-        with m.If(issue & ~error):
+        with m.If(drive):
             m.d.sync += [
                 words.eq(self.w.p.data),
                 strobes.eq(self.w.p.strobe),
