@@ -210,7 +210,8 @@ class Accel(wiring.Component):
             csr.mark.eq(post.mark),
         ]
         dmas: tuple[ReadDma | WriteDma, ...] = (dma_desc, dma_wgt, dma_act, dma_out)
-        m.d.comb += csr.all_idle.eq(Cat(dma.idle for dma in dmas).all())
+        # A cycle late, so only with `halt`: then nothing begins any more.
+        m.d.sync += csr.all_idle.eq(csr.halt & Cat(dma.idle for dma in dmas).all())
         for index, dma in enumerate(dmas):
             m.d.comb += [
                 dma.halt.eq(csr.halt),

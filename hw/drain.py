@@ -165,12 +165,13 @@ class DrainEngine(wiring.Component):
         slot = Signal(range(slots))
         row_word, word = Signal(16), Signal(16)
         bank, full = Signal(), Signal(range(3))
-        group_end, last = Signal(), Signal()
+        # Compared a cycle ahead: always `group == last_group` and `left == 0`.
+        group_end, left_none = Signal(reset_less=True), Signal(reset_less=True)
+        last = Signal()
         first_slot = Signal(range(slots))
         slot_shift = (lanes - 1).bit_length()
         m.d.comb += [
-            group_end.eq(group == last_group),
-            last.eq(active & group_end & (left == 0)),
+            last.eq(active & group_end & left_none),
             self.i.ready.eq(~running & (full != 0)),
             first_slot.eq(desc.offset >> slot_shift),
         ]
@@ -181,7 +182,9 @@ class DrainEngine(wiring.Component):
                 running.eq(1),
                 Cat(position, group).eq(0),
                 left.eq(self.i.payload.count - 1),
+                left_none.eq(self.i.payload.count == 1),
                 last_group.eq(self.i.payload.groups - 1),
+                group_end.eq(self.i.payload.groups == 1),
                 slot.eq(self.i.payload.offset >> slot_shift),
                 row_word.eq(self.i.payload.base),
                 word.eq(self.i.payload.base),
@@ -190,14 +193,16 @@ class DrainEngine(wiring.Component):
             with m.If(group_end):
                 m.d.sync += [
                     group.eq(0),
+                    group_end.eq(last_group == 0),
                     position.eq(position + 1),
                     left.eq(left - 1),
+                    left_none.eq(left == 1),
                     slot.eq(first_slot),
                     row_word.eq(row_word + 1),
                     word.eq(row_word + 1),
                 ]
             with m.Else():
-                m.d.sync += group.eq(group + 1)
+                m.d.sync += [group.eq(group + 1), group_end.eq(group + 1 == last_group)]
                 with m.If(slot == slots - 1):
                     m.d.sync += [slot.eq(0), word.eq(word + desc.plane_step)]
                 with m.Else():

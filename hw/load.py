@@ -140,8 +140,9 @@ class LoadEngine(wiring.Component):
         plane = Signal(command_layout, reset_less=True)
         step = Signal(32, reset_less=True)
         left = Signal(16, reset_less=True)
+        last = Signal(reset_less=True)  # always `left == 1`
         m.d.comb += [
-            self.i.ready.eq((~self.cmd.valid | (self.cmd.ready & (left == 1))) & runs.i.ready),
+            self.i.ready.eq((~self.cmd.valid | (self.cmd.ready & last)) & runs.i.ready),
             runs.i.valid.eq(self.i.valid & self.i.ready),
             self.cmd.payload.eq(plane),
         ]
@@ -150,7 +151,8 @@ class LoadEngine(wiring.Component):
             m.d.sync += [
                 plane.addr.eq(plane.addr + step),
                 left.eq(left - 1),
-                self.cmd.valid.eq(left != 1),
+                last.eq(left == 2),
+                self.cmd.valid.eq(~last),
             ]
         with m.If(runs.i.valid):
             m.d.sync += [
@@ -158,6 +160,7 @@ class LoadEngine(wiring.Component):
                 plane.beats.eq(self.i.p.plane_beats),
                 step.eq(self.i.p.plane_stride),
                 left.eq(self.i.p.planes),
+                last.eq(self.i.p.planes == 1),
                 self.cmd.valid.eq(1),
             ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Const, EnableInserter, Module, Mux, Signal
+from amaranth import Array, Cat, Const, EnableInserter, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -13,6 +13,11 @@ from models.fixed import LRN_TABLE_ENTRIES
 __all__ = ["LrnLane", "LrnLanes"]
 
 _SUM_BITS = 19  # 5 * 255**2 < 2**19
+
+
+def _square(value: Value) -> Value:
+    """Square of 4 bits: a table that each of its bits is a LUT of."""
+    return Array(Const(v * v, 8) for v in range(16))[value]
 
 
 class LrnLane(wiring.Component):
@@ -242,7 +247,7 @@ class LrnLanes(wiring.Component):
             moving.eq(Cat(self.i_start, started[:-1]).any()),
         ]
 
-        # Of the halves of a byte: multipliers of 4 by 4 bits, which take no DSP.
+        # Of the halves of a byte, and not written as products: for those, tools take DSPs.
         outer = [Signal(16, name=f"outer_{i}", reset_less=True) for i in range(lanes + 4)]
         cross = [Signal(8, name=f"cross_{i}", reset_less=True) for i in range(lanes + 4)]
         squares = [Signal(16, name=f"square_{i}", reset_less=True) for i in range(lanes + 4)]
@@ -253,8 +258,8 @@ class LrnLanes(wiring.Component):
             for i, square in enumerate(squares):
                 low, high = window[i][:4], window[i][4:]
                 m.d.sync += [
-                    outer[i].eq(Cat((low * low)[:8], high * high)),
-                    cross[i].eq(low * high),
+                    outer[i].eq(Cat(_square(low), _square(high))),
+                    cross[i].eq(sum(Mux(high[k], low << k, 0) for k in range(4))),
                     square.eq(outer[i] + (cross[i] << 5)),
                 ]
             m.d.sync += [p.eq(squares[i] + squares[i + 1]) for i, p in enumerate(pairs)]

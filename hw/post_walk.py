@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -82,22 +82,30 @@ class PostWalk(wiring.Component):
         addr_next = Signal(range(self.words))
         m.d.comb += iy_next.eq(iy + 1)
         # What follows from the descriptor has a cycle of its own, before the cursor moves.
-        halo_end = Signal(_POSITION, reset_less=True)  # the row before row `halo_rows`
+        halo_end = Signal(_POSITION, reset_less=True)  # two rows before row `halo_rows`
         last_step = Signal(4, reset_less=True)
         m.d.sync += [
-            halo_end.eq(d.halo_rows - 1),
+            halo_end.eq(d.halo_rows - 2),
             last_step.eq(Mux(d.kernel > d.stride, d.kernel - 1, d.stride)),
         ]
-        # Row 0 without a halo is row `halo_rows` as well.
-        with m.If(iy == halo_end):
+        # Whether the next row is row `halo_rows`, or row 0: compared a row ahead.  Row 0 without a
+        # halo is row `halo_rows` as well.
+        before_own = Signal(reset_less=True)
+        before_first = Signal(reset_less=True)
+        with m.If(before_own):
             m.d.comb += addr_next.eq(d.base)
-        with m.Elif(iy == -1):
+        with m.Elif(before_first):
             m.d.comb += addr_next.eq(d.halo_base)
         with m.Else():
             m.d.comb += addr_next.eq(addr + d.in_w)
         step = Signal()
         with m.If(step):
-            m.d.sync += [iy.eq(iy_next), addr.eq(addr_next)]
+            m.d.sync += [
+                iy.eq(iy_next),
+                addr.eq(addr_next),
+                before_own.eq(iy == halo_end),
+                before_first.eq(iy == -2),
+            ]
 
         # The rows of the window: where their next pixel is, and what they are.
         pixel = [
@@ -108,6 +116,7 @@ class PostWalk(wiring.Component):
         # Where the next output row's window begins.
         iy_below = Signal(_POSITION, reset_less=True)
         addr_below = Signal(range(self.words), reset_less=True)
+        before_below = Signal(2, reset_less=True)
 
         k = Signal(range(16))
         rows_left = Signal(16, reset_less=True)
@@ -137,6 +146,8 @@ class PostWalk(wiring.Component):
                 m.d.sync += [
                     iy.eq(Mux(d.y0 < 0, d.y0, 0)),
                     addr.eq(Mux(d.halo_rows == 0, d.base, d.halo_base)),
+                    before_own.eq(Mux(d.y0 < 0, (d.y0 == -1) & (d.halo_rows == 0), d.halo_rows == 1)),
+                    before_first.eq(d.y0 == -1),
                     rows_left.eq(d.out_h),
                     k.eq(0),
                 ]
@@ -159,7 +170,11 @@ class PostWalk(wiring.Component):
                             halo[row].eq(iy < d.halo_rows),
                         ]
                 with m.If(k == d.stride):
-                    m.d.sync += [iy_below.eq(iy), addr_below.eq(addr)]
+                    m.d.sync += [
+                        iy_below.eq(iy),
+                        addr_below.eq(addr),
+                        before_below.eq(Cat(before_own, before_first)),
+                    ]
                 m.d.sync += [
                     k.eq(k + 1),
                     ix.eq(d.x0),
@@ -174,7 +189,11 @@ class PostWalk(wiring.Component):
 
             with m.State("WALK"):
                 m.d.comb += self.o.valid.eq(1)
-                m.d.sync += [iy.eq(iy_below), addr.eq(addr_below)]
+                m.d.sync += [
+                    iy.eq(iy_below),
+                    addr.eq(addr_below),
+                    Cat(before_own, before_first).eq(before_below),
+                ]
                 with m.If(self.o.ready):
                     with m.Switch(k[:2]):
                         for row in range(MAX_KERNEL):
