@@ -268,7 +268,7 @@ class Accel(wiring.Component):
             post.table_addr.eq(load.table.addr),
             post.table_data.eq(load.table.data),
         ]
-        # Registered, as the memory's blocks lie all over the chip; `done` comes no sooner than this.
+        # Registered: the memory lies all over the chip.  Both `done` come no sooner than this.
         m.d[self.domain] += [
             out.w_en.eq(Mux(draining, drain.w_en, load.out.valid.replicate(len(out.w_en)))),
             out.w_addr.eq(Mux(draining, drain.w_addr, load.out.payload.addr[: len(out.w_addr)])),

@@ -57,8 +57,10 @@ class LinkedAccel(wiring.Component):
         Frequency of the clock.
     baud : int
         Bits a second on the wire.
-    dma_depth, slices
+    dma_depth : int
         As in `Accel`.
+    slices : bool
+        As in `Accel` and `MemoryPort`.
 
     Members
     -------
@@ -101,7 +103,7 @@ class LinkedAccel(wiring.Component):
         link = HostLink(
             divisor=self.divisor, memory_bytes=self.memory_bytes, clock_hz=self.clock_hz
         )
-        memory = MemoryPort(controller=self.controller, readers=4, writers=2)
+        memory = MemoryPort(controller=self.controller, readers=4, writers=2, slices=self.slices)
         # The button bounces, and may be pressed at any time.
         pressed = [Signal(name=f"pressed_{k}") for k in range(3)]
         m.d.sync += Cat(pressed).eq(Cat(self.button, pressed))

@@ -9,7 +9,7 @@
     writers <--B--------------------------------------- done --'
 
 A write is passed on when all of its beats are here, so it never holds the memory up.  The masters
-lie all over the chip, so there is a register in every direction between them and what is here.
+lie all over the chip, so there can be a register in every direction between them and what is here.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ class MemoryPort(wiring.Component):
         Becomes a submodule.
     readers, writers : int
         Masters, 1 to 8 together: the tags must tell readers from each other, and writers.
+    slices : bool
+        Registers between the masters and the memory: shorter paths for more cells.
 
     Members
     -------
@@ -52,7 +54,12 @@ class MemoryPort(wiring.Component):
     """
 
     def __init__(
-        self, *, controller: SdramController | BlockMemory, readers: int, writers: int
+        self,
+        *,
+        controller: SdramController | BlockMemory,
+        readers: int,
+        writers: int,
+        slices: bool = True,
     ) -> None:
         for name, value in (("readers", readers), ("writers", writers)):
             if not isinstance(value, int) or not 1 <= value <= 1 << controller.tag_bits:
@@ -62,6 +69,7 @@ class MemoryPort(wiring.Component):
         self.controller = controller
         self.readers = readers
         self.writers = writers
+        self.slices = slices
         super().__init__({"r": In(axi_read()).array(readers), "w": In(axi_write()).array(writers)})
 
     def elaborate(self, platform: object) -> Module:
@@ -106,33 +114,45 @@ class MemoryPort(wiring.Component):
         with m.Elif(~chosen & asking.any()):
             m.d.sync += [chosen.eq(1), choice.eq(following)]
 
+        answers = m.d.sync if self.slices else m.d.comb
         beat = Signal.like(controller.r, reset_less=True)
-        m.d.sync += beat.eq(controller.r)
+        answers += beat.eq(controller.r)
         for k, bus in enumerate(self.r[k] for k in range(self.readers)):
-            m.d.sync += bus.rvalid.eq(controller.r_valid & (controller.r.tag == k))
+            answers += bus.rvalid.eq(controller.r_valid & (controller.r.tag == k))
             m.d.comb += [
                 bus.rdata.eq(beat.data),
                 bus.rlast.eq(beat.last),
                 bus.rresp.eq(Mux(beat.error, Resp.DECERR, Resp.OKAY)),
             ]
         for k in range(self.writers):
-            m.d.sync += [
+            answers += [
                 self.w[k].bvalid.eq(controller.w_done & (controller.w_tag == k)),
                 self.w[k].bresp.eq(Mux(controller.w_error, Resp.DECERR, Resp.OKAY)),
             ]
         return m
 
-    @staticmethod
     def _address(
-        m: Module, name: str, valid: Value, ready: Value, addr: Value, length: Value
+        self, m: Module, name: str, valid: Value, ready: Value, addr: Value, length: Value
     ) -> stream.Interface:
         """Return a master's address channel, after registers."""
-        m.submodules[name] = registers = RegisterSlice(shape=_address_layout)
+        given = stream.Signature(_address_layout).create()
         m.d.comb += [
-            registers.i.valid.eq(valid),
-            registers.i.p.addr.eq(addr),
-            registers.i.p.len.eq(length),
-            ready.eq(registers.i.ready),
+            given.valid.eq(valid),
+            given.p.addr.eq(addr),
+            given.p.len.eq(length),
+            ready.eq(given.ready),
+        ]
+        return self._registered(m, name, given)
+
+    def _registered(self, m: Module, name: str, given: stream.Interface) -> stream.Interface:
+        """Return a stream after registers, if there are to be any."""
+        if not self.slices:
+            return given
+        m.submodules[name] = registers = RegisterSlice(shape=given.payload.shape())
+        m.d.comb += [
+            registers.i.payload.eq(given.payload),
+            registers.i.valid.eq(given.valid),
+            given.ready.eq(registers.i.ready),
         ]
         return registers.o
 
@@ -143,15 +163,15 @@ class MemoryPort(wiring.Component):
             addresses.append(
                 self._address(m, f"aw_{k}", bus.awvalid, bus.awready, bus.awaddr, bus.awlen)
             )
-            m.submodules[f"w_{k}"] = registers = RegisterSlice(shape=_word_layout)
+            given = stream.Signature(_word_layout).create()
             m.d.comb += [
-                registers.i.valid.eq(bus.wvalid),
-                registers.i.p.beat.data.eq(bus.wdata),
-                registers.i.p.beat.strobe.eq(bus.wstrb),
-                registers.i.p.last.eq(bus.wlast),
-                bus.wready.eq(registers.i.ready),
+                given.valid.eq(bus.wvalid),
+                given.p.beat.data.eq(bus.wdata),
+                given.p.beat.strobe.eq(bus.wstrb),
+                given.p.last.eq(bus.wlast),
+                bus.wready.eq(given.ready),
             ]
-            words.append(registers.o)
+            words.append(self._registered(m, f"w_{k}", given))
         open_ = Signal(range(self.writers))  # whose beats are being taken
         choice = Signal(range(self.writers))
         asking = Cat(address.valid for address in addresses)

@@ -146,7 +146,9 @@ class PostWalk(wiring.Component):
                 m.d.sync += [
                     iy.eq(Mux(d.y0 < 0, d.y0, 0)),
                     addr.eq(Mux(d.halo_rows == 0, d.base, d.halo_base)),
-                    before_own.eq(Mux(d.y0 < 0, (d.y0 == -1) & (d.halo_rows == 0), d.halo_rows == 1)),
+                    before_own.eq(
+                        Mux(d.y0 < 0, (d.y0 == -1) & (d.halo_rows == 0), d.halo_rows == 1)
+                    ),
                     before_first.eq(d.y0 == -1),
                     rows_left.eq(d.out_h),
                     k.eq(0),
