@@ -55,6 +55,8 @@ class Accel(wiring.Component):
         Beats each DMA buffers.
     slices : bool
         Registers between DMAs and engines: shorter paths for more cells.
+    act_lanes : int
+        Memories side by side that the activation buffer is made of, see `Buffer`.
 
     Members
     -------
@@ -78,12 +80,14 @@ class Accel(wiring.Component):
         domain: str = "sync",
         dma_depth: int = DMA_DEPTH,
         slices: bool = True,
+        act_lanes: int = 1,
     ) -> None:
         self.arch = arch
         self.array = array
         self.domain = domain
         self.dma_depth = dma_depth
         self.slices = slices
+        self.act_lanes = act_lanes
         super().__init__(
             {
                 "csr": In(axi_lite()),
@@ -115,7 +119,7 @@ class Accel(wiring.Component):
         dma_wgt = ReadDma(depth=self.dma_depth)
         dma_act = ReadDma(depth=self.dma_depth)
         dma_out = WriteDma(depth=self.dma_depth)
-        act = Buffer(depth=arch.act_words, width=arch.rows * 8)
+        act = Buffer(depth=arch.act_words, width=arch.rows * 8, lanes=self.act_lanes)
         out = Buffer(depth=arch.out_words, width=arch.rows * 8, granularity=arch.drain_lanes * 8)
         blocks = {
             "sequencer": sequencer,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Signal, unsigned
+from amaranth import Cat, Module, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -24,6 +24,10 @@ class Buffer(wiring.Component):
         Bits in a word.
     granularity : int or None
         Bits that one write enable covers; None: the whole word.
+    lanes : int
+        Memories side by side that make it up.  In a deep one of many bits, synthesis saves a few
+        blocks by stacking them, with a multiplexer behind their slow outputs; where that matters,
+        lanes of 8 bits forbid it.
 
     Members
     -------
@@ -37,7 +41,9 @@ class Buffer(wiring.Component):
         The word addressed `READ_LATENCY` cycles earlier, held while no further read completes.
     """
 
-    def __init__(self, *, depth: int, width: int, granularity: int | None = None) -> None:
+    def __init__(
+        self, *, depth: int, width: int, granularity: int | None = None, lanes: int = 1
+    ) -> None:
         if depth < 1:
             raise ValueError(f"depth must be a positive integer, not {depth!r}")
         if width < 1:
@@ -45,8 +51,13 @@ class Buffer(wiring.Component):
         granularity = width if granularity is None else granularity
         if granularity < 1 or width % granularity:
             raise ValueError(f"granularity must divide the width {width}, not {granularity!r}")
+        if lanes < 1 or width % lanes or (lanes > 1 and granularity != width):
+            raise ValueError(
+                f"lanes must divide the width {width}, written as a whole, not {lanes!r}"
+            )
         self.depth = depth
         self.width = width
+        self.lanes = lanes
         self.granularity = granularity
         super().__init__(
             {
@@ -61,22 +72,27 @@ class Buffer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.memory = memory = Memory(shape=unsigned(self.width), depth=self.depth, init=[])
-        write = memory.write_port(
-            granularity=self.granularity if self.granularity != self.width else None
-        )
-        read = memory.read_port()
         loaded = Signal()
         result = Signal(self.width, reset_less=True)
-        m.d.comb += [
-            write.en.eq(self.w_en),
-            write.addr.eq(self.w_addr),
-            write.data.eq(self.w_data),
-            read.en.eq(self.r_en),
-            read.addr.eq(self.r_addr),
-            self.r_data.eq(result),
-        ]
+        m.d.comb += self.r_data.eq(result)
         m.d.sync += loaded.eq(self.r_en)
+        bits = self.width // self.lanes
+        read_data = []
+        for lane in range(self.lanes):
+            memory = Memory(shape=unsigned(bits), depth=self.depth, init=[])
+            m.submodules["memory" if self.lanes == 1 else f"memory_{lane}"] = memory
+            write = memory.write_port(
+                granularity=self.granularity if self.granularity != self.width else None
+            )
+            read = memory.read_port()
+            m.d.comb += [
+                write.en.eq(self.w_en),
+                write.addr.eq(self.w_addr),
+                write.data.eq(self.w_data.word_select(lane, bits)),
+                read.en.eq(self.r_en),
+                read.addr.eq(self.r_addr),
+            ]
+            read_data.append(read.data)
         with m.If(loaded):
-            m.d.sync += result.eq(read.data)
+            m.d.sync += result.eq(Cat(*read_data))
         return m

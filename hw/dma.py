@@ -320,14 +320,7 @@ class WriteDma(wiring.Component):
         enough = Signal()
         issue = Signal()
         m.d.comb += [
-            issue.eq(
-                burst.valid
-                & enough
-                & begun.i.ready
-                & unacknowledged.i.ready
-                & (~bus.awvalid | bus.awready)
-                & ~self.halt
-            ),
+            issue.eq(enough & (~bus.awvalid | bus.awready) & ~self.halt),
             burst.ready.eq(issue),
             begun.i.payload.eq(burst.payload),
             begun.i.valid.eq(issue),
@@ -339,7 +332,13 @@ class WriteDma(wiring.Component):
         m.d.sync += [
             free.eq(free + (self.i.valid & self.i.ready) - Mux(issue, burst.p.beats, 0)),
             # The comparison has a cycle of its own; the splitter never follows a burst at once.
-            enough.eq(burst.valid & (free >= burst.p.beats) & ~issue),
+            enough.eq(
+                burst.valid
+                & (free >= burst.p.beats)
+                & begun.i.ready
+                & unacknowledged.i.ready
+                & ~issue
+            ),
         ]
         with m.If(issue):
             m.d.sync += [

@@ -25,8 +25,10 @@ _BLOCK = data.StructLayout(
         "step_y": 16,
         "more_x": 16,
         "one_x": 1,
+        "two_x": 1,
         "more_y": 16,
         "one_y": 1,
+        "two_y": 1,
         "stride_x": 8,
         "stride_y": 8,
         "in_h": 16,
@@ -34,6 +36,7 @@ _BLOCK = data.StructLayout(
         "pad": 8,
         "more_images": 16,
         "one_image": 1,
+        "two_images": 1,
         "step_image": 16,
     }
 )
@@ -158,9 +161,12 @@ class AddressGenerator(wiring.Component):
         m.d.comb += [
             block.more_x.eq(desc.n_x - 1),
             block.one_x.eq(desc.n_x == 1),
+            block.two_x.eq(desc.n_x == 2),
             block.more_y.eq(desc.n_y - 1),
             block.one_y.eq(desc.n_y == 1),
+            block.two_y.eq(desc.n_y == 2),
             block.one_image.eq(desc.more_images == 0),
+            block.two_images.eq(desc.more_images == 1),
         ]
         with m.If(~valid):
             m.d.sync += desc.eq(self.i.payload)
@@ -215,6 +221,8 @@ class AddressGenerator(wiring.Component):
         x, y, images = Signal(16), Signal(16), Signal(16)
         x_end, y_end, images_end = Signal(), Signal(), Signal()
         ends = Signal()  # always ``x_end & y_end & images_end``
+        # Always ``x == 1`` and so on: the word after this one is the last.
+        x_one, y_one, images_one = Signal(), Signal(), Signal()
         image_addr, row_addr, addr = Signal(16), Signal(16), Signal(16)
         ix, iy = Signal(signed(17)), Signal(signed(17))
         psum = Signal(range(self.psum_words))
@@ -241,10 +249,13 @@ class AddressGenerator(wiring.Component):
                 psum.eq(0),
                 x.eq(block.more_x),
                 x_end.eq(block.one_x),
+                x_one.eq(block.two_x),
                 y.eq(block.more_y),
                 y_end.eq(block.one_y),
+                y_one.eq(block.two_y),
                 images.eq(block.more_images),
                 images_end.eq(block.one_image),
+                images_one.eq(block.two_images),
                 ends.eq(block.one_x & block.one_y & block.one_image),
                 addr.eq(block.addr),
                 row_addr.eq(block.addr),
@@ -257,8 +268,9 @@ class AddressGenerator(wiring.Component):
             with m.If(~row_end):
                 m.d.sync += [
                     x.eq(x - 1),
-                    x_end.eq(x == 1),
-                    ends.eq((x == 1) & y_end & images_end),
+                    x_end.eq(x_one),
+                    x_one.eq(x == 2),
+                    ends.eq(x_one & y_end & images_end),
                     addr.eq(addr + now.stride_x),
                     ix.eq(ix + now.stride_x),
                 ]
@@ -267,11 +279,14 @@ class AddressGenerator(wiring.Component):
                 m.d.sync += [
                     x.eq(now.more_x),
                     x_end.eq(now.one_x),
+                    x_one.eq(now.two_x),
                     y.eq(now.more_y),
                     y_end.eq(now.one_y),
+                    y_one.eq(now.two_y),
                     images.eq(images - 1),
-                    images_end.eq(images == 1),
-                    ends.eq(now.one_x & now.one_y & (images == 1)),
+                    images_end.eq(images_one),
+                    images_one.eq(images == 2),
+                    ends.eq(now.one_x & now.one_y & images_one),
                     addr.eq(following),
                     row_addr.eq(following),
                     image_addr.eq(following),
@@ -283,9 +298,11 @@ class AddressGenerator(wiring.Component):
                 m.d.sync += [
                     x.eq(now.more_x),
                     x_end.eq(now.one_x),
+                    x_one.eq(now.two_x),
                     y.eq(y - 1),
-                    y_end.eq(y == 1),
-                    ends.eq(now.one_x & (y == 1) & images_end),
+                    y_end.eq(y_one),
+                    y_one.eq(y == 2),
+                    ends.eq(now.one_x & y_one & images_end),
                     addr.eq(following),
                     row_addr.eq(following),
                     ix.eq(now.ix),

@@ -255,13 +255,15 @@ class LinkServer(wiring.Component):
                 m.d.sync += [index.eq(index + 1), left.eq(left - _BEAT)]
                 with m.If(left == _BEAT):
                     m.next = "receive"
-            with m.State("send"):
-                m.d.comb += read_dma.o.ready.eq(free)
-                with m.If(free & read_dma.o.valid):
-                    say(read_dma.o.payload, _BEAT, left == _BEAT)
-                    m.d.sync += left.eq(left - _BEAT)
-                    with m.If(left == _BEAT):
-                        m.next = "receive"
+            with m.State("send"), m.If(free & read_dma.o.valid):
+                say(read_dma.o.payload, _BEAT, left == _BEAT)
+                m.next = "sent"
+            with m.State("sent"):
+                m.d.comb += read_dma.o.ready.eq(1)
+                m.d.sync += left.eq(left - _BEAT)
+                m.next = "send"
+                with m.If(left == _BEAT):
+                    m.next = "receive"
             with m.State("get"), m.If(free):
                 m.d.sync += csr.arvalid.eq(1)
                 m.next = "getting"

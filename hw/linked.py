@@ -61,6 +61,8 @@ class LinkedAccel(wiring.Component):
         As in `Accel`.
     slices : bool
         As in `Accel` and `MemoryPort`.
+    act_lanes : int
+        As in `Accel`.
 
     Members
     -------
@@ -82,6 +84,7 @@ class LinkedAccel(wiring.Component):
         baud: int,
         dma_depth: int = DMA_DEPTH,
         slices: bool = True,
+        act_lanes: int = 1,
     ) -> None:
         check_baud(baud, clock_hz)
         self.arch = arch
@@ -91,6 +94,7 @@ class LinkedAccel(wiring.Component):
         self.divisor = round(clock_hz / baud)
         self.dma_depth = dma_depth
         self.slices = slices
+        self.act_lanes = act_lanes
         super().__init__(
             {"rx": In(1, init=1), "tx": Out(1, init=1), "button": In(1), "led": Out(len(LAMPS))}
         )
@@ -98,7 +102,11 @@ class LinkedAccel(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         accel = Accel(
-            arch=self.arch, domain="engines", dma_depth=self.dma_depth, slices=self.slices
+            arch=self.arch,
+            domain="engines",
+            dma_depth=self.dma_depth,
+            slices=self.slices,
+            act_lanes=self.act_lanes,
         )
         link = HostLink(
             divisor=self.divisor, memory_bytes=self.memory_bytes, clock_hz=self.clock_hz

@@ -112,6 +112,9 @@ class _Gearbox(wiring.Component):
         more appends zeros.
     """
 
+    # What a lane does: from `_TAKES` on, which lane of the input it takes.
+    _STAYS, _SHIFTS, _CLEARS, _TAKES = range(4)
+
     def __init__(self, *, lane_bits: int, in_lanes: int, out_lanes: int, max_count: int) -> None:
         self.lane_bits = lane_bits
         self.in_lanes = in_lanes
@@ -132,26 +135,38 @@ class _Gearbox(wiring.Component):
         m = Module()
         # What comes waits here for a cycle: `count` may be the end of a long path.
         held = Signal(self.lane_bits * self.in_lanes, reset_less=True)
-        held_count = Signal(range(self.max_count + 1))  # 0: nothing is held
-        given = [held.word_select(k, self.lane_bits) for k in range(self.in_lanes)]
+        held_count = Signal(range(self.max_count + 1), reset_less=True)
+        holds = Signal()
         lanes = [
             Signal(self.lane_bits, name=f"lane{k}", reset_less=True) for k in range(self.capacity)
         ]
         level = Signal(range(self.capacity + 1))
+        # What each lane takes next, if a word goes and if none does.
+        choices = [
+            [
+                Signal(range(self._TAKES + self.in_lanes), name=f"choice{k}", init=init)
+                for k, init in enumerate(self._choices(0, 0))
+            ]
+            for _ in range(2)
+        ]
         emit = Signal()
         # Registers that follow the level: what `i` and `o` are connected to can be long.
         ready, valid = Signal(init=1), Signal()
         m.d.comb += [
-            self.i.ready.eq(ready | (held_count == 0)),
+            self.i.ready.eq(ready | ~holds),
             self.o.valid.eq(valid),
             self.o.payload.eq(Cat(lanes[: self.out_lanes])),
             emit.eq(valid & self.o.ready),
         ]
         with m.If(self.i.ready):
-            m.d.sync += [held.eq(self.i.payload), held_count.eq(Mux(self.i.valid, self.count, 0))]
+            m.d.sync += [
+                held.eq(self.i.payload),
+                held_count.eq(self.count),
+                holds.eq(self.i.valid),
+            ]
         # A table of few bits: sums and comparisons one after the other would take carry chains.
-        taken = Signal.like(held_count)
-        m.d.comb += taken.eq(Mux(ready, held_count, 0))
+        taken = Signal.like(held_count, reset_less=False)
+        m.d.comb += taken.eq(Mux(ready & holds, held_count, 0))
         with m.Switch(level):
             for value in range(self.capacity + 1):
                 with m.Case(value), m.Switch(Cat(emit, taken)):
@@ -159,36 +174,54 @@ class _Gearbox(wiring.Component):
                         following = value + count - emits * self.out_lanes
                         if 0 <= following <= self.capacity:
                             with m.Case(emits | count << 1):
-                                m.d.sync += [
-                                    level.eq(following),
-                                    ready.eq(following <= self.capacity - self.max_count),
-                                    valid.eq(following >= self.out_lanes),
-                                ]
-        # Lanes above the level have no meaning, so they may change with or without an input.
-        with m.Switch(level):
-            for value in range(self.capacity + 1):
-                with m.Case(value):
-                    if value >= self.out_lanes:
-                        with m.If(emit):
-                            self._place(m, lanes, given, value - self.out_lanes, self.out_lanes)
-                        with m.Else():
-                            self._place(m, lanes, given, value, 0)
-                    else:
-                        self._place(m, lanes, given, value, 0)
+                                self._follow(m, following, level, ready, valid, choices)
+
+        given = [held.word_select(k, self.lane_bits) for k in range(self.in_lanes)]
+        for k, lane in enumerate(lanes):
+            choice = Signal.like(choices[0][k], name=f"chosen{k}", init=0)
+            m.d.comb += choice.eq(Mux(emit, choices[1][k], choices[0][k]))
+            with m.Switch(choice):
+                with m.Case(self._SHIFTS):
+                    if k + self.out_lanes < self.capacity:
+                        m.d.sync += lane.eq(lanes[k + self.out_lanes])
+                with m.Case(self._CLEARS):
+                    m.d.sync += lane.eq(0)
+                for index, value in enumerate(given):
+                    with m.Case(self._TAKES + index):
+                        m.d.sync += lane.eq(value)
         return m
 
-    def _place(
-        self, m: Module, lanes: list[Signal], given: list, position: int, shift: int
+    def _follow(
+        self,
+        m: Module,
+        level_after: int,
+        level: Signal,
+        ready: Signal,
+        valid: Signal,
+        choices: list[list[Signal]],
     ) -> None:
-        """Move the lanes down by `shift` and put the input at `position`."""
-        for index, lane in enumerate(lanes):
-            if index < position:
-                if shift:
-                    m.d.sync += lane.eq(lanes[index + shift])
-            elif index < position + self.in_lanes:
-                m.d.sync += lane.eq(given[index - position])
-            else:
-                m.d.sync += lane.eq(0)
+        """Set the level and what follows from it."""
+        m.d.sync += [
+            level.eq(level_after),
+            ready.eq(level_after <= self.capacity - self.max_count),
+            valid.eq(level_after >= self.out_lanes),
+        ]
+        for emits, signals in enumerate(choices):
+            m.d.sync += [
+                signal.eq(value)
+                for signal, value in zip(signals, self._choices(level_after, emits))
+            ]
+
+    def _choices(self, level: int, emits: int) -> list[int]:
+        """What each lane does at a level: move down with the others, stay, or take an input's lane.
+
+        Lanes above the level have no meaning, so they may change with or without an input.
+        """
+        position = max(level - emits * self.out_lanes, 0)
+        moves = self._SHIFTS if emits else self._STAYS
+        takes = [self._TAKES + k for k in range(self.in_lanes)]
+        rest = [self._CLEARS] * self.capacity
+        return [*[moves] * position, *takes, *rest][: self.capacity]
 
 
 def word_layout(size: int) -> data.StructLayout:

@@ -64,6 +64,7 @@ class Ulx3s(wiring.Component):
             memory_bytes=chip.size,
             clock_hz=clock_hz,
             baud=baud,
+            act_lanes=arch.rows,
         )
         self.registered = registered
         super().__init__(

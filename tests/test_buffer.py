@@ -20,6 +20,8 @@ from tests.hwsim import run
         ({"depth": 4, "width": 0}, "width must be a positive integer, not 0"),
         ({"depth": 4, "width": 8, "granularity": 3}, "must divide the width 8, not 3"),
         ({"depth": 4, "width": 8, "granularity": 16}, "must divide the width 8, not 16"),
+        ({"depth": 4, "width": 8, "lanes": 3}, "must divide the width 8, written as a whole, not"),
+        ({"depth": 4, "width": 8, "granularity": 4, "lanes": 2}, "as a whole, not 2"),
     ],
 )
 def test_wrong_parameters(parameters: dict[str, Any], message: str) -> None:
@@ -34,13 +36,22 @@ def test_ports_fit_the_depth() -> None:
 
 
 @pytest.mark.parametrize(
-    ("depth", "width", "granularity", "seed"),
-    [(16, 32, None, 1), (16, 32, 8, 2), (5, 12, 4, 3), (1, 8, None, 4), (8, 9, 9, 5)],
+    ("depth", "width", "granularity", "seed", "lanes"),
+    [
+        (16, 32, None, 1, 1),
+        (16, 32, 8, 2, 1),
+        (5, 12, 4, 3, 1),
+        (1, 8, None, 4, 1),
+        (8, 9, 9, 5, 1),
+        (16, 24, None, 6, 3),
+    ],
 )
-def test_reads_and_writes(depth: int, width: int, granularity: int | None, seed: int) -> None:
+def test_reads_and_writes(
+    depth: int, width: int, granularity: int | None, seed: int, lanes: int
+) -> None:
     print(f"seed {seed}")
     rng = random.Random(seed)
-    dut = Buffer(depth=depth, width=width, granularity=granularity)
+    dut = Buffer(depth=depth, width=width, granularity=granularity, lanes=lanes)
     granule = granularity or width
     words = [0] * depth
     # What r_data shows now and in the cycles to come; None: no read completes then.
