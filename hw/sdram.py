@@ -13,8 +13,10 @@ next bank at the end of a row, and finds it open.
 
 from __future__ import annotations
 
+from enum import IntEnum
+
 from amaranth import Array, Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import data, enum, stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.sdram_chip import COMMANDS, SdramChip, sdram_pins
@@ -44,7 +46,7 @@ def read_layout(tag_bits: int) -> data.StructLayout:
     return data.StructLayout({"data": 64, "tag": tag_bits, "last": 1, "error": 1})
 
 
-class _Place(enum.Enum):
+class _Place(IntEnum):
     """What the address pins say."""
 
     COLUMN = 0

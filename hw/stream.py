@@ -18,6 +18,7 @@ from math import gcd
 
 from amaranth import Cat, Module, Mux, ShapeLike, Signal, unsigned
 from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 __all__ = ["MAX_DISTRIBUTED", "Downsizer", "Fifo", "Upsizer", "word_layout"]
@@ -35,6 +36,63 @@ def _check_beat(name: str, value: int) -> None:
     _check_size(name, value)
     if value & (value - 1):
         raise ValueError(f"{name} must be a power of two, not {value!r}")
+
+
+class _BlockFifo(wiring.Component):
+    """The memory of a FIFO, read synchronously; the members are those of Amaranth's `SyncFIFO`.
+
+    `w_rdy` and `r_rdy` are registers: what is connected to them can be long.
+    """
+
+    def __init__(self, *, width: int, depth: int) -> None:
+        self.width = width
+        self.depth = depth
+        super().__init__(
+            {
+                "w_data": In(width),
+                "w_en": In(1),
+                "w_rdy": Out(1, init=1),
+                "r_data": Out(width),
+                "r_en": In(1),
+                "r_rdy": Out(1),
+                "r_level": Out(range(depth + 2)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.storage = storage = Memory(
+            shape=unsigned(self.width), depth=self.depth, init=[]
+        )
+        write, read = storage.write_port(), storage.read_port()
+        level = Signal(range(self.depth + 1))
+        some = Signal()  # always `level != 0`
+        m.d.comb += [
+            write.data.eq(self.w_data),
+            write.en.eq(self.w_en & self.w_rdy),
+            read.en.eq(some & (~self.r_rdy | self.r_en)),
+            self.r_data.eq(read.data),
+            self.r_level.eq(level + self.r_rdy),
+        ]
+        for port in (write, read):
+            with m.If(port.en):
+                m.d.sync += port.addr.eq(port.addr + 1)
+                if self.depth & (self.depth - 1):  # else it wraps by itself
+                    with m.If(port.addr == self.depth - 1):
+                        m.d.sync += port.addr.eq(0)
+        with m.If(read.en):
+            m.d.sync += self.r_rdy.eq(1)
+        with m.Elif(self.r_en):
+            m.d.sync += self.r_rdy.eq(0)
+        with m.If(write.en & ~read.en):
+            m.d.sync += [
+                level.eq(level + 1),
+                some.eq(1),
+                self.w_rdy.eq(level != self.depth - 1),
+            ]
+        with m.Elif(read.en & ~write.en):
+            m.d.sync += [level.eq(level - 1), some.eq(level != 1), self.w_rdy.eq(1)]
+        return m
 
 
 class Fifo(wiring.Component):
@@ -75,9 +133,9 @@ class Fifo(wiring.Component):
         m = Module()
         payload = self.i.p if isinstance(self.i.p, Signal) else self.i.p.as_value()
         result = Signal(len(payload), reset_less=True)
-        queue: fifo.FIFOInterface
+        queue: fifo.SyncFIFO | _BlockFifo
         if self.block:
-            queue = fifo.SyncFIFOBuffered(width=len(payload), depth=self.depth + 1)
+            queue = _BlockFifo(width=len(payload), depth=self.depth)
         else:
             queue = fifo.SyncFIFO(width=len(payload), depth=self.depth)
         m.submodules.queue = queue
