@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from host.pynq_system import Interrupt
 from host.resident import Resident
 from host.rtl_model import Fault, Profile
 from models.arch import get_arch
+from models.isa import DESCRIPTOR_BYTES
 from models.regs import ERROR_SOURCES, LOG_FIELDS, REGISTERS
 from tests.board.network import small_network
 from tests.infer import check_maps, infer, load
@@ -230,6 +232,38 @@ def test_faults(program: Program, device: PynqSimDevice, port: str, kind: Fault)
     assert "\n" not in text
     model.fault(ERROR_SOURCES.index(port), Fault.NONE, 0)
     check(device, program, buffer, 2)
+
+
+def test_uploads_are_verified_in_memory(
+    program: Program, device: PynqSimDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes back is what memory holds, not what the processor's cache does."""
+    buffer = device.alloc(program.arena_bytes)
+    monkeypatch.setattr(device, "verify", True)
+    device.upload(buffer, program.image)
+    flush = device.board.flush
+
+    def damaging(piece: Any, *where: int) -> None:
+        flush(piece, *where)
+        device.board._model.memory[piece.offset + 77] ^= 4
+
+    monkeypatch.setattr(device.board, "flush", damaging)
+    with pytest.raises(DeviceError, match=r"1 of \d+ bytes differ in memory, the first at 77: 0x"):
+        device.upload(buffer, program.image)
+    monkeypatch.undo()
+    device.upload(buffer, program.image)
+    check(device, program, buffer, 1)
+
+
+def test_a_damaged_descriptor(program: Program, device: PynqSimDevice) -> None:
+    buffer = load(device, program)
+    where = program.desc_offset + 2 * DESCRIPTOR_BYTES + 30
+    device.write(buffer, bytes([program.image[where] ^ 1]), where)
+    message = "descriptor 2 is damaged or for no engine: .* the first at 30: 0x.* STATUS="
+    with pytest.raises(DeviceError, match=message):
+        infer(device, program, buffer, codes(1))
+    device.write(buffer, program.image)
+    check(device, program, buffer, 1)
 
 
 def test_timeout(program: Program, device: PynqSimDevice) -> None:
