@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -118,6 +119,12 @@ def test_command(capsys: pytest.CaptureFixture[str]) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == "all is well"
     assert all(line.startswith("ok ") for line in lines[:-1])
+
+
+def test_command_verifies_uploads(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["selftest", "--device", "rtl", "--arch", "tiny", "--verify"]) == 0
+    last = capsys.readouterr().out.splitlines()[-2]
+    assert re.fullmatch(r"verified: (\d+) of \1 bytes uploaded were read back, all equal", last)
 
 
 def test_command_says_what_to_report(
