@@ -1,5 +1,7 @@
 """A multiplier with accumulator cascade: what one DSP48E1 of a 7-series FPGA does for the array.
 
+It holds two weights, the one it multiplies by and the next one.
+
 `MultiplyAdd` is the behaviour, for simulators and other FPGAs; `Dsp48e1` is the primitive.
 """
 
@@ -19,12 +21,12 @@ ACC_BITS = 48
 class MultiplyAdd(wiring.Component):
     """``sum = activation * weight``, plus the sum of the one above where there is one.
 
-    Activation, weight, product and sum have a register each::
+    Activation, product and sum have a register each, the weight has two::
 
-        cycle      0            1                2           3
-                   i_act  --> [activation] --> [product] --> [sum] --> o_sum, o_cascade
-                   i_wgt  --> [weight]                         ^
-                                       i_cascade, in cycle 2 --'
+        cycle            0            1                2           3
+                         i_act  --> [activation] --> [product] --> [sum] --> o_sum, o_cascade
+        i_wgt --> [next weight] --> [weight]                         ^
+                                             i_cascade, in cycle 2 --'
 
     Parameters
     ----------
@@ -35,8 +37,11 @@ class MultiplyAdd(wiring.Component):
     -------
     i_act : In(8)
     i_wgt : In(signed(25))
-    i_load : In(1)
-        The weight register takes `i_wgt`; the activation of this cycle is multiplied by it.
+    i_take : In(1)
+        `i_wgt` becomes the next weight.
+    i_swap : In(1)
+        The next weight (not the one taken in this cycle) becomes the weight; the activation of this
+        cycle is multiplied by it.
     i_cascade : In(signed(48))
         From the `o_cascade` of another one, and nothing else; only with `cascade`.
     o_cascade : Out(signed(48))
@@ -55,7 +60,8 @@ class MultiplyAdd(wiring.Component):
             {
                 "i_act": In(8),
                 "i_wgt": In(signed(WEIGHT_BITS)),
-                "i_load": In(1),
+                "i_take": In(1),
+                "i_swap": In(1),
                 **({"i_cascade": In(signed(ACC_BITS))} if cascade else {}),
                 "o_cascade": Out(signed(ACC_BITS)),
                 "o_sum": Out(signed(ACC_BITS)),
@@ -65,11 +71,14 @@ class MultiplyAdd(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         act = Signal(8, reset_less=True)
+        following = Signal(signed(WEIGHT_BITS), reset_less=True)
         weight = Signal(signed(WEIGHT_BITS), reset_less=True)
         product = Signal(signed(WEIGHT_BITS + 8), reset_less=True)
         total = Signal(signed(ACC_BITS), reset_less=True)
-        with m.If(self.i_load):
-            m.d.sync += weight.eq(self.i_wgt)
+        with m.If(self.i_take):
+            m.d.sync += following.eq(self.i_wgt)
+        with m.If(self.i_swap):
+            m.d.sync += weight.eq(following)
         m.d.sync += [
             act.eq(self.i_act),
             product.eq(act * weight),
@@ -93,7 +102,8 @@ class Dsp48e1(MultiplyAdd):
         act = Signal(18)
         m.d.comb += [weight.eq(self.i_wgt), act.eq(self.i_act)]
         parameters = {
-            **dict.fromkeys(("ACASCREG", "BCASCREG", "AREG", "BREG", "MREG", "PREG"), 1),
+            **dict.fromkeys(("ACASCREG", "AREG"), 2),
+            **dict.fromkeys(("BCASCREG", "BREG", "MREG", "PREG"), 1),
             **dict.fromkeys(("ADREG", "CREG", "DREG", "INMODEREG", "OPMODEREG", "ALUMODEREG"), 0),
             **dict.fromkeys(("CARRYINREG", "CARRYINSELREG"), 0),
             "A_INPUT": "DIRECT",
@@ -114,7 +124,7 @@ class Dsp48e1(MultiplyAdd):
             "BCIN": 18,
             **{f"RST{register}": 1 for register in ("A", "B", "C", "D", "M", "P")},
             **{f"RST{register}": 1 for register in ("ALLCARRYIN", "ALUMODE", "CTRL", "INMODE")},
-            **{f"CE{register}": 1 for register in ("A1", "B1", "AD", "C", "D")},
+            **{f"CE{register}": 1 for register in ("B1", "AD", "C", "D")},
             **{f"CE{register}": 1 for register in ("ALUMODE", "CARRYIN", "CTRL", "INMODE")},
         }
         m.submodules.dsp = Instance(
@@ -124,7 +134,8 @@ class Dsp48e1(MultiplyAdd):
             i_CLK=ClockSignal(),
             i_A=weight,
             i_B=act,
-            i_CEA2=self.i_load,
+            i_CEA1=self.i_take,
+            i_CEA2=self.i_swap,
             i_CEB2=Const(1),
             i_CEM=Const(1),
             i_CEP=Const(1),

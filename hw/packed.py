@@ -10,10 +10,13 @@ Times an activation, plus the row below: bits 16..0 hold the left column's sum o
 them.  The 128 too many of the left columns are taken back by what their sums start from:
 -128 * (sum of the word's activations).
 
+Both weight registers are the DSP's own, the shadow as well: instead of a chain of shadows, a column
+pair's weights go to all its DSPs, and each row has its turn to take them.
+
 ::
 
-                 0     wgt 0,1                        wgt 2,3
-      -128 sum   |       |                              |
+                 0     wgt 0,1, to all rows           wgt 2,3
+      -128 sum   |       |                               |
       act 0 ---- | ->[DSP] -> [act] ------------------>[DSP]       one chain of two rows
                  |     | cascade                         |
       act 1 ---- | ->[DSP] -> [act] ------------------>[DSP]
@@ -60,10 +63,10 @@ class PackedCell(wiring.Component):
         The activations of both rows; a cycle later they are at `o_act`.
     i_swap : array of 2
         This activation is the first to be multiplied by the shadow weights.
-    i_wgt, o_wgt : 16 bits
-        The shadow chain, two rows long: the left column's weight + 128, the right column's weight.
-    i_shift : 1 bit
-        The shadow takes `i_wgt`, the lower row that of the upper one.
+    i_wgt : 16 bits
+        The left column's weight + 128, the right column's weight.
+    i_take : array of 2
+        `i_wgt` becomes the row's shadow weights.
     i_sum, o_sum : signed(width), array of 2
         Left and right column: ``o_sum = i_sum +`` both rows' activation times weight (left: weight
         + 128), `LATENCY` cycles after the upper activation and one cycle after `i_sum`.
@@ -82,8 +85,7 @@ class PackedCell(wiring.Component):
                 "o_act": Out(8).array(2),
                 "i_swap": In(1).array(2),
                 "i_wgt": In(16),
-                "o_wgt": Out(16),
-                "i_shift": In(1),
+                "i_take": In(1).array(2),
                 "i_sum": In(signed(width)).array(2),
                 "o_sum": Out(signed(width)).array(2),
             }
@@ -93,22 +95,18 @@ class PackedCell(wiring.Component):
         m = Module()
         m.submodules.upper = upper = self.mac(cascade=False)
         m.submodules.lower = lower = self.mac(cascade=True)
-        weights: Value = self.i_wgt
+        gap = Const(0, WEIGHT_BITS - 16)
         for row, mac in enumerate((upper, lower)):
             act = Signal(8, name=f"act_{row}", reset_less=True)
-            shadow = Signal(16, name=f"shadow_{row}", reset_less=True)
             m.d.sync += act.eq(self.i_act[row])
-            with m.If(self.i_shift):
-                m.d.sync += shadow.eq(weights)
-            weights = shadow
-            gap = Const(0, WEIGHT_BITS - 16)
             m.d.comb += [
                 mac.i_act.eq(self.i_act[row]),
-                mac.i_wgt.eq(Cat(shadow[:8], gap, shadow[8:])),
-                mac.i_load.eq(self.i_swap[row]),
+                mac.i_wgt.eq(Cat(self.i_wgt[:8], gap, self.i_wgt[8:])),
+                mac.i_take.eq(self.i_take[row]),
+                mac.i_swap.eq(self.i_swap[row]),
                 self.o_act[row].eq(act),
             ]
-        m.d.comb += [lower.i_cascade.eq(upper.o_cascade), self.o_wgt.eq(weights)]
+        m.d.comb += lower.i_cascade.eq(upper.o_cascade)
 
         # A register between the DSP and the adders: they are far from each other on the chip.
         left = Signal(_FIELD, reset_less=True)
@@ -124,7 +122,8 @@ class PackedCell(wiring.Component):
 class PackedArray(wiring.Component):
     """`rows` x `cols` processing elements: a `hw.array.SystolicArray` of another make.
 
-    The sums are the same; `latency`, `swap_hold` and `group` are its own.
+    The sums are the same; `latency`, `swap_hold` and `group` are its own.  Shifts come in whole
+    blocks, `rows` of them before each swap.
 
     Parameters
     ----------
@@ -166,7 +165,14 @@ class PackedArray(wiring.Component):
         # Row r of chain r // 2 is a cycle later than the row above, its chain than the one above.
         acts = [delayed(m, self.act[r], r // 2 + r % 2) for r in range(self.rows)]
         swaps = self._wave(m, self.swap, chains + pairs, name="swap")
-        shifts = self._wave(m, self.shift, pairs, name="shift")
+        weights = [
+            delayed(m, Cat(left[:8], self.wgt[2 * p + 1]), p)
+            for p, left in enumerate(self.wgt[2 * p] ^ -_OFFSET for p in range(pairs))
+        ]
+        turn = self._turn(m)
+        takes = [
+            self._wave(m, self.shift & turn[r], pairs, name=f"take_{r}") for r in range(self.rows)
+        ]
         offset = self._offset(m)
         above: list[PackedCell] = []
         for k in range(chains):
@@ -179,25 +185,28 @@ class PackedArray(wiring.Component):
                     m.d.comb += [
                         cell.i_act[row].eq(act),
                         cell.i_swap[row].eq(swaps[k + row + p]),
+                        cell.i_take[row].eq(takes[2 * k + row][p]),
                     ]
-                m.d.comb += cell.i_shift.eq(shifts[p])
+                m.d.comb += cell.i_wgt.eq(weights[p])
                 if above:
                     m.d.comb += [
-                        cell.i_wgt.eq(above[p].o_wgt),
                         cell.i_sum[0].eq(above[p].o_sum[0]),
                         cell.i_sum[1].eq(above[p].o_sum[1]),
                     ]
                 else:
-                    left = self.wgt[2 * p] ^ -_OFFSET
-                    m.d.comb += [
-                        cell.i_wgt.eq(delayed(m, Cat(left[:8], self.wgt[2 * p + 1]), p)),
-                        cell.i_sum[0].eq(delayed(m, offset, p)),
-                    ]
+                    m.d.comb += cell.i_sum[0].eq(delayed(m, offset, p))
                 here.append(cell)
             above = here
         for p, cell in enumerate(above):
             m.d.comb += [self.sums[2 * p + c].eq(cell.o_sum[c]) for c in range(2)]
         return m
+
+    def _turn(self, m: Module) -> Value:
+        """Whose weights come with the next shift, one bit for each row: the last row is first."""
+        turn = Signal(self.rows, init=1 << (self.rows - 1))
+        with m.If(self.shift):
+            m.d.sync += turn.eq(turn.rotate_right(1))
+        return turn
 
     def _wave(self, m: Module, value: Value, steps: int, *, name: str) -> list[Value]:
         """`value` as it was 0 to `steps` - 1 cycles ago; reset, as it makes things happen."""

@@ -69,7 +69,11 @@ def _pynq(name: str, title: str) -> Board:
         arch="pynq-z2",
         target_mhz=130.0,
         resources=_XC7Z020,
-        options={"family": "zynq7", "device": "xc7z020"},
+        options={
+            "family": "zynq7",
+            "device": "xc7z020",
+            "floorplan": "hw.floorplan:zynq_7020",
+        },
     )
 
 

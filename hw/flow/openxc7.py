@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,11 +37,30 @@ _MOST_MHZ = 250
 _CHECKED = ("DSP_", "BRAM_L", "BRAM_R")
 
 
+def _give_places(job: Job, function: str) -> None:
+    """Write a floorplan into the netlist, as attributes that nextpnr obeys."""
+    module, _, name = function.partition(":")
+    floorplan = getattr(importlib.import_module(module), name)
+    netlist: dict[str, Any] = json.loads(job.netlist.read_text(encoding="utf-8"))
+    (top,) = netlist["modules"].values()
+    kinds = {cell: content["type"] for cell, content in top["cells"].items()}
+    try:
+        places = floorplan(kinds, job.arch)
+    except ValueError as error:
+        reason = f"arch {job.arch.name} does not fit {job.board.name}: {error}"
+        raise BuildError(reason) from None
+    for cell, place in places.items():
+        # Not BEL, which it takes for a pin's place.
+        top["cells"][cell]["attributes"]["NEXTPNR_BEL"] = place
+    job.netlist.write_text(json.dumps(netlist), encoding="utf-8")
+
+
 class OpenXc7(Toolchain):
     """Yosys, nextpnr-xilinx, fasm2frames, xc7frames2bit, bitread.
 
     Options of the board: ``family`` and ``device`` of the databases, ``synthesis`` (more
-    options of synth_xilinx).
+    options of synth_xilinx), ``floorplan`` (``module:function``, called with the type of each cell
+    by name and the arch, gives the places of some of them).
     """
 
     CONSTRAINTS = "penstock.xdc"
@@ -86,7 +106,10 @@ class OpenXc7(Toolchain):
 
     def synthesise(self, job: Job) -> Cost:
         options = job.board.options.get("synthesis", "")
-        return synthesise(job, f"synth_xilinx -flatten -abc9 -arch xc7 {options}".rstrip())
+        cost = synthesise(job, f"synth_xilinx -flatten -abc9 -arch xc7 {options}".rstrip())
+        if "floorplan" in job.board.options:
+            _give_places(job, job.board.options["floorplan"])
+        return cost
 
     def companions(self, job: Job) -> None:
         write_verilog(job, before="setattr -set keep 1 t:PS7")

@@ -1,0 +1,108 @@
+"""The floorplan of the Zynq-7020: each cell has a place of its own, and the placer's rules hold."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from hw.floorplan import zynq_7020
+from models.arch import Arch, get_arch
+
+ARCH = get_arch("pynq-z2")
+
+# Sites of the device by kind and column: how many.
+SITES = {
+    **dict.fromkeys(("DSP48_X0", "DSP48_X1", "RAMB18_X0", "RAMB18_X1"), 20),
+    **dict.fromkeys(("DSP48_X2", "DSP48_X3", "DSP48_X4"), 60),
+    **dict.fromkeys((f"RAMB18_X{column}" for column in range(2, 6)), 60),
+    **dict.fromkeys(("RAMB36_X0", "RAMB36_X1"), 10),
+    **dict.fromkeys((f"RAMB36_X{column}" for column in range(2, 6)), 30),
+}
+
+
+def netlist(arch: Arch, *, lanes: int = 12, rams: int = 57) -> dict[str, str]:
+    """Cells like those of a netlist of an arch, in no order."""
+    cells = {"clock": "BUFG", "core.accel.conv.array.cell_0_0.left": "FDRE"}
+    for p in range(arch.cols // 2):
+        for k in range(arch.rows // 2):
+            for row in ("upper", "lower"):
+                cells[f"core.accel.conv.array.cell_{k}_{p}.{row}.dsp"] = "DSP48E1"
+    cells |= {f"core.accel.drain.$mul${n}": "DSP48E1" for n in range(lanes)}
+    for c in reversed(range(arch.cols)):
+        for bank in range(2):
+            cells[f"core.accel.conv.psums.bank_{c}_{bank}.memory.0.0"] = "RAMB18E1"
+    for n in range(rams):
+        block = ("act", "out", "dma_act.beats", "post.lrn.lane_0", "weights", "csr_bank.log")[n % 6]
+        cells[f"core.accel.{block}.memory.0.{n}"] = "RAMB36E1"
+    return cells
+
+
+def site(place: str) -> tuple[str, int]:
+    """Kind and column, and how far up."""
+    match = re.fullmatch(r"((\w+)_X\d)Y(\d+)/(\w+)", place)
+    assert match is not None, place
+    assert {"DSP48": "DSP48E1", "RAMB18": "RAMB18E1", "RAMB36": "RAMB36E1"}[match[2]] == match[4]
+    return match[1], int(match[3])
+
+
+@pytest.mark.parametrize(("rows", "cols"), [(12, 32), (4, 4), (12, 4), (20, 8), (4, 32)])
+def test_each_cell_has_a_place(rows: int, cols: int) -> None:
+    arch = replace(ARCH, rows=rows, cols=cols)
+    cells = netlist(arch)
+    places = zynq_7020(cells, arch)
+    large = {name for name, kind in cells.items() if kind not in ("BUFG", "FDRE")}
+    assert set(places) == large
+    halves: set[tuple[str, int]] = set()
+    for name, place in places.items():
+        column, y = site(place)
+        assert y < SITES[column]
+        assert cells[name].startswith(column.split("_")[0])
+        taken = {(column, y)}
+        if column.startswith("RAMB36"):
+            taken = {(column.replace("RAMB36", "RAMB18"), 2 * y + half) for half in range(2)}
+        assert not taken & halves, f"{name} shares {place}"
+        halves |= taken
+
+
+def test_cascades_go_up_within_a_tile() -> None:
+    places = zynq_7020(netlist(ARCH), ARCH)
+    for k in range(ARCH.rows // 2):
+        for p in range(ARCH.cols // 2):
+            name = f"core.accel.conv.array.cell_{k}_{p}"
+            column, y = site(places[f"{name}.upper.dsp"])
+            assert y % 2 == 0
+            assert site(places[f"{name}.lower.dsp"]) == (column, y + 1)
+
+
+def test_lone_dsps_are_in_lower_halves() -> None:
+    places = zynq_7020(netlist(ARCH), ARCH)
+    assert all(site(place)[1] % 2 == 0 for name, place in places.items() if "$mul$" in name)
+
+
+def test_chains_lie_side_by_side() -> None:
+    places = zynq_7020(netlist(ARCH), ARCH)
+    for p in range(ARCH.cols // 2):
+        heights = {site(places[f"core.accel.conv.array.cell_{k}_{p}.upper.dsp"]) for k in range(6)}
+        assert len({column for column, _ in heights}) == 1
+        ys = sorted(y for _, y in heights)
+        assert ys == list(range(ys[0], ys[0] + 12, 2))
+
+
+def test_order_of_the_netlist_does_not_matter() -> None:
+    cells = netlist(ARCH)
+    assert zynq_7020(dict(sorted(cells.items())), ARCH) == zynq_7020(cells, ARCH)
+
+
+def test_too_large() -> None:
+    arch = replace(ARCH, rows=12, cols=36)
+    with pytest.raises(ValueError, match="an array of 12 x 36 has no place"):
+        zynq_7020(netlist(arch), arch)
+
+
+def test_too_many() -> None:
+    with pytest.raises(ValueError, match="no place is left"):
+        zynq_7020(netlist(ARCH, lanes=15), ARCH)  # 96 chains take 96 of 110 tiles
+    with pytest.raises(ValueError, match="no place is left"):
+        zynq_7020(netlist(ARCH, rams=109), ARCH)  # 64 RAMB18 take 32 of 140 tiles
