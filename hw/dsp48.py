@@ -7,7 +7,7 @@ It holds two weights, the one it multiplies by and the next one.
 
 from __future__ import annotations
 
-from amaranth import ClockSignal, Const, Instance, Module, Signal, signed
+from amaranth import Cat, ClockSignal, Const, Instance, Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -98,9 +98,8 @@ class Dsp48e1(MultiplyAdd):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        weight = Signal(signed(30))  # the multiplier takes the lower 25 bits
         act = Signal(18)
-        m.d.comb += [weight.eq(self.i_wgt), act.eq(self.i_act)]
+        m.d.comb += act.eq(self.i_act)
         parameters = {
             **dict.fromkeys(("ACASCREG", "AREG"), 2),
             **dict.fromkeys(("BCASCREG", "BREG", "MREG", "PREG"), 1),
@@ -118,7 +117,6 @@ class Dsp48e1(MultiplyAdd):
             "CARRYIN": 1,
             "CARRYINSEL": 3,
             "INMODE": 5,
-            "C": 48,
             "D": 25,
             "ACIN": 30,
             "BCIN": 18,
@@ -132,7 +130,10 @@ class Dsp48e1(MultiplyAdd):
             *(("p", name, value) for name, value in parameters.items()),
             *(("i", name, Const(0, width)) for name, width in zeros.items()),
             i_CLK=ClockSignal(),
-            i_A=weight,
+            # The multiplier takes 25 bits of A and none of C.  Ones are what wires of this FPGA are
+            # at rest; zeros would have to be routed.
+            i_A=Cat(self.i_wgt, Const(-1, 30 - WEIGHT_BITS)),
+            i_C=Const(-1, 48),
             i_B=act,
             i_CEA1=self.i_take,
             i_CEA2=self.i_swap,
