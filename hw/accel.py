@@ -153,8 +153,11 @@ class Accel(wiring.Component):
             sequencer.desc_addr.eq(csr.desc_addr),
             sequencer.desc_count.eq(csr.desc_count),
         ]
-        for block in (sequencer, load, weights, post):
-            m.d.comb += block.base.eq(csr.base)
+        # It is constant during a run; a copy for each, as they add to it and are far apart.
+        for block, name in ((sequencer, "desc"), (load, "act"), (weights, "wgt"), (post, "out")):
+            base = Signal(32, name=f"base_{name}", reset_less=True)
+            m.d.sync += base.eq(csr.base)
+            m.d.comb += block.base.eq(base)
 
         # Memory ports.
         connect(m, flipped(self.csr), csr.bus)

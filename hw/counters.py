@@ -86,6 +86,6 @@ class Counters(wiring.Component):
             m.d.comb += self.counts[index].eq(count)
             with m.If(self.clear):
                 m.d.sync += count.eq(0)
-            with m.Elif(events[name].any()):
+            with m.Else():  # no enable: one more step before a long sum
                 m.d.sync += count.eq(count + events[name])
         return m

@@ -194,18 +194,23 @@ class CsrBank(wiring.Component):
             "IRQ_ENABLE": irq_enable,
         }
         offsets = {register.name: register.offset for register in REGISTERS}
-        m.d.sync += command.eq(0)
-        with m.If(write), m.Switch(address):
-            for name, register in writable.items():
-                with m.Case(offsets[name] >> 2):
-                    for lane in range(-(-len(register) // 8)):
-                        bits = slice(8 * lane, 8 * lane + 8)
-                        with m.If(strobe[lane]):
-                            m.d.sync += register[bits].eq(data[bits])
-            with m.Case(offsets["CTRL"] >> 2), m.If(strobe[0]):
-                m.d.sync += command.eq(data)
-            with m.Case(offsets["IRQ_PENDING"] >> 2), m.If(strobe[0] & data[0]):
-                m.d.sync += irq_pending.eq(0)
+        # Decoding has a cycle of its own; the next word is not taken before this one is written.
+        names = [*writable, "CTRL", "IRQ_PENDING"]
+        hits = Signal(len(names))
+        m.d.sync += [
+            hits.eq(Cat(write & (address == offsets[name] >> 2) for name in names)),
+            command.eq(0),
+        ]
+        hit = dict(zip(names, hits))
+        for name, register in writable.items():
+            for lane in range(-(-len(register) // 8)):
+                bits = slice(8 * lane, 8 * lane + 8)
+                with m.If(hit[name] & strobe[lane]):
+                    m.d.sync += register[bits].eq(data[bits])
+        with m.If(hit["CTRL"] & strobe[0]):
+            m.d.sync += command.eq(data)
+        with m.If(hit["IRQ_PENDING"] & strobe[0] & data[0]):
+            m.d.sync += irq_pending.eq(0)
         # After the write, so that an event of the same cycle is not lost.
         with m.If(control.event):
             m.d.sync += irq_pending.eq(1)

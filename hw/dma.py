@@ -15,7 +15,7 @@ the splitter needs two cycles for a burst and one for a command, whatever the me
 
 from __future__ import annotations
 
-from amaranth import Module, Mux, Signal, unsigned
+from amaranth import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -69,7 +69,7 @@ class BurstSplitter(wiring.Component):
             self.o.payload.eq(burst),
         ]
 
-        # Length, and the sums that follow from it, are computed in different cycles.
+        # Length, and what is left after it, are computed in different cycles.
         with m.FSM():
             with m.State("idle"):
                 m.d.comb += self.i.ready.eq(1)
@@ -83,12 +83,13 @@ class BurstSplitter(wiring.Component):
                     burst.addr.eq(addr << 3),
                     burst.beats.eq(Mux(fits, left, room)),
                     burst.last.eq(fits),
+                    addr.eq(Cat(Const(0, 4), addr[4:] + 1)),
                 ]
                 m.next = "offer"
             with m.State("offer"):
                 m.d.comb += self.o.valid.eq(1)
                 with m.If(self.o.ready):
-                    m.d.sync += [addr.eq(addr + burst.beats), left.eq(left - burst.beats)]
+                    m.d.sync += left.eq(left - burst.beats)
                     with m.If(burst.last):
                         m.next = "idle"
                     with m.Else():
@@ -106,6 +107,7 @@ class _Status(wiring.Component):
     resp : In(2)
         Response in this cycle, 0 if there is none.
     expected, received : Out(32)
+        The first of them is a cycle late.
     error : Out(2)
         The first SLVERR or DECERR; it holds.
     """
@@ -124,8 +126,11 @@ class _Status(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        # A long sum of something that comes from far away: a register between.
+        asked = Signal(5)
         m.d.sync += [
-            self.expected.eq(self.expected + self.asked),
+            asked.eq(self.asked),
+            self.expected.eq(self.expected + asked),
             self.received.eq(self.received + self.arrived),
         ]
         with m.If(self.resp[1] & (self.error == 0)):
@@ -199,6 +204,9 @@ class ReadDma(wiring.Component):
         pending = Signal(range(self.depth + 1))
         issue = Signal()
         accepted = Signal()
+        # Idle is idle for two cycles: what is counted late is complete then.
+        quiet, still = Signal(), Signal()
+        arrived, resp = Signal(), Signal(2)
         m.d.comb += [
             # Room for a longest burst costs a look at the upper bits, room for this one a compare.
             burst.ready.eq((credit[4:] != 0) & (~bus.arvalid | bus.arready) & ~self.halt),
@@ -210,12 +218,13 @@ class ReadDma(wiring.Component):
             beats.i.payload.eq(bus.rdata),
             beats.i.valid.eq(bus.rvalid),
             status.asked.eq(Mux(accepted, bus.arlen[:4] + 1, 0)),
-            status.arrived.eq(bus.rvalid),
-            status.resp.eq(Mux(bus.rvalid, bus.rresp, 0)),
+            status.arrived.eq(arrived),
+            status.resp.eq(resp),
             self.expected.eq(status.expected),
             self.received.eq(status.received),
             self.error.eq(status.error),
-            self.idle.eq(~bus.arvalid & (pending == 0)),
+            quiet.eq(~bus.arvalid & (pending == 0)),
+            self.idle.eq(quiet & still),
         ]
         # Counted a cycle late: the splitter's next burst comes two cycles after this one.
         spent, returned = Signal(5), Signal()
@@ -224,7 +233,10 @@ class ReadDma(wiring.Component):
             returned.eq(self.o.valid & self.o.ready),
             credit.eq(credit - spent + returned),
             pending.eq(pending + status.asked - bus.rvalid),
-            self.waiting.eq(~self.idle & ~bus.rvalid),
+            still.eq(quiet),
+            arrived.eq(bus.rvalid),
+            resp.eq(Mux(bus.rvalid, bus.rresp, 0)),
+            self.waiting.eq(~quiet & ~bus.rvalid),
         ]
         with m.If(issue):
             m.d.sync += [
@@ -379,15 +391,18 @@ class WriteDma(wiring.Component):
         """Complete bursts, in the order they were begun."""
         bus = self.bus
         pending = Signal(range(2 * _WRITES))
+        quiet, still = Signal(), Signal()  # as in `ReadDma`
         burst = unacknowledged.o
         m.d.comb += [
             bus.bready.eq(1),
             burst.ready.eq(bus.bvalid),
             status.arrived.eq(Mux(bus.bvalid, burst.p.beats, 0)),
             status.resp.eq(Mux(bus.bvalid, bus.bresp, 0)),
-            self.idle.eq(pending == 0),
+            quiet.eq(pending == 0),
+            self.idle.eq(quiet & still),
         ]
         m.d.sync += [
             pending.eq(pending + issue - bus.bvalid),
             self.done.eq(bus.bvalid & burst.p.last),
+            still.eq(quiet),
         ]

@@ -120,7 +120,11 @@ class Fetch(wiring.Component):
             m.d.comb += o.payload.eq(views[op])
         with m.If(self.start):
             m.d.sync += [left.eq(self.desc_count), running.eq(1)]
-        m.d.sync += self.finished.eq(running & (left == 0))
+        # Counted a cycle late: who took it is a long path.
+        counted = Signal()
+        m.d.sync += [counted.eq(handed), self.finished.eq(running & (left == 0))]
+        with m.If(counted):
+            m.d.sync += left.eq(left - 1)
 
         with m.FSM():
             with m.State("collect"):
@@ -145,7 +149,6 @@ class Fetch(wiring.Component):
                     with m.If(o.valid & o.ready):
                         m.d.comb += handed.eq(1)
                 with m.If(handed):
-                    m.d.sync += left.eq(left - 1)
                     m.next = "collect"
                 with m.If(legal == 0):
                     m.d.sync += self.bad.eq(1)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from hw.floorplan import zynq_7020
+from hw.flow import openxc7
+from hw.flow.board import get_board
+from hw.flow.errors import BuildError
+from hw.flow.process import Cost, Runner
+from hw.flow.toolchain import Job
 from models.arch import Arch, get_arch
 
 ARCH = get_arch("pynq-z2")
@@ -106,3 +113,36 @@ def test_too_many() -> None:
         zynq_7020(netlist(ARCH, lanes=15), ARCH)  # 96 chains take 96 of 110 tiles
     with pytest.raises(ValueError, match="no place is left"):
         zynq_7020(netlist(ARCH, rams=109), ARCH)  # 64 RAMB18 take 32 of 140 tiles
+
+
+def synthesised(monkeypatch: pytest.MonkeyPatch, folder: Path, arch: Arch) -> dict[str, str]:
+    """Places that the tool chain writes into a netlist, by cell; "" where there is none."""
+    cells = {
+        name: {"type": kind, "attributes": {"src": "x"}} for name, kind in netlist(arch).items()
+    }
+
+    def synthesise(job: Job, command: str) -> Cost:
+        assert "-nosrl" in command
+        job.netlist.write_text(json.dumps({"modules": {"penstock": {"cells": cells}}}))
+        return Cost(1.0, 2.0)
+
+    monkeypatch.setattr(openxc7, "synthesise", synthesise)
+    board = get_board("pynq-z2")
+    job = Job(board=board, arch=arch, folder=folder, runner=Runner(), say=lambda text: None)
+    assert openxc7.OpenXc7(board).synthesise(job) == Cost(1.0, 2.0)
+    written = json.loads(job.netlist.read_text())["modules"]["penstock"]["cells"]
+    assert all(cell["attributes"]["src"] == "x" for cell in written.values())
+    return {name: cell["attributes"].get("NEXTPNR_BEL", "") for name, cell in written.items()}
+
+
+def test_places_are_in_the_netlist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    places = synthesised(monkeypatch, tmp_path, ARCH)
+    assert {name: place for name, place in places.items() if place} == zynq_7020(
+        netlist(ARCH), ARCH
+    )
+
+
+def test_an_arch_without_a_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    arch = replace(ARCH, cols=36)
+    with pytest.raises(BuildError, match="does not fit pynq-z2: an array of 12 x 36 has no place"):
+        synthesised(monkeypatch, tmp_path, arch)

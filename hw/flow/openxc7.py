@@ -33,6 +33,13 @@ _MARGIN = 2 / 3
 # The fastest clock the processor system may give the fabric.
 _MOST_MHZ = 250
 
+# Only flip-flops without a clock enable become shift registers: those of a slice share it, which
+# the placer does not know, and the router then never ends.
+_SYNTHESIS = """\
+synth_xilinx -flatten -abc9 -arch xc7 -nosrl -top penstock -run begin:map_cells
+xilinx_srl -fixed -minlen 3 t:$_DFF_P_
+synth_xilinx -flatten -abc9 -arch xc7 -nosrl -run map_cells:"""
+
 # Tiles whose configuration is read back.
 _CHECKED = ("DSP_", "BRAM_L", "BRAM_R")
 
@@ -58,9 +65,9 @@ def _give_places(job: Job, function: str) -> None:
 class OpenXc7(Toolchain):
     """Yosys, nextpnr-xilinx, fasm2frames, xc7frames2bit, bitread.
 
-    Options of the board: ``family`` and ``device`` of the databases, ``synthesis`` (more
-    options of synth_xilinx), ``floorplan`` (``module:function``, called with the type of each cell
-    by name and the arch, gives the places of some of them).
+    Options of the board: ``family`` and ``device`` of the databases, ``floorplan``
+    (``module:function``, called with the type of each cell by name and the arch, gives the places
+    of some of them).
     """
 
     CONSTRAINTS = "penstock.xdc"
@@ -105,8 +112,7 @@ class OpenXc7(Toolchain):
         return database
 
     def synthesise(self, job: Job) -> Cost:
-        options = job.board.options.get("synthesis", "")
-        cost = synthesise(job, f"synth_xilinx -flatten -abc9 -arch xc7 {options}".rstrip())
+        cost = synthesise(job, _SYNTHESIS)
         if "floorplan" in job.board.options:
             _give_places(job, job.board.options["floorplan"])
         return cost
@@ -182,8 +188,11 @@ class OpenXc7(Toolchain):
         raw.unlink()
         frames.unlink()
         return [
+            "The reported fmax covers paths from flip-flop to flip-flop through look-up tables and "
+            "carry chains only: nextpnr-xilinx has no timing of DSPs, block RAMs and the processor "
+            "system.",
             f"{len(add) + len(remove)} features of tied DSP inputs were put right in the FASM, "
-            "which nextpnr-xilinx leaves out."
+            "which nextpnr-xilinx leaves out.",
         ]
 
     def _sites(self, routed: Routed) -> dict[str, Site]:
