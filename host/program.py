@@ -36,7 +36,7 @@ from models.isa import DESCRIPTOR_BYTES, Op, decode
 __all__ = ["LayerInfo", "Program", "ProgramError", "TensorSpec"]
 
 MAGIC = b"PENSTOCK"
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 _HEAD = struct.Struct("<8sII")
 _DIGEST_BYTES = 32
 
@@ -231,11 +231,14 @@ class Program:
         Raises
         ------
         ValueError
-            At a descriptor that is damaged or for no engine.
+            At a descriptor that is damaged or for no engine; the message has its number.
         """
         for index in range(self.desc_count):
             start = self.desc_offset + index * DESCRIPTOR_BYTES
-            yield decode(self.image[start : start + DESCRIPTOR_BYTES])
+            try:
+                yield decode(self.image[start : start + DESCRIPTOR_BYTES])
+            except ValueError as error:
+                raise ValueError(f"descriptor {index}: {error}") from None
 
     @cached_property
     def traffic(self) -> Traffic:
@@ -293,8 +296,9 @@ class Program:
             header = json.loads(body[_HEAD.size : _HEAD.size + length].decode())
             image = body[_HEAD.size + length :]
             program = _from_header(header, image)
+            _ = program.traffic  # every descriptor can be read
         except (ValueError, TypeError, KeyError) as error:
-            raise ProgramError(f"the program's header is wrong: {error}") from None
+            raise ProgramError(f"the program is wrong: {error}") from None
         return program
 
     def save(self, path: str | os.PathLike[str]) -> None:

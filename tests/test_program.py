@@ -69,6 +69,14 @@ def test_header_that_points_outside(program: Program) -> None:
         Program.from_bytes(wrong.to_bytes())
 
 
+def test_descriptors_that_nobody_can_read(program: Program) -> None:
+    at = program.desc_offset + 64 + 5
+    image = program.image[:at] + b"\x99" + program.image[at + 1 :]
+    wrong = replace(program, image=image)
+    with pytest.raises(ProgramError, match="the program is wrong: descriptor 1: damaged"):
+        Program.from_bytes(wrong.to_bytes())
+
+
 def test_unwritable_output_leaves_nothing(program: Program, tmp_path: Path) -> None:
     target = tmp_path / "taken"
     target.mkdir()
