@@ -9,6 +9,7 @@
 #   make bench   the simulated accelerator beside SCALE-Sim, the ideal and what others publish, into
 #                docs/benchmarks.md and build/bench.json; needs a network the first time, or
 #                BENCH=--without-scalesim
+#   make bitstream  a board's bitstream, checked, into build/BOARD: make bitstream BOARD=ulx3s-85f
 #   make fuzz    random layers against the golden model: make fuzz N=2000 SEED=1
 #   make faults  faults injected into the simulated core: make faults N=5000 SEED=1
 #   make soak    inferences one after the other, each as the first: make soak N=1000 SEED=1
@@ -18,6 +19,7 @@
 PYTHON ?= python3
 MODEL ?= screen
 PHOTO ?= models/photos/chelsea.jpg
+BOARD ?= tang-nano-20k
 N ?= 1000
 SEED ?= 0
 JOBS ?= 2
@@ -25,7 +27,7 @@ JOBS ?= 2
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup run test test-board lint bench fuzz faults soak docs clean
+.PHONY: setup run test test-board lint bench bitstream fuzz faults soak docs clean
 
 setup: $(STAMP)
 
@@ -53,17 +55,17 @@ test: $(STAMP)
 
 # What a PYNQ board has; the simulator of the simulated board is built by the first environment.
 PYTHON310 ?= $(shell scripts/python310.sh)
-BOARD := .venv-board/bin
+BOARD_BIN := .venv-board/bin
 
 .venv-board/.installed: pyproject.toml
 	@test -n "$(PYTHON310)" || { echo "penstock: Python 3.10 is missing: make test-board PYTHON310=/path/to/python3.10" >&2; exit 1; }
 	@echo "penstock: installing a board's software into .venv-board (one to three minutes)"
 	@$(PYTHON310) -m venv .venv-board
-	@$(BOARD)/python -m pip install --quiet --disable-pip-version-check --editable '.[board]'
+	@$(BOARD_BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[board]'
 	@touch $@
 
 test-board: $(STAMP) .venv-board/.installed
-	OPENBLAS_NUM_THREADS=1 PENSTOCK_SIM_PYTHON=$(abspath $(BIN)/python) $(BOARD)/python -m pytest -q @tests/board/modules
+	OPENBLAS_NUM_THREADS=1 PENSTOCK_SIM_PYTHON=$(abspath $(BIN)/python) $(BOARD_BIN)/python -m pytest -q @tests/board/modules
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -72,6 +74,9 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	@$(BIN)/python scripts/bench.py $(BENCH)
+
+bitstream: $(STAMP)
+	@$(BIN)/penstock bitstream --board $(BOARD)
 
 fuzz: $(STAMP)
 	PENSTOCK_FUZZ=$(N) PENSTOCK_SEED=$(SEED) $(BIN)/python -m pytest -q -n $(JOBS) tests/test_fuzz.py

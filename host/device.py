@@ -222,8 +222,11 @@ class Device(abc.ABC):
         if self.csr is None:
             return
         traffic = program.traffic
+        wrap = 1 << self.arch.count_bits
         wrong = self.csr.count_error(
-            beats=traffic.beats, descriptors=program.desc_count, entries=traffic.marks
+            beats={port: beats % wrap for port, beats in traffic.beats.items()},
+            descriptors=program.desc_count,
+            entries=traffic.marks,
         )
         if wrong is not None:
             raise DeviceError(wrong)

@@ -125,7 +125,8 @@ class Timing:
         self.read = self.read_command + memory.latency
         self.written = memory.latency + 1
         self.filled = arch.rows + arch.cols + 8
-        self.queue = arch.queue_depth + 1
+        # Its memory and its register; the shallowest is a register alone, or the fetcher's.
+        self.queue = max(1, arch.queue_depth + (arch.queue_depth > 1))
         self.weight_beats = (arch.wgt_words + 3) * arch.cols / BEAT
         self.block_beats = arch.block_bytes / BEAT
         self.params_beats = arch.params_bytes // BEAT

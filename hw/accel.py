@@ -24,7 +24,7 @@ from hw.axi import axi_lite, axi_read, axi_write
 from hw.buffer import Buffer
 from hw.conv import ConvEngine
 from hw.csr import DONE_COUNTS, CsrBank
-from hw.dma import ReadDma, WriteDma
+from hw.dma import COMMANDS, ReadDma, WriteDma
 from hw.drain import DrainEngine
 from hw.load import LoadEngine
 from hw.post import PostEngine
@@ -54,7 +54,8 @@ class Accel(wiring.Component):
     dma_depth : int
         Beats each DMA buffers.
     slices : bool
-        Registers between DMAs and engines: shorter paths for more cells.
+        Registers between DMAs and engines, and queues for the DMAs' commands: shorter paths and
+        fewer gaps for more cells.
     act_lanes : int
         Memories side by side that the activation buffer is made of, see `Buffer`.
 
@@ -115,10 +116,13 @@ class Accel(wiring.Component):
         conv = ConvEngine(arch=arch, array=self.array)
         drain = DrainEngine(arch=arch)
         post = PostEngine(arch=arch)
-        dma_desc = ReadDma(depth=self.dma_depth)
-        dma_wgt = ReadDma(depth=self.dma_depth)
-        dma_act = ReadDma(depth=self.dma_depth)
-        dma_out = WriteDma(depth=self.dma_depth)
+        sizes = {
+            "depth": self.dma_depth,
+            "commands": COMMANDS if self.slices else 0,
+            "count_bits": arch.count_bits,
+        }
+        dma_desc, dma_wgt, dma_act = (ReadDma(**sizes) for _ in range(3))
+        dma_out = WriteDma(**sizes)
         act = Buffer(depth=arch.act_words, width=arch.rows * 8, lanes=self.act_lanes)
         out = Buffer(depth=arch.out_words, width=arch.rows * 8, granularity=arch.drain_lanes * 8)
         blocks = {

@@ -16,6 +16,11 @@ class Counters(wiring.Component):
 
     An event shows in the counts `LATENCY` cycles after the cycle it happened in.
 
+    Parameters
+    ----------
+    bits : int
+        Width of the counts, 1 to 32; they wrap.
+
     Members
     -------
     clear : In(1)
@@ -37,7 +42,10 @@ class Counters(wiring.Component):
 
     LATENCY = 2
 
-    def __init__(self) -> None:
+    def __init__(self, *, bits: int = 32) -> None:
+        if not isinstance(bits, int) or not 1 <= bits <= 32:
+            raise ValueError(f"bits must be from 1 to 32, not {bits!r}")
+        self.bits = bits
         super().__init__(
             {
                 "clear": In(1),
@@ -82,7 +90,7 @@ class Counters(wiring.Component):
 
         # Every run begins with `clear`: many registers that need no reset as well.
         for index, (name, _) in enumerate(LOG_FIELDS):
-            count = Signal(32, name=f"count_{name}", reset_less=True)
+            count = Signal(self.bits, name=f"count_{name}", reset_less=True)
             m.d.comb += self.counts[index].eq(count)
             with m.If(self.clear):
                 m.d.sync += count.eq(0)

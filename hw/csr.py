@@ -116,7 +116,7 @@ class CsrBank(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.control = control = Control()
-        m.submodules.counters = counters = Counters()
+        m.submodules.counters = counters = Counters(bits=self.arch.count_bits)
         m.submodules.log = log = LayerLog(entries=self.arch.log_entries)
 
         irq_enable = Signal()

@@ -22,11 +22,11 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from hw.axi import BURST_INCR, MAX_BURST, axi_read, axi_write
 from hw.stream import MAX_DISTRIBUTED, Fifo
 
-__all__ = ["BurstSplitter", "ReadDma", "WriteDma", "burst_layout", "command_layout"]
+__all__ = ["COMMANDS", "BurstSplitter", "ReadDma", "WriteDma", "burst_layout", "command_layout"]
 
 # Beats are 8 bytes: AxSIZE is their base-2 logarithm.
 _SIZE = 3
-_COMMANDS = 4
+COMMANDS = 4
 
 # Most write bursts that wait for their acknowledgement.
 _WRITES = 16
@@ -38,9 +38,11 @@ burst_layout = data.StructLayout({"addr": unsigned(32), "beats": unsigned(5), "l
 """A burst of 1 to 16 beats; `last` if it is the last one of its command."""
 
 
-def _check_depth(depth: int) -> None:
+def _check(depth: int, commands: int) -> None:
     if not isinstance(depth, int) or depth < MAX_BURST or depth & (depth - 1):
         raise ValueError(f"depth must be a power of two of at least {MAX_BURST}, not {depth!r}")
+    if not isinstance(commands, int) or commands < 0:
+        raise ValueError(f"commands must not be negative, not {commands!r}")
 
 
 class BurstSplitter(wiring.Component):
@@ -100,6 +102,11 @@ class BurstSplitter(wiring.Component):
 class _Status(wiring.Component):
     """Counts beats and keeps the first error of a bus.
 
+    Parameters
+    ----------
+    bits : int
+        Width of the counts; they wrap.
+
     Members
     -------
     asked, arrived : In(5)
@@ -112,7 +119,8 @@ class _Status(wiring.Component):
         The first SLVERR or DECERR; it holds.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, bits: int) -> None:
+        self.bits = bits
         super().__init__(
             {
                 "asked": In(5),
@@ -128,14 +136,21 @@ class _Status(wiring.Component):
         m = Module()
         # A long sum of something that comes from far away: a register between.
         asked = Signal(5)
-        m.d.sync += [
-            asked.eq(self.asked),
-            self.expected.eq(self.expected + asked),
-            self.received.eq(self.received + self.arrived),
-        ]
+        m.d.sync += asked.eq(self.asked)
+        for count, more in ((self.expected, asked), (self.received, self.arrived)):
+            m.d.sync += count[: self.bits].eq(count[: self.bits] + more)
         with m.If(self.resp[1] & (self.error == 0)):
             m.d.sync += self.error.eq(self.resp)
         return m
+
+
+def _queue(m: Module, depth: int, given: stream.Interface, taken: stream.Interface) -> None:
+    """Connect commands to the splitter, through a queue if there is to be one."""
+    if depth:
+        m.submodules.commands = commands = Fifo(shape=command_layout, depth=depth)
+        connect(m, given, commands.i)
+        given = commands.o
+    connect(m, given, taken)
 
 
 class ReadDma(wiring.Component):
@@ -149,11 +164,15 @@ class ReadDma(wiring.Component):
     depth : int
         Beats the FIFO holds, a power of two of at least 16.  ``depth / 16`` bursts are on their way
         at once: 64 hide a memory latency of 40 cycles, more give margin.
+    commands : int
+        Commands that are queued; 0: one is taken when the one before has been split up.
+    count_bits : int
+        Width of `expected` and `received`; they wrap.
 
     Members
     -------
     cmd : In(stream of command_layout)
-        Queued: the beats of consecutive commands follow each other without a gap.
+        If queued, the beats of consecutive commands follow each other without a gap.
     bus : Out(axi_read)
     o : Out(stream of 64 bits)
     halt : In(1)
@@ -170,9 +189,11 @@ class ReadDma(wiring.Component):
         no beat came.
     """
 
-    def __init__(self, *, depth: int = 128) -> None:
-        _check_depth(depth)
+    def __init__(self, *, depth: int = 128, commands: int = COMMANDS, count_bits: int = 32) -> None:
+        _check(depth, commands)
         self.depth = depth
+        self.commands = commands
+        self.count_bits = count_bits
         super().__init__(
             {
                 "cmd": In(stream.Signature(command_layout)),
@@ -189,14 +210,12 @@ class ReadDma(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.commands = commands = Fifo(shape=command_layout, depth=_COMMANDS)
         m.submodules.splitter = splitter = BurstSplitter()
         m.submodules.beats = beats = Fifo(
             shape=64, depth=self.depth, block=self.depth > MAX_DISTRIBUTED
         )
-        m.submodules.status = status = _Status()
-        connect(m, flipped(self.cmd), commands.i)
-        connect(m, commands.o, splitter.i)
+        m.submodules.status = status = _Status(bits=self.count_bits)
+        _queue(m, self.commands, flipped(self.cmd), splitter.i)
         connect(m, beats.o, flipped(self.o))
 
         bus, burst = self.bus, splitter.o
@@ -259,11 +278,13 @@ class WriteDma(wiring.Component):
     ----------
     depth : int
         Beats the FIFO holds, a power of two of at least 16.
+    commands, count_bits
+        As in `ReadDma`.
 
     Members
     -------
     cmd : In(stream of command_layout)
-        Queued: the beats of consecutive commands follow each other without a gap.
+        If queued, the beats of consecutive commands follow each other without a gap.
     i : In(stream of 64 bits)
         The beats, command after command.  They may come before their command.
     bus : Out(axi_write)
@@ -280,9 +301,11 @@ class WriteDma(wiring.Component):
         The first response that was SLVERR or DECERR; it holds.
     """
 
-    def __init__(self, *, depth: int = 64) -> None:
-        _check_depth(depth)
+    def __init__(self, *, depth: int = 64, commands: int = COMMANDS, count_bits: int = 32) -> None:
+        _check(depth, commands)
         self.depth = depth
+        self.commands = commands
+        self.count_bits = count_bits
         super().__init__(
             {
                 "cmd": In(stream.Signature(command_layout)),
@@ -299,16 +322,14 @@ class WriteDma(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.commands = commands = Fifo(shape=command_layout, depth=_COMMANDS)
         m.submodules.splitter = splitter = BurstSplitter()
         m.submodules.beats = beats = Fifo(
             shape=64, depth=self.depth, block=self.depth > MAX_DISTRIBUTED
         )
         m.submodules.begun = begun = Fifo(shape=burst_layout, depth=_WRITES)
         m.submodules.unacknowledged = unacknowledged = Fifo(shape=burst_layout, depth=_WRITES)
-        m.submodules.status = status = _Status()
-        connect(m, flipped(self.cmd), commands.i)
-        connect(m, commands.o, splitter.i)
+        m.submodules.status = status = _Status(bits=self.count_bits)
+        _queue(m, self.commands, flipped(self.cmd), splitter.i)
         connect(m, flipped(self.i), beats.i)
 
         issue = self._addresses(m, splitter.o, begun, unacknowledged)

@@ -85,8 +85,8 @@ class LinkServer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.frame = frame = Buffer(depth=_BEATS, width=_BEAT * 8)
-        m.submodules.read_dma = read_dma = ReadDma(depth=_BEATS)
-        m.submodules.write_dma = write_dma = WriteDma(depth=_BEATS)
+        m.submodules.read_dma = read_dma = ReadDma(depth=_BEATS, commands=0)
+        m.submodules.write_dma = write_dma = WriteDma(depth=_BEATS, commands=0)
         connect(m, read_dma.bus, flipped(self.m_read))
         connect(m, write_dma.bus, flipped(self.m_write))
 

@@ -30,7 +30,7 @@ __all__ = ["LoadEngine", "write_layout", "write_port"]
 _ADDR_BITS = 16
 _TABLE_BITS = (LRN_TABLE_ENTRIES // 2 - 1).bit_length()
 
-# Descriptors between front and back.
+# Most descriptors between front and back.
 _AHEAD = 4
 
 # The fields of a descriptor that the back needs.
@@ -95,7 +95,8 @@ class LoadEngine(wiring.Component):
         m = Module()
         layout = descriptor(Op.LOAD)
         run_layout = data.StructLayout({name: layout[name].shape for name in _FIELDS})
-        m.submodules.runs = runs = Fifo(shape=run_layout, depth=_AHEAD)
+        ahead = min(_AHEAD, max(1, self.arch.queue_depth))
+        m.submodules.runs = runs = Fifo(shape=run_layout, depth=ahead)
         m.submodules.upsizer = upsizer = Upsizer(in_bytes=8, out_bytes=self.arch.rows)
         m.submodules.ready_words = ready_words = RegisterSlice(shape=word_layout(self.arch.rows))
         connect(m, upsizer.o, ready_words.i)

@@ -75,7 +75,12 @@ class MemoryPort(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.controller = controller = self.controller
-        m.submodules.beats = beats = Fifo(shape=write_layout, depth=2 * MAX_BURST)
+        # Where there is no room for registers, there is none for a memory of look-up tables either.
+        m.submodules.beats = beats = Fifo(
+            shape=write_layout,
+            depth=2 * MAX_BURST if self.slices else 4 * MAX_BURST,
+            block=not self.slices,
+        )
         connect(m, beats.o, controller.w)
         readers = [
             self._address(m, f"ar_{k}", bus.arvalid, bus.arready, bus.araddr, bus.arlen)

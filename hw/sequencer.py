@@ -185,20 +185,28 @@ class Sequencer(wiring.Component):
         return m
 
     def _queue(self, m: Module, op: Op, given: stream.Interface) -> None:
-        """Connect one engine through its queue and gate; the queue leaves out the opcode."""
+        """Connect one engine through its queue, if there is one, and its gate.
+
+        The queue leaves out the opcode.
+        """
         name = op.name.lower()
         bits = descriptor(op).size - _OP_BITS
-        queue = Fifo(shape=bits, depth=self.arch.queue_depth)
         gate = Gate(op=op)
-        m.submodules[f"queue_{name}"] = queue
         m.submodules[f"gate_{name}"] = gate
+        payload, valid, ready = given.payload.as_value()[_OP_BITS:], given.valid, given.ready
+        if self.arch.queue_depth:
+            queue = Fifo(shape=bits, depth=self.arch.queue_depth)
+            m.submodules[f"queue_{name}"] = queue
+            m.d.comb += [
+                queue.i.payload.eq(payload),
+                queue.i.valid.eq(valid),
+                ready.eq(queue.i.ready),
+            ]
+            payload, valid, ready = queue.o.payload, queue.o.valid, queue.o.ready
         m.d.comb += [
-            queue.i.payload.eq(given.payload.as_value()[_OP_BITS:]),
-            queue.i.valid.eq(given.valid),
-            given.ready.eq(queue.i.ready),
-            gate.i.payload.eq(Cat(Const(op.value, _OP_BITS), queue.o.payload)),
-            gate.i.valid.eq(queue.o.valid),
-            queue.o.ready.eq(gate.i.ready),
+            gate.i.payload.eq(Cat(Const(op.value, _OP_BITS), payload)),
+            gate.i.valid.eq(valid),
+            ready.eq(gate.i.ready),
         ]
         m.d.comb += [
             getattr(gate, f"count_{wait.name.lower()}").eq(self.count[wait])

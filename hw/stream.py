@@ -103,21 +103,23 @@ class Fifo(wiring.Component):
     shape : ShapeLike
         Of the payload.
     depth : int
-        Payloads the memory holds, at least 2; the output registers hold one or two more.
+        Payloads the memory holds; the output registers hold one or two more.  With 1 there is no
+        memory but one register.
     block : bool
         Read the memory synchronously, as block RAM needs it.
 
     Members
     -------
     i, o : streams of `shape`
-        A payload appears at the output 2 cycles (3 with `block`) after it was taken.
+        A payload appears at the output 2 cycles (3 with `block`, 1 without a memory) after it was
+        taken.
     level : Out(range(depth + 3))
         Payloads inside.
     """
 
     def __init__(self, *, shape: ShapeLike, depth: int, block: bool = False) -> None:
-        if not isinstance(depth, int) or depth < 2:
-            raise ValueError(f"depth must be an integer of at least 2, not {depth!r}")
+        if not isinstance(depth, int) or depth < 1:
+            raise ValueError(f"depth must be a positive integer, not {depth!r}")
         self.shape = shape
         self.depth = depth
         self.block = block
@@ -133,6 +135,12 @@ class Fifo(wiring.Component):
         m = Module()
         payload = self.i.p if isinstance(self.i.p, Signal) else self.i.p.as_value()
         result = Signal(len(payload), reset_less=True)
+        m.d.comb += self.o.payload.eq(result)
+        if self.depth == 1:
+            m.d.comb += [self.i.ready.eq(~self.o.valid | self.o.ready), self.level.eq(self.o.valid)]
+            with m.If(self.i.ready):
+                m.d.sync += [self.o.valid.eq(self.i.valid), result.eq(payload)]
+            return m
         queue: fifo.SyncFIFO | _BlockFifo
         if self.block:
             queue = _BlockFifo(width=len(payload), depth=self.depth)
@@ -144,7 +152,6 @@ class Fifo(wiring.Component):
             queue.w_en.eq(self.i.valid),
             self.i.ready.eq(queue.w_rdy),
             queue.r_en.eq(~self.o.valid | self.o.ready),
-            self.o.payload.eq(result),
             self.level.eq(queue.r_level + self.o.valid),
         ]
         with m.If(queue.r_en):

@@ -22,9 +22,6 @@ MEMORY_BYTES = 32 << 10
 # The memory is always there, and a host that sends has been seen.
 SHOWN = tuple(name for name in LAMPS if name not in ("memory", "host"))
 
-# The memory answers within a few cycles.
-_DMA_DEPTH = 16
-
 
 class TangNano(wiring.Component):
     """Everything on the FPGA, with plain pins: what simulation uses.
@@ -57,7 +54,6 @@ class TangNano(wiring.Component):
             memory_bytes=MEMORY_BYTES,
             clock_hz=clock_hz,
             baud=baud,
-            dma_depth=_DMA_DEPTH,
             slices=False,  # cells are scarcer than time
         )
         super().__init__(

@@ -56,9 +56,11 @@ class Arch:
     bus_bytes : int
         Width of the AXI data buses.  Only 8 is supported.
     queue_depth : int
-        Descriptors that each engine's queue holds.
+        Descriptors that each engine's queue holds; 0: each waits in the fetcher for its engine.
     log_entries : int
         Entries of the layer log (one for each layer of a program).
+    count_bits : int
+        Width of the counts of cycles and beats, 16 to 32; they wrap.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Arch:
     bus_bytes: int = 8
     queue_depth: int = 8
     log_entries: int = 128
+    count_bits: int = 32
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -108,8 +111,10 @@ class Arch:
             )
         if self.lrn_lanes < 0 or (self.lrn_lanes and self.rows % self.lrn_lanes):
             raise ValueError(f"lrn_lanes must be 0 or divide rows, not be {self.lrn_lanes!r}")
-        if not 2 <= self.queue_depth <= 64:
-            raise ValueError(f"queue_depth must be from 2 to 64, not {self.queue_depth!r}")
+        if not 0 <= self.queue_depth <= 64:
+            raise ValueError(f"queue_depth must be from 0 to 64, not {self.queue_depth!r}")
+        if not 16 <= self.count_bits <= 32:
+            raise ValueError(f"count_bits must be from 16 to 32, not {self.count_bits!r}")
 
     @property
     def macs_per_cycle(self) -> int:
@@ -193,19 +198,21 @@ ARCHES: dict[str, Arch] = {
             drain_lanes=2,
             lrn_lanes=1,
         ),
-        # As much as fits a GW2AR-18 together with 32 KiB of memory: networks like LeNet-5.
+        # As much as fits a GW2AR-18 together with 32 KiB of memory: networks like LeNet-5.  No
+        # program that small runs for a million cycles.
         Arch(
             name="tang-nano-20k",
             rows=4,
-            cols=4,
+            cols=2,
             act_words=2048,
             psum_words=256,
             out_words=1024,
             wgt_words=16,
             drain_lanes=1,
             lrn_lanes=0,
-            queue_depth=2,
+            queue_depth=0,
             log_entries=16,
+            count_bits=20,
         ),
     )
 }

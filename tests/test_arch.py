@@ -34,8 +34,10 @@ TINY = ARCHES["tiny"]
         ({"rows": 6, "drain_lanes": 4}, "drain_lanes must be a power of two .*, not 4"),
         ({"lrn_lanes": 3}, "lrn_lanes must be 0 or divide rows, not be 3"),
         ({"lrn_lanes": -1}, "lrn_lanes must be 0 or divide rows, not be -1"),
-        ({"queue_depth": 1}, "queue_depth must be from 2 to 64, not 1"),
-        ({"queue_depth": 65}, "queue_depth must be from 2 to 64, not 65"),
+        ({"queue_depth": -1}, "queue_depth must be from 0 to 64, not -1"),
+        ({"queue_depth": 65}, "queue_depth must be from 0 to 64, not 65"),
+        ({"count_bits": 15}, "count_bits must be from 16 to 32, not 15"),
+        ({"count_bits": 33}, "count_bits must be from 16 to 32, not 33"),
     ],
 )
 def test_wrong_parameters(change: dict[str, Any], message: str) -> None:
@@ -66,6 +68,7 @@ def test_fingerprint_is_of_the_parameters() -> None:
         "lrn_lanes": 0,
         "queue_depth": 5,
         "log_entries": 64,
+        "count_bits": 24,
     }
     assert {field.name for field in fields(Arch)} == {"name", "bus_bytes", *changes}
     others = [replace(TINY, **{name: value}) for name, value in changes.items()]

@@ -32,10 +32,10 @@ def words(memory: bytearray, command: dict[str, int]) -> list[int]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("depth", [16, 64])
-def test_reads_every_beat(depth: int, seed: int) -> None:
+@pytest.mark.parametrize(("depth", "queued"), [(16, 4), (64, 4), (128, 0)])
+def test_reads_every_beat(depth: int, queued: int, seed: int) -> None:
     rng = random.Random(seed)
-    dut = ReadDma(depth=depth)
+    dut = ReadDma(depth=depth, commands=queued)
     memory = bytearray(rng.randbytes(MEMORY))
     slave = ReadSlave(dut.bus, memory, rng=rng, latency=rng.randint(0, 30), stall=0.3)
     commands = random_commands(rng, 12)
@@ -145,10 +145,10 @@ def test_read_that_never_answers_is_seen_in_the_counts() -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("depth", [16, 64])
-def test_writes_every_beat_and_nothing_else(depth: int, seed: int) -> None:
+@pytest.mark.parametrize(("depth", "queued"), [(16, 4), (64, 4), (128, 0)])
+def test_writes_every_beat_and_nothing_else(depth: int, queued: int, seed: int) -> None:
     rng = random.Random(seed)
-    dut = WriteDma(depth=depth)
+    dut = WriteDma(depth=depth, commands=queued)
     memory = bytearray([GUARD]) * MEMORY
     slave = WriteSlave(dut.bus, memory, rng=rng, latency=rng.randint(0, 30), stall=0.3)
     commands, address = [], 8 * rng.randrange(500)
@@ -261,6 +261,8 @@ def test_wrong_depth(depth: Any) -> None:
     for dma in (ReadDma, WriteDma):
         with pytest.raises(ValueError, match="depth must be a power of two of at least 16, not"):
             dma(depth=depth)
+        with pytest.raises(ValueError, match="commands must not be negative, not -1"):
+            dma(commands=-1)
 
 
 def test_bench_copies_memory() -> None:

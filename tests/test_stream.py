@@ -15,7 +15,7 @@ SIZES = [4, 6, 8, 12, 16, 32]
 
 
 @pytest.mark.parametrize("block", [False, True])
-@pytest.mark.parametrize("depth", [2, 5, 8])
+@pytest.mark.parametrize("depth", [1, 2, 5, 8])
 def test_fifo_keeps_order(depth: int, block: bool) -> None:
     rng = random.Random(depth)
     dut = Fifo(shape=16, depth=depth, block=block)
@@ -38,10 +38,10 @@ def test_fifo_keeps_order(depth: int, block: bool) -> None:
     assert levels[1] == 0
 
 
-@pytest.mark.parametrize("block", [False, True])
-def test_fifo_passes_a_payload_every_cycle(block: bool) -> None:
+@pytest.mark.parametrize(("depth", "block"), [(1, False), (2, False), (3, True)])
+def test_fifo_passes_a_payload_every_cycle(depth: int, block: bool) -> None:
     rng = random.Random(1)
-    dut = Fifo(shape=8, depth=2 + block, block=block)
+    dut = Fifo(shape=8, depth=depth, block=block)
 
     async def source(ctx: Any) -> None:
         await drive(ctx, dut.i, [k % 256 for k in range(200)], rng=rng, stall=0)
@@ -147,8 +147,8 @@ def test_downsizer_is_as_fast_as_the_slower_side(size: int) -> None:
 
 
 def test_wrong_parameters() -> None:
-    with pytest.raises(ValueError, match="depth must be an integer of at least 2, not 1"):
-        Fifo(shape=8, depth=1)
+    with pytest.raises(ValueError, match="depth must be a positive integer, not 0"):
+        Fifo(shape=8, depth=0)
     with pytest.raises(ValueError, match="in_bytes must be a power of two, not 12"):
         Upsizer(in_bytes=12, out_bytes=8)
     with pytest.raises(ValueError, match="out_bytes must be a positive integer, not 0"):

@@ -18,6 +18,7 @@ from host.dev_ulx3s import BAUD as ULX3S_BAUD
 from host.device import DeviceError
 from hw import ulx3s
 from hw.block_memory import BlockMemory
+from hw.flow.board import get_board
 from hw.linked import LinkedAccel
 from hw.tang_nano import BAUD, CLOCK_HZ, MEMORY_BYTES, SHOWN, TangNano
 from hw.tang_nano_top import PINS, constraints
@@ -136,6 +137,11 @@ def test_reset_in_the_middle(port: ModelPort, answer: dict[str, NDArray[np.uint8
 
 def test_both_ends_agree() -> None:
     assert (HOST_BAUD, ULX3S_BAUD) == (BAUD, ulx3s.BAUD)
+
+
+def test_place_and_route_aims_at_the_clock() -> None:
+    assert get_board("tang-nano-20k").target_mhz * 1e6 == CLOCK_HZ
+    assert get_board("ulx3s-85f").target_mhz * 1e6 == ulx3s.CLOCK_HZ
 
 
 def test_every_pin_has_a_place() -> None:
