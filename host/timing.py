@@ -88,7 +88,7 @@ class Timing:
         From a tile's last word to the drain: issue 1, read 2, padding 1, rows and columns of the
         array, accumulator 4, counts.
     drained : int
-        DRAIN's cycles beyond one for each group: start 1, read 2, select 1, requantise 7.
+        DRAIN's cycles beyond one for each group: start 1, read 4, select 1, requantise 7.
     read_fifo, write_fifo : int
         Beats of the DMAs' FIFOs.
     weight_beats : float
@@ -105,7 +105,7 @@ class Timing:
     loaded = 5
     weights = 8
     begin = 1
-    drained = 11
+    drained = 13
     read_fifo = 128
     # Descriptors between an engine's front and back: FIFO, its register, the back's.
     ahead = 6

@@ -224,9 +224,10 @@ class Accel(wiring.Component):
         # A cycle late, so only with `halt`: then nothing begins any more.
         m.d.sync += csr.all_idle.eq(csr.halt & Cat(dma.idle for dma in dmas).all())
         for index, dma in enumerate(dmas):
+            # Late as well; completion takes longer than that.
+            m.d.sync += csr.port_error[index].eq(dma.error)
             m.d.comb += [
                 dma.halt.eq(csr.halt),
-                csr.port_error[index].eq(dma.error),
                 csr.expected[index].eq(dma.expected),
                 csr.received[index].eq(dma.received),
             ]

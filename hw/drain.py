@@ -2,7 +2,7 @@
 
 Positions one after the other, `drain_lanes` columns a cycle::
 
-    partial sums --(2)--> select columns --(1)--> requantise lanes --> byte writes
+    partial sums --(4)--> select columns --(1)--> requantise lanes --> byte writes
     parameters   ---------------(2)---------------^
 """
 
@@ -16,6 +16,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.buffer import READ_LATENCY, Buffer
 from hw.layout import descriptor
+from hw.psum import PartialSums
 from hw.requant import Requantise
 from models.arch import Arch
 from models.fixed import MULTIPLIER_BITS, SHIFT_BITS
@@ -121,7 +122,7 @@ class DrainEngine(wiring.Component):
     freed : Out(1)
         Pulse: the older bank is drained.
     p_en, p_bank, p_addr, p_data
-        Read port of the partial sums.
+        Read port of the partial sums, see `PartialSums`.
     w_en, w_addr, w_data
         Write port of the output buffer; one enable for each group of `drain_lanes` bytes.
     """
@@ -223,7 +224,7 @@ class DrainEngine(wiring.Component):
         tag = data.StructLayout(
             {"valid": 1, "last": 1, "slot": range(slots), "word": 16, "group": range(groups)}
         )
-        latency = READ_LATENCY + 1 + Requantise.LATENCY
+        latency = PartialSums.READ_LATENCY + 1 + Requantise.LATENCY
         tags = [Signal(tag, name=f"tag_{i}") for i in range(latency + 1)]
         m.d.comb += [
             tags[0].valid.eq(active),
@@ -236,7 +237,8 @@ class DrainEngine(wiring.Component):
             m.d.sync += [later.eq(earlier) for earlier, later in itertools.pairwise(tags)]
 
         # The parameters arrive level with the selected sums: one cycle after the sums themselves.
-        asked, selecting = tags[1], tags[READ_LATENCY]
+        selecting = tags[PartialSums.READ_LATENCY]
+        asked = tags[PartialSums.READ_LATENCY + 1 - READ_LATENCY]
         m.d.comb += [
             parameters.r_en.eq(asked.valid),
             parameters.r_group.eq(asked.group),

@@ -50,11 +50,13 @@ class PartialSums(wiring.Component):
     r_en, r_bank, r_addr : In
         Drain: read all columns at an address.
     r_data : Out(signed(32)) array of cols
-        `READ_LATENCY` cycles after `r_en`, held until the next read completes.
+        `READ_LATENCY` cycles after `r_en`, held until the next read completes.  The banks lie all
+        over the chip: there is a register on the way to them, and one on the way back.
     """
 
     SUM_DELAY = READ_LATENCY
     RMW_LATENCY = READ_LATENCY + 2
+    READ_LATENCY = READ_LATENCY + 2
 
     def __init__(self, *, rows: int, cols: int, words: int, group: int = 1) -> None:
         sizes = {"rows": rows, "cols": cols, "words": words, "group": group}
@@ -80,9 +82,11 @@ class PartialSums(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        read, read_bank, read_addr = Signal(), Signal(), Signal.like(self.r_addr)
+        m.d.sync += [read.eq(self.r_en), read_bank.eq(self.r_bank), read_addr.eq(self.r_addr)]
         # The bank of a read arrives together with its data.
         bank_asked, bank_read, asked = Signal(), Signal(), Signal()
-        m.d.sync += [bank_asked.eq(self.r_bank), asked.eq(self.r_en)]
+        m.d.sync += [bank_asked.eq(read_bank), asked.eq(read)]
         with m.If(asked):
             m.d.sync += bank_read.eq(bank_asked)
         # One chain for all columns: what reaches a group of them goes to the next a cycle later.
@@ -104,19 +108,19 @@ class PartialSums(wiring.Component):
                 accumulates = Signal(name=f"accumulates_{c}_{b}")
                 m.d.comb += [
                     accumulates.eq(control.valid & (control.bank == b)),
-                    bank.r_en.eq(accumulates | (self.r_en & (self.r_bank == b))),
-                    bank.r_addr.eq(Mux(accumulates, control.addr, self.r_addr)),
+                    bank.r_en.eq(accumulates | (read & (read_bank == b))),
+                    bank.r_addr.eq(Mux(accumulates, control.addr, read_addr)),
                     bank.w_en.eq(stored.valid & (stored.bank == b)),
                     bank.w_addr.eq(stored.addr),
                     bank.w_data.eq(total),
                 ]
                 banks.append(bank)
-            m.d.comb += [
-                old.eq(Mux(arrived.bank, banks[1].r_data, banks[0].r_data)),
+            m.d.comb += old.eq(Mux(arrived.bank, banks[1].r_data, banks[0].r_data))
+            m.d.sync += [
                 self.r_data[c].eq(Mux(bank_read, banks[1].r_data, banks[0].r_data)),
+                # In this order synthesis puts the choice into the adder's own look-up tables.
+                total.eq(self.sums[c] + Mux(arrived.first, 0, old)),
             ]
-            # In this order synthesis puts the choice into the adder's own look-up tables.
-            m.d.sync += total.eq(self.sums[c] + Mux(arrived.first, 0, old))
             if c == self.cols - 1:
                 m.d.sync += self.filled.eq(stored.valid & stored.last)
         return m

@@ -12,6 +12,7 @@ from amaranth.sim import Simulator
 
 from hw.buffer import Buffer
 from hw.conv import ConvEngine
+from hw.psum import PartialSums
 from models.arch import Arch
 from models.isa import ENGINE_WAITS, Op
 
@@ -173,7 +174,7 @@ def test_conv_engine(rows: int, cols: int, seed: int) -> None:
                 ctx.set(dut.r_addr, position)
                 await ctx.tick()
                 ctx.set(dut.r_en, 0)
-                await ctx.tick()
+                await ctx.tick().repeat(PartialSums.READ_LATENCY - 1)
                 got = [ctx.get(dut.r_data[c]) for c in range(cols)]
                 assert got == row.tolist(), f"tile {index} position {position}"
             ctx.set(dut.freed, 1)

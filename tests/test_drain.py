@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from amaranth import Module, Mux, Signal
 
-from hw.buffer import Buffer
+from hw.buffer import READ_LATENCY, Buffer
+from hw.delay import delayed
 from hw.drain import DrainEngine, ParameterMemory
+from hw.psum import PartialSums
 from models.arch import Arch
 from models.fixed import pack_params, requantise
 from models.isa import ENGINE_WAITS, Op
@@ -63,23 +65,27 @@ def test_drain(rows: int, cols: int, lanes: int, seed: int) -> None:
     m.submodules.dut = dut = DrainEngine(arch=arch)
     bank = Signal()
     columns = []
+    # What is asked and what is read have registers on their ways, as `hw.psum` has them.
+    later = PartialSums.READ_LATENCY - READ_LATENCY - 1
+    p_en, p_bank, p_addr = (delayed(m, port, 1) for port in (dut.p_en, dut.p_bank, dut.p_addr))
     for c in range(cols):
         pair = [Buffer(depth=arch.psum_words * tiles, width=32) for _ in range(2)]
         tile = Signal(range(tiles), name=f"tile_{c}")
         for b, memory in enumerate(pair):
             m.submodules[f"memory_{c}_{b}"] = memory
             m.d.comb += [
-                memory.r_en.eq(dut.p_en & (dut.p_bank == b)),
-                memory.r_addr.eq(dut.p_addr + (tile << 4)),
+                memory.r_en.eq(p_en & (p_bank == b)),
+                memory.r_addr.eq(p_addr + (tile << 4)),
             ]
         with m.If(dut.done):
             m.d.sync += tile.eq(tile + 1)
-        m.d.comb += dut.p_data[c].eq(Mux(bank, pair[1].r_data, pair[0].r_data))
+        read = Mux(bank, pair[1].r_data, pair[0].r_data)
+        m.d.comb += dut.p_data[c].eq(delayed(m, read, later))
         columns.append(pair)
     # The bank of the data that is there, as `hw.psum` does it.
     early = Signal()
-    with m.If(dut.p_en):
-        m.d.sync += early.eq(dut.p_bank)
+    with m.If(p_en):
+        m.d.sync += early.eq(p_bank)
     m.d.sync += bank.eq(early)
 
     memory_after = np.zeros((arch.out_words, rows), np.int64)

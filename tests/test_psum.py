@@ -9,7 +9,6 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from hw.buffer import READ_LATENCY
 from hw.pe import sum_width
 from hw.psum import PartialSums, accumulate_layout
 from tests.hwsim import run
@@ -100,7 +99,7 @@ def test_tiles(rows: int, cols: int, words: int, seed: int) -> None:
                 await ctx.tick()
                 ctx.set(dut.r_en, 0)
                 ctx.set(dut.r_bank, rng.randrange(2))
-                await ctx.tick().repeat(READ_LATENCY - 1)
+                await ctx.tick().repeat(dut.READ_LATENCY - 1)
                 for _ in range(rng.choice((1, 1, 4))):
                     got = [ctx.get(dut.r_data[c]) for c in range(cols)]
                     want = expected[index][address].tolist()
@@ -129,7 +128,7 @@ def test_distance_of_accumulations() -> None:
         ctx.set(dut.r_en, 1)
         for address in range(words):
             ctx.set(dut.r_addr, address)
-            await ctx.tick().repeat(READ_LATENCY)
+            await ctx.tick().repeat(dut.READ_LATENCY)
             results.append(ctx.get(dut.r_data[0]))
 
     run(dut, bench)
