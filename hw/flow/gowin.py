@@ -18,6 +18,12 @@ __all__ = ["Gowin"]
 _PLACER = "nextpnr-himbaechel-gowin"
 _PACKER, _READER = "gowin_pack", "gowin_unpack"
 
+# Look-up tables, adders and flip-flops share their places: a flip-flop needs one of its own unless
+# a look-up table that feeds nothing else feeds it.  nextpnr makes no pairs with adders or with the
+# multiplexers of wide look-up tables, and a chain of adders has a place more at both ends.  So sums
+# of at most this many bits are better made of look-up tables.
+_SHORT = 8
+
 
 class Gowin(Toolchain):
     """Yosys, nextpnr-himbaechel, gowin_pack, gowin_unpack.
@@ -56,8 +62,14 @@ class Gowin(Toolchain):
         ]
 
     def synthesise(self, job: Job) -> Cost:
-        command = f"synth_gowin -family {self.board.options['synthesis']}"
-        return synthesise(job, command, before=ANY_ON_COLLISION)
+        command = f"synth_gowin -family {self.board.options['synthesis']} -nowidelut"
+        short = f"techmap -map +/techmap.v t:$alu r:Y_WIDTH<={_SHORT} %i"
+        first = f"{command} -top penstock -run begin:map_gates"
+        return synthesise(
+            job,
+            f"{command} -run map_gates:",
+            before="\n".join((ANY_ON_COLLISION, first, short)),
+        )
 
     def companions(self, job: Job) -> None:
         write_verilog(job)
