@@ -179,7 +179,12 @@ class Sequencer(wiring.Component):
             given = fetch.engines[op]
             self._queue(m, op, given)
             pending = Signal(_PENDING_BITS, name=f"pending_{op.name.lower()}")
-            m.d.sync += pending.eq(pending + (given.valid & given.ready) - self.done[op])
+            # Counted a cycle late, like what `fetch.finished` knows.
+            taken = Signal(name=f"taken_{op.name.lower()}")
+            m.d.sync += [
+                taken.eq(given.valid & given.ready),
+                pending.eq(pending + taken - self.done[op]),
+            ]
             finished = finished & (pending == 0)
         m.d.sync += self.complete.eq(finished)
         return m
