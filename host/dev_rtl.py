@@ -172,6 +172,8 @@ class RtlDevice(Device):
         begin = time.monotonic()
         ended = False
         try:
+            if not self.csr.idle:
+                self._recover()
             self.start(program, buffer)
             while not self._model.irq:
                 self._model.run(_CHUNK)

@@ -154,6 +154,8 @@ class LinkedDevice(Device):
         begin = time.monotonic()
         ended = False
         try:
+            if not self.csr.idle:
+                self._stop()
             self.csr.start(
                 base=buffer.offset,
                 desc_offset=program.desc_offset,

@@ -221,6 +221,13 @@ def test_interrupted_run(
     check(device, program, buffer, 1)
 
 
+def test_a_run_that_nobody_waited_for(program: Program, device: RtlDevice) -> None:
+    buffer, other = load(device, program), load(device, program)
+    device.start(program, other)
+    device.model.run(500)
+    check(device, program, buffer, 1)
+
+
 def test_other_arch_is_refused(device: RtlDevice) -> None:
     other = compile_network(NETWORK, get_arch("4x8"))
     buffer = device.alloc(other.arena_bytes)
