@@ -6,7 +6,7 @@ import pytest
 
 from host.dev_rtl import RtlDevice
 from host.timing import MEMORY, Memory, Timing, block_cycles
-from hw.buffer import READ_LATENCY
+from hw.psum import PartialSums
 from hw.requant import Requantise
 from models.arch import get_arch
 from models.graph import INPUT, ConvGeometry
@@ -38,7 +38,7 @@ def test_blocks_of_small_tiles_take_the_time_of_the_next_ones() -> None:
 
 def test_latencies_are_the_hardwares() -> None:
     start = 1
-    assert Timing.drained == start + READ_LATENCY + 1 + Requantise.LATENCY
+    assert Timing.drained == start + PartialSums.READ_LATENCY + 1 + Requantise.LATENCY
     timing = Timing(LAB, Memory(latency=100))
     assert timing.read == 106
     assert timing.written == 101

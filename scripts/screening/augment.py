@@ -9,25 +9,18 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
 from scripts.screening.scene import SIZE
 
-__all__ = ["augment", "whole"]
+__all__ = ["augment"]
 
-Pixels = NDArray[np.uint8]
 Random = np.random.Generator
 Numbers = NDArray[np.float64]
 
 # Places of a window that make one pixel, each way: it may shrink by as much without aliases.
 _TAPS = 2
-
-
-def whole(pixels: Pixels, size: int) -> Pixels:
-    """Return a whole picture, scaled to (size, size, 3)."""
-    return np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR))
 
 
 def _between(rng: Random, low: Numbers, high: Numbers) -> Numbers:

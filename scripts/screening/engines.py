@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+from PIL import Image
 
 from host.compile import CompileError, compile_network
 from host.device import open_device
@@ -21,7 +22,6 @@ from models.graph import Network, QFc
 from models.onnx_export import export
 from models.onnx_float import export_float
 from models.ops import input_codes, normalise, scores
-from scripts.screening.augment import whole
 from scripts.screening.pool import CHUNK, Chunk
 
 __all__ = ["Engine", "device_engine", "float_engine", "int8_engine", "kept_scores", "pictures"]
@@ -101,9 +101,11 @@ def device_engine(network: Network, device: str, arch: str, stack: ExitStack) ->
 
 def pictures(pool: list[Chunk], network: Network) -> Iterator[NDArray[np.uint8]]:
     """Give the pictures of a pool as a network takes them."""
+    size = network.input.shape[:2]
     for chunk in pool:
         for entry in chunk:
-            yield whole(entry["pixels"], network.input.shape[0])
+            image = Image.fromarray(entry["pixels"])
+            yield np.asarray(image.resize(size, Image.Resampling.BILINEAR))
 
 
 def _digest(way: str, network: Network, pool: list[Chunk]) -> str:
