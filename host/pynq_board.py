@@ -13,6 +13,8 @@ import os
 import tempfile
 import threading
 import tty
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +116,7 @@ class SimulatedBoard(Device):
         self._arena = Arena(_CMA_BYTES, alignment=PAGE)
         self._slcr = dict(_BOOT)
         self._configured = False
-        self._lock = threading.Lock()
+        self._lock, self._next = threading.Lock(), threading.Lock()
         self._work = threading.Event()
         self._closing = False
         self._failure: str | None = None
@@ -138,7 +140,7 @@ class SimulatedBoard(Device):
 
     def download(self, bitstream: Any, parser: Any = None) -> None:
         """Configure the fabric: the core starts from its reset."""
-        with self._lock:
+        with self._turn():
             self._model.reset()
             self._failure = None
             self._configured = True
@@ -223,10 +225,20 @@ class SimulatedBoard(Device):
         edges = np.flatnonzero(np.diff(np.concatenate(([0], lines.astype(np.int8), [0]))))
         return [(int(a) * _LINE, int(b) * _LINE) for a, b in edges.reshape(-1, 2)]
 
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Hold the model, in turn: a clock that asks again at once does not come first again."""
+        with self._next:
+            self._lock.acquire()
+        try:
+            yield
+        finally:
+            self._lock.release()
+
     def _read_word(self, address: int) -> int:
         if _SLCR <= address < _SLCR + _SLCR_BYTES:
             return self._slcr.get(address - _SLCR, 0)
-        with self._lock:
+        with self._turn():
             self._check()
             try:
                 value = self._model.read(address)
@@ -239,7 +251,7 @@ class SimulatedBoard(Device):
         if _SLCR <= address < _SLCR + _SLCR_BYTES:
             self._slcr[address - _SLCR] = value
             return
-        with self._lock:
+        with self._turn():
             self._check()
             try:
                 self._model.write(address, value)
@@ -268,7 +280,7 @@ class SimulatedBoard(Device):
             self._work.clear()
             busy = not self._closing
             while busy and not self._closing:
-                with self._lock:
+                with self._turn():
                     try:
                         self._model.run(_CHUNK)
                         busy = not csr.idle
