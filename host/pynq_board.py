@@ -55,6 +55,9 @@ _BOOT = {
 # Cycles between two looks at what the rest of the process wants.
 _CHUNK = 20_000
 
+# Seconds between two looks at whether an interrupt that is up has been enabled.
+_AGAIN = 0.002
+
 
 class _Piece:
     """Contiguous memory: where it is, the processor's view, and what of it memory knows."""
@@ -275,8 +278,15 @@ class SimulatedBoard(Device):
             lambda where: self._model.read(self._base + where),
             lambda where, value: self._model.write(self._base + where, value),
         )
+        irq = False
         while True:
-            self._work.wait()
+            # A line that is up stays up: whoever enables it late gets the interrupt then.
+            if not self._work.wait(_AGAIN if irq and self._uio_far is not None else None):
+                with self._turn():
+                    irq = self._model.irq
+                    if irq:
+                        self._raise_interrupt()
+                continue
             self._work.clear()
             busy = not self._closing
             while busy and not self._closing:
@@ -288,8 +298,8 @@ class SimulatedBoard(Device):
                     except ModelError as error:
                         self._failure = self._failure or str(error)
                         break
-                if irq:
-                    self._raise_interrupt()
+                    if irq:
+                        self._raise_interrupt()
             if self._closing:
                 return
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -99,6 +100,26 @@ def test_the_end_comes_by_interrupt(program: Program, monkeypatch: pytest.Monkey
     # A system without it polls.
     with PynqSimDevice(ARCH, interrupt=False) as device:
         assert not device.uses_interrupt
+
+
+def test_an_interrupt_that_is_enabled_late_comes(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[bool] = []
+    wait, enable = Interrupt.wait, Interrupt.enable
+
+    def late(self: Interrupt, seconds: float) -> bool:
+        # By now the program has ended, and its interrupt was offered in vain.
+        time.sleep(0.3)
+        enable(self)
+        waits.append(wait(self, seconds))
+        return waits[-1]
+
+    monkeypatch.setattr(Interrupt, "enable", lambda self: None)
+    monkeypatch.setattr(Interrupt, "wait", late)
+    with PynqSimDevice(ARCH) as device:
+        check(device, program, load(device, program), 1)
+    assert waits == [True]
 
 
 def test_pynq_is_what_drives_the_board(program: Program) -> None:
