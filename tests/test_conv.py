@@ -15,6 +15,7 @@ from hw.conv import ConvEngine
 from hw.psum import PartialSums
 from models.arch import Arch
 from models.isa import ENGINE_WAITS, Op
+from tests.hwsim import drive, run
 
 
 def small_arch(rows: int, cols: int) -> Arch:
@@ -189,6 +190,52 @@ def test_conv_engine(rows: int, cols: int, seed: int) -> None:
     simulator.add_testbench(count, background=True)
     simulator.add_testbench(check)
     simulator.run()
+
+
+def test_says_what_it_waits_for() -> None:
+    rng = random.Random(7)
+    dut = ConvEngine(arch=small_arch(4, 4))
+    tile = random_descriptor(rng, first=1, last=1, size=5)
+    tile.update(n_cb=1, n_ky=1, n_kx=1, n_y=1, more_images=0)
+    tiles = 3
+    states: list[tuple[int, int, int]] = []
+    feeding = False
+
+    async def watch(ctx):
+        while True:
+            *_, busy, weights, bank = await ctx.tick().sample(
+                dut.busy, dut.wait_weights, dut.wait_bank
+            )
+            states.append((busy, weights, bank))
+
+    async def descriptors(ctx):
+        await ctx.tick().repeat(10)
+        assert set(states) == {(0, 0, 0)}
+        await drive(ctx, dut.i, [{"op": int(Op.CONV), **tile}] * tiles, rng=rng, stall=0)
+
+    async def weights(ctx):
+        while not feeding:
+            await ctx.tick()
+        await drive(ctx, dut.i_wgt, range(4 * tiles), rng=rng, stall=0)
+
+    async def process(ctx):
+        nonlocal feeding
+        await ctx.tick().repeat(40)
+        assert states[-20:] == [(0, 1, 0)] * 20
+        feeding = True
+        await ctx.tick().repeat(100)
+        # Two tiles fill both banks.
+        assert states[-20:] == [(0, 0, 1)] * 20
+        assert sum(busy for busy, *_ in states) == 2 * 5
+        ctx.set(dut.freed, 1)
+        await ctx.tick()
+        ctx.set(dut.freed, 0)
+        await ctx.tick().repeat(40)
+        assert states[-20:] == [(0, 0, 0)] * 20
+        assert sum(busy for busy, *_ in states) == 3 * 5
+        assert all(sum(state) <= 1 for state in states)
+
+    run(dut, descriptors, weights, process, background=[watch])
 
 
 def test_parameters_are_checked() -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from amaranth.sim import Simulator
 
 from hw.csr import DONE_COUNTS, CsrBank
 from models.arch import get_arch
@@ -21,6 +20,7 @@ from models.regs import (
     offset,
 )
 from sim import bench
+from tests.hwsim import run
 
 ARCH = get_arch("tiny")
 START, RESET = 1, 2
@@ -70,10 +70,7 @@ def simulate(process: Callable[[Any, CsrBank], Any]) -> None:
     async def testbench(ctx: Any) -> None:
         await process(ctx, dut)
 
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-8)
-    simulator.add_testbench(testbench)
-    simulator.run()
+    run(dut, testbench, cycles=5000)
 
 
 def test_identity_and_writable_registers() -> None:
@@ -203,6 +200,34 @@ def test_port_error(index: int, response: int, cause: ErrorCause) -> None:
         await until_run(ctx, dut)
         assert await read(ctx, dut, offset("STATUS")) == BUSY
         assert await read(ctx, dut, offset("ERROR")) == 0
+
+    simulate(process)
+
+
+def test_lamps() -> None:
+    """`busy` and `error` are the register STATUS, in every state."""
+
+    async def process(ctx: Any, dut: CsrBank) -> None:
+        async def lamps() -> tuple[int, int]:
+            status = await read(ctx, dut, offset("STATUS"))
+            assert (ctx.get(dut.busy), ctx.get(dut.error)) == (status & BUSY, status >> 2 & 1)
+            return ctx.get(dut.busy), ctx.get(dut.error)
+
+        ctx.set(dut.all_idle, 1)
+        assert await lamps() == (0, 0)
+        await until_run(ctx, dut)
+        assert await lamps() == (1, 0)
+        ctx.set(dut.port_error[2], 2)
+        await ctx.tick().until(dut.core_reset)
+        ctx.set(dut.port_error[2], 0)
+        await ctx.tick().repeat(3)
+        assert await lamps() == (0, 1)
+        await until_run(ctx, dut)
+        assert await lamps() == (1, 0)
+        ctx.set(dut.complete, 1)
+        await ctx.tick().repeat(3)
+        assert await lamps() == (0, 0)
+        assert await read(ctx, dut, offset("STATUS")) == DONE
 
     simulate(process)
 

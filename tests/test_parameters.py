@@ -1,0 +1,118 @@
+# amaranth: UnusedElaboratable=no
+"""Constructors of the core's blocks: the least they take works, less is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from amaranth import Module, Signal
+from amaranth.hdl import Fragment
+
+from hw.array import SystolicArray
+from hw.buffer import Buffer
+from hw.delay import delayed
+from hw.dma import ReadDma, WriteDma
+from hw.drain import ParameterMemory
+from hw.dsp48 import MultiplyAdd
+from hw.im2col import AddressGenerator
+from hw.layer_log import LayerLog
+from hw.loader import WeightLoader
+from hw.lrn import LrnLanes
+from hw.packed import PackedArray, PackedCell
+from hw.pe import ProcessingElement
+from hw.pool import MaxPool
+from hw.post_walk import PostWalk
+from hw.psum import PartialSums
+from hw.stream import Downsizer, Fifo, Upsizer
+
+Make = Callable[[Any], Any]
+
+# What is given, the least that is right, the most that is wrong, and with what.
+LEAST: list[tuple[str, int, int, Make]] = [
+    ("rows", 1, 0, lambda v: SystolicArray(rows=v, cols=2)),
+    ("cols", 1, 0, lambda v: SystolicArray(rows=2, cols=v)),
+    ("depth", 1, 0, lambda v: Buffer(depth=v, width=2)),
+    ("width", 1, 0, lambda v: Buffer(depth=2, width=v)),
+    ("granularity", 1, 0, lambda v: Buffer(depth=2, width=8, granularity=v)),
+    ("depth", 16, 8, lambda v: ReadDma(depth=v)),
+    ("depth", 16, 8, lambda v: WriteDma(depth=v)),
+    ("lanes", 1, 0, lambda v: ParameterMemory(cols=4, lanes=v)),
+    ("psum_words", 1, 0, lambda v: AddressGenerator(psum_words=v)),
+    ("entries", 1, 0, lambda v: LayerLog(entries=v)),
+    ("rows", 1, 0, lambda v: WeightLoader(rows=v, cols=2, hold=2)),
+    ("cols", 1, 0, lambda v: WeightLoader(rows=2, cols=v, hold=2)),
+    ("hold", 1, 0, lambda v: WeightLoader(rows=2, cols=2, hold=v)),
+    ("rows", 2, 1, lambda v: LrnLanes(rows=v, lanes=1)),
+    ("lanes", 1, 0, lambda v: LrnLanes(rows=4, lanes=v)),
+    ("width", 17, 16, lambda v: PackedCell(width=v)),
+    ("rows", 2, 0, lambda v: PackedArray(rows=v, cols=4)),
+    ("cols", 2, 0, lambda v: PackedArray(rows=4, cols=v)),
+    ("width", 16, 15, lambda v: ProcessingElement(width=v)),
+    ("rows", 1, 0, lambda v: MaxPool(rows=v)),
+    ("words", 2, 1, lambda v: PostWalk(words=v)),
+    ("rows", 1, 0, lambda v: PartialSums(rows=v, cols=2, words=2)),
+    ("cols", 1, 0, lambda v: PartialSums(rows=2, cols=v, words=2)),
+    ("words", 1, 0, lambda v: PartialSums(rows=2, cols=2, words=v)),
+    ("group", 1, 0, lambda v: PartialSums(rows=2, cols=2, words=2, group=v)),
+    ("depth", 2, 1, lambda v: Fifo(shape=8, depth=v)),
+    ("in_bytes", 1, 0, lambda v: Upsizer(in_bytes=v, out_bytes=2)),
+    ("out_bytes", 1, 0, lambda v: Upsizer(in_bytes=2, out_bytes=v)),
+    ("in_bytes", 1, 0, lambda v: Downsizer(in_bytes=v, out_bytes=2)),
+    ("out_bytes", 1, 0, lambda v: Downsizer(in_bytes=2, out_bytes=v)),
+    ("cycles", 0, -1, lambda v: _delay(v)),
+]
+
+# What is given, something that is wrong for another reason than its size, and with what.
+WRONG: list[tuple[str, object, Make]] = [
+    ("granularity", 3, lambda v: Buffer(depth=2, width=8, granularity=v)),
+    ("lanes", 3, lambda v: ParameterMemory(cols=4, lanes=v)),
+    ("rows", 3, lambda v: PackedArray(rows=v, cols=4)),
+    ("cols", 5, lambda v: PackedArray(rows=4, cols=v)),
+    ("words", 6, lambda v: PostWalk(words=v)),
+    ("depth", 24, lambda v: ReadDma(depth=v)),
+    ("in_bytes", 6, lambda v: Upsizer(in_bytes=v, out_bytes=2)),
+    ("out_bytes", 6, lambda v: Downsizer(in_bytes=2, out_bytes=v)),
+    *(
+        (name, wrong, make)
+        for wrong in ("4", 2.5)
+        for name, make in [
+            ("rows", lambda v: SystolicArray(rows=v, cols=2)),
+            ("cols", lambda v: SystolicArray(rows=2, cols=v)),
+            ("depth", lambda v: ReadDma(depth=v)),
+            ("rows", lambda v: WeightLoader(rows=v, cols=2, hold=2)),
+            ("rows", lambda v: LrnLanes(rows=v, lanes=1)),
+            ("lanes", lambda v: LrnLanes(rows=4, lanes=v)),
+            ("width", lambda v: PackedCell(width=v)),
+            ("rows", lambda v: PackedArray(rows=v, cols=4)),
+            ("width", lambda v: ProcessingElement(width=v)),
+            ("rows", lambda v: MaxPool(rows=v)),
+            ("words", lambda v: PostWalk(words=v)),
+            ("words", lambda v: PartialSums(rows=2, cols=2, words=v)),
+            ("depth", lambda v: Fifo(shape=8, depth=v)),
+            ("out_bytes", lambda v: Upsizer(in_bytes=2, out_bytes=v)),
+            ("cascade", lambda v: MultiplyAdd(cascade=v)),
+        ]
+    ),
+]
+
+
+def _delay(cycles: int) -> Module:
+    m = Module()
+    value = Signal()
+    m.d.comb += Signal().eq(delayed(m, value, cycles))
+    return m
+
+
+@pytest.mark.parametrize(("name", "least", "wrong", "make"), LEAST)
+def test_least(name: str, least: int, wrong: int, make: Make) -> None:
+    Fragment.get(make(least), None)
+    with pytest.raises(ValueError, match=rf"^{name} must .*{wrong}$"):
+        make(wrong)
+
+
+@pytest.mark.parametrize(("name", "wrong", "make"), WRONG)
+def test_wrong(name: str, wrong: object, make: Make) -> None:
+    with pytest.raises(ValueError, match=rf"^{name} must .*{wrong!r}$"):
+        make(wrong)
