@@ -13,6 +13,8 @@
 #   make fuzz    random layers against the golden model: make fuzz N=2000 SEED=1
 #   make faults  faults injected into the simulated core: make faults N=5000 SEED=1
 #   make soak    inferences one after the other, each as the first: make soak N=1000 SEED=1
+#   make mutate  plant single faults in the core and report which ones the tests catch:
+#                make mutate N=100 SEED=1, and MUTATE="--module hw/dma.py" for one module
 #   make docs    write the generated pages of docs/
 #   make clean   remove .venv and build products
 
@@ -27,7 +29,7 @@ JOBS ?= 2
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup run test test-board lint bench bitstream fuzz faults soak docs clean
+.PHONY: setup run test test-board lint bench bitstream fuzz faults soak mutate docs clean
 
 setup: $(STAMP)
 
@@ -86,6 +88,11 @@ faults: $(STAMP)
 
 soak: $(STAMP)
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.soak $(N) $(SEED)
+
+mutate: N = 100
+mutate: SEED = 1
+mutate: $(STAMP)
+	@$(BIN)/python scripts/mutate.py --count $(N) --seed $(SEED) --jobs $(JOBS) $(MUTATE)
 
 docs: $(STAMP)
 	$(BIN)/python scripts/tables.py

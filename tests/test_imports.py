@@ -56,6 +56,7 @@ EXTRA = {
     "host/pynq_board.py": {"pynq", "pynqmetadata"},
     "host/preprocess.py": {"PIL"},
     "host/serial_port.py": {"serial"},
+    "sim/mutation_server.py": {"pytest"},
 }
 CLI_MODULES = {"typer", "rich", "click"}
 

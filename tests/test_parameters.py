@@ -56,7 +56,7 @@ LEAST: list[tuple[str, int, int, Make]] = [
     ("cols", 1, 0, lambda v: PartialSums(rows=2, cols=v, words=2)),
     ("words", 1, 0, lambda v: PartialSums(rows=2, cols=2, words=v)),
     ("group", 1, 0, lambda v: PartialSums(rows=2, cols=2, words=2, group=v)),
-    ("depth", 2, 1, lambda v: Fifo(shape=8, depth=v)),
+    ("depth", 1, 0, lambda v: Fifo(shape=8, depth=v)),
     ("in_bytes", 1, 0, lambda v: Upsizer(in_bytes=v, out_bytes=2)),
     ("out_bytes", 1, 0, lambda v: Upsizer(in_bytes=2, out_bytes=v)),
     ("in_bytes", 1, 0, lambda v: Downsizer(in_bytes=v, out_bytes=2)),

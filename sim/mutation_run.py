@@ -1,0 +1,367 @@
+"""Runs the tests against one mutant after another, each in a temporary copy of the tree.
+
+A mutant is run against two groups of tests, until one fails or does not end:
+
+1. the tests of the core's blocks that reach its module, nearest first in the graph of imports,
+2. `SYSTEM`: the whole core in the fast simulator, which is built for each mutant that gets here.
+
+Every test has a limit of processor time (`sim.mutation_limit`); one that does not end has caught
+the mutant.  A mutant that Amaranth refuses outright, as a signal would be driven twice, is no fault
+anyone could miss: it does not count.  In the end, all tests that caught a mutant are run once
+without one: they must pass.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import enum
+import functools
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+
+from sim.mutation import Mutant
+from sim.mutation_limit import CURRENT
+
+__all__ = ["ROOTS", "SYSTEM", "MutationError", "Record", "Result", "core_modules", "run"]
+
+# The core is what these import: the accelerator, and the array that FPGAs with DSPs have.
+ROOTS = ("hw.accel", "hw.packed")
+SYSTEM = ("tests/test_dev_rtl.py", "tests/test_fuzz.py")
+# Not these: they build a second library.
+_LEFT_OUT = ("tests/test_dev_rtl.py::test_waves",)
+
+# What the results depend on, and what else the tests of the core need.
+_SOURCES = ("hw", "models", "host", "sim", "tests")
+_COPIED = (*_SOURCES, "scripts", "docs", "pyproject.toml", "Makefile")
+_NETWORKS = 10  # that test_fuzz.py draws: all on the same array
+
+# Seconds for a group of tests, whatever they wait for.
+_PATIENCE = 1800.0
+
+# Amaranth's words for a signal that is driven twice, or that drives itself.
+_REFUSALS = ("DriverConflict", "already driven from d.", "CombinationalCycle")
+
+# Tests that take long for what they see of the core: never, and after all others.
+_NEVER = ("tests/test_netlist_boards.py", "tests/test_timing.py")
+_LATE = ("tests/test_netlist.py", "tests/test_roll.py")
+# What tests of the core's blocks may import besides the core.
+_TOOLS = {"hw.flow.programs"}
+
+
+class MutationError(RuntimeError):
+    """The tests cannot say anything about mutants; the message says why."""
+
+
+class Result(enum.Enum):
+    """What became of a mutant."""
+
+    CAUGHT = "caught"
+    HUNG = "hung"  # caught as well: a test did not end
+    REFUSED = "refused"
+    SURVIVED = "survived"
+
+
+class Record:
+    """The results so far, one a line in a file.
+
+    Parameters
+    ----------
+    path : Path
+        Made with its folder if it does not exist; what is in it counts as done.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.results: dict[str, tuple[Result, str]] = {}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            for line in path.read_text(encoding="utf-8").splitlines():
+                self._take(line)
+
+    def _take(self, line: str) -> None:
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            return  # the last line of a run that was killed
+        self.results[entry["mutant"]] = (Result(entry["result"]), entry["by"])
+
+    def add(self, mutant: Mutant, result: Result, by: str) -> None:
+        """Keep what became of a mutant, and the test that caught it."""
+        line = json.dumps({"mutant": mutant.key, "result": result.value, "by": by})
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+        self._take(line)
+
+
+def module_path(name: str) -> str:
+    return name.replace(".", "/") + ".py"
+
+
+def _imports(path: Path) -> set[str]:
+    """The modules of ours in `hw` that a file imports."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("hw."):
+            names.add(node.module)
+    return names
+
+
+def _distances(root: Path, start: Iterable[str]) -> dict[str, int]:
+    """How many imports each module is away from those in `start`."""
+    found = dict.fromkeys(start, 0)
+    todo = list(found)
+    for name in todo:
+        for other in sorted(_imports(root / module_path(name))):
+            if other not in found:
+                found[other] = found[name] + 1
+                todo.append(other)
+    return found
+
+
+def core_modules(root: Path) -> list[str]:
+    """Paths of the modules of the core, in alphabetical order."""
+    return sorted(module_path(name) for name in _distances(root, ROOTS))
+
+
+def digest(root: Path) -> str:
+    """Hash of all that the results depend on."""
+    result = hashlib.sha256()
+    for name in _SOURCES:
+        top = root / name
+        for path in sorted(top.rglob("*.*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                result.update(str(path.relative_to(root)).encode() + path.read_bytes())
+    return result.hexdigest()[:16]
+
+
+@functools.cache
+def _unit_tests(root: Path) -> dict[str, set[str]]:
+    """The test files of the core's blocks, and the modules each one imports."""
+    core = set(_distances(root, ROOTS))
+    tests = {}
+    for path in sorted((root / "tests").glob("test_*.py")):
+        names = _imports(path)
+        name = path.relative_to(root).as_posix()
+        if names & core and names <= core | _TOOLS and name not in _NEVER:
+            tests[name] = names
+    return tests
+
+
+def groups(root: Path, path: str) -> list[list[str]]:
+    """The groups of test files for a module, in the order they are run."""
+    module = path.removesuffix(".py").replace("/", ".")
+    own = f"tests/test_{module.rpartition('.')[2]}.py"
+    away = {}
+    for test, names in _unit_tests(root).items():
+        distance = _distances(root, names).get(module)
+        if distance is not None:
+            away[test] = (test in _LATE, test != own, distance, test)
+    nearest = sorted(away, key=lambda test: away[test])
+    whole = list(SYSTEM) if module in _distances(root, ROOTS[:1]) else []
+    return [group for group in (nearest, whole) if group]
+
+
+class _Copy:
+    """A copy of the tree, with a cache folder of its own."""
+
+    def __init__(self, root: Path, folder: Path) -> None:
+        self.tree = folder / "tree"
+        self.cache = folder / "cache"
+        self.temp = folder / "tmp"
+        for path in (self.tree, self.cache, self.temp):
+            path.mkdir(parents=True)
+        ignore = shutil.ignore_patterns("__pycache__", "*.pyc", "screening")
+        for name in _COPIED:
+            if (root / name).is_dir():
+                shutil.copytree(root / name, self.tree / name, ignore=ignore)
+            elif (root / name).exists():
+                shutil.copy2(root / name, self.tree / name)
+        self._current = self.temp / "current"
+        env = {
+            **os.environ,
+            "PYTHONPATH": str(self.tree),
+            "PENSTOCK_CACHE": str(self.cache),
+            "PENSTOCK_FUZZ": str(_NETWORKS),
+            "OPENBLAS_NUM_THREADS": "1",
+            "TMPDIR": str(self.temp),
+            CURRENT: str(self._current),
+        }
+        self._server = subprocess.Popen(
+            [sys.executable, "-m", "sim.mutation_server"],
+            cwd=self.tree,
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        status, text = self.test([*_unit_tests(root), *SYSTEM], "--collect-only")
+        if status:
+            raise MutationError(f"the tests cannot be collected:\n{text[-3000:]}")
+
+    def close(self) -> None:
+        """End the process that runs the tests."""
+        self._server.communicate()
+
+    def test(self, names: Sequence[str], *options: str) -> tuple[int, str]:
+        """Run tests up to the first failure; return pytest's status and what it printed.
+
+        The status is negative if a test did not end; then the text is the test's name.
+        """
+        output = self.temp / "output"
+        arguments = ["-q", "-x", "-p", "no:cacheprovider", "-p", "sim.mutation_limit"]
+        arguments += ["--no-header", "--tb=short", *options, *names]
+        arguments += [f"--deselect={name}" for name in _LEFT_OUT]
+        request = {
+            "arguments": arguments,
+            "output": str(output),
+            "seconds": _PATIENCE,
+            # What is compiled while there is no mutant may stay.
+            "keep": "--collect-only" in options,
+        }
+        assert self._server.stdin is not None
+        assert self._server.stdout is not None
+        self._server.stdin.write(json.dumps(request) + "\n")
+        self._server.stdin.flush()
+        answer = self._server.stdout.readline()
+        if not answer:
+            raise MutationError("the process that runs the tests has ended")
+        status = json.loads(answer)["status"]
+        if status < 0:
+            return status, self._current.read_text() if self._current.exists() else ""
+        return status, output.read_text(encoding="utf-8", errors="replace")
+
+    @contextlib.contextmanager
+    def planted(self, mutant: Mutant) -> Iterator[None]:
+        """The copy has the fault in it."""
+        path = self.tree / mutant.site.path
+        source = path.read_bytes()
+        times = path.stat()
+        path.write_text(mutant.apply(source.decode()), encoding="utf-8")
+        # A compiled module is told from its source by the time: it must not hide a fault.
+        os.utime(path, (times.st_atime, times.st_mtime + 3600))
+        try:
+            yield
+        finally:
+            path.write_bytes(source)
+            os.utime(path, (times.st_atime, times.st_mtime))
+
+    def clean(self) -> None:
+        """Empty the cache and the folder for temporary files."""
+        for path in [*self.cache.iterdir(), *self.temp.iterdir()]:
+            # Verilator's runtime has nothing of the core in it.
+            if path.name.startswith("runtime-"):
+                continue
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+    def run(self, root: Path, mutant: Mutant) -> tuple[Result, str]:
+        """Return what became of a mutant, and which test, if any, caught it."""
+        for names in groups(root, mutant.site.path):
+            with self.planted(mutant):
+                status, output = self.test(names)
+            self.clean()
+            if status < 0:
+                return Result.HUNG, output
+            if any(words in output for words in _REFUSALS):
+                return Result.REFUSED, ""
+            if status:
+                return Result.CAUGHT, _failed(output)
+        return Result.SURVIVED, ""
+
+    def check(self, names: Sequence[str]) -> None:
+        """Run tests without a mutant.
+
+        Raises
+        ------
+        MutationError
+            If one fails.
+        """
+        status, output = self.test(names)
+        if status:
+            raise MutationError(f"tests fail without a mutant:\n{output[-3000:]}")
+
+
+def _failed(output: str) -> str:
+    """The test that failed first, out of what pytest printed."""
+    for line in output.splitlines():
+        if line.startswith(("FAILED ", "ERROR ")):
+            return line.split()[1]
+    return output.strip().splitlines()[-1] if output.strip() else "the test runner"
+
+
+def run(
+    root: Path,
+    mutants: Sequence[Mutant],
+    count: int,
+    record: Record,
+    *,
+    jobs: int = 1,
+    report: Callable[[Mutant, Result, str], None],
+) -> list[tuple[Mutant, Result]]:
+    """Run `count` mutants, in order; those that are refused do not count, more are run for them.
+
+    Parameters
+    ----------
+    root : Path
+        The tree; nothing in it changes.
+    record : Record
+        What it has already is not run again.
+    jobs : int
+        Copies of the tree in which mutants are run at the same time.
+    report : callable
+        Called after each mutant.
+
+    Returns
+    -------
+    list of (mutant, result)
+        The refused ones included.
+
+    Raises
+    ------
+    MutationError
+        If the tests fail without a mutant, or there are not enough mutants.
+    """
+    done: list[tuple[Mutant, Result]] = []
+    with contextlib.ExitStack() as stack:
+        name = stack.enter_context(tempfile.TemporaryDirectory(prefix="penstock-mutants-"))
+        idle: SimpleQueue[_Copy] = SimpleQueue()
+        for job in range(jobs):
+            idle.put(stack.enter_context(contextlib.closing(_Copy(root, Path(name) / str(job)))))
+
+        def one(mutant: Mutant) -> tuple[Mutant, Result]:
+            if mutant.key not in record.results:
+                copy = idle.get()
+                try:
+                    result, by = copy.run(root, mutant)
+                finally:
+                    idle.put(copy)
+                record.add(mutant, result, by)
+            result, by = record.results[mutant.key]
+            report(mutant, result, by)
+            return mutant, result
+
+        given = iter(mutants)
+        with ThreadPoolExecutor(jobs) as pool:
+            while True:
+                counted = sum(result is not Result.REFUSED for _, result in done)
+                batch = [mutant for _, mutant in zip(range(count - counted), given)]
+                if counted < count and not batch:
+                    raise MutationError(f"there are only {counted} mutants, not {count}")
+                if not batch:
+                    break
+                done += pool.map(one, batch)
+        by = {record.results[mutant.key][1] for mutant, _ in done}
+        idle.get().check(sorted(name for name in by if name))
+    return done
