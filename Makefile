@@ -5,6 +5,7 @@
 #                accelerator; make run MODEL=alexnet: one photograph through a network by name
 #   make test    run the tests
 #   make test-board  the host's tests on a board's software: Python 3.10, NumPy 1.21, pynq
+#   make formal  carry out the proofs of docs/verification.md: make formal PROOFS="FIFO DMA"
 #   make lint    ruff and mypy
 #   make bench   the simulated accelerator beside SCALE-Sim, the ideal and what others publish, into
 #                docs/benchmarks.md and build/bench.json; needs a network the first time, or
@@ -29,7 +30,9 @@ JOBS ?= 2
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup run test test-board lint bench bitstream fuzz faults soak mutate docs clean
+PROOFS ?=
+
+.PHONY: setup run test test-board formal lint bench bitstream fuzz faults soak mutate docs clean
 
 setup: $(STAMP)
 
@@ -68,6 +71,9 @@ BOARD_BIN := .venv-board/bin
 
 test-board: $(STAMP) .venv-board/.installed
 	OPENBLAS_NUM_THREADS=1 PENSTOCK_SIM_PYTHON=$(abspath $(BIN)/python) $(BOARD_BIN)/python -m pytest -q @tests/board/modules
+
+formal: $(STAMP)
+	@$(BIN)/python -m sim.formal --jobs $(JOBS) $(PROOFS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

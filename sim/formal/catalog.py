@@ -1,0 +1,288 @@
+"""The list of proofs: what ``make formal`` runs and docs/verification.md shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from models.isa import ENGINE_WAITS, Op
+from sim.formal import arithmetic, control, gates, masters, registers, streams
+from sim.formal.harness import Harness
+from sim.formal.proof import Fault, Proof
+
+__all__ = ["PROOFS", "proofs_markdown"]
+
+_STREAM = (
+    "valid and payload stay until taken; what goes in comes out unchanged, in order and once; "
+    "nothing waits for ever"
+)
+
+
+def _itself(name: str) -> Callable[[Any], Harness]:
+    """A proof about numbers: the faults are planted in what is claimed."""
+    return lambda module: getattr(module, name)(module)
+
+
+PROOFS: tuple[Proof, ...] = (
+    Proof(
+        name="register slice",
+        module="hw.register_slice",
+        build=streams.register_slice,
+        claims=_STREAM,
+        faults=(
+            Fault("with m.If(~full):", "with m.If(self.i.valid):"),
+            Fault("full | self.i.valid", "self.i.valid"),
+            Fault("self.o.ready | ~self.o.valid", "self.o.ready"),
+        ),
+    ),
+    *(
+        Proof(
+            name=f"FIFO of {depth}" + ", block RAM" * block,
+            module="hw.stream",
+            build=partial(streams.fifo, depth=depth, block=block),
+            claims=_STREAM + f"; it takes payloads while fewer than {depth} are inside",
+            faults=(
+                Fault("queue.r_en.eq(~self.o.valid | self.o.ready)", "queue.r_en.eq(1)"),
+                Fault("queue.w_en.eq(self.i.valid)", "queue.w_en.eq(self.i.valid & ~self.o.valid)"),
+                Fault("with m.If(queue.r_en):", "with m.If(queue.r_en & queue.r_rdy):"),
+            ),
+        )
+        for depth, block in ((2, False), (4, False), (5, True))
+    ),
+    *(
+        Proof(
+            name=f"upsizer, {in_bytes} to {out_bytes} bytes",
+            module="hw.stream",
+            build=partial(streams.upsizer, in_bytes=in_bytes, out_bytes=out_bytes),
+            claims="rows of any length: every byte of a row's words comes out, in order and once, "
+            "what is left of its last beat is dropped; `last` stays with its word; " + _STREAM,
+            faults=faults,
+        )
+        for in_bytes, out_bytes, faults in (
+            (1, 2, (Fault("(count == beats - 1))", "(count == 0))"),)),
+            (2, 1, (Fault("following >= self.out_lanes", "following > self.out_lanes"),)),
+            (2, 3, (Fault("Mux(row_end & (tail != 0), tail", "Mux(tail != 0, tail"),)),
+            (
+                4,
+                3,
+                (
+                    Fault(
+                        "self._place(m, lanes, given, value, 0)\n                    else",
+                        "self._place(m, lanes, given, value - 1, 0)\n                    else",
+                    ),
+                ),
+            ),
+        )
+    ),
+    *(
+        Proof(
+            name=f"downsizer, {in_bytes} to {out_bytes} bytes",
+            module="hw.stream",
+            build=partial(streams.downsizer, in_bytes=in_bytes, out_bytes=out_bytes),
+            claims="rows of any length: every byte of a row's words comes out, in order and once, "
+            "with zeros after the row's last one; " + _STREAM,
+            faults=faults,
+        )
+        for in_bytes, out_bytes, faults in (
+            (1, 2, (Fault("Mux(row_end, lack, 0)", "Mux(row_end, 0, lack)"),)),
+            (2, 1, (Fault("(self.o.ready & (left == 0))", "self.o.ready"),)),
+            (3, 2, (Fault("m.d.sync += lane.eq(0)", "m.d.sync += lane.eq(lane)"),)),
+            (3, 4, (Fault("Mux(row_end, 1, word + 1)", "Mux(row_end, 0, word + 1)"),)),
+        )
+    ),
+    Proof(
+        name="burst splitter",
+        module="hw.dma",
+        build=masters.burst_splitter,
+        claims="a command's bursts follow each other from its address on and are as long as the "
+        "command together; 1 to 16 beats, never across 4 KiB; the last one is marked",
+        faults=(
+            Fault("Mux(left > room, room, left)", "Mux(left > room, MAX_BURST, left)"),
+            Fault("burst.last.eq(left <= room)", "burst.last.eq(left < room)"),
+            Fault("left.eq(left - burst.beats)", "left.eq(left - MAX_BURST)"),
+        ),
+    ),
+    *(
+        Proof(
+            name=f"read DMA of {16 * bursts} beats",
+            module="hw.dma",
+            build=partial(masters.read_dma, bursts=bursts),
+            claims="AR keeps to AXI and to the bursts' rules; every burst is asked for once; every "
+            "beat finds room and goes to the output; after `halt` nothing is begun, and `idle` "
+            "says that nothing is on its way; counts and first error are the bus's.  FIFOs and "
+            "burst splitter are reduced to what is proved of them",
+            faults=faults,
+            depth=depth,
+        )
+        for bursts, depth, faults in (
+            (
+                1,
+                None,
+                (
+                    Fault(
+                        "(~bus.arvalid | bus.arready) & ~self.halt)",
+                        "(~bus.arvalid | bus.arready))",
+                    ),
+                    Fault("(credit[4:] != 0)", "(credit[3:] != 0)"),
+                    Fault("~bus.arvalid & (pending == 0)", "pending == 0"),
+                    Fault("bus.rvalid, bus.rresp, 0", "1, bus.rresp, 0"),
+                ),
+            ),
+            (
+                2,
+                12,
+                (
+                    Fault("& (~bus.arvalid | bus.arready) & ~self.halt)", "& ~self.halt)"),
+                    Fault("credit - spent + returned", "credit - issue + returned"),
+                ),
+            ),
+        )
+    ),
+    Proof(
+        name="write DMA",
+        module="hw.dma",
+        build=masters.write_dma,
+        claims="AW and W keep to AXI and to the bursts' rules; every burst is asked for once and "
+        "has as many beats as it says, `wlast` in its last; beats are the input's; a command is "
+        "done when memory has acknowledged all of it; after `halt` nothing is begun, what was "
+        "begun is finished, and `idle` says that all of it is.  FIFOs and burst splitter are "
+        "reduced to what is proved of them",
+        faults=(
+            Fault("                & (~bus.awvalid | bus.awready)\n", ""),
+            Fault("                & ~self.halt\n", ""),
+            Fault("bus.wlast.eq(left == 1)", "bus.wlast.eq(left == 2)"),
+            Fault("beats.o.ready.eq(active & bus.wready)", "beats.o.ready.eq(active)"),
+            Fault("bus.bvalid & burst.p.last)", "bus.bvalid)"),
+            Fault("pending + issue - bus.bvalid", "pending + issue"),
+        ),
+    ),
+    Proof(
+        name="run control",
+        module="hw.control",
+        build=control.control,
+        claims="the core is reset only when memory owes no answer; a soft reset ends when it owes "
+        "none; a run ends with done or error, never both; an error has its cause; the watchdog "
+        "ends a run without progress",
+        faults=(
+            Fault("m.Case(State.HALT), m.If(self.all_idle)", "m.Case(State.HALT), m.If(1)"),
+            Fault("with m.Elif(timeout):", "with m.Elif(timeout & self.progress):"),
+        ),
+    ),
+    Proof(
+        name="registers, answers",
+        module="hw.csr",
+        build=registers.answers,
+        claims="reads and writes of any address are taken, answered once, OKAY and in at most five "
+        "cycles; the answers stay until they are taken; what is not there reads 0",
+        faults=(
+            Fault(
+                "m.d.sync += address.eq(bus.araddr >> 2)", "m.d.sync += address.eq(bus.araddr >> 3)"
+            ),
+            Fault(
+                "write = have_address & have_data & ~bus.bvalid", "write = have_address & have_data"
+            ),
+            Fault("bus.arready.eq(~step.any() & ~bus.rvalid)", "bus.arready.eq(~step.any())"),
+        ),
+    ),
+    Proof(
+        name="registers, no side effects",
+        module="hw.csr",
+        build=registers.no_side_effects,
+        claims="two banks, one read at any time, the other not: their outputs are always the "
+        "same, and so is what is read of both in the end",
+        faults=(
+            Fault(
+                "m.d.sync += self.irq.eq(irq_pending & irq_enable)",
+                "m.d.sync += self.irq.eq(irq_pending & irq_enable & ~self.bus.rvalid)",
+            ),
+        ),
+        reach=20,
+    ),
+    *(
+        Proof(
+            name=f"gate of {op.name}",
+            module="hw.sequencer",
+            build=partial(gates.gate, op=op),
+            claims="nothing starts before its waits are met; what may start does within two "
+            "cycles; each descriptor starts once, as it was given",
+            faults=(
+                Fault(
+                    "is_open.eq(self.i.valid & met & ~taken)", "is_open.eq(self.i.valid & ~taken)"
+                ),
+                Fault("is_open.eq(self.i.valid & met & ~taken)", "is_open.eq(self.i.valid & met)"),
+            )[0 if ENGINE_WAITS[op] else 1 :],
+        )
+        for op in Op
+    ),
+    Proof(
+        name="requantisation",
+        module="hw.requant",
+        build=arithmetic.requantise,
+        claims="every accumulator, bias, multiplier and shift gives the formula's result, the "
+        "product being that of two halves",
+        faults=(
+            Fault("(rest | integer[0])", "rest"),
+            Fault("saturate | rounded[8]", "saturate"),
+        ),
+        depth=9,
+        complete=True,
+    ),
+    Proof(
+        name="requantisation, product",
+        module="sim.formal.arithmetic",
+        build=_itself("halves"),
+        claims="any 32-bit number times any multiplier is that of its two halves",
+        faults=(Fault('(product["high"] << 16))', '(product["high"] << 15))'),),
+        depth=19,
+        complete=True,
+    ),
+    Proof(
+        name="requantisation, negative",
+        module="sim.formal.arithmetic",
+        build=_itself("negative"),
+        claims="any negative product and shift give 0",
+        faults=(Fault("Mux(rounded < 0, 0, ", "Mux(rounded < -1, 0, "),),
+        depth=2,
+        complete=True,
+    ),
+    Proof(
+        name="packed product",
+        module="hw.packed",
+        build=arithmetic.packed_product,
+        claims="any activation times any two packed weights is both products",
+        faults=(Fault("_FIELD = 17", "_FIELD = 18"),),
+        depth=10,
+        complete=True,
+    ),
+    Proof(
+        name="packed fields",
+        module="hw.packed",
+        build=arithmetic.fields,
+        claims="the fields of any two rows' products together are both columns' sums",
+        faults=(Fault("_FIELD = 17", "_FIELD = 16"),),
+        depth=2,
+        complete=True,
+    ),
+    Proof(
+        name="packed cell",
+        module="hw.packed",
+        build=arithmetic.packed_cell,
+        claims="from any state: weights that are shifted in and swapped in, then activations, "
+        "give the fields of the packed products, added to the sums from above",
+        faults=(
+            Fault("Cat(shadow[:8], gap, shadow[8:])", "Cat(shadow[:8], shadow[8:])"),
+            Fault("mac.i_load.eq(self.i_swap[row])", "mac.i_load.eq(self.i_swap[0])"),
+        ),
+        depth=12,
+    ),
+)
+
+
+def proofs_markdown() -> str:
+    """The table of the proofs, for docs/verification.md."""
+    lines = ["| block | module | claims | proof | faults found |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {p.name} | `{p.module}` | {p.claims} | {p.kind} | {len(p.faults)} |" for p in PROOFS
+    ]
+    return "\n".join(lines) + "\n"

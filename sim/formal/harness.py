@@ -1,0 +1,129 @@
+"""What a proof is about: a design with inputs that may do anything, and claims about it.
+
+A claim is an expression that must be true in every cycle.  The first cycle is the one after a
+reset: memories and those registers that have no reset start with arbitrary contents, so what is
+proved holds after every reset, whatever was before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from amaranth import Cat, ClockDomain, Const, Elaboratable, Module, Signal, Value
+from amaranth.back import rtlil
+from amaranth.hdl import Fragment, ShapeLike, ValueLike
+from amaranth.lib.wiring import In
+
+__all__ = ["Harness", "to_rtlil"]
+
+
+class Harness:
+    """One design under proof, what its surroundings do, and what is claimed.
+
+    Parameters
+    ----------
+    arbitrary : bool
+        Whether memories and registers without a reset start with arbitrary contents; else, with
+        those of a new configuration of the FPGA.
+
+    Attributes
+    ----------
+    m : Module
+        Takes the design and the logic that observes it.
+    claims, covers : dict of str to Signal
+        What `claim` and `cover` were given.
+    """
+
+    def __init__(self, *, arbitrary: bool = True) -> None:
+        self.m = Module()
+        self.arbitrary = arbitrary
+        self.claims: dict[str, Value] = {}
+        self.covers: dict[str, Value] = {}
+        self.assumptions: list[Value] = []
+        self.inputs: list[Signal] = []
+
+    def free(self, shape: ShapeLike, name: str) -> Any:
+        """Return an input that may have any value in each cycle."""
+        signal = Signal(shape, name=name)
+        self.inputs.append(signal if isinstance(signal, Signal) else signal.as_value())
+        return signal
+
+    def rigid(self, shape: ShapeLike, name: str) -> Any:
+        """Return a value that may be anything but never changes."""
+        signal = Signal(shape, name=name, reset_less=True)
+        self.m.d.sync += signal.eq(signal)
+        return signal
+
+    def assume(self, condition: ValueLike) -> None:
+        """Look only at behaviour in which `condition` was true in each cycle so far."""
+        self.assumptions.append(Value.cast(condition).bool())
+
+    def claim(self, name: str, condition: ValueLike) -> None:
+        """Claim that `condition` is true in every cycle."""
+        if name in self.claims:
+            raise ValueError(f"there are two claims called {name!r}")
+        self.claims[name] = Value.cast(condition).bool()
+
+    def cover(self, name: str, condition: ValueLike) -> None:
+        """Claim that `condition` can become true: that the proof is about something."""
+        if name in self.covers:
+            raise ValueError(f"there are two covers called {name!r}")
+        self.covers[name] = Value.cast(condition).bool()
+
+    def free_inputs(self, interface: Any) -> None:
+        """Let everything that flows into a component be free."""
+        for path, member, value in interface.signature.flatten(interface):
+            if member.flow == In:
+                target = Value.cast(value)
+                free = self.free(len(target), "_".join(str(key) for key in path))
+                self.m.d.comb += target.eq(free)
+
+
+class _Top(Elaboratable):
+    """The harness's logic, with claims and covers as ports."""
+
+    def __init__(self, harness: Harness) -> None:
+        self.harness = harness
+        self.domain = ClockDomain("sync", reset_less=True)
+        self.violated = Signal(max(len(harness.claims), 1))
+        self.covered = Signal(max(len(harness.covers), 1))
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.domains.sync = self.domain
+        m.submodules.world = self.harness.m
+        held = Signal(init=1)  # the assumptions, until now
+        holds = Signal()
+        m.d.sync += held.eq(holds)
+        m.d.comb += [
+            holds.eq(held & Cat(Const(1), *self.harness.assumptions).all()),
+            self.violated.eq(Cat(holds & ~claim for claim in self.harness.claims.values())),
+            self.covered.eq(Cat(holds & cover for cover in self.harness.covers.values())),
+        ]
+        return m
+
+
+def _registers(fragment: Fragment) -> Iterator[Signal]:
+    """The registers of a fragment and of what is inside it."""
+    for domain, statements in fragment.statements.items():
+        if domain != "comb":
+            for statement in statements:
+                yield from statement._lhs_signals()
+    for subfragment, *_ in fragment.subfragments:
+        yield from _registers(subfragment)
+
+
+def to_rtlil(harness: Harness) -> str:
+    """Text of module `top`: outputs `violated` and `covered`, a bit for each claim and cover.
+
+    Registers without a reset have the attribute `arbitrary`.
+    """
+    top = _Top(harness)
+    fragment = Fragment.get(top, None)
+    for signal in _registers(fragment):
+        if signal.reset_less and harness.arbitrary:
+            signal.attrs["arbitrary"] = 1
+    ports = [top.domain.clk, *harness.inputs, top.violated, top.covered]
+    text = rtlil.convert(fragment, name="top", ports=ports, emit_src=False)
+    return text
