@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Module, ShapeLike, Value
+from amaranth import Module, ShapeLike, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -37,9 +37,12 @@ class AnyFifo(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         put, got = self.i.valid & self.i.ready, self.o.valid & self.o.ready
+        # Ready stays until something is put in.
+        room = Signal()
         m.d.comb += self.i.ready.eq(
-            (self.level < self.depth) | ((self.level < self.depth + 2) & ~self._full)
+            (self.level < self.depth) | ((self.level < self.depth + 2) & room)
         )
+        m.d.sync += room.eq((room & ~put) | ~self._full)
         m.d.sync += self.level.eq(self.level + put - got)
         with m.If(~self.o.valid | self.o.ready):
             m.d.sync += [

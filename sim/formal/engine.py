@@ -14,12 +14,13 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from sim.formal.harness import ARBITRARY
+
 __all__ = ["Answer", "EngineError", "Query", "solve"]
 
 # Memories, and registers without a reset, start with arbitrary contents.
+_FORGET = "delete t:$meminit*\n"
 _PREPARE = """\
-read_rtlil top.il
-delete t:$meminit*
 setattr -unset init a:arbitrary
 hierarchy -top top
 proc -noopt
@@ -128,7 +129,8 @@ def solve(
     (folder / "top.il").write_text(text)
     (folder / "carrier.v").write_text(_CARRIER)
     (folder / "script.abc").write_text("\n".join(script) + "\n")
-    (folder / "run.ys").write_text(_PREPARE + _CALL)
+    forget = _FORGET if text.startswith(ARBITRARY) else ""
+    (folder / "run.ys").write_text("read_rtlil top.il\n" + forget + _PREPARE + _CALL)
     try:
         done = subprocess.run(
             [sys.executable, "-c", _YOSYS, "-q", "-s", "run.ys"],

@@ -15,7 +15,10 @@ from amaranth.back import rtlil
 from amaranth.hdl import Fragment, ShapeLike, ValueLike
 from amaranth.lib.wiring import In
 
-__all__ = ["Harness", "to_rtlil"]
+__all__ = ["ARBITRARY", "Harness", "to_rtlil"]
+
+# First line of the text of a design whose memories start with arbitrary contents.
+ARBITRARY = "# arbitrary\n"
 
 
 class Harness:
@@ -126,4 +129,4 @@ def to_rtlil(harness: Harness) -> str:
             signal.attrs["arbitrary"] = 1
     ports = [top.domain.clk, *harness.inputs, top.violated, top.covered]
     text = rtlil.convert(fragment, name="top", ports=ports, emit_src=False)
-    return text
+    return ARBITRARY + text if harness.arbitrary else text

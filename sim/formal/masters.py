@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """AXI masters: the bus's rules, and every beat that was asked for, once."""
 
 from __future__ import annotations
@@ -199,8 +200,10 @@ def read_dma(hw: Any, *, bursts: int) -> Harness:
     h.claim(
         "a burst is taken when all is empty", ~splitter.valid | splitter.ready | dut.halt | ~empty
     )
-    h.claim("idle says that nothing is under way", dut.idle == (~bus.arvalid & (owed == 0)))
-    _counts(h, dut, asked, beat, Mux(beat, bus.rresp, 0))
+    quiet = ~bus.arvalid & (owed == 0)
+    h.claim("idle says that nothing is under way", dut.idle == (quiet & before(h, quiet, "quiet")))
+    answered = before(h, beat, "beat"), before(h, Mux(beat, bus.rresp, 0), "resp")
+    _counts(h, dut, asked, *answered)
     h.cover("as many beats as there is room for are on their way", owed == depth)
     h.cover("idle again", dut.idle & (dut.received != 0))
     return h
@@ -210,7 +213,10 @@ def _counts(h: Harness, dut: Any, asked: Value, arrived: Value, resp: Value) -> 
     """Claim that the counts and the error are those of the bus."""
     expected, received = Signal(32, name="all_asked"), Signal(32, name="all_arrived")
     error = Signal(2, name="first_error")
-    h.m.d.sync += [expected.eq(expected + asked), received.eq(received + arrived)]
+    h.m.d.sync += [
+        expected.eq(expected + before(h, asked, "asked")),
+        received.eq(received + arrived),
+    ]
     with h.m.If(resp[1] & (error == 0)):
         h.m.d.sync += error.eq(resp)
     h.claim("expected counts the beats asked for", dut.expected == expected)
@@ -264,7 +270,10 @@ def write_dma(hw: Any) -> Harness:
     h.m.d.sync += open_.eq(open_ + moves(splitter.o) - acknowledged)
     h.claim("acknowledgements are taken at once", bus.bready)
     h.claim("each ends one burst", moves(unacknowledged.o) == acknowledged)
-    h.claim("idle says that no burst is open", dut.idle == (open_ == 0))
+    h.claim(
+        "idle says that no burst is open",
+        dut.idle == ((open_ == 0) & before(h, open_ == 0, "quiet")),
+    )
     last = before(h, acknowledged & unacknowledged.o.p.last, "last")
     h.claim("a command is done when its last burst is acknowledged", dut.done == last)
     asked, arrived = Signal(5, name="asked"), Signal(5, name="arrived")

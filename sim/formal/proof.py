@@ -121,6 +121,10 @@ def prove(proof: Proof, *, timeout: float, folder: Path | None = None) -> Result
         unreached = [name for name, a in zip(covers, reached) if not a.possible]
         if unreached:
             return result(f"never happens in {proof.reach} cycles: {unreached[0]}")
+        if proof.depth is None and not answer.possible and not answer.impossible:
+            # Nothing was left of it but constants, which `pdr` refuses.
+            query = Query(0, len(claims), commands[1:])
+            (answer,) = solve(text, [query], timeout=timeout)
         if answer.possible:
             return result(f"false: {_first_violated(text, claims, answer.cycles, timeout)}")
         proved = answer.impossible if proof.depth is None else answer.cycles == proof.depth
@@ -143,7 +147,7 @@ def find_fault(proof: Proof, fault: Fault, *, timeout: float) -> Result:
 
 
 def _first_violated(text: str, claims: list[str], cycles: int, timeout: float) -> str:
-    queries = [Query(index, 1, (f"bmc3 -F {cycles + 1}",)) for index in range(len(claims))]
+    queries = [Query(index, 1, (f"bmc3 -F {cycles + 2}",)) for index in range(len(claims))]
     answers = solve(text, queries, timeout=timeout)
     names = [name for name, answer in zip(claims, answers) if answer.possible]
     return f"{names[0] if names else 'a claim'}, {cycles} cycles after the reset"

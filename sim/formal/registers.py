@@ -27,7 +27,7 @@ def answers(hw: Any) -> Harness:
     bus = dut.bus
     asked, answered = bus.arvalid & bus.arready, bus.rvalid & bus.rready
     reads = outstanding(h, asked, answered, 1, "reads")
-    within(h, "a read is answered", 5, (reads == 0) | bus.rvalid)
+    within(h, "a read is answered", 6, (reads == 0) | bus.rvalid)
     within(h, "a read is taken", 1, (reads != 0) | bus.arready)
     stays(h, "R", bus.rvalid, bus.rready, bus.rdata, bus.rresp)
     h.claim("reads are answered OKAY", ~bus.rvalid | (bus.rresp == 0))

@@ -13,21 +13,24 @@ from sim.formal.monitors import before, moves, outstanding, stays, tracked, with
 __all__ = ["fifo", "passes_on"]
 
 
-def passes_on(h: Harness, i: Any, o: Any, *, capacity: int, delay: int) -> None:
+def passes_on(h: Harness, i: Any, o: Any, *, capacity: int, room: int, delay: int) -> None:
     """Claim that a block hands on what it takes, at most `delay` cycles later if nothing waits."""
     inside = outstanding(h, moves(i), moves(o), capacity, "payloads inside")
     stays(h, "the payload", o.valid, o.ready, o.payload)
     tracked(h, inside, put=moves(i), given=i.payload, got=moves(o), taken=[(o.valid, o.payload)])
     within(h, "what is inside gets to the output", delay, (inside == 0) | o.valid)
     within(h, "an empty one takes what comes", delay, (inside != 0) | i.ready)
-    h.cover("full", inside == capacity)
+    h.claim(f"it takes payloads while fewer than {room} are inside", (inside >= room) | i.ready)
+    asked = before(h, i.ready & ~i.valid, "asked")
+    h.claim("ready stays until something comes", ~asked | i.ready)
+    h.cover("full", (inside >= room) & ~i.ready)
 
 
 def fifo(hw: Any, *, depth: int, block: bool) -> Harness:
     h = Harness()
     h.m.submodules.dut = dut = hw.Fifo(shape=2, depth=depth, block=block)
     h.free_inputs(dut)
-    passes_on(h, dut.i, dut.o, capacity=depth + 1 + block, delay=3)
+    passes_on(h, dut.i, dut.o, capacity=depth + 2, room=depth, delay=3)
     return h
 
 
@@ -35,7 +38,7 @@ def register_slice(hw: Any) -> Harness:
     h = Harness()
     h.m.submodules.dut = dut = hw.RegisterSlice(shape=2)
     h.free_inputs(dut)
-    passes_on(h, dut.i, dut.o, capacity=2, delay=1)
+    passes_on(h, dut.i, dut.o, capacity=2, room=1, delay=1)
     return h
 
 
@@ -73,15 +76,15 @@ def upsizer(hw: Any, *, in_bytes: int, out_bytes: int) -> Harness:
     which = h.free(range(max(unit, 2)), "which")
     h.assume(which < count)
     given = Cat(_lane(dut.i.p.data, which, size), dut.i.p.last & (which == count - 1))
-    capacity = unit + group + min(unit, group)
+    capacity = 2 * unit + group + min(unit, group)
     inside = outstanding(h, Mux(put, count, 0), Mux(got, group, 0), capacity, "lanes inside")
     stays(h, "the word", dut.o.valid, dut.o.ready, dut.o.payload)
     # `last` belongs to a word's last lane.
     taken = [(dut.o.valid, _lane(dut.o.p.data, k, size)) for k in range(group)]
     taken[-1] = (dut.o.valid, Cat(taken[-1][1], dut.o.p.last))
     tracked(h, inside, put=put, given=given, ahead=which, got=Mux(got, group, 0), taken=taken)
-    within(h, "a word that is inside gets to the output", 1, (inside < group) | dut.o.valid)
-    within(h, "beats are taken", 1, (inside >= group) | dut.i.ready)
+    within(h, "a word that is inside gets to the output", 2, (inside < group) | dut.o.valid)
+    within(h, "beats are taken", 2, (inside >= group) | dut.i.ready)
     if unit > 1:
         h.cover("a row ends with a part of a beat", put & (count != unit))
     return h
@@ -105,13 +108,13 @@ def downsizer(hw: Any, *, in_bytes: int, out_bytes: int) -> Harness:
     which = h.free(range(max(most, 2)), "which")
     h.assume(which < count)
     given = Mux(which < unit, _lane(dut.i.payload, which, size), 0)
-    capacity = most + group + min(most, group)
+    capacity = 2 * most + group + min(most, group)
     inside = outstanding(h, Mux(put, count, 0), Mux(got, group, 0), capacity, "lanes inside")
     stays(h, "the beat", dut.o.valid, dut.o.ready, dut.o.payload)
     taken = [(dut.o.valid, _lane(dut.o.payload, k, size)) for k in range(group)]
     tracked(h, inside, put=put, given=given, ahead=which, got=Mux(got, group, 0), taken=taken)
-    within(h, "a beat that is inside gets to the output", 1, (inside < group) | dut.o.valid)
-    within(h, "words are taken", 1, (inside >= group) | dut.i.ready)
+    within(h, "a beat that is inside gets to the output", 2, (inside < group) | dut.o.valid)
+    within(h, "words are taken", 2, (inside >= group) | dut.i.ready)
     if group > 1:
         h.cover("a row's last beat is filled with zeros", put & (count > unit))
     return h
