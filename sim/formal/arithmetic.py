@@ -58,46 +58,50 @@ def requantise(hw: Any) -> Harness:
     return h
 
 
-def _times(h: Harness, factors: dict[str, Value], bits: int) -> dict[str, Value]:
-    """Products of values and one number of `bits` bits, by shifting and adding its bits in turn."""
+def _one_more_bit(h: Harness, factors: dict[str, Value], bits: int) -> list[dict[str, Value]]:
+    """Products of values and a number, bit by bit from its highest: before the next bit and after.
+
+    Before, they are anything, in two's complement of `bits` bits; without any bit they are 0.
+    What 0 satisfies, and the products after a bit if they did before, the whole products satisfy.
+    """
     bit = h.free(1, "bit")
-    step = Signal(range(bits + 1), name="step")
-    products = {}
+    before: dict[str, Value] = {}
+    after: dict[str, Value] = {}
     for name, factor in factors.items():
-        shape = factor.shape()
-        wide = signed(shape.width + bits) if shape.signed else shape.width + bits
-        shifted = Signal(wide, name=f"{name}_shifted")
-        products[name] = total = Signal(wide, name=f"{name}_product")
-        h.m.d.comb += shifted.eq(factor << step)
-        with h.m.If(bit & (step != bits)):
-            h.m.d.sync += total.eq(total + shifted)
-    h.m.d.sync += step.eq(step + (step != bits))
-    h.cover("all bits are done", (step == bits) & (products["x"] != 0))
-    return products
+        before[name] = h.free(bits, f"{name}_before")
+        after[name] = (2 * before[name] + Mux(bit, factor, 0))[:bits]
+    return [before, after]
 
 
 def halves(_: Any) -> Harness:
     """``x * m == (x % 2**16) * m + (x // 2**16) * m * 2**16``, by induction over the bits of m."""
     h = Harness()
-    x = h.rigid(32, "x")
-    product = _times(h, {"x": x, "low": x[:16], "high": x[16:]}, 17)
-    h.claim(
-        "the product is that of the halves",
-        product["x"] == product["low"] + (product["high"] << 16),
+    x = h.free(32, "x")
+    before, after = (
+        product["x"] == (product["low"] + (product["high"] << 16))[:49]
+        for product in _one_more_bit(h, {"x": x, "low": x[:16], "high": x[16:]}, 49)
     )
+    h.assume(before)
+    h.claim("the product is that of the halves", after)
+    h.cover("it can be so far", before)
     return h
 
 
 def packed_product(hw: Any) -> Harness:
     """An activation times two packed weights is both products, packed: over the bits of it."""
     h = Harness()
-    left, right = h.rigid(8, "left"), h.rigid(signed(8), "right")
+    left, right = h.free(8, "left"), h.free(signed(8), "right")
     packed = Signal(signed(hw.WEIGHT_BITS), name="packed")
     h.m.d.comb += packed.eq((right << hw._FIELD) + left)
-    product = _times(h, {"x": packed, "left": left, "right": right}, 8)
-    both = product["left"] + (product["right"] << hw._FIELD)
-    h.claim("the product is both", product["x"] == both)
+    bits = hw.WEIGHT_BITS + 8
+    before, after = (
+        product["x"] == (product["left"] + (product["right"] << hw._FIELD))[:bits]
+        for product in _one_more_bit(h, {"x": packed, "left": left, "right": right}, bits)
+    )
+    h.assume(before)
+    h.claim("the product is both", after)
     h.claim("packed as the cell does it", packed[:8] == left)
+    h.cover("it can be so far", before)
     return h
 
 
@@ -119,7 +123,7 @@ def fields(hw: Any) -> Harness:
 
 
 def packed_cell(hw: Any) -> Harness:
-    """Weights taken and swapped in, then activations: sums of packed products."""
+    """Weights taken and swapped in, twice, and activations: sums of packed products."""
     h = Harness()
     width = 20
     h.m.submodules.dut = dut = hw.PackedCell(width=width)
@@ -130,17 +134,22 @@ def packed_cell(hw: Any) -> Harness:
         if path[0] in names:
             target = Value.cast(value)
             h.m.d.comb += target.eq(h.free(len(target), "_".join(map(str, path))))
-    # Each row takes its weights in turn, and swaps, the lower one a cycle later.
-    weights = [Signal(16, name=f"weights{k}", reset_less=True) for k in range(2)]
-    for k in range(2):
-        h.m.d.comb += [dut.i_take[k].eq(now == k), dut.i_swap[k].eq(now == 2 + k)]
-        with h.m.If(now == k):
-            h.m.d.sync += weights[k].eq(dut.i_wgt)
+    # Each row takes its weights in turn and swaps them in, the lower one a cycle later; then again,
+    # while the first ones are at work.
     products = []
     for k in range(2):
+        take, swap = ((now == k + at) | (now == k + at + 4) for at in (0, 2))
+        h.m.d.comb += [dut.i_take[k].eq(take), dut.i_swap[k].eq(swap)]
+        shadow, weights = (
+            Signal(16, name=f"{name}{k}", reset_less=True) for name in ("shadow", "weights")
+        )
+        with h.m.If(take):
+            h.m.d.sync += shadow.eq(dut.i_wgt)
+        with h.m.If(swap):
+            h.m.d.sync += weights.eq(shadow)
         packed = Signal(signed(hw.WEIGHT_BITS), name=f"packed{k}")
         gap = Const(0, hw.WEIGHT_BITS - 16)
-        h.m.d.comb += packed.eq(Cat(weights[k][:8], gap, weights[k][8:]))
+        h.m.d.comb += packed.eq(Cat(weights[:8], gap, weights[8:]))
         product = Signal(signed(hw.WEIGHT_BITS + 8), name=f"product{k}")
         h.m.d.comb += product.eq(_later(h.m, dut.i_act[k], 1) * packed)
         products.append(product)

@@ -223,7 +223,7 @@ PROOFS: tuple[Proof, ...] = (
         build=_itself("halves"),
         claims="any 32-bit number times any multiplier is that of its two halves",
         faults=(Fault('(product["high"] << 16)', '(product["high"] << 15)'),),
-        depth=19,
+        depth=2,
         complete=True,
     ),
     Proof(
@@ -241,7 +241,7 @@ PROOFS: tuple[Proof, ...] = (
         build=arithmetic.packed_product,
         claims="any activation times any two packed weights is both products",
         faults=(Fault("_FIELD = 17", "_FIELD = 18"),),
-        depth=10,
+        depth=2,
         complete=True,
     ),
     Proof(
@@ -257,15 +257,16 @@ PROOFS: tuple[Proof, ...] = (
         name="packed cell",
         module="hw.packed",
         build=arithmetic.packed_cell,
-        claims="from any state: weights that are shifted in and swapped in, then activations, "
-        "give the fields of the packed products, added to the sums from above",
+        claims="from any state: weights that are taken and swapped in, and others while they are "
+        "at work, give the fields of their packed products with any activations, added to the "
+        "sums from above",
         faults=(
             Fault(
                 "Cat(self.i_wgt[:8], gap, self.i_wgt[8:])", "Cat(self.i_wgt[:8], self.i_wgt[8:])"
             ),
             Fault("mac.i_swap.eq(self.i_swap[row])", "mac.i_swap.eq(self.i_swap[0])"),
         ),
-        depth=12,
+        depth=15,
     ),
 )
 

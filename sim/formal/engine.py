@@ -81,7 +81,8 @@ class Answer:
     possible, impossible : bool
         An output can be 1, or never; neither is known to be if the engine gave up.
     cycles : int
-        After which it is 1, or up to which it is not.
+        As the engine counts: `bmc` tells how many it looked at, `bmc3` the last one in which no
+        output is 1 (from 0; -1 if there is none), `pdr` nothing of use.
     """
 
     possible: bool

@@ -52,7 +52,7 @@ class Proof:
     complete : bool
         With `depth`: nothing is left after so many cycles, from whatever state.
     reach : int
-        Cycles in which covers and faults must show.
+        Cycles in which covers must show, and faults unless there is a `depth`.
     """
 
     name: str
@@ -112,8 +112,7 @@ def prove(proof: Proof, *, timeout: float, folder: Path | None = None) -> Result
     if proof.depth is None:
         commands = tuple(command.format(seconds=round(timeout)) for command in _INDUCTION)
     else:
-        # Unrolled as a whole: equal multipliers become one.
-        commands = (f"bmc -F {proof.depth} -N 100000000",)
+        commands = _unrolled(proof.depth)
     try:
         answer, *reached = solve(
             text, [Query(0, len(claims), commands), *reach], timeout=timeout, folder=folder
@@ -126,7 +125,7 @@ def prove(proof: Proof, *, timeout: float, folder: Path | None = None) -> Result
             query = Query(0, len(claims), commands[1:])
             (answer,) = solve(text, [query], timeout=timeout)
         if answer.possible:
-            return result(f"false: {_first_violated(text, claims, answer.cycles, timeout)}")
+            return result(f"false: {_first_violated(text, claims, timeout)}")
         proved = answer.impossible if proof.depth is None else answer.cycles == proof.depth
         return result("" if proved else f"not decided in {timeout:.0f} s")
     except EngineError as error:
@@ -137,17 +136,31 @@ def find_fault(proof: Proof, fault: Fault, *, timeout: float) -> Result:
     """Plant a fault and find a counterexample to the claims."""
     start = time.monotonic()
     harness = proof.build(variant(proof.module, edit=(fault.old, fault.new)))
-    query = Query(0, len(harness.claims), (f"bmc3 -F {proof.reach}",))
+    cycles = proof.depth or proof.reach
+    commands = _unrolled(cycles) if proof.depth else (f"bmc3 -F {cycles}",)
+    query = Query(0, len(harness.claims), commands)
     try:
         (answer,) = solve(to_rtlil(harness), [query], timeout=timeout)
-        problem = "" if answer.possible else f"not found in {proof.reach} cycles"
+        problem = "" if answer.possible else f"not found in {cycles} cycles"
     except EngineError as error:
         problem = str(error)
     return Result(problem, time.monotonic() - start)
 
 
-def _first_violated(text: str, claims: list[str], cycles: int, timeout: float) -> str:
-    queries = [Query(index, 1, (f"bmc3 -F {cycles + 2}",)) for index in range(len(claims))]
+def _unrolled(cycles: int) -> tuple[str, ...]:
+    """All cycles in one network, in which equal multipliers become one."""
+    return (f"bmc -F {cycles} -N 100000000",)
+
+
+def _first_violated(text: str, claims: list[str], timeout: float) -> str:
+    """The claim that fails first: `pdr` knows that one does, but neither which nor when."""
+    (whole,) = solve(
+        text, [Query(0, len(claims), (f"bmc3 -T {timeout:.0f}",))], timeout=timeout + 10
+    )
+    if not whole.possible:
+        return f"a claim, in a cycle not found in {timeout:.0f} s"
+    cycles = whole.cycles + 1  # what `bmc3` tells is the last cycle without it, from 0
+    queries = [Query(index, 1, (f"bmc3 -F {cycles + 1}",)) for index in range(len(claims))]
     answers = solve(text, queries, timeout=timeout)
     names = [name for name, answer in zip(claims, answers) if answer.possible]
-    return f"{names[0] if names else 'a claim'}, {cycles} cycles after the reset"
+    return f"{names[0]}, {cycles} cycles after the reset"
