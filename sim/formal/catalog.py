@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from models.isa import ENGINE_WAITS, Op
-from sim.formal import arithmetic, control, gates, masters, registers, streams
+from sim.formal import arithmetic, array, control, gates, masters, registers, streams
 from sim.formal.harness import Harness
 from sim.formal.proof import Fault, Proof
 
@@ -16,6 +16,12 @@ __all__ = ["PROOFS", "with_proofs"]
 _STREAM = (
     "valid and payload stay until taken; what goes in comes out unchanged, in order and once; "
     "nothing waits for ever"
+)
+
+_ARRAY = (
+    "words and weight blocks in any order that is allowed: every column's sum is that of each "
+    "row's activation times the weight of the block that was at work when the word came, and comes "
+    "when it must.  Cells are reduced to numbers of one bit"
 )
 
 
@@ -79,6 +85,41 @@ PROOFS: tuple[Proof, ...] = (
             (2, 1, (Fault("(self.o.ready & (left == 0))", "self.o.ready"),)),
             (3, 2, (Fault("m.d.sync += lane.eq(0)", "m.d.sync += lane.eq(lane)"),)),
         )
+    ),
+    Proof(
+        name="skew",
+        module="hw.array",
+        build=partial(array.skew, lanes=4),
+        claims="lane k comes k cycles later, and so does bit k of a wavefront, which is 0 before",
+        faults=(
+            Fault("rest = stage[:-width]", "rest = stage[: -2 * width]"),
+            Fault("result.append(stage[-width:])", "result.append(rest[-width:])"),
+            Fault("history.eq(Cat(bit, history))", "history.eq(Cat(history, bit))"),
+        ),
+    ),
+    Proof(
+        name="array, 3x3",
+        module="hw.array",
+        build=partial(array.systolic_array, rows=3, cols=3),
+        claims=_ARRAY,
+        faults=(
+            Fault("swaps[r + c]", "swaps[r]"),
+            Fault("pe.i_shift.eq(shifts[c])", "pe.i_shift.eq(shifts[0])"),
+            Fault("self.swap_hold = rows - 1", "self.swap_hold = rows - 2"),
+        ),
+    ),
+    Proof(
+        name="packed array, 4x4",
+        module="hw.packed",
+        build=partial(array.packed_array, rows=4, cols=4),
+        claims=_ARRAY + "; what the left columns' sums start from is -128 times the word's sum",
+        faults=(
+            Fault("swaps[k + row + p]", "swaps[k + p]"),
+            Fault("takes[2 * k + row][p]", "takes[2 * k + row][0]"),
+            Fault("turn.rotate_right(1)", "turn.rotate_left(1)"),
+            Fault("PackedCell.LATENCY - 2 - cycles", "PackedCell.LATENCY - 1 - cycles"),
+            Fault("r // 2 + r % 2", "r // 2"),
+        ),
     ),
     Proof(
         name="burst splitter",
