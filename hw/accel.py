@@ -108,7 +108,11 @@ class Accel(wiring.Component):
         m.submodules.csr_bank = csr = CsrBank(arch=arch)
 
         def reset(block: wiring.Component) -> Any:
-            return DomainRenamer(self.domain)(ResetInserter(csr.core_reset)(block))
+            # A register of its own for each, as they are far apart; without the attribute,
+            # synthesis makes one of them.
+            own = Signal(init=1, name="core_reset", attrs={"keep": 1})
+            m.d.sync += own.eq(csr.core_reset_next)
+            return DomainRenamer(self.domain)(ResetInserter(own)(block))
 
         sequencer = Sequencer(arch=arch)
         load = LoadEngine(arch=arch)

@@ -58,6 +58,8 @@ class Control(wiring.Component):
         No DMA has anything outstanding.
     core_reset : Out(1)
         Reset everything but the CSR bank.  High during and right after this side's own reset.
+    core_reset_next : Out(1)
+        What `core_reset` is in the next cycle, for copies of it.
     go : Out(1)
         Begin fetching; the cycle after `core_reset`.
     halt : Out(1)
@@ -85,6 +87,7 @@ class Control(wiring.Component):
                 "port_error": In(2).array(len(ERROR_SOURCES)),
                 "all_idle": In(1),
                 "core_reset": Out(1, init=1),
+                "core_reset_next": Out(1),
                 "go": Out(1),
                 "halt": Out(1),
                 "begin": Out(1),
@@ -130,17 +133,16 @@ class Control(wiring.Component):
         m.d.comb += failed.eq(cause != ErrorCause.NONE)
 
         state = Signal(State)
-        m.d.sync += [self.core_reset.eq(0), self.go.eq(0), self.event.eq(0)]
+        m.d.sync += [self.core_reset.eq(self.core_reset_next), self.go.eq(0), self.event.eq(0)]
         with m.Switch(state):
             with m.Case(State.IDLE), m.If(self.start):
-                m.d.comb += self.begin.eq(~self.reset)
+                m.d.comb += [self.begin.eq(~self.reset), self.core_reset_next.eq(1)]
                 m.d.sync += [
                     self.busy.eq(1),
                     self.done.eq(0),
                     self.error.eq(0),
                     self.cause.eq(ErrorCause.NONE),
                     self.source.eq(0),
-                    self.core_reset.eq(1),
                     state.eq(State.RESET),
                 ]
             with m.Case(State.RESET):
@@ -170,18 +172,19 @@ class Control(wiring.Component):
                         state.eq(State.IDLE),
                     ]
             with m.Case(State.HALT), m.If(self.all_idle):
-                m.d.sync += [self.core_reset.eq(1), state.eq(State.CLEAN)]
+                m.d.comb += self.core_reset_next.eq(1)
+                m.d.sync += state.eq(State.CLEAN)
             with m.Case(State.CLEAN):
                 m.d.sync += [self.halt.eq(0), self.resetting.eq(0), state.eq(State.IDLE)]
 
         with m.If(self.reset):
+            m.d.comb += self.core_reset_next.eq(0)
             m.d.sync += [
                 self.busy.eq(0),
                 self.done.eq(0),
                 self.error.eq(0),
                 self.cause.eq(ErrorCause.NONE),
                 self.source.eq(0),
-                self.core_reset.eq(0),
                 self.go.eq(0),
                 self.event.eq(0),
                 self.halt.eq(1),

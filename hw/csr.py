@@ -54,7 +54,7 @@ class CsrBank(wiring.Component):
         Of STATUS, for lamps.
     base, desc_addr, desc_count : Out(32)
         The registers of the same names.
-    core_reset, go, halt : Out(1)
+    core_reset, core_reset_next, go, halt : Out(1)
         See `hw.control.Control`: reset everything else, begin, stop asking memory.
     complete, progress, bad_descriptor, all_idle : In(1)
         See `hw.control.Control`.  `complete` and `bad_descriptor` are levels that `core_reset`
@@ -90,6 +90,7 @@ class CsrBank(wiring.Component):
                 "desc_addr": Out(32),
                 "desc_count": Out(32),
                 "core_reset": Out(1),
+                "core_reset_next": Out(1),
                 "go": Out(1),
                 "halt": Out(1),
                 "complete": In(1),
@@ -132,6 +133,7 @@ class CsrBank(wiring.Component):
             control.watchdog.eq(watchdog),
             control.log_busy.eq(log.busy),
             self.core_reset.eq(control.core_reset),
+            self.core_reset_next.eq(control.core_reset_next),
             self.go.eq(control.go),
             self.halt.eq(control.halt),
             self.busy.eq(control.busy),

@@ -72,7 +72,7 @@ def _pynq(name: str, title: str) -> Board:
         options={
             "family": "zynq7",
             "device": "xc7z020",
-            "floorplan": "hw.floorplan:zynq_7020",
+            "floorplan": "hw.floorplan_zynq:zynq_7020",
         },
     )
 
@@ -86,7 +86,13 @@ _ULX3S = Board(
     arch="ulx3s-85f",
     target_mhz=90.0,
     resources={"LUT": 83640, "FF": 83640, "DSP": 156, "DP16KD": 208},
-    options={"device": "85k", "package": "CABGA381", "speed": "6", "idcode": "0x41113043"},
+    options={
+        "device": "85k",
+        "package": "CABGA381",
+        "speed": "6",
+        "idcode": "0x41113043",
+        "floorplan": "hw.floorplan_ecp5:ecp5_85",
+    },
 )
 
 _TANG_NANO = Board(

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from hw.flow.errors import CheckError
 from hw.flow.nextpnr import route
+from hw.flow.places import give_places
 from hw.flow.process import Cost
 from hw.flow.programs import need, pip_tool, yosys_tool
 from hw.flow.synthesis import ANY_ON_COLLISION, synthesise, write_verilog
@@ -33,7 +34,7 @@ class Ecp5(Toolchain):
     """Yosys, nextpnr-ecp5, ecppack, ecpunpack.
 
     Options of the board: ``device`` (as nextpnr calls it, such as ``85k``), ``package``, ``speed``
-    (the grade), ``idcode`` (of the device on the board).
+    (the grade), ``idcode`` (of the device on the board), ``floorplan`` (`hw.flow.places`).
 
     The clock comes from the design's own PLL, so it is always the board's target.
     """
@@ -57,7 +58,9 @@ class Ecp5(Toolchain):
         return [pip_tool(name, _PACKAGE) for name in (_PLACER, _PACKER)]
 
     def synthesise(self, job: Job) -> Cost:
-        return synthesise(job, _SYNTHESIS, before=ANY_ON_COLLISION)
+        cost = synthesise(job, _SYNTHESIS, before=ANY_ON_COLLISION)
+        give_places(job, attribute="BEL")
+        return cost
 
     def companions(self, job: Job) -> None:
         write_verilog(job)
@@ -69,6 +72,7 @@ class Ecp5(Toolchain):
             f"--{options['device']}",
             *("--package", options["package"], "--speed", options["speed"]),
             *("--lpf", self.CONSTRAINTS, "--textcfg", config.name),
+            *("--router", "router2"),
         ]
         return route(
             job,

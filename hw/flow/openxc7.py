@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from hw.flow.errors import BuildError, CheckError
 from hw.flow.fasm import features, normal
 from hw.flow.nextpnr import route
 from hw.flow.openxc7_tools import Tools
+from hw.flow.places import give_places
 from hw.flow.process import Cost
 from hw.flow.programs import yosys_tool
 from hw.flow.synthesis import synthesise, write_verilog
@@ -44,30 +44,11 @@ synth_xilinx -flatten -abc9 -arch xc7 -nosrl -run map_cells:"""
 _CHECKED = ("DSP_", "BRAM_L", "BRAM_R")
 
 
-def _give_places(job: Job, function: str) -> None:
-    """Write a floorplan into the netlist, as attributes that nextpnr obeys."""
-    module, _, name = function.partition(":")
-    floorplan = getattr(importlib.import_module(module), name)
-    netlist: dict[str, Any] = json.loads(job.netlist.read_text(encoding="utf-8"))
-    (top,) = netlist["modules"].values()
-    kinds = {cell: content["type"] for cell, content in top["cells"].items()}
-    try:
-        places = floorplan(kinds, job.arch)
-    except ValueError as error:
-        reason = f"arch {job.arch.name} does not fit {job.board.name}: {error}"
-        raise BuildError(reason) from None
-    for cell, place in places.items():
-        # Not BEL, which it takes for a pin's place.
-        top["cells"][cell]["attributes"]["NEXTPNR_BEL"] = place
-    job.netlist.write_text(json.dumps(netlist), encoding="utf-8")
-
-
 class OpenXc7(Toolchain):
     """Yosys, nextpnr-xilinx, fasm2frames, xc7frames2bit, bitread.
 
     Options of the board: ``family`` and ``device`` of the databases, ``floorplan``
-    (``module:function``, called with the type of each cell by name and the arch, gives the places
-    of some of them).
+    (`hw.flow.places`).
     """
 
     CONSTRAINTS = "penstock.xdc"
@@ -113,8 +94,8 @@ class OpenXc7(Toolchain):
 
     def synthesise(self, job: Job) -> Cost:
         cost = synthesise(job, _SYNTHESIS)
-        if "floorplan" in job.board.options:
-            _give_places(job, job.board.options["floorplan"])
+        # Not BEL, which it takes for a pin's place.
+        give_places(job, attribute="NEXTPNR_BEL")
         return cost
 
     def companions(self, job: Job) -> None:

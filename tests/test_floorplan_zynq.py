@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hw.floorplan import zynq_7020
+from hw.floorplan_zynq import zynq_7020
 from hw.flow import openxc7
 from hw.flow.board import get_board
 from hw.flow.errors import BuildError

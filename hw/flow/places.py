@@ -1,0 +1,47 @@
+"""Floorplans: places for cells, written into a netlist before place and route."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from typing import Any
+
+from hw.flow.errors import BuildError
+from hw.flow.toolchain import Job
+
+__all__ = ["give_places"]
+
+
+def give_places(job: Job, *, attribute: str) -> None:
+    """Write the board's floorplan, if it has one, into `Job.netlist`.
+
+    The option ``floorplan`` of the board is ``module:function``, called with the type of each cell
+    by name and the arch, which gives the places of some of them.
+
+    Parameters
+    ----------
+    job : Job
+    attribute : str
+        Of a cell; what the placer obeys.
+
+    Raises
+    ------
+    BuildError
+        If the arch has no place on the device.
+    """
+    function = job.board.options.get("floorplan")
+    if function is None:
+        return
+    module, _, name = function.partition(":")
+    floorplan = getattr(importlib.import_module(module), name)
+    netlist: dict[str, Any] = json.loads(job.netlist.read_text(encoding="utf-8"))
+    (top,) = netlist["modules"].values()
+    kinds = {cell: content["type"] for cell, content in top["cells"].items()}
+    try:
+        places = floorplan(kinds, job.arch)
+    except ValueError as error:
+        reason = f"arch {job.arch.name} does not fit {job.board.name}: {error}"
+        raise BuildError(reason) from None
+    for cell, place in places.items():
+        top["cells"][cell]["attributes"][attribute] = place
+    job.netlist.write_text(json.dumps(netlist), encoding="utf-8")
