@@ -20,6 +20,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -277,7 +278,7 @@ class _Copy:
             if any(words in output for words in _REFUSALS):
                 return Result.REFUSED, ""
             if status:
-                return Result.CAUGHT, _failed(output)
+                return Result.CAUGHT, failed(output)
         return Result.SURVIVED, ""
 
     def check(self, names: Sequence[str]) -> None:
@@ -293,12 +294,11 @@ class _Copy:
             raise MutationError(f"tests fail without a mutant:\n{output[-3000:]}")
 
 
-def _failed(output: str) -> str:
-    """The test that failed first, out of what pytest printed."""
-    for line in output.splitlines():
-        if line.startswith(("FAILED ", "ERROR ")):
-            return line.split()[1]
-    return output.strip().splitlines()[-1] if output.strip() else "the test runner"
+def failed(output: str) -> str:
+    """The test that failed first, out of what pytest printed; empty if it names none."""
+    # What a simulator logs may begin with these words as well, so the name decides.
+    found = re.search(r"^(?:FAILED|ERROR) (tests/.*?)(?: - |$)", output, re.MULTILINE)
+    return found[1] if found else ""
 
 
 def run(

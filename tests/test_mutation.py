@@ -20,6 +20,7 @@ from sim.mutation_run import (
     Result,
     core_modules,
     digest,
+    failed,
     groups,
     run,
 )
@@ -220,6 +221,28 @@ def test_run(tree: Path, tmp_path: Path) -> None:
         Result.REFUSED,
         Result.SURVIVED,
     ]
+
+
+@pytest.mark.parametrize(
+    ("printed", "name"),
+    [
+        (
+            "FAILED tests/test_a.py::test[1-<lambda>] - assert 1 == 2",
+            "tests/test_a.py::test[1-<lambda>]",
+        ),
+        ("FAILED tests/test_a.py::test[width 3]", "tests/test_a.py::test[width 3]"),
+        ("ERROR tests/test_a.py - ImportError: no", "tests/test_a.py"),
+        # A simulator's own log comes before pytest's summary.
+        (
+            "ERROR    Verilator:runner.py:674 Command failed\nFAILED tests/test_a.py::test_b - E",
+            "tests/test_a.py::test_b",
+        ),
+        ("ERROR    Verilator:runner.py:674 Command failed", ""),
+        ("", ""),
+    ],
+)
+def test_name_of_the_test_that_failed(printed: str, name: str) -> None:
+    assert failed(f"F\n=== FAILURES ===\n{printed}\n1 failed in 2.00s\n") == name
 
 
 def test_tests_that_fail_anyway_say_nothing(tree: Path, tmp_path: Path) -> None:
