@@ -412,18 +412,15 @@ class WriteDma(wiring.Component):
         """Complete bursts, in the order they were begun."""
         bus = self.bus
         pending = Signal(range(2 * _WRITES))
-        quiet, still = Signal(), Signal()  # as in `ReadDma`
         burst = unacknowledged.o
         m.d.comb += [
             bus.bready.eq(1),
             burst.ready.eq(bus.bvalid),
             status.arrived.eq(Mux(bus.bvalid, burst.p.beats, 0)),
             status.resp.eq(Mux(bus.bvalid, bus.bresp, 0)),
-            quiet.eq(pending == 0),
-            self.idle.eq(quiet & still),
+            self.idle.eq(pending == 0),
         ]
         m.d.sync += [
             pending.eq(pending + issue - bus.bvalid),
             self.done.eq(bus.bvalid & burst.p.last),
-            still.eq(quiet),
         ]

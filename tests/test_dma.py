@@ -239,6 +239,47 @@ def test_write_halt_finishes_what_was_begun() -> None:
     run(dut, source, background=[slave.process])
 
 
+@pytest.mark.parametrize("resp", [0, 2])
+@pytest.mark.parametrize("make", [ReadDma, WriteDma])
+def test_counts_are_final_when_it_is_idle(make: Any, resp: int) -> None:
+    """What is counted late is counted in the first cycle in which nothing is under way."""
+    rng = random.Random(6)
+    dut = make(depth=16)
+    writes = make is WriteDma
+    slave_of = WriteSlave if writes else ReadSlave
+    # The last burst, or the last beat, has the error.
+    fault = (1 if writes else 19, resp) if resp else None
+    slave = slave_of(dut.bus, bytearray(MEMORY), rng=rng, latency=5, stall=0, fault=fault)
+    final: tuple[int, ...] = ()
+
+    async def request(ctx: Any) -> None:
+        ctx.set(dut.cmd.payload, {"addr": 0, "beats": 20})
+        ctx.set(dut.cmd.valid, 1)
+        await ctx.tick().until(dut.cmd.ready)
+        ctx.set(dut.cmd.valid, 0)
+
+    async def data(ctx: Any) -> None:
+        if writes:
+            await drive(ctx, dut.i, range(20), rng=rng, stall=0)
+        else:
+            await collect(ctx, dut.o, 20, rng=rng, stall=0)
+
+    async def watch(ctx: Any) -> None:
+        nonlocal final
+        pulses = 0
+        seen = [dut.idle, dut.expected, dut.received, dut.error, dut.done if writes else 0]
+        was_idle = True
+        for _ in range(100):
+            _, _, idle, *counts, pulse = await ctx.tick().sample(*seen)
+            pulses += pulse
+            if idle and not was_idle:
+                final = (*counts, pulses)
+            was_idle = idle
+
+    run(dut, request, data, watch, background=[slave.process])
+    assert final == (20, 20, resp, writes)
+
+
 @pytest.mark.parametrize("resp", [2, 3])
 def test_write_error_holds_the_first_response(resp: int) -> None:
     rng = random.Random(4)

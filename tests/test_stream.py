@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hw.stream import Downsizer, Fifo, Upsizer
+from hw.stream import Downsizer, Fifo, Upsizer, _Gearbox
 from tests.hwsim import collect, drive, run
 
 SIZES = [4, 6, 8, 12, 16, 32]
@@ -144,6 +144,35 @@ def test_downsizer_is_as_fast_as_the_slower_side(size: int) -> None:
         assert await collect(ctx, dut.o, len(beats), rng=rng, stall=0) == beats
 
     run(dut, source, sink, cycles=max(len(beats), 13 * 6) + 6)
+
+
+@pytest.mark.parametrize(
+    ("in_lanes", "out_lanes"), [(8, 1), (2, 1), (1, 2), (2, 3), (4, 3), (8, 5)]
+)
+def test_gearbox_is_no_larger_than_it_must_be(in_lanes: int, out_lanes: int) -> None:
+    """With the lanes it has, the slower side goes on every cycle; with one less it waits."""
+    assert all(_goes_on(in_lanes, out_lanes, missing=0))
+    assert not all(_goes_on(in_lanes, out_lanes, missing=1))
+
+
+def _goes_on(in_lanes: int, out_lanes: int, *, missing: int) -> list[bool]:
+    """Whether the slower side goes on, in each of some cycles in which the other one would."""
+    dut = _Gearbox(lane_bits=1, in_lanes=in_lanes, out_lanes=out_lanes, max_count=in_lanes)
+    dut.capacity -= missing
+    slower = dut.o.valid if out_lanes < in_lanes else dut.i.ready
+    goes_on: list[bool] = []
+
+    async def process(ctx: Any) -> None:
+        ctx.set(dut.count, in_lanes)
+        ctx.set(dut.i.valid, 1)
+        ctx.set(dut.o.ready, 1)
+        await ctx.tick().repeat(10)
+        for _ in range(60):
+            *_, there = await ctx.tick().sample(slower)
+            goes_on.append(bool(there))
+
+    run(dut, process)
+    return goes_on
 
 
 def test_wrong_parameters() -> None:
