@@ -43,7 +43,8 @@ class Control(wiring.Component):
     start, reset : In(1)
         Commands, one cycle each.  `start` is ignored unless idle; `reset` wins over `start`.
     watchdog : In(32)
-        Cycles without `progress` that end a run with `ErrorCause.TIMEOUT`; 0: never.
+        Most cycles without `progress` in a row; more end a run with `ErrorCause.TIMEOUT`.  0: any
+        number may.
     complete : In(1)
         Level: the program is done.  Looked at from the second cycle after `go` on.
     log_busy : In(1)
@@ -104,20 +105,19 @@ class Control(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
 
-        # The failure that would be reported now; ports come first, in order.
+        # The failure that would be reported now; ports come first, in order: the last assignment
+        # counts.
         failed = Signal()
-        cause = Signal(8)
-        source = Signal(8)
+        cause = Signal.like(self.cause)
+        source = Signal.like(self.source)
         idle_cycles = Signal(32)
         timeout = Signal()
         m.d.sync += timeout.eq(
             (self.watchdog != 0) & (idle_cycles >= self.watchdog) & ~self.progress
         )
         # Bit 1 tells the two error responses, SLVERR and DECERR, from the good ones.
-        with m.If(self.port_error[0][1]):
-            m.d.comb += source.eq(0)
-        for index in range(1, len(ERROR_SOURCES)):
-            with m.Elif(self.port_error[index][1]):
+        for index, error in reversed(list(enumerate(self.port_error))):
+            with m.If(error[1]):
                 m.d.comb += source.eq(index)
         with m.If(Cat(error[1] for error in self.port_error).any()):
             decode = Signal()
@@ -146,7 +146,7 @@ class Control(wiring.Component):
                     state.eq(State.RESET),
                 ]
             with m.Case(State.RESET):
-                m.d.sync += [self.go.eq(1), idle_cycles.eq(0), timeout.eq(0), state.eq(State.GO)]
+                m.d.sync += [self.go.eq(1), idle_cycles.eq(0), state.eq(State.GO)]
             with m.Case(State.GO):
                 m.d.sync += state.eq(State.SETTLE)
             with m.Case(State.SETTLE):

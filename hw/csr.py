@@ -39,7 +39,9 @@ class CsrBank(wiring.Component):
     """Registers, run control, counters and layer log.
 
     Every address answers OKAY; unknown ones read 0 and ignore writes.  Write strobes are honoured.
-    Outputs towards the core are registered.
+    Outputs towards the core are registered.  A word that was written has changed its register three
+    cycles after address and data were taken; what is read comes five cycles after its address, and
+    shows the register as it was after two.
 
     Parameters
     ----------
@@ -256,8 +258,7 @@ class CsrBank(wiring.Component):
             m.d.sync += address.eq(bus.araddr >> 2)
         chosen = Signal(len(REGISTERS))
         groups = []
-        with m.If(step[0]):
-            m.d.sync += chosen.eq(Cat(address == register.offset >> 2 for register in REGISTERS))
+        m.d.sync += chosen.eq(Cat(address == register.offset >> 2 for register in REGISTERS))
         hits = list(zip(chosen, (values[register.name] for register in REGISTERS)))
         for first in range(0, len(hits), _GROUP):
             group = Signal(32, name=f"group_{first}", reset_less=True)

@@ -98,6 +98,70 @@ def test_identity_and_writable_registers() -> None:
     simulate(process)
 
 
+def test_cycles_of_a_write() -> None:
+    async def process(ctx: Any, dut: CsrBank) -> None:
+        bus = dut.bus
+        ctx.set(bus.wstrb, 15)
+        ctx.set(bus.bready, 1)
+
+        async def follow(name: str, data: int, *members: Any) -> list[tuple[int, ...]]:
+            """Write a register; return members from the cycle in which the bus takes it on."""
+            ctx.set(bus.awaddr, offset(name))
+            ctx.set(bus.wdata, data)
+            ctx.set(bus.awvalid, 1)
+            ctx.set(bus.wvalid, 1)
+            seen = []
+            for _ in range(8):
+                seen.append(tuple(ctx.get(member) for member in members))
+                await ctx.tick()
+                ctx.set(bus.awvalid, 0)
+                ctx.set(bus.wvalid, 0)
+            return seen
+
+        assert await follow("BASE", 7, dut.base, bus.bvalid) == [
+            *[(0, 0), (0, 0), (0, 1)],
+            *[(7, 0)] * 5,
+        ]
+        # The command is a register; then the run's own steps begin.
+        assert await follow("CTRL", START, dut.busy, dut.core_reset, dut.go) == [
+            *[(0, 0, 0)] * 4,
+            *[(1, 1, 0), (1, 0, 1)],
+            *[(1, 0, 0)] * 2,
+        ]
+        await follow("IRQ_ENABLE", 1)
+        # The run's end: done and its event, then pending, then the line.
+        ctx.set(dut.complete, 1)
+        seen = []
+        for _ in range(5):
+            seen.append((ctx.get(dut.busy), ctx.get(dut.irq)))
+            await ctx.tick()
+        assert seen == [(1, 0), (0, 0), (0, 0), (0, 1), (0, 1)]
+        assert await follow("IRQ_PENDING", 1, dut.irq) == [*[(1,)] * 4, *[(0,)] * 4]
+
+    simulate(process)
+
+
+@pytest.mark.parametrize("name", ["DESC_FETCHED", "ACT_RECEIVED"])
+def test_cycles_of_a_read(name: str) -> None:
+    async def process(ctx: Any, dut: CsrBank) -> None:
+        bus = dut.bus
+        source = dut.fetched if name == "DESC_FETCHED" else dut.received[2]
+        await until_run(ctx, dut)
+        ctx.set(bus.araddr, offset(name))
+        ctx.set(bus.arvalid, 1)
+        ctx.set(bus.rready, 1)
+        seen = []
+        for cycle in range(8):
+            # During a run, the register follows a cycle later.
+            ctx.set(source, 100 + cycle)
+            seen.append((ctx.get(bus.rvalid), ctx.get(bus.rdata) if ctx.get(bus.rvalid) else None))
+            await ctx.tick()
+            ctx.set(bus.arvalid, 0)
+        assert seen == [(0, None)] * 5 + [(1, 101)] + [(0, None)] * 2
+
+    simulate(process)
+
+
 def test_address_and_data_may_come_in_any_order() -> None:
     async def process(ctx: Any, dut: CsrBank) -> None:
         bus = dut.bus

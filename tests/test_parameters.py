@@ -10,6 +10,7 @@ import pytest
 from amaranth import Module, Signal
 from amaranth.hdl import Fragment
 
+from hw.accel import Accel
 from hw.array import SystolicArray
 from hw.buffer import Buffer
 from hw.delay import delayed
@@ -26,6 +27,7 @@ from hw.pool import MaxPool
 from hw.post_walk import PostWalk
 from hw.psum import PartialSums
 from hw.stream import Downsizer, Fifo, Upsizer
+from models.arch import get_arch
 
 Make = Callable[[Any], Any]
 
@@ -116,3 +118,11 @@ def test_least(name: str, least: int, wrong: int, make: Make) -> None:
 def test_wrong(name: str, wrong: object, make: Make) -> None:
     with pytest.raises(ValueError, match=rf"^{name} must .*{wrong!r}$"):
         make(wrong)
+
+
+def test_defaults() -> None:
+    """What a block is where nothing is said, as far as no test of a block depends on it."""
+    assert Accel(arch=get_arch("tiny")).act_lanes == 1
+    assert Buffer(depth=2, width=8).lanes == 1
+    for make in (ReadDma, WriteDma):
+        assert make().count_bits == 32
