@@ -116,18 +116,16 @@ class LinkedAccel(wiring.Component):
         pressed = [Signal(name=f"pressed_{k}") for k in range(3)]
         m.d.sync += Cat(pressed).eq(Cat(self.button, pressed))
         # A register is the only reset of each of these domains: with gates on its way to all of the
-        # chip, there would be no time for the way.  The accelerator resets its engines itself.
-        m.domains += [work := ClockDomain("work", local=True)]
+        # chip, or one register for all, there would be no time for the way.  The accelerator resets
+        # its engines itself.
         m.domains += [engines := ClockDomain("engines", local=True, reset_less=True)]
-        reset = Signal(init=1)
-        m.d.sync += reset.eq(pressed[-1])
-        m.d.comb += [
-            work.clk.eq(ClockSignal()),
-            work.rst.eq(reset),
-            engines.clk.eq(ClockSignal()),
-        ]
+        m.d.comb += engines.clk.eq(ClockSignal())
         for name, block in (("accel", accel), ("link", link), ("memory", memory)):
-            m.submodules[name] = DomainRenamer("work")(block)
+            m.domains += [domain := ClockDomain(f"{name}_work", local=True)]
+            reset = Signal(init=1, name=f"{name}_reset", attrs={"keep": 1})
+            m.d.sync += reset.eq(pressed[-1])
+            m.d.comb += [domain.clk.eq(ClockSignal()), domain.rst.eq(reset)]
+            m.submodules[name] = DomainRenamer(domain.name)(block)
         connect(m, link.csr, accel.csr)
         for index, reader in enumerate((accel.m_desc, accel.m_wgt, accel.m_act, link.m_read)):
             connect(m, reader, memory.r[index])

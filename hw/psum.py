@@ -101,6 +101,7 @@ class PartialSums(wiring.Component):
             )
             old = Signal(signed(32), name=f"old_{c}")
             total = Signal(signed(32), name=f"total_{c}", reset_less=True)
+            found = Signal(signed(32), name=f"found_{c}", reset_less=True)
             banks = []
             for b in range(2):
                 bank = Buffer(depth=self.words, width=32)
@@ -115,9 +116,12 @@ class PartialSums(wiring.Component):
                     bank.w_data.eq(total),
                 ]
                 banks.append(bank)
-            m.d.comb += old.eq(Mux(arrived.bank, banks[1].r_data, banks[0].r_data))
+            m.d.comb += [
+                old.eq(Mux(arrived.bank, banks[1].r_data, banks[0].r_data)),
+                self.r_data[c].eq(found),
+            ]
             m.d.sync += [
-                self.r_data[c].eq(Mux(bank_read, banks[1].r_data, banks[0].r_data)),
+                found.eq(Mux(bank_read, banks[1].r_data, banks[0].r_data)),
                 # In this order synthesis puts the choice into the adder's own look-up tables.
                 total.eq(self.sums[c] + Mux(arrived.first, 0, old)),
             ]
