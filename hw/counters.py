@@ -42,7 +42,7 @@ class Counters(wiring.Component):
 
     LATENCY = 2
 
-    def __init__(self, *, bits: int = 32) -> None:
+    def __init__(self, *, bits: int) -> None:
         if not isinstance(bits, int) or not 1 <= bits <= 32:
             raise ValueError(f"bits must be from 1 to 32, not {bits!r}")
         self.bits = bits

@@ -128,10 +128,10 @@ class PostWalk(wiring.Component):
         bottom = Signal(reset_less=True)  # always `k + 1 == kernel`
         completes = Signal(reset_less=True)  # always `gap == 0`
         emit = Signal()
+        in_column = Signal()  # the row exists
         m.d.comb += [
             emit.eq(bottom & completes),
-            self.o.p.inside.eq(exists.bit_select(k[:2], 1) & (ix >= 0) & (ix < d.in_w)),
-            self.o.p.halo.eq(halo.bit_select(k[:2], 1)),
+            self.o.p.inside.eq(in_column & (ix >= 0) & (ix < d.in_w)),
             self.o.p.control.first.eq(k == 0),
             self.o.p.control.last.eq(bottom),
             self.o.p.control.emit.eq(emit),
@@ -139,7 +139,11 @@ class PostWalk(wiring.Component):
         with m.Switch(k[:2]):
             for row in range(MAX_KERNEL):
                 with m.Case(row):
-                    m.d.comb += self.o.p.addr.eq(pixel[row])
+                    m.d.comb += [
+                        self.o.p.addr.eq(pixel[row]),
+                        self.o.p.halo.eq(halo[row]),
+                        in_column.eq(exists[row]),
+                    ]
 
         with m.FSM(name="walk"):
             with m.State("IDLE"):

@@ -139,6 +139,7 @@ def test_drain(rows: int, cols: int, lanes: int, seed: int) -> None:
             _, _, en, addr, data, finished = await ctx.tick().sample(
                 dut.w_en, dut.w_addr, dut.w_data, dut.done
             )
+            assert not (finished and en), "done comes when the last byte has been written"
             for slot in range(rows // lanes):
                 if en >> slot & 1:
                     for lane in range(lanes):

@@ -13,6 +13,7 @@ from amaranth.hdl import Fragment
 from hw.accel import Accel
 from hw.array import SystolicArray
 from hw.buffer import Buffer
+from hw.counters import Counters
 from hw.delay import delayed
 from hw.dma import ReadDma, WriteDma
 from hw.drain import ParameterMemory
@@ -43,6 +44,8 @@ LEAST: list[tuple[str, int, int, Make]] = [
     ("lanes", 1, 0, lambda v: ParameterMemory(cols=4, lanes=v)),
     ("psum_words", 1, 0, lambda v: AddressGenerator(psum_words=v)),
     ("entries", 1, 0, lambda v: LayerLog(entries=v)),
+    ("bits", 1, 0, lambda v: Counters(bits=v)),
+    ("bits", 32, 33, lambda v: Counters(bits=v)),
     ("rows", 1, 0, lambda v: WeightLoader(rows=v, cols=2, hold=2)),
     ("cols", 1, 0, lambda v: WeightLoader(rows=2, cols=v, hold=2)),
     ("hold", 1, 0, lambda v: WeightLoader(rows=2, cols=2, hold=v)),

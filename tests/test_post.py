@@ -236,6 +236,25 @@ def test_starved_output(seed: int) -> None:
     )
 
 
+def test_no_room_at_all() -> None:
+    """Far more words than the FIFO holds, all at once, and memory takes none for a long time."""
+    bench = Bench(seed=1, rows=8, lrn_lanes=0, stall=0.0)
+    dut, d = bench.dut, descriptor(8, in_h=9, in_w=9, base=100, out_h=9, out_w=9)
+
+    async def process(ctx: Any) -> None:
+        ctx.set(dut.cmd.ready, 1)
+        await drive(ctx, dut.i, [d], rng=bench.rng, stall=0)
+        await ctx.tick().repeat(150)
+        reads = len(bench.reads)
+        await ctx.tick().repeat(10)
+        assert len(bench.reads) == reads < 81
+        got = await collect(ctx, dut.o, d["beats"], rng=bench.rng, stall=0)
+        data = b"".join(beat.to_bytes(8, "little") for beat in got)
+        assert data == post_reference(bench.out, d)
+
+    run(dut, process, background=[bench._memory])
+
+
 def test_acknowledgements() -> None:
     bench = Bench(seed=1, rows=4, lrn_lanes=0, stall=0.1)
     bench.check(

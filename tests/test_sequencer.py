@@ -13,7 +13,7 @@ from amaranth.lib.wiring import connect
 from hw.dma import ReadDma
 from hw.fetch import limits
 from hw.sequencer import COUNTED, Gate, Sequencer
-from models.arch import ARCHES
+from models.arch import ARCHES, get_arch
 from models.isa import (
     CHECK_BYTES,
     DESCRIPTOR_BYTES,
@@ -193,6 +193,28 @@ def test_stops_at_a_bad_descriptor(bad: bytes) -> None:
         assert sum(map(len, bench.taken.values())) == 2
 
     bench.run(watch)
+
+
+@pytest.mark.parametrize("name", ["tiny", "lab", "4x8"])
+def test_limits(name: str) -> None:
+    """What the tests above go by: nothing an engine would hang at, or leave its memories with."""
+    arch = get_arch(name)
+    some = (1, None)
+    assert limits(arch) == {
+        Op.LOAD: {"dest": (0, 2), "plane_beats": some, "planes": some},
+        Op.WEIGHTS: {"beats": some},
+        Op.CONV: dict.fromkeys(("n_cb", "n_ky", "n_kx", "n_y", "n_x"), some),
+        Op.DRAIN: {
+            "offset": (0, arch.rows - 1),
+            "groups": (1, arch.cols // arch.drain_lanes),
+            "count": (1, arch.psum_words),
+        },
+        Op.POST: {
+            **dict.fromkeys(("stride", "out_h", "out_w", "row_beats", "beats"), some),
+            "kernel": (1, 3),
+            "channels": (1, arch.rows),
+        },
+    }
 
 
 def test_limits_accept_what_they_allow() -> None:

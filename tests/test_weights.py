@@ -89,6 +89,26 @@ def test_words_and_parameters_in_order(rows: int, cols: int, seed: int) -> None:
     assert dones == [len(descriptors)]
 
 
+def test_done_comes_when_all_has_been_taken() -> None:
+    """Not in the cycle in which the last parameter is handed over, but in the next one."""
+    arch = arch_of(4, 4)
+    dut = WeightsEngine(arch=arch)
+    seen = []
+
+    async def process(ctx: Any) -> None:
+        ctx.set(dut.cmd.ready, 1)
+        ctx.set(dut.params.ready, 1)
+        await drive(ctx, dut.i, [descriptor_of(arch, 1, 0, 0)], rng=random.Random(1), stall=0)
+        ctx.set(dut.data.valid, 1)
+        for _ in range(20):
+            *_, valid, done = await ctx.tick().sample(dut.params.valid, dut.done)
+            seen.append((valid, done))
+
+    run(dut, process)
+    first = seen.index((1, 0))
+    assert seen[first:] == [(1, 0)] * 4 + [(0, 1)] + [(0, 0)] * (15 - first)
+
+
 def test_prefetches_and_streams_across_descriptors() -> None:
     rng = random.Random(3)
     arch = arch_of(16, 16)
