@@ -7,7 +7,17 @@ from functools import partial
 from typing import Any
 
 from models.isa import ENGINE_WAITS, Op
-from sim.formal import arithmetic, array, control, gates, masters, registers, streams
+from sim.formal import (
+    arithmetic,
+    array,
+    bridges,
+    control,
+    fetch,
+    gates,
+    masters,
+    registers,
+    streams,
+)
 from sim.formal.harness import Harness
 from sim.formal.proof import Fault, Proof
 
@@ -187,6 +197,44 @@ PROOFS: tuple[Proof, ...] = (
             Fault("pending + issue - bus.bvalid", "pending + issue"),
         ),
     ),
+    *(
+        Proof(
+            name=f"AXI3 bridge, {name}",
+            module="hw.axi3",
+            build=build,
+            claims=claims,
+            faults=faults,
+        )
+        for name, build, claims, faults in (
+            (
+                "read",
+                bridges.read_bridge,
+                "requests reach the port unchanged, in order and once, and stay until they are "
+                "taken; each beat of an answer reaches the master a cycle later",
+                (
+                    Fault("of(o, name).eq(held.o.p[name])", "of(o, name).eq(held.i.p[name])"),
+                    Fault("held.eq(getattr(o, valid))", "held.eq(getattr(o, valid) & ~held)"),
+                ),
+            ),
+            (
+                "write requests",
+                partial(bridges.write_bridge, channel="aw"),
+                "requests reach the port unchanged, in order and once, and stay until they are "
+                "taken; each acknowledgement reaches the master a cycle later",
+                (Fault('of(bus, "ready").eq(held.i.ready)', 'of(bus, "ready").eq(1)'),),
+            ),
+            (
+                "write beats",
+                partial(bridges.write_bridge, channel="w"),
+                "beats and `wlast` reach the port unchanged, in order and once, and stay until "
+                "they are taken",
+                (
+                    Fault("held.o.ready.eq(self.o.wready)", "held.o.ready.eq(1)"),
+                    Fault("self.o.wlast.eq(held.o.p.last)", "self.o.wlast.eq(self.i.wlast)"),
+                ),
+            ),
+        )
+    ),
     Proof(
         name="run control",
         module="hw.control",
@@ -228,6 +276,41 @@ PROOFS: tuple[Proof, ...] = (
             ),
         ),
         reach=20,
+    ),
+    *(
+        Proof(
+            name="descriptor fetch" + ", any memory before" * arbitrary,
+            module="hw.fetch",
+            build=partial(fetch.fetch, arbitrary=arbitrary),
+            claims="every descriptor is asked for once, in order, none after a bad one; what comes "
+            "goes to the engine it is for, unchanged and once, if its checksum is right and its "
+            "fields are within their limits, and is bad otherwise; `finished` when all are handed "
+            "out.  The checksum is right or not as it likes"
+            + "; registers without a reset start at 0"
+            * (not arbitrary),
+            faults=faults,
+            depth=depth,
+            reach=reach,
+        )
+        for arbitrary, depth, reach, faults in (
+            (
+                False,
+                None,
+                26,
+                (
+                    Fault("(left != 1) & ~self.bad", "(left != 1)"),
+                    Fault("crc.match_detected & self._legal(op, ", "self._legal(op, "),
+                    Fault("legal & (view[name] >= low)", "legal & (view[name] > low)"),
+                    Fault("addr + DESCRIPTOR_BYTES", "addr + _BEATS"),
+                ),
+            ),
+            (
+                True,
+                12,
+                12,
+                (Fault("crc.start.eq(beat == 0)", "crc.start.eq(beat == 1)"),),
+            ),
+        )
     ),
     *(
         Proof(
