@@ -17,6 +17,7 @@ from sim.formal import (
     masters,
     registers,
     streams,
+    tokens,
 )
 from sim.formal.harness import Harness
 from sim.formal.proof import Fault, Proof
@@ -327,6 +328,42 @@ PROOFS: tuple[Proof, ...] = (
             )[0 if ENGINE_WAITS[op] else 1 :],
         )
         for op in Op
+    ),
+    *(
+        Proof(
+            name=f"sequencer, {op.name}",
+            module="hw.sequencer",
+            build=partial(tokens.descriptors, op=op),
+            claims="queue and gate of the whole sequencer: descriptors start in order and once; "
+            "none starts before its waits are met; the oldest of all that are not complete starts "
+            "within four cycles; a queue that is empty takes a descriptor.  Queues are of one "
+            "descriptor, counts of 4 bits, engines have at most two descriptors under way",
+            faults=(
+                Fault("self.i.ready.eq(taken)", "self.i.ready.eq(is_open)"),
+                *(
+                    (
+                        Fault("~difference[-1]", "difference == 0"),
+                        Fault(".eq(self.count[wait])", ".eq(self.count[wait] + 1)"),
+                    )
+                    if ENGINE_WAITS[op]
+                    else ()
+                ),
+            ),
+        )
+        for op in Op
+    ),
+    Proof(
+        name="sequencer, completion",
+        module="hw.sequencer",
+        build=tokens.completion,
+        claims="no completed descriptor is lost or counted twice; the program is complete when all "
+        "were handed out and every engine has completed its own, and not before.  Reduced as "
+        "above",
+        faults=(
+            Fault("pending + taken - self.done[op]", "pending + taken"),
+            Fault("count.eq(count + self.done[op])", "count.eq(count + 1)"),
+            Fault("finished & (pending == 0)", "finished & (taken == 0)"),
+        ),
     ),
     Proof(
         name="requantisation",
