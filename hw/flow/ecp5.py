@@ -29,6 +29,10 @@ abc9 -W 900
 clean
 synth_ecp5 -abc9 -run map_cells:check"""
 
+# Wires take nine tenths of the time of a path here: the placer looks at it more than it would by
+# itself, and the router tries again until the clock is reached (or the time is up).
+_EFFORT = ("--placer-heap-timingweight", "40", "--router", "router2", "--tmg-ripup")
+
 
 class Ecp5(Toolchain):
     """Yosys, nextpnr-ecp5, ecppack, ecpunpack.
@@ -72,7 +76,7 @@ class Ecp5(Toolchain):
             f"--{options['device']}",
             *("--package", options["package"], "--speed", options["speed"]),
             *("--lpf", self.CONSTRAINTS, "--textcfg", config.name),
-            *("--router", "router2"),
+            *_EFFORT,
         ]
         return route(
             job,
