@@ -8,18 +8,58 @@ from pathlib import Path
 import pytest
 
 from hw.flow import gowin_bits, trellis
+from hw.flow.trellis_database import Database
+
+# Where two tiles are, and what one kind of tile can be set to.
+GRID = {
+    "R1C1:PLC2": {"start_frame": 10, "start_bit": 20},
+    "R2C1:PLC2": {"start_frame": 10, "start_bit": 32},
+    "R2C1:CIB": {"start_frame": 10, "start_bit": 32},
+}
+DATABASE = {
+    "PLC2": """\
+.mux A1
+H02E0001 F0B0 F1B0
+H02E0002 F0B0 F2B0
+DEFAULT -
+
+.mux F1
+F5A F9B1
+
+.config SLICEA.K0.INIT 1111
+!F4B0
+!F4B1
+F4B2
+-
+
+.config_enum SLICEA.MODE LOGIC
+CCU2 F9B1 !F9B2
+LOGIC -
+
+.fixed_conn B1 V01N0001
+""",
+    "CIB": """\
+.config_enum GROUPED NO
+YES F7B7
+""",
+}
 
 CONFIG = """\
 .device LFE5U-85F
 
 .tile R1C1:PLC2
 arc: A1 H02E0001
-word: SLICEA.K0.INIT 1010101010101010
+word: SLICEA.K0.INIT 0110
 enum: SLICEA.MODE CCU2
-enum: SLICEB.MODE LOGIC
+unknown: F3B3
 
 .tile R2C1:PLC2
+arc: A1 DEFAULT
 arc: B1 V01N0001
+enum: SLICEA.MODE _NONE_
+
+.tile_group R2C1:PLC2 R2C1:CIB
+enum: GROUPED YES
 
 .bram_init 3
 001 000 000
@@ -28,36 +68,69 @@ arc: B1 V01N0001
 000 000 000
 """
 
+# The same bits by other names: a mode is a connection as well, what has none is not there.
+READ = """\
+.tile R1C1:PLC2
+arc: A1 H02E0001
+arc: F1 F5A
+word: SLICEA.K0.INIT 0110
 
-def files(folder: Path, asked: str, read: str) -> tuple[Path, Path]:
+.tile R2C1:CIB
+enum: GROUPED YES
+
+.bram_init 3
+001 000 000
+"""
+
+
+def database(folder: Path) -> Database:
+    (folder / "ECP5/LFE5U-85F").mkdir(parents=True)
+    (folder / "ECP5/LFE5U-85F/tilegrid.json").write_text(json.dumps(GRID))
+    for kind, text in DATABASE.items():
+        (folder / "ECP5/tiledata" / kind).mkdir(parents=True)
+        (folder / "ECP5/tiledata" / kind / "bits.db").write_text(text)
+    return Database(folder, family="ECP5", device="LFE5U-85F")
+
+
+def ecp5(folder: Path, asked: str, read: str) -> str:
     paths = (folder / "asked.config", folder / "read.config")
     for path, text in zip(paths, (asked, read)):
         path.write_text(text)
-    return paths
+    return trellis.compare(*paths, database(folder))
 
 
 def test_ecp5(tmp_path: Path) -> None:
-    # What has no bits is not read back.
-    read = CONFIG.replace("enum: SLICEB.MODE LOGIC\n", "").replace(
-        ".bram_init 4\n000 000 000\n", ""
-    )
-    said = trellis.compare(*files(tmp_path, CONFIG, read))
-    assert "its 2 connections, 2 words and choices of tiles and 1 block RAMs'" in said
+    # Two each of A1 and INIT, one each of the mode and the group.
+    assert "its 6 bits of tiles and 1 block RAMs'" in ecp5(tmp_path, CONFIG, READ)
 
 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("A1 H02E0001", "A2 H02E0001", "2 settings differ: R1C1:PLC2 lacks arc: A1 H02E0001"),
-        ("B1 V01N0001", "B1 V01N0002", "2 settings differ: R2C1:PLC2 lacks arc: B1"),
-        ("INIT 10", "INIT 11", "1 settings differ: R1C1:PLC2 has word: SLICEA.K0.INIT 1110"),
+        ("A1 H02E0001", "A1 H02E0002", "2 differences: R1C1:PLC2 lacks bit 20 of frame 11; R1C1"),
+        ("arc: F1 F5A", "", "1 differences: R1C1:PLC2 lacks bit 21 of frame 19"),
+        ("INIT 01", "INIT 00", "1 differences: R1C1:PLC2 lacks bit 22 of frame 14"),
+        ("INIT 0110", "INIT 0111", "R1C1:PLC2 lacks bit 20 of frame 14"),
+        ("INIT 0110", "INIT 0100", "R1C1:PLC2 has bit 21 of frame 14"),
+        (
+            "enum: GROUPED YES",
+            "unknown: F8B7",
+            "R2C1:PLC2 R2C1:CIB lacks bit 39 of frame 17; R2C1:CIB",
+        ),
         ("001 000", "001 001", "block RAM 3 has other contents"),
         (".tile", ".nothing", "read.config has no tiles"),
+        ("A1 H02E0001", "A1 H02E0009", "R1C1:PLC2: no setting 'arc: A1 H02E0009' in the database"),
+        ("R2C1:CIB", "R9C1:CIB", "no tile R9C1:CIB in the database"),
     ],
 )
 def test_ecp5_differences(old: str, new: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=message):
-        trellis.compare(*files(tmp_path, CONFIG, CONFIG.replace(old, new)))
+        ecp5(tmp_path, CONFIG, READ.replace(old, new))
+
+
+def test_an_ecp5_that_is_not_known(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no device LFE5U-1F in the database"):
+        Database(tmp_path, family="ECP5", device="LFE5U-1F")
 
 
 CELLS = {"a": ("DFFRE", "X0Y4/DFF2"), "b": ("DFF", "X3Y0/DFF0"), "c": ("LUT4", "X3Y0/LUT0")}

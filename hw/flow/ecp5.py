@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
 from typing import ClassVar
 
 from hw.flow.errors import CheckError
@@ -13,6 +15,7 @@ from hw.flow.programs import need, pip_tool, yosys_tool
 from hw.flow.synthesis import ANY_ON_COLLISION, synthesise, write_verilog
 from hw.flow.toolchain import Job, Routed, Tool, Toolchain
 from hw.flow.trellis import compare
+from hw.flow.trellis_database import Database
 
 __all__ = ["Ecp5"]
 
@@ -118,7 +121,12 @@ class Ecp5(Toolchain):
             cwd=job.folder,
         )
         try:
-            said = compare(job.folder / "penstock.config", read)
+            database = Database(
+                Path(str(files(_PACKAGE.replace("-", "_")))) / "share/trellis/database",
+                family="ECP5",
+                device=job.board.part.rpartition("-")[0],
+            )
+            said = compare(job.folder / "penstock.config", read, database)
         except ValueError as error:
             raise CheckError(f"the finished bitstream: {error}") from None
         read.unlink()
