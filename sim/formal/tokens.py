@@ -77,10 +77,9 @@ class _AnyFetch(wiring.Component):
                 payload.eq(self._payload),
                 ended.eq(ended | self._ends),
             ]
-        # The fetch knows three cycles late that it has handed out all.
-        quiet = Signal(2)
-        m.d.sync += quiet.eq(Mux(ended, quiet + (quiet != 3), 0))
-        m.d.comb += self.finished.eq(quiet == 3)
+        # It shows three cycles after the last one was taken; `ended` is one cycle late.
+        late = Signal()
+        m.d.sync += [late.eq(ended), self.finished.eq(late)]
         return m
 
 
