@@ -181,7 +181,7 @@ class ReadDma(wiring.Component):
     idle : Out(1)
         No request is up, nothing is on its way.
     expected, received : Out(32)
-        Beats requested (the address was accepted), beats arrived.
+        Beats requested (the address was accepted), beats arrived; both two cycles late.
     error : Out(2)
         The first response that was SLVERR or DECERR; it holds.  The stream goes on.
     waiting : Out(1)
@@ -296,7 +296,7 @@ class WriteDma(wiring.Component):
     idle : Out(1)
         No burst is begun and not acknowledged.
     expected, received : Out(32)
-        Beats asked to be written (the address was accepted), beats acknowledged.
+        Beats asked to be written (the address was accepted), two cycles late; beats acknowledged.
     error : Out(2)
         The first response that was SLVERR or DECERR; it holds.
     """

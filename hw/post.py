@@ -124,8 +124,7 @@ class PostEngine(wiring.Component):
         keep = Signal(rows, reset_less=True)
         m.d.comb += [walk.d.eq(d), walk.start.eq(start), pool.kernel.eq(d.kernel)]
         self._take(m, d, start)
-        with m.If(start):
-            m.d.sync += keep.eq(Cat(d.channels > c for c in range(rows)))
+        m.d.sync += keep.eq(Cat(d.channels > c for c in range(rows)))
 
         read = self._reads(m, d, lrn, walk, taken=fifo.o.valid & fifo.o.ready)
 

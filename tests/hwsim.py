@@ -15,7 +15,7 @@ from amaranth import Elaboratable
 from amaranth.lib import data
 from amaranth.sim import Simulator
 
-__all__ = ["ReadSlave", "WriteSlave", "collect", "drive", "plain", "run"]
+__all__ = ["Process", "ReadSlave", "WriteSlave", "collect", "drive", "plain", "run"]
 
 Process = Callable[[Any], Awaitable[None]]
 

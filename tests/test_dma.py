@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from typing import Any
 
 import pytest
+from amaranth import Const
 
 from hw.dma import ReadDma, WriteDma
 from sim import bench, bench_dma
-from tests.hwsim import ReadSlave, WriteSlave, collect, drive, run
+from tests.hwsim import Process, ReadSlave, WriteSlave, collect, drive, run
 
 MEMORY = 3 * 4096
 GUARD = 0xA5
@@ -24,6 +26,39 @@ def random_commands(rng: random.Random, count: int) -> list[dict[str, int]]:
         start = rng.choice([rng.randrange(MEMORY // 8 - beats), 512 - rng.randrange(1, 20)])
         commands.append({"addr": 8 * start, "beats": beats})
     return commands
+
+
+def counting(dut: ReadDma | WriteDma) -> Process:
+    """Return a process that checks in every cycle what the DMA says of its bus, and how late."""
+    bus = dut.bus
+    if isinstance(dut, ReadDma):
+        address = (bus.arvalid, bus.arready, bus.arlen)
+        answer = (bus.rvalid, bus.rresp)
+        waiting = dut.waiting
+        late = 2
+    else:
+        address = (bus.awvalid, bus.awready, bus.awlen)
+        answer = (bus.bvalid, bus.bresp)
+        waiting = Const(0)
+        late = 1
+
+    async def process(ctx: Any) -> None:
+        # Totals up to each cycle, the last one at the end.
+        asked, arrived, errors = [0, 0], [0, 0], [0, 0]
+        bursts: deque[int] = deque()
+        waits = 0
+        members = (*address, *answer, dut.expected, dut.received, dut.error, waiting)
+        async for _, _, valid, ready, length, answered, resp, *seen in ctx.tick().sample(*members):
+            assert seen == [asked[-2], arrived[-late], errors[-late], waits]
+            waits = late == 2 and not answered and (valid or asked[-1] != arrived[-1])
+            if valid and ready:
+                bursts.append(length + 1)
+            beats = 0 if not answered else 1 if late == 2 else bursts.popleft()
+            asked.append(asked[-1] + (length + 1 if valid and ready else 0))
+            arrived.append(arrived[-1] + beats)
+            errors.append(errors[-1] or (resp if answered and resp >= 2 else 0))
+
+    return process
 
 
 def words(memory: bytearray, command: dict[str, int]) -> list[int]:
@@ -51,7 +86,7 @@ def test_reads_every_beat(depth: int, queued: int, seed: int) -> None:
         assert ctx.get(dut.expected) == ctx.get(dut.received) == total
         assert ctx.get(dut.error) == 0
 
-    run(dut, source, sink, background=[slave.process])
+    run(dut, source, sink, background=[slave.process, counting(dut)])
 
 
 @pytest.mark.parametrize("depth", [64, 128])
@@ -178,7 +213,7 @@ def test_writes_every_beat_and_nothing_else(depth: int, queued: int, seed: int) 
         assert ctx.get(dut.idle) == 1
         assert ctx.get(dut.error) == 0
 
-    run(dut, requests, source, watch, background=[slave.process])
+    run(dut, requests, source, watch, background=[slave.process, counting(dut)])
     assert memory == expected
 
 
@@ -276,7 +311,7 @@ def test_counts_are_final_when_it_is_idle(make: Any, resp: int) -> None:
                 final = (*counts, pulses)
             was_idle = idle
 
-    run(dut, request, data, watch, background=[slave.process])
+    run(dut, request, data, watch, background=[slave.process, counting(dut)])
     assert final == (20, 20, resp, writes)
 
 
