@@ -14,7 +14,7 @@ from amaranth.lib.wiring import In, Out
 from hw.dma import command_layout
 from hw.layout import descriptor
 from models.arch import Arch
-from models.isa import DESCRIPTOR_BYTES, FIELDS, Dest, Op
+from models.isa import DESCRIPTOR_BYTES, Dest, Op
 
 __all__ = ["Fetch", "limits"]
 
@@ -174,11 +174,9 @@ class Fetch(wiring.Component):
 
     def _legal(self, op: Op, view: data.View) -> Value:
         """Whether the descriptor is one of engine `op`, with fields inside their limits."""
-        widths = {field.name: field.width for field in FIELDS[op]}
         legal = view.op == op.value
         for name, (low, high) in limits(self.arch)[op].items():
-            if low:
-                legal = legal & (view[name] >= low)
-            if high is not None and high < (1 << widths[name]) - 1:
+            legal = legal & (view[name] >= low)
+            if high is not None:
                 legal = legal & (view[name] <= high)
         return legal
