@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from host.layout import BEAT
 from models.arch import Arch
-from models.isa import Dest
+from models.isa import DESCRIPTOR_BYTES, Dest
 
 __all__ = ["BEAT", "MEMORY", "Memory", "Timing", "Values", "block_cycles"]
 
@@ -70,7 +70,8 @@ class Timing:
         From the cycle an engine takes a descriptor to the first beat on the bus: command register
         1, command FIFO 2, splitter 2, address register 1, memory.
     hand_out : int
-        From a descriptor's last beat on the bus until it is handed out: FIFO 3, last beat, check.
+        From a descriptor's last beat on the bus until it is handed out: FIFO 3, what is left to put
+        into the checksum, check.
     between : int
         Least distance of two descriptors handed out.
     gate : int
@@ -98,8 +99,6 @@ class Timing:
     """
 
     read_command = 6
-    hand_out = 5
-    between = 10
     gate = 3
     counted = 2
     loaded = 5
@@ -122,6 +121,10 @@ class Timing:
     def __init__(self, arch: Arch, memory: Memory) -> None:
         self.arch = arch
         self.memory = memory
+        beats = DESCRIPTOR_BYTES // BEAT
+        checked = beats * (8 * BEAT // arch.check_bits)
+        self.hand_out = 4 + checked - (beats - 1)
+        self.between = checked + 2
         self.read = self.read_command + memory.latency
         self.written = memory.latency + 1
         self.filled = arch.rows + arch.cols + 8

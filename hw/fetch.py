@@ -1,12 +1,13 @@
 """Descriptor fetch: a program in memory to a stream of descriptors for each engine.
 
 Descriptors arrive ahead of their use, in program order.  One is checked and handed out every 10
-cycles at most: 8 for its beats, one to check it, one to hand it to its queue.
+cycles at most: 8 for its beats, one to check it, one to hand it to its queue.  Where the arch's
+`check_bits` are less than a beat's, each beat takes as many cycles as it has pieces.
 """
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Signal, Value
+from amaranth import Cat, Const, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.wiring import In, Out
@@ -108,11 +109,20 @@ class Fetch(wiring.Component):
         legal = Signal(len(Op))
         running = Signal()
         handed = Signal()
-        m.submodules.crc = crc = CRC32_ISO_HDLC(data_width=64).create()
+        # A beat is taken with the last piece of it that goes into the checksum.
+        width = self.arch.check_bits
+        pieces = 64 // width
+        given, first, last = self.data.payload, Const(1), Const(1)
+        piece = Signal(range(pieces))
+        if pieces > 1:
+            given = given.word_select(piece, width)
+            first, last = piece == 0, piece == pieces - 1
+        collecting = Signal()
+        m.submodules.crc = crc = CRC32_ISO_HDLC(data_width=width).create()
         m.d.comb += [
-            crc.start.eq(beat == 0),
-            crc.data.eq(self.data.payload),
-            crc.valid.eq(self.data.valid & self.data.ready),
+            crc.start.eq((beat == 0) & first),
+            crc.data.eq(given),
+            crc.valid.eq(self.data.valid & collecting),
         ]
 
         views = {op: data.View(descriptor(op), Cat(words)[: descriptor(op).size]) for op in Op}
@@ -128,8 +138,10 @@ class Fetch(wiring.Component):
 
         with m.FSM():
             with m.State("collect"):
-                m.d.comb += self.data.ready.eq(1)
+                m.d.comb += [collecting.eq(1), self.data.ready.eq(last)]
                 with m.If(self.data.valid):
+                    m.d.sync += piece.eq(piece + 1)
+                with m.If(self.data.valid & self.data.ready):
                     m.d.sync += beat.eq(beat + 1)
                     with m.Switch(beat):
                         for k, word in enumerate(words):

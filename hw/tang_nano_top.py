@@ -46,7 +46,9 @@ def _pll(m: Module, clock: Signal) -> None:
     output = next(k for k in (4, 8, 16, 32) if _VCO[0] <= CLOCK_HZ * k / 1e6 <= _VCO[1])
     locked = Signal(name="pll_locked")
     m.domains.sync = ClockDomain()
-    low = {"RESET": 1, "RESET_P": 1, "CLKFB": 1, "FBDSEL": 6, "IDSEL": 6, "ODSEL": 6}
+    # Nothing is at CLKFB: the feedback is internal, and for each constant input of a PLL with a
+    # constant there, the placer searches the whole routing graph: a minute in all.
+    low = {"RESET": 1, "RESET_P": 1, "FBDSEL": 6, "IDSEL": 6, "ODSEL": 6}
     low |= {"PSDA": 4, "DUTYDA": 4, "FDLY": 4}
     m.submodules.pll = Instance(
         "rPLL",

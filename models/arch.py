@@ -122,6 +122,14 @@ class Arch:
         return self.rows * self.cols
 
     @property
+    def check_bits(self) -> int:
+        """Bits of a descriptor whose checksum the core takes in a cycle.
+
+        A beat; where the queues were left out for want of room, a byte: a quarter of the cells.
+        """
+        return 8 * self.bus_bytes if self.queue_depth else 8
+
+    @property
     def block_bytes(self) -> int:
         """Bytes of one weight block: ``rows`` words of ``cols`` int8 weights."""
         return self.rows * self.cols

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from amaranth.lib.wiring import connect
 from hw.dma import ReadDma
 from hw.fetch import limits
 from hw.sequencer import COUNTED, Gate, Sequencer
-from models.arch import ARCHES, get_arch
+from models.arch import ARCHES, Arch, get_arch
 from models.isa import (
     CHECK_BYTES,
     DESCRIPTOR_BYTES,
@@ -27,6 +28,8 @@ from models.isa import (
 from tests.hwsim import ReadSlave, plain, run
 
 ARCH = ARCHES["tiny"]
+# Without queues, checksums are made a byte at a time.
+NARROW = replace(ARCH, queue_depth=0)
 BASE, OFFSET = 4096, 128
 MEMORY = 5 * 4096
 BODY = DESCRIPTOR_BYTES - CHECK_BYTES
@@ -59,10 +62,12 @@ def random_program(rng: random.Random, count: int) -> list[tuple[Op, dict[str, i
 class Bench:
     """A sequencer with its DMA, a program in memory, and engines."""
 
-    def __init__(self, image: bytes, rng: random.Random, **slave: Any) -> None:
+    def __init__(
+        self, image: bytes, rng: random.Random, *, arch: Arch = ARCH, **slave: Any
+    ) -> None:
         self.rng = rng
         self.module = m = Module()
-        m.submodules.dut = self.dut = dut = Sequencer(arch=ARCH)
+        m.submodules.dut = self.dut = dut = Sequencer(arch=arch)
         m.submodules.dma = self.dma = dma = ReadDma(depth=64)
         connect(m, dut.cmd, dma.cmd)
         connect(m, dma.o, dut.data)
@@ -109,11 +114,16 @@ class Bench:
         run(self.module, *processes, background=[self.slave.process, self.engines])
 
 
+def test_checksums_are_narrow_without_queues() -> None:
+    assert (ARCH.check_bits, NARROW.check_bits) == (64, 8)
+
+
+@pytest.mark.parametrize("arch", [ARCH, NARROW], ids=["beats", "bytes"])
 @pytest.mark.parametrize("seed", range(3))
-def test_runs_a_program(seed: int) -> None:
+def test_runs_a_program(seed: int, arch: Arch) -> None:
     rng = random.Random(seed)
     program = random_program(rng, 60)
-    bench = Bench(b"".join(encode(op, fields) for op, fields in program), rng)
+    bench = Bench(b"".join(encode(op, fields) for op, fields in program), rng, arch=arch)
     dut = bench.dut
 
     async def watch(ctx: Any) -> None:
@@ -175,12 +185,13 @@ def bad_descriptors() -> list[Any]:
     return cases
 
 
+@pytest.mark.parametrize("arch", [ARCH, NARROW], ids=["beats", "bytes"])
 @pytest.mark.parametrize("bad", bad_descriptors())
-def test_stops_at_a_bad_descriptor(bad: bytes) -> None:
+def test_stops_at_a_bad_descriptor(bad: bytes, arch: Arch) -> None:
     rng = random.Random(11)
     program = random_program(rng, 4)
     image = b"".join(encode(op, fields) for op, fields in program)
-    bench = Bench(image[:128] + bad + image[128:], rng)
+    bench = Bench(image[:128] + bad + image[128:], rng, arch=arch)
     dut = bench.dut
 
     async def watch(ctx: Any) -> None:

@@ -105,7 +105,11 @@ _TANG_NANO = Board(
     target_mhz=54.0,
     resources={"LUT": 20736, "FF": 15552, "DSP": 48, "BSRAM": 46},
     network="lenet5",
-    options={"synthesis": "gw2a", "family": "GW2A-18C"},
+    options={
+        "synthesis": "gw2a",
+        "family": "GW2A-18C",
+        "floorplan": "hw.floorplan_gowin:gw2a_18",
+    },
 )
 
 BOARDS: dict[str, Board] = {

@@ -7,10 +7,12 @@ from typing import ClassVar
 
 from hw.flow.errors import CheckError
 from hw.flow.gowin_bits import compare
+from hw.flow.gowin_fanout import limit_fanout
 from hw.flow.nextpnr import route
+from hw.flow.places import give_places
 from hw.flow.process import Cost
 from hw.flow.programs import need, pip_tool, yosys_tool
-from hw.flow.synthesis import ANY_ON_COLLISION, synthesise, write_verilog
+from hw.flow.synthesis import ANY_ON_COLLISION, run_yosys, synthesise, write_verilog
 from hw.flow.toolchain import Job, Routed, Tool, Toolchain
 
 __all__ = ["Gowin"]
@@ -24,12 +26,23 @@ _PACKER, _READER = "gowin_pack", "gowin_unpack"
 # of at most this many bits are better made of look-up tables.
 _SHORT = 8
 
+# nextpnr's placer spreads look-up tables, flip-flops and adders each for itself and then searches
+# places for them in which they do not meet.  By itself it takes minutes for that: it spreads them
+# least where they want to be most.  So it spreads over the whole device (beta), and holds fast to
+# what it has found (alpha).
+_PLACER_OPTIONS = ("--placer-heap-alpha", "1.0", "--placer-heap-beta", "0.4")
+
+_AS_VERILOG = """\
+read_json {json}
+write_verilog -noattr {verilog}
+"""
+
 
 class Gowin(Toolchain):
     """Yosys, nextpnr-himbaechel, gowin_pack, gowin_unpack.
 
     Options of the board: ``synthesis`` (the family, as Yosys calls it), ``family`` (as nextpnr
-    calls it).
+    calls it), ``floorplan`` (`hw.flow.places`).
 
     The clock comes from the design's own PLL, so it is always the board's target.
     """
@@ -65,11 +78,19 @@ class Gowin(Toolchain):
         command = f"synth_gowin -family {self.board.options['synthesis']} -nowidelut"
         short = f"techmap -map +/techmap.v t:$alu r:Y_WIDTH<={_SHORT} %i"
         first = f"{command} -top penstock -run begin:map_gates"
-        return synthesise(
+        cost = synthesise(
             job,
             f"{command} -run map_gates:",
             before="\n".join((ANY_ON_COLLISION, first, short)),
         )
+        give_places(job, attribute="BEL")
+        job.say(f"{limit_fanout(job.netlist)} buffers in nets of many sinks")
+        run_yosys(
+            job,
+            "netlist",
+            _AS_VERILOG.format(json=job.netlist.name, verilog=job.netlist_verilog.name),
+        )
+        return cost
 
     def companions(self, job: Job) -> None:
         write_verilog(job)
@@ -81,6 +102,7 @@ class Gowin(Toolchain):
             *("--vopt", f"family={self.board.options['family']}"),
             *("--vopt", f"cst={self.CONSTRAINTS}"),
             *("--write", routed.name),
+            *_PLACER_OPTIONS,
         ]
         return route(
             job,
