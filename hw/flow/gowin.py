@@ -29,8 +29,12 @@ _SHORT = 8
 # nextpnr's placer spreads look-up tables, flip-flops and adders each for itself and then searches
 # places for them in which they do not meet.  By itself it takes minutes for that: it spreads them
 # least where they want to be most.  So it spreads over the whole device (beta), and holds fast to
-# what it has found (alpha).
-_PLACER_OPTIONS = ("--placer-heap-alpha", "1.0", "--placer-heap-beta", "0.4")
+# what it has found (alpha).  It places for short wires alone: the clock's period is long for this
+# device.  router2 takes half the time of router1.
+_OPTIONS = (
+    *("--placer-heap-alpha", "1.0", "--placer-heap-beta", "0.4", "--no-tmdriv"),
+    *("--router", "router2"),
+)
 
 _AS_VERILOG = """\
 read_json {json}
@@ -102,7 +106,7 @@ class Gowin(Toolchain):
             *("--vopt", f"family={self.board.options['family']}"),
             *("--vopt", f"cst={self.CONSTRAINTS}"),
             *("--write", routed.name),
-            *_PLACER_OPTIONS,
+            *_OPTIONS,
         ]
         return route(
             job,
