@@ -155,11 +155,27 @@ def test_gowin(tmp_path: Path) -> None:
     assert "its 2 flip-flops are of the kinds" in gowin(tmp_path, UNPACKED)
 
 
+def test_gowin_reads_unused_flip_flops_too(tmp_path: Path) -> None:
+    unused = "".join(
+        f"{kind} {place} ();\n"
+        for kind, place in (
+            ("DFFE", "R1C4_DFFE_1"),
+            ("DFFRE", "R5C1_DFFE_3"),
+            ("DFFSE", "R7C7_DFFE_0"),
+            ("DFFE", "R7C7_DFFE_2"),
+        )
+    )
+    assert "its 2 flip-flops are of the kinds" in gowin(tmp_path, UNPACKED + unused)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
         ("DFFRE R5", "DFFSE R5", "row 5 column 1 number 2 is DFFSE, not DFFRE"),
-        ("R1C4_DFFE_0", "R1C4_DFFE_1", "2 flip-flops differ: row 1 column 4 number 0 is empty"),
+        ("R1C4_DFFE_0", "R1C4_DFFE_1", "1 flip-flops differ: row 1 column 4 number 0 is empty"),
+        ("LUT4", "DFFRE R1C4_DFFE_1 ();\nLUT4", "row 1 column 4 number 1 is DFFRE, not unused"),
+        ("LUT4", "DFFSE R5C1_DFFE_3 ();\nLUT4", "row 5 column 1 number 3 is DFFSE, not unused"),
+        ("LUT4", "DFFCE R7C7_DFFE_0 ();\nLUT4", "row 7 column 7 number 0 is DFFCE, not unused"),
     ],
 )
 def test_gowin_differences(old: str, new: str, message: str, tmp_path: Path) -> None:
