@@ -309,7 +309,7 @@ PROOFS: tuple[Proof, ...] = (
                 True,
                 12,
                 12,
-                (Fault("crc.start.eq(beat == 0)", "crc.start.eq(beat == 1)"),),
+                (Fault("crc.start.eq((beat == 0)", "crc.start.eq((beat == 1)"),),
             ),
         )
     ),
