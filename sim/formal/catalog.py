@@ -16,6 +16,7 @@ from sim.formal import (
     gates,
     masters,
     registers,
+    registers_bridge,
     streams,
     tokens,
 )
@@ -232,6 +233,44 @@ PROOFS: tuple[Proof, ...] = (
                 (
                     Fault("held.o.ready.eq(self.o.wready)", "held.o.ready.eq(1)"),
                     Fault("self.o.wlast.eq(held.o.p.last)", "self.o.wlast.eq(self.i.wlast)"),
+                ),
+            ),
+        )
+    ),
+    *(
+        Proof(
+            name=f"AXI3 to registers, {name}",
+            module="hw.axi3",
+            build=build,
+            claims=claims + "; one burst is under way at a time, and goes on as long as the "
+            "registers answer.  Addresses of beats after the first are not looked at",
+            faults=faults,
+        )
+        for name, build, claims, faults in (
+            (
+                "reads",
+                registers_bridge.lite_reads,
+                "every beat of a burst is answered once, with its id and `rlast` in the last; it "
+                "is one access at most, and gets what that gave, or DECERR; the first beat is "
+                "accessed if, and only if, it is in the window, where it says",
+                (
+                    Fault("i.rlast.eq(burst.left == 0)", "i.rlast.eq(burst.left == 1)"),
+                    Fault("o.arvalid.eq(0)", "o.arvalid.eq(~o.rvalid)"),
+                    Fault("data.eq(o.rdata), resp.eq(o.rresp)", "data.eq(o.rdata), resp.eq(0)"),
+                    Fault("[self.addr_width :] == self.base", "[self.addr_width :] >= self.base"),
+                ),
+            ),
+            (
+                "writes",
+                registers_bridge.lite_writes,
+                "every beat of a burst is taken once and is one access at most, with its data and "
+                "strobes; the burst is answered once, when all of it is done, with its id and the "
+                "worst answer of its beats; the first beat is written if, and only if, it is in "
+                "the window, where it says",
+                (
+                    Fault("with m.If(answer > resp):", "with m.If(answer < resp):"),
+                    Fault("o.wvalid.eq(0)", "o.wvalid.eq(~o.awready)"),
+                    Fault("strobe.eq(i.wstrb)", "strobe.eq(-1)"),
                 ),
             ),
         )
