@@ -325,7 +325,7 @@ PROOFS: tuple[Proof, ...] = (
             claims="every descriptor is asked for once, in order, none after a bad one; what comes "
             "goes to the engine it is for, unchanged and once, if its checksum is right and its "
             "fields are within their limits, and is bad otherwise; `finished` when all are handed "
-            "out.  The checksum is right or not as it likes"
+            "out.  The checksum takes a beat a cycle, and is right or not as it likes"
             + "; registers without a reset start at 0"
             * (not arbitrary),
             faults=faults,
