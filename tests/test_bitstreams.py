@@ -80,3 +80,11 @@ def test_tang_nano(
     assert build("tang-nano-20k", broken) == 1
     assert "instead of" in capsys.readouterr().err
     assert not broken.exists()
+
+
+def test_a_small_core_on_ecp5(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """4x4 cells, with the SDRAM and the link of the ULX3S."""
+    out = tmp_path / "out"
+    status = build("ulx3s-85f", out, "--arch", "tiny")
+    assert status == 0, capsys.readouterr().err
+    check_folder(out, "penstock.bit", "DP16KD")
