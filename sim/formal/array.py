@@ -6,9 +6,9 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth import Cat, Module, Mux, Signal, Value, signed
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
 
+from hw.packed import MultiplyAdd, PackedCell
+from hw.pe import ProcessingElement
 from sim.formal.harness import Harness
 
 __all__ = ["packed_array", "skew", "systolic_array"]
@@ -46,25 +46,10 @@ def skew(hw: Any, *, lanes: int) -> Harness:
     return h
 
 
-class _OneBitCell(wiring.Component):
-    """The ports and the timing of `hw.pe.ProcessingElement`; numbers are of one bit, modulo 2."""
+class _OneBitCell(ProcessingElement):
+    """As the cell, but numbers are of one bit, modulo 2."""
 
-    LATENCY = 3
-
-    def __init__(self, *, width: int) -> None:
-        self.width = width
-        super().__init__(
-            {
-                "i_act": In(8),
-                "o_act": Out(8),
-                "i_swap": In(1),
-                "i_wgt": In(signed(8)),
-                "o_wgt": Out(signed(8)),
-                "i_shift": In(1),
-                "i_sum": In(signed(width)),
-                "o_sum": Out(signed(width)),
-            }
-        )
+    LATENCY = 3  # what the claims are about, whatever the cell says
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -83,24 +68,10 @@ class _OneBitCell(wiring.Component):
         return m
 
 
-class _OneBitPair(wiring.Component):
-    """The ports and the timing of `hw.packed.PackedCell`; numbers are of one bit, modulo 2."""
+class _OneBitPair(PackedCell):
+    """As the packed cell, but numbers are of one bit, modulo 2."""
 
-    LATENCY = 6
-
-    def __init__(self, *, width: int, mac: object) -> None:
-        self.width = width
-        super().__init__(
-            {
-                "i_act": In(8).array(2),
-                "o_act": Out(8).array(2),
-                "i_swap": In(1).array(2),
-                "i_wgt": In(16),
-                "i_take": In(1).array(2),
-                "i_sum": In(signed(width)).array(2),
-                "o_sum": Out(signed(width)).array(2),
-            }
-        )
+    LATENCY = 6  # likewise
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -195,7 +166,7 @@ def packed_array(hw: Any, *, rows: int, cols: int) -> Harness:
     made: list[_OneBitPair] = []
 
     class Kept(_OneBitPair):
-        def __init__(self, *, width: int, mac: object) -> None:
+        def __init__(self, *, width: int, mac: type[MultiplyAdd]) -> None:
             super().__init__(width=width, mac=mac)
             made.append(self)
 

@@ -13,12 +13,10 @@ from dataclasses import replace
 from typing import Any
 
 from amaranth import Cat, Module, Mux, Signal, Value
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
 
-from hw.dma import command_layout
+from hw.fetch import Fetch
 from hw.layout import descriptor
-from models.arch import get_arch
+from models.arch import Arch, get_arch
 from models.isa import ENGINE_WAITS, FIELDS, Op
 from sim.formal.harness import Harness
 from sim.formal.monitors import before, moves, outstanding, stays, tracked, within
@@ -35,32 +33,15 @@ _HALF = 1 << (_COUNT_BITS - 1)
 _ACTIVE = 2
 
 
-class _AnyFetch(wiring.Component):
+class _AnyFetch(Fetch):
     """Descriptors for any engine, one at a time; each is offered until it is taken."""
 
-    def __init__(self, *, harness: Harness) -> None:
+    def __init__(self, *, arch: Arch, harness: Harness) -> None:
         self._late = harness.free(1, "late")
         self._which = harness.free(range(len(Op)), "which")
         self._payload = harness.free(max(descriptor(op).size for op in Op), "payload")
         self._ends = harness.free(1, "ends")
-        super().__init__(
-            {
-                "start": In(1),
-                "base": In(32),
-                "desc_addr": In(32),
-                "desc_count": In(32),
-                "cmd": Out(stream.Signature(command_layout)),
-                "data": In(stream.Signature(64)),
-                **{f"o_{op.name.lower()}": Out(stream.Signature(descriptor(op))) for op in Op},
-                "fetched": Out(32),
-                "bad": Out(1),
-                "finished": Out(1),
-            }
-        )
-
-    @property
-    def engines(self) -> dict[Op, stream.Interface]:
-        return {op: getattr(self, f"o_{op.name.lower()}") for op in Op}
+        super().__init__(arch=arch)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -100,8 +81,8 @@ class _World:
     def __init__(self, hw: Any, h: Harness) -> None:
         made: list[_AnyFetch] = []
 
-        def fetch(*, arch: object) -> _AnyFetch:
-            made.append(_AnyFetch(harness=h))
+        def fetch(*, arch: Arch) -> _AnyFetch:
+            made.append(_AnyFetch(arch=arch, harness=h))
             return made[-1]
 
         hw.Fetch = fetch
