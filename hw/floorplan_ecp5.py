@@ -25,6 +25,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from hw.floorplan import Memories, numbered
 from models.arch import Arch
 
 __all__ = ["ecp5_85"]
@@ -40,17 +41,20 @@ _RAMS = ((0, "EBR0"), (2, "EBR1"), (4, "EBR2"), (6, "EBR3"))
 _MUL_ROWS = (58, 34, 10)
 _RAM_ROWS = (22, 46, 70, 82)
 
-# What memories belong to, as a column and a row of the device; they choose in this order, after the
-# partial sums.
+# What memories belong to, as a column and a row of the device; they choose in this order.  Partial
+# sums belong to their column of the array, and only their row is the same.
 _SUMS_ROW = 22
-_NEAR = (
-    (r"\.act\.", (112, 52)),
-    (r"\.out\.", (62, 40)),
-    (r"\.lrn\.", (62, 58)),
-    (r"\.weights\.", (75, 70)),
-    (r"\.dma_", (100, 70)),
-    (r"\.link\.", (8, 70)),
-    (r"", (30, 70)),
+_MEMORIES = Memories(
+    (
+        (r"\.psums\.", (62, _SUMS_ROW)),
+        (r"\.act\.", (112, 52)),
+        (r"\.out\.", (62, 40)),
+        (r"\.lrn\.", (62, 58)),
+        (r"\.weights\.", (75, 70)),
+        (r"\.dma_", (100, 70)),
+        (r"\.link\.", (8, 70)),
+        (r"", (30, 70)),
+    )
 )
 
 Place = tuple[int, int, str]
@@ -80,7 +84,7 @@ def ecp5_85(cells: Mapping[str, str], arch: Arch) -> dict[str, str]:
     muls = {(x + dx, y, name) for x in _BLOCKS for y in _MUL_ROWS for dx, name in _MULS}
     rams = {(x + dx, y, name) for x in _BLOCKS for y in _RAM_ROWS for dx, name in _RAMS}
     places: dict[str, Place] = {}
-    names = sorted(cells, key=_numbered)
+    names = sorted(cells, key=numbered)
     multipliers = [name for name in names if cells[name] == "MULT18X18D"]
     for name in multipliers:
         match = re.search(r"\.\\?pe_(\d+)_(\d+)\.", name)
@@ -93,9 +97,9 @@ def ecp5_85(cells: Mapping[str, str], arch: Arch) -> dict[str, str]:
         if name not in places:
             places[name] = _take(muls, near=(_BLOCKS[_LANES], 34))
     memories = [name for name in names if cells[name] == "DP16KD"]
-    for name in sorted(memories, key=_turn):
+    for name in sorted(memories, key=_MEMORIES.order):
         match = re.search(r"\.psums\.bank_(\d+)_", name)
-        near = (columns[int(match[1])], _SUMS_ROW) if match else _NEAR[_turn(name)][1]
+        near = (columns[int(match[1])], _SUMS_ROW) if match else _MEMORIES.near(name)
         places[name] = _take(rams, near=near)
     return {name: f"X{x}/Y{y}/{kind}" for name, (x, y, kind) in places.items()}
 
@@ -121,15 +125,3 @@ def _take(free: set[Place], *, near: tuple[int, int]) -> Place:
     place = min(free, key=lambda p: (abs(p[0] - near[0]) + abs(p[1] - near[1]), p))
     free.remove(place)
     return place
-
-
-def _turn(name: str) -> int:
-    """When a memory chooses: those of the partial sums come first."""
-    if ".psums." in name:
-        return -1
-    return next(k for k, (pattern, _) in enumerate(_NEAR) if re.search(pattern, name))
-
-
-def _numbered(name: str) -> list[str | int]:
-    """Key that sorts names by the numbers in them."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]

@@ -16,9 +16,9 @@ Every block RAM takes the free place that is nearest to where those of its kind 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
+from hw.floorplan import Memories
 from models.arch import Arch
 
 __all__ = ["gw2a_18"]
@@ -33,16 +33,18 @@ _SITES = {
 _KINDS = ("SP", "SPX9B", "SPB", "SDP", "SDPB", "SDPX9B", "SPX9", "DP", "DPB", "DPX9B")
 
 # What block RAMs belong to, as a column and a row of the device; they choose in this order.
-_NEAR = (
-    (r"\.controller\.memory\.", (13, 36)),
-    (r"\.link\.", (13, 9)),
-    (r"\.act\.", (43, 45)),
-    (r"\.psums\.", (40, 27)),
-    (r"\.out\.", (46, 27)),
-    (r"\.system\.memory\.", (28, 9)),
-    (r"\.dma_act\.", (30, 45)),
-    (r"\.log\.", (34, 45)),
-    (r"", (40, 9)),
+_MEMORIES = Memories(
+    (
+        (r"\.controller\.memory\.", (13, 36)),
+        (r"\.link\.", (13, 9)),
+        (r"\.act\.", (43, 45)),
+        (r"\.psums\.", (40, 27)),
+        (r"\.out\.", (46, 27)),
+        (r"\.system\.memory\.", (28, 9)),
+        (r"\.dma_act\.", (30, 45)),
+        (r"\.log\.", (34, 45)),
+        (r"", (40, 9)),
+    )
 )
 
 Place = tuple[int, int]
@@ -68,12 +70,12 @@ def gw2a_18(cells: Mapping[str, str], arch: Arch) -> dict[str, str]:
         If they do not all find one.
     """
     free = {(x, y) for y, columns in _SITES.items() for x in columns}
-    memories = sorted((name for name in cells if cells[name] in _KINDS), key=_order)
+    memories = sorted((name for name in cells if cells[name] in _KINDS), key=_MEMORIES.order)
     if len(memories) > len(free):
         raise ValueError(f"{len(memories)} block RAMs have {len(free)} places")
     places = {}
     for name in memories:
-        x, y = _nearest(free, _NEAR[_turn(name)][1])
+        x, y = _nearest(free, _MEMORIES.near(name))
         free.remove((x, y))
         places[name] = f"X{x}Y{y}/BSRAM"
     return places
@@ -81,14 +83,3 @@ def gw2a_18(cells: Mapping[str, str], arch: Arch) -> dict[str, str]:
 
 def _nearest(free: set[Place], to: Place) -> Place:
     return min(free, key=lambda place: (abs(place[0] - to[0]) + abs(place[1] - to[1]), place))
-
-
-def _turn(name: str) -> int:
-    """When a memory chooses."""
-    return next(k for k, (pattern, _) in enumerate(_NEAR) if re.search(pattern, name))
-
-
-def _order(name: str) -> tuple[int, list[str | int]]:
-    """Key that sorts memories by their turn, then by the numbers in their names."""
-    parts = re.split(r"(\d+)", name)
-    return _turn(name), [int(part) if part.isdigit() else part for part in parts]

@@ -24,6 +24,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from hw.floorplan import Memories, numbered
 from models.arch import Arch
 
 __all__ = ["zynq_7020"]
@@ -46,14 +47,18 @@ _HEIGHT = 10
 _ORDER = (("X1", True), ("X2", True), ("X3", False), ("X4", True))
 
 # What memories belong to, as a column of the device and a tile; they choose in this order.  The
-# processor's ports are at (50, 20), the array begins at (39, 0).
-_NEAR = (
-    (r"\.dma_", (59, 24)),
-    (r"\.act\.", (48, 4)),
-    (r"\.lrn\.", (28, 9)),
-    (r"\.weights\.", (76, 14)),
-    (r"\.out\.", (76, 6)),
-    (r"", (59, 20)),
+# processor's ports are at (50, 20), the array begins at (39, 0); partial sums belong to the foot of
+# their own column of it.
+_MEMORIES = Memories(
+    (
+        (r"\.psums\.", (39, 0)),
+        (r"\.dma_", (59, 24)),
+        (r"\.act\.", (48, 4)),
+        (r"\.lrn\.", (28, 9)),
+        (r"\.weights\.", (76, 14)),
+        (r"\.out\.", (76, 6)),
+        (r"", (59, 20)),
+    )
 )
 
 Place = tuple[str, int]
@@ -123,7 +128,7 @@ def zynq_7020(cells: Mapping[str, str], arch: Arch) -> dict[str, str]:
         raise ValueError(f"an array of {arch.rows} x {arch.cols} has no place")
     places: dict[str, str] = {}
     dsps, rams = _Tiles(_DSPS), _Tiles(_RAMS)
-    for name in sorted(cells, key=_numbered):
+    for name in sorted(cells, key=numbered):
         match = re.search(r"\.array\.cell_(\d+)_(\d+)\.(upper|lower)\.", name)
         if cells[name] == "DSP48E1" and match:
             column, lowest = slots[int(match[2])]
@@ -132,18 +137,19 @@ def zynq_7020(cells: Mapping[str, str], arch: Arch) -> dict[str, str]:
                 dsps.occupy((column, tile))
             # The cascade goes upward.
             places[name] = f"DSP48_{column}Y{2 * tile + (match[3] == 'lower')}/DSP48E1"
-    for name in sorted(cells, key=_numbered):
+    for name in sorted(cells, key=numbered):
         if cells[name] == "DSP48E1" and name not in places:
             # The placer wants the first of a chain in the lower half.
             (column, tile), _ = dsps.take((_DSPS["X0"][0], 9), 2)
             places[name] = f"DSP48_{column}Y{2 * tile}/DSP48E1"
-    for name in _memories(cells):
+    memories = (name for name, kind in cells.items() if kind.startswith("RAMB"))
+    for name in sorted(memories, key=_MEMORIES.order):
         match = re.search(r"\.psums\.bank_(\d+)_", name)
         if match:
             column, lowest = slots[int(match[1]) // 2]
             near: tuple[float, float] = (_DSPS[column][0], lowest)
         else:
-            near = next(place for pattern, place in _NEAR if re.search(pattern, name))
+            near = _MEMORIES.near(name)
         if cells[name] == "RAMB36E1":
             (column, tile), _ = rams.take(near, 2)
             places[name] = f"RAMB36_{column}Y{tile}/RAMB36E1"
@@ -151,20 +157,3 @@ def zynq_7020(cells: Mapping[str, str], arch: Arch) -> dict[str, str]:
             (column, tile), half = rams.take(near, 1)
             places[name] = f"RAMB18_{column}Y{2 * tile + half}/RAMB18E1"
     return places
-
-
-def _memories(cells: Mapping[str, str]) -> list[str]:
-    """Block RAMs in the order in which they choose: those of the partial sums come first."""
-
-    def order(name: str) -> tuple[int, list[str | int]]:
-        if ".psums." in name:
-            return -1, _numbered(name)
-        found = (k for k, (pattern, _) in enumerate(_NEAR) if re.search(pattern, name))
-        return next(found), _numbered(name)
-
-    return sorted((name for name, kind in cells.items() if kind.startswith("RAMB")), key=order)
-
-
-def _numbered(name: str) -> list[str | int]:
-    """Key that sorts names by the numbers in them."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]

@@ -234,6 +234,15 @@ def walked(d: dict[str, int], count: int) -> list[tuple[bool, int | None, bool]]
     return pixels
 
 
+async def begin(ctx: Any, dut: PostWalk, d: dict[str, int]) -> None:
+    """Start the walk of a descriptor."""
+    ctx.set(dut.d, fields(Op.POST, **d))
+    await ctx.tick().repeat(3)
+    ctx.set(dut.start, 1)
+    await ctx.tick()
+    ctx.set(dut.start, 0)
+
+
 @pytest.mark.parametrize("stride", [1, 15])
 def test_post_walk_of_a_long_row(stride: int) -> None:
     dut = PostWalk(words=1 << 16)
@@ -241,11 +250,7 @@ def test_post_walk_of_a_long_row(stride: int) -> None:
     d |= {"out_h": 1, "out_w": 32769}
 
     async def process(ctx: Any) -> None:
-        ctx.set(dut.d, fields(Op.POST, **d))
-        await ctx.tick().repeat(3)
-        ctx.set(dut.start, 1)
-        await ctx.tick()
-        ctx.set(dut.start, 0)
+        await begin(ctx, dut, d)
         got = await take(ctx, dut.o, 40)
         for pixel, (inside, address, emit) in zip(got, walked(d, 40), strict=True):
             assert pixel["inside"] == inside
@@ -262,11 +267,7 @@ def test_post_walk_of_many_rows() -> None:
     d |= {"out_h": 32770, "out_w": 1}
 
     async def process(ctx: Any) -> None:
-        ctx.set(dut.d, fields(Op.POST, **d))
-        await ctx.tick().repeat(3)
-        ctx.set(dut.start, 1)
-        await ctx.tick()
-        ctx.set(dut.start, 0)
+        await begin(ctx, dut, d)
         assert [pixel["inside"] for pixel in await take(ctx, dut.o, 6)] == [0] * 6
 
     run(dut, process, cycles=100)
@@ -279,11 +280,7 @@ def test_post_walk_seeks_its_first_row() -> None:
     d |= {"out_h": 1, "out_w": 1}
 
     async def process(ctx: Any) -> None:
-        ctx.set(dut.d, fields(Op.POST, **d))
-        await ctx.tick().repeat(3)
-        ctx.set(dut.start, 1)
-        await ctx.tick()
-        ctx.set(dut.start, 0)
+        await begin(ctx, dut, d)
         got = await take(ctx, dut.o, 4)
         assert [pixel["addr"] for pixel in got[:2]] == [307, 308]
         assert all(pixel["inside"] for pixel in got[:2])
