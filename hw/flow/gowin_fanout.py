@@ -8,9 +8,10 @@ net, minutes in all.  Nets of fewer and of more sinks go the ordinary way.
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
+
+from hw.floorplan import numbered
 
 __all__ = ["FEW", "MANY", "limit_fanout"]
 
@@ -81,7 +82,7 @@ def _sinks(cells: dict[str, Any]) -> dict[int, list[Sink]]:
     """Inputs that each net that a cell drives goes to."""
     result: dict[int, list[Sink]] = {}
     driven = set()
-    for name in sorted(cells, key=_numbered):
+    for name in sorted(cells, key=numbered):
         for port, bits in cells[name]["connections"].items():
             into = cells[name]["port_directions"][port] == "input"
             for index, bit in enumerate(bits):
@@ -90,8 +91,3 @@ def _sinks(cells: dict[str, Any]) -> dict[int, list[Sink]]:
                 elif not into:
                     driven.add(bit)
     return {bit: sinks for bit, sinks in result.items() if bit in driven}
-
-
-def _numbered(name: str) -> list[str | int]:
-    """Key that sorts names by the numbers in them."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
