@@ -160,7 +160,13 @@ class _Slave:
         return address, beats
 
     def _response(self, beat: int) -> int:
-        return self.fault[1] if self.fault is not None and beat == self.fault[0] else 0
+        if self.fault is None:
+            return 0
+        at, response = self.fault
+        if beat == at:
+            return response
+        # Both good ones before it; after it, other errors as well, which are not the first.
+        return beat % 2 if beat < at else beat % 4
 
 
 class ReadSlave(_Slave):
@@ -177,7 +183,7 @@ class ReadSlave(_Slave):
     stall : float
         Share of cycles in which a channel is not ready, or has no beat.
     fault : (int, int) or None
-        A beat's index and the response it gets instead of OKAY.
+        A beat's index and the response it gets: the first error, not the only one.
     mute : int or None
         Beats after which no more come.
 

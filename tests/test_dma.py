@@ -345,3 +345,23 @@ def test_bench_copies_memory() -> None:
     """Both engines in cocotb, against the memories of cocotbext-axi."""
     log = bench.run(bench_dma.DmaBench(), "sim.bench_dma")
     assert "FAIL=0" in log
+
+
+def test_writes_that_wait_for_their_acknowledgement() -> None:
+    rng = random.Random(9)
+    dut = WriteDma()
+    slave = WriteSlave(dut.bus, bytearray(MEMORY), rng=rng, stall=0, mute=0)
+    commands = [{"addr": 8 * k, "beats": 1} for k in range(40)]
+
+    async def source(ctx: Any) -> None:
+        await drive(ctx, dut.cmd, commands, rng=rng, stall=0)
+
+    async def beats(ctx: Any) -> None:
+        await drive(ctx, dut.i, range(40), rng=rng, stall=0)
+
+    async def watch(ctx: Any) -> None:
+        await ctx.tick().repeat(400)
+        print(len(slave.bursts), slave.max_outstanding)
+        assert len(slave.bursts) == slave.max_outstanding == 16
+
+    run(dut, watch, background=[slave.process, source, beats])

@@ -20,6 +20,11 @@ def counts(cycle: int) -> list[int]:
     return [(word & 1) << 31 | cycle << 8 | word for word in range(WORDS)]
 
 
+def test_all_numbers_have_32_bits() -> None:
+    dut = LayerLog(entries=ENTRIES)
+    assert {len(signal) for signal in (*dut.counts, dut.count, dut.r_data)} == {32}
+
+
 async def mark(ctx: Any, dut: LayerLog, marks: set[int], cycles: int, clear: int = -1) -> list[int]:
     """Go through `cycles`, with marks in some of them; return `busy` in each."""
     busy = []
