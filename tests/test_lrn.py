@@ -26,6 +26,11 @@ def random_table(seed: int) -> tuple[Ints, Ints, int]:
     return entries[:-1], entries[:-1] - entries[1:], int(rng.integers(1, 32))
 
 
+# All of the gain falls in one segment, an odd one: no difference is larger.
+_ENTRIES = np.repeat([0xFFFF, 0], [102, 155])
+CLIFF = (_ENTRIES[:-1], _ENTRIES[:-1] - _ENTRIES[1:], 16)
+
+
 async def write_table(ctx, dut, table: Ints, difference: Ints) -> None:
     ctx.set(dut.w_en, 1)
     for i, word in enumerate(np.frombuffer(pack_lrn_table(table, difference), "<u8").tolist()):
@@ -37,7 +42,9 @@ async def write_table(ctx, dut, table: Ints, difference: Ints) -> None:
 
 @pytest.mark.parametrize("seed", [1])
 @pytest.mark.parametrize(
-    "table", [ALEXNET, STEEP, random_table(3)], ids=["alexnet", "steep", "random"]
+    "table",
+    [ALEXNET, STEEP, CLIFF, random_table(3)],
+    ids=["alexnet", "steep", "cliff", "random"],
 )
 def test_lane(seed: int, table: tuple[Ints, Ints, int]) -> None:
     print(f"seed {seed}")

@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """On-chip memory: the core has as much as the arch says, and not a bit more."""
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ from amaranth.back import rtlil
 
 from hw.accel import DMA_DEPTH, Accel
 from hw.buffer import Buffer
+from hw.post import PostEngine
+from hw.sequencer import Sequencer
 from hw.stream import MAX_DISTRIBUTED
 from models.arch import Arch, get_arch
 from models.fixed import LRN_TABLE_ENTRIES
+from models.isa import FIELDS, Op
 from models.regs import LOG_FIELDS
 
 TINY = get_arch("tiny")
@@ -81,3 +85,14 @@ def test_registers_and_queues_between_dmas_and_engines() -> None:
         for port in ("desc", "wgt", "act", "out"):
             for block in (f"beats_{port}", f"dma_{port}.commands"):
                 assert (f"\nmodule \\top.{block}\n" in text) == there, block
+
+
+def test_queues_of_descriptors_hold_what_is_not_known() -> None:
+    """A queue for each engine, without the opcode."""
+    arch = replace(TINY, queue_depth=8)
+    found = memories(Sequencer(arch=arch))
+    assert found == Counter(("queue", 8, sum(f.width for f in FIELDS[op]) - 8) for op in Op)
+
+
+def test_tables_are_written_two_entries_at_a_time() -> None:
+    assert len(PostEngine(arch=TINY).table_data) == 64
