@@ -6,6 +6,8 @@
 #   make test    run the tests
 #   make test-board  the host's tests on a board's software: Python 3.10, NumPy 1.21, pynq
 #   make formal  carry out the proofs of docs/verification.md: make formal PROOFS="FIFO DMA"
+#   make coverage  what tests of the host and the core reach: lines of Python, branches of the core,
+#                values of descriptor fields
 #   make lint    ruff and mypy
 #   make bench   the simulated accelerator beside SCALE-Sim, the ideal and what others publish, into
 #                docs/benchmarks.md and build/bench.json; needs a network the first time, or
@@ -32,7 +34,7 @@ STAMP := .venv/.installed
 
 PROOFS ?=
 
-.PHONY: setup run test test-board formal lint bench bitstream fuzz faults soak mutate docs clean
+.PHONY: setup run test test-board formal coverage lint bench bitstream fuzz faults soak mutate docs clean
 
 setup: $(STAMP)
 
@@ -75,6 +77,23 @@ test-board: $(STAMP) .venv-board/.installed
 formal: $(STAMP)
 	@$(BIN)/python -m sim.formal --jobs $(JOBS) $(PROOFS)
 
+# What tests of the host and of the whole core reach, those that take long left out.  Blocks are the
+# business of their own tests and of the proofs.
+COVERED := $(addprefix tests/test_,$(addsuffix .py,\
+	account arch average behind bench bitfile builder cache calibrate catalog cli_describe \
+	cli_output cli_progress cli_quantize cli_report cli_watch clock compile cpu dev_rtl docs \
+	engines explain faults fixed functional fuzz graph hwh integrity isa loads lower memory \
+	nodes npz_weights onnx_deploy onnx_float onnx_import onnx_nodes onnx_quantised onnx_read ops \
+	order preprocess program quantize read_ports record regs rescale resident runtime scales \
+	scalesim screen_log search serial_port sim_library sources stages store tile views walk))
+
+coverage: export PENSTOCK_FUZZ = 60
+coverage: export PENSTOCK_FAULTS = 100
+coverage: export OPENBLAS_NUM_THREADS = 1
+coverage: $(STAMP)
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal --measure --cov=models --cov=host \
+		--cov-report=term:skip-covered $(COVERED)
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -104,5 +123,5 @@ docs: $(STAMP)
 	$(BIN)/python scripts/tables.py
 
 clean:
-	rm -rf .venv .venv-board build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-board build .coverage* *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

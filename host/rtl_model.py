@@ -278,7 +278,22 @@ class Model:
             events=self._array("events", EVENT), samples=self._array("samples", SAMPLE)
         )
 
-    def _array(self, name: str, layout: np.dtype[np.void]) -> NDArray[np.void]:
+    def branches(self) -> NDArray[np.bool_]:
+        """Return which branches of the core were taken, in the order of `sim.covered`.
+
+        There may be more elements than branches; those are False.
+
+        Raises
+        ------
+        ModelError
+            If the library was built without them.
+        """
+        if not hasattr(self._library, "penstock_branches"):
+            raise ModelError("cannot tell branches: the simulation was built without")
+        words = self._array("branches", np.dtype("<u4"))
+        return np.unpackbits(words.view(np.uint8), bitorder="little").astype(np.bool_)
+
+    def _array(self, name: str, layout: np.dtype[Any]) -> NDArray[Any]:
         """Copy what the library returns as address and count."""
         function = getattr(self._library, f"penstock_{name}")
         function.restype, function.argtypes = ctypes.c_void_p, [_Handle, ctypes.POINTER(_u64)]

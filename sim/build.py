@@ -59,7 +59,11 @@ _ARITHMETIC = _HERE / "arithmetic.h"
 _INTERFACE = _HERE / "interface.map"
 _HARNESS = (_HERE / "harness.cpp", _HERE / "memory.h", _ARITHMETIC, _INTERFACE, *SHIMS)
 # The bus models, by what they drive: the core by itself, or with the ports of a Zynq.
-_TOPS = {"accel": _HERE / "top_accel.h", "pynq": _HERE / "top_pynq.h"}
+_TOPS = {
+    "accel": _HERE / "top_accel.h",
+    "covered": _HERE / "top_accel.h",
+    "pynq": _HERE / "top_pynq.h",
+}
 # The recording variant has these besides.
 _RECORDER = (_HERE / "recorder.vlt", _HERE / "recorder.h")
 # Of the generated class: the clock as it was at the last evaluation.
@@ -82,7 +86,8 @@ def library(
     ----------
     arch : Arch
     top : str
-        ``accel``: `hw.accel.Accel`; ``pynq``: `hw.pynq_z2.PynqCore`.
+        ``accel``: `hw.accel.Accel`; ``covered``: `sim.covered.CoveredAccel`, the same with its
+        branches; ``pynq``: `hw.pynq_z2.PynqCore`.
     waves, record, train, progress
         As in `build_library`.
 
@@ -99,6 +104,10 @@ def library(
             from hw.pynq_z2 import PynqCore
 
             return PynqCore(arch=arch)
+        if top == "covered":
+            from sim.covered import CoveredAccel
+
+            return CoveredAccel(arch=arch)
         from hw.accel import Accel
 
         return Accel(arch=arch)
@@ -107,7 +116,12 @@ def library(
     with ThreadPoolExecutor(1) as pool:
         # The other core has nothing to do while the Verilog is generated.
         pool.submit(runtime, waves=waves)
-        text = verilog(make, identity=f"{top} {arch.fingerprint:016x}", progress=progress)
+        text = verilog(
+            make,
+            identity=f"{top} {arch.fingerprint:016x}",
+            sources=[_HERE / "covered.py"] if top == "covered" else [],
+            progress=progress,
+        )
     return build_library(text, top=top, waves=waves, record=record, train=train, progress=progress)
 
 
@@ -210,6 +224,7 @@ def build_library(
             flags.append(f'-DPENSTOCK_TOP="{_TOPS[top].name}"')
             flags += [f"-DPENSTOCK_CLOCK={_CLOCK}"] if clock else []
             flags += ["-DPENSTOCK_RECORD"] if record else []
+            flags += ["-DPENSTOCK_BRANCHES"] if top == "covered" else []
             make = partial(
                 compile_units, folder=folder, flags=flags, waves=waves, progress=progress
             )

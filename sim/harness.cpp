@@ -156,6 +156,14 @@ public:
     const Recorder& recorder() const { return recorder_; }
 #endif
 
+#ifdef PENSTOCK_BRANCHES
+    // 32 in each word, the first one in the lowest bit.
+    const void* branches(uint64_t* words) const {
+        *words = sizeof(top_->branches) / sizeof(uint32_t);
+        return &top_->branches;
+    }
+#endif
+
 private:
     static uint32_t limit(uint32_t per_mille) {
         return static_cast<uint32_t>(per_mille * ((1ull << 32) / 1000));
@@ -377,5 +385,10 @@ const void* penstock_samples(Model* model, uint64_t* count) {
     *count = model->recorder().samples.size();
     return model->recorder().samples.data();
 }
+#endif
+
+#ifdef PENSTOCK_BRANCHES
+// Valid until the next cycle.
+const void* penstock_branches(Model* model, uint64_t* words) { return model->branches(words); }
 #endif
 }

@@ -10,6 +10,22 @@ from host import cli, cli_progress
 from tests.commands import Outcome, Run
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--measure",
+        action="store_true",
+        help="say which branches of the core and which descriptor fields the tests reach",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--measure"):
+        # Now and not earlier: pytest-cov does not see what was imported before it began.
+        from tests import measured
+
+        config.pluginmanager.register(measured)
+
+
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")

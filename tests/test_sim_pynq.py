@@ -138,7 +138,7 @@ def test_bad_answers(model: Model, wrong: int, message: str) -> None:
 
 
 def test_unknown_top() -> None:
-    with pytest.raises(ValueError, match="top must be one of accel, pynq, not 'board'"):
+    with pytest.raises(ValueError, match="top must be one of accel, covered, pynq, not 'board'"):
         build.build_library("", top="board")
-    with pytest.raises(ValueError, match="top must be one of accel, pynq, not 'board'"):
+    with pytest.raises(ValueError, match="top must be one of accel, covered, pynq, not 'board'"):
         build.library(ARCH, top="board")
