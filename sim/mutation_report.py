@@ -12,26 +12,30 @@ __all__ = ["summary"]
 
 def summary(done: Sequence[tuple[Mutant, Result]], *, sites: int, seed: int) -> tuple[str, float]:
     """Return the report and the share of mutants that were caught, in per cent."""
-    counted = [(mutant, result) for mutant, result in done if result is not Result.REFUSED]
+    counted = [(mutant, result) for mutant, result in done if result.counts]
     survivors = [mutant for mutant, result in counted if result is Result.SURVIVED]
+    equal = [mutant for mutant, result in done if result is Result.EQUAL]
     hung = sum(result is Result.HUNG for _, result in counted)
     caught = len(counted) - len(survivors)
     share = 100 * caught / len(counted) if counted else 0.0
     lines = ["", *_table(counted, "kind", lambda mutant: mutant.site.kind, KINDS)]
     names = sorted({mutant.site.path for mutant, _ in counted})
     lines += ["", *_table(counted, "module", lambda mutant: mutant.site.path, names)]
-    lines += ["", f"survivors: {len(survivors)}"]
-    for mutant in survivors:
-        site = mutant.site
-        lines += [
-            f"  {site.path}:{site.line} ({site.kind})",
-            f"    before {mutant.before}",
-            f"    after  {mutant.after}",
-        ]
+    for title, mutants in (("survivors", survivors), ("proved to change nothing", equal)):
+        lines += ["", f"{title}: {len(mutants)}"]
+        for mutant in mutants:
+            site = mutant.site
+            lines += [
+                f"  {site.path}:{site.line} ({site.kind})",
+                f"    before {mutant.before}",
+                f"    after  {mutant.after}",
+            ]
+    refused = len(done) - len(counted) - len(equal)
     lines += [
         "",
         f"{caught} of {len(counted)} faults caught ({share:.1f} %), {hung} of them by the time "
-        f"limit; {len(done) - len(counted)} more refused by Amaranth; seed {seed}, {sites} sites",
+        f"limit; {refused} more refused by Amaranth, {len(equal)} proved to change nothing; "
+        f"seed {seed}, {sites} sites",
     ]
     return "\n".join(lines), share
 

@@ -6,9 +6,10 @@ A mutant is run against two groups of tests, until one fails or does not end:
 2. `SYSTEM`: the whole core in the fast simulator, which is built for each mutant that gets here.
 
 Every test has a limit of processor time (`sim.mutation_limit`); one that does not end has caught
-the mutant.  A mutant that Amaranth refuses outright, as a signal would be driven twice, is no fault
-anyone could miss: it does not count.  In the end, all tests that caught a mutant are run once
-without one: they must pass.
+the mutant.  Two kinds of mutants do not count: those that Amaranth refuses outright, as a signal
+would be driven twice, which nobody could miss; and those that no test catches and of which
+`sim.mutation_equal` proves that the cores do what they did.  In the end, all tests that caught a
+mutant are run once without one: they must pass.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
 
+from sim.formal.engine import EngineError
 from sim.mutation import Mutant
+from sim.mutation_equal import Hardware, equal, read
 from sim.mutation_limit import CURRENT
 
 __all__ = ["ROOTS", "SYSTEM", "MutationError", "Record", "Result", "core_modules", "run"]
@@ -45,6 +48,9 @@ _LEFT_OUT = ("tests/test_dev_rtl.py::test_waves",)
 _SOURCES = ("hw", "models", "host", "sim", "tests")
 _COPIED = (*_SOURCES, "scripts", "docs", "pyproject.toml", "Makefile")
 _NETWORKS = 10  # that test_fuzz.py draws: all on the same array
+
+# Cores of `sim.mutation_hardware`, the quickest first.
+_CORES = ("tiny", "6x4", "tang-nano-20k", "ulx3s-85f", "pynq-z2", "lab")
 
 # Seconds for a group of tests, whatever they wait for.
 _PATIENCE = 1800.0
@@ -69,7 +75,13 @@ class Result(enum.Enum):
     CAUGHT = "caught"
     HUNG = "hung"  # caught as well: a test did not end
     REFUSED = "refused"
+    EQUAL = "equal"  # proved to change nothing
     SURVIVED = "survived"
+
+    @property
+    def counts(self) -> bool:
+        """It was a fault that tests can catch."""
+        return self not in (Result.REFUSED, Result.EQUAL)
 
 
 class Record:
@@ -188,6 +200,7 @@ class _Copy:
             elif (root / name).exists():
                 shutil.copy2(root / name, self.tree / name)
         self._current = self.temp / "current"
+        self._cores: dict[str, Hardware] = {}
         env = {
             **os.environ,
             "PYTHONPATH": str(self.tree),
@@ -267,6 +280,46 @@ class _Copy:
             else:
                 path.unlink(missing_ok=True)
 
+    def _core(self, name: str) -> Hardware:
+        """The hardware of a core of the tree as it is.
+
+        Raises
+        ------
+        EngineError
+            If there is none.
+        """
+        path = self.temp / "core.il"
+        try:
+            done = subprocess.run(
+                [sys.executable, "-B", "-m", "sim.mutation_hardware", path, name],
+                cwd=self.tree,
+                env={**os.environ, "PYTHONPATH": str(self.tree)},
+                capture_output=True,
+                text=True,
+                timeout=_PATIENCE,
+            )
+        except subprocess.TimeoutExpired:
+            raise EngineError(f"no core {name} in {_PATIENCE:.0f} s") from None
+        if done.returncode:
+            raise EngineError(f"no core {name}: {done.stderr[-1000:]}")
+        return read(path.read_text(encoding="utf-8"))
+
+    def equal(self, mutant: Mutant) -> bool:
+        """Whether a mutant is proved to change nothing in any core, but is in one of them."""
+        changed = False
+        for name in _CORES:
+            if name not in self._cores:
+                self._cores[name] = self._core(name)
+            try:
+                with self.planted(mutant):
+                    core = self._core(name)
+                changed |= core != self._cores[name]
+                if not equal(self._cores[name], core):
+                    return False
+            except EngineError:
+                return False
+        return changed
+
     def run(self, root: Path, mutant: Mutant) -> tuple[Result, str]:
         """Return what became of a mutant, and which test, if any, caught it."""
         for names in groups(root, mutant.site.path):
@@ -279,7 +332,7 @@ class _Copy:
                 return Result.REFUSED, ""
             if status:
                 return Result.CAUGHT, failed(output)
-        return Result.SURVIVED, ""
+        return Result.EQUAL if self.equal(mutant) else Result.SURVIVED, ""
 
     def check(self, names: Sequence[str]) -> None:
         """Run tests without a mutant.
@@ -310,7 +363,7 @@ def run(
     jobs: int = 1,
     report: Callable[[Mutant, Result, str], None],
 ) -> list[tuple[Mutant, Result]]:
-    """Run `count` mutants, in order; those that are refused do not count, more are run for them.
+    """Run `count` mutants, in order; for those that do not count (`Result`), more are run.
 
     Parameters
     ----------
@@ -326,7 +379,7 @@ def run(
     Returns
     -------
     list of (mutant, result)
-        The refused ones included.
+        Those that do not count included.
 
     Raises
     ------
@@ -355,7 +408,7 @@ def run(
         given = iter(mutants)
         with ThreadPoolExecutor(jobs) as pool:
             while True:
-                counted = sum(result is not Result.REFUSED for _, result in done)
+                counted = sum(result.counts for _, result in done)
                 batch = [mutant for _, mutant in zip(range(count - counted), given)]
                 if counted < count and not batch:
                     raise MutationError(f"there are only {counted} mutants, not {count}")

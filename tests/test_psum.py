@@ -111,6 +111,34 @@ def test_tiles(rows: int, cols: int, words: int, seed: int) -> None:
     assert filled == freed == tiles
 
 
+def test_all_32_bits() -> None:
+    """From one end of a partial sum to the other: the widest sums, as often as fits."""
+    limit = 1 << sum_width(64) - 1
+    words, blocks = PartialSums.RMW_LATENCY, (1 << 31) // limit
+    dut = PartialSums(rows=64, cols=2, words=words)
+
+    async def bench(ctx):
+        for cycle in range(blocks * words + dut.RMW_LATENCY + 2):
+            block, address = divmod(cycle, words)
+            word = {
+                "valid": block < blocks,
+                "first": block == 0,
+                "last": 0,
+                "bank": 0,
+                "addr": address,
+            }
+            ctx.set(dut.i, word)
+            ctx.set(dut.sums[0], limit - 1)
+            ctx.set(dut.sums[1], -limit)
+            await ctx.tick()
+        ctx.set(dut.r_en, 1)
+        await ctx.tick().repeat(dut.READ_LATENCY)
+        assert ctx.get(dut.r_data[0]) == blocks * (limit - 1)
+        assert ctx.get(dut.r_data[1]) == -(1 << 31)
+
+    run(dut, bench)
+
+
 def test_distance_of_accumulations() -> None:
     """A position may come again after exactly `RMW_LATENCY` cycles."""
     words, blocks = PartialSums.RMW_LATENCY, 8
