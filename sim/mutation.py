@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import random
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -57,7 +58,9 @@ class Mutant:
         """Names the fault, as long as the module stays as it is."""
         edits = self.site.edits[self.choice]
         places = ",".join(f"{edit.start}-{edit.end}" for edit in edits)
-        return f"{self.site.path}:{self.site.line}:{self.site.kind}:{places}:{self.choice}"
+        # Registers that are assigned together have the same places.
+        text = zlib.crc32("\0".join(edit.text for edit in edits).encode())
+        return f"{self.site.path}:{self.site.line}:{self.site.kind}:{places}:{text:08x}"
 
     @property
     def before(self) -> str:

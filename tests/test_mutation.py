@@ -148,6 +148,13 @@ def test_draw(found: list[Site]) -> None:
     assert min(counts) > 15 and max(counts) < 75
 
 
+def test_every_fault_has_a_name_of_its_own() -> None:
+    found = [site for name in core_modules(ROOT) for site in sites(ROOT / name, ROOT)]
+    keys = [Mutant(site, choice).key for site in found for choice in range(len(site.after))]
+    assert len(keys) > 3000
+    assert len(set(keys)) == len(keys)
+
+
 def test_tests_of_a_module_come_nearest_first() -> None:
     (blocks, whole) = groups(ROOT, "hw/stream.py")
     assert blocks[0] == "tests/test_stream.py"
