@@ -36,7 +36,7 @@ from sim.mutation import Mutant
 from sim.mutation_equal import Hardware, equal, read
 from sim.mutation_limit import CURRENT
 
-__all__ = ["ROOTS", "SYSTEM", "MutationError", "Record", "Result", "core_modules", "run"]
+__all__ = ["CORES", "ROOTS", "SYSTEM", "MutationError", "Record", "Result", "core_modules", "run"]
 
 # The core is what these import: the accelerator, and the array that FPGAs with DSPs have.
 ROOTS = ("hw.accel", "hw.packed")
@@ -50,7 +50,7 @@ _COPIED = (*_SOURCES, "scripts", "docs", "pyproject.toml", "Makefile")
 _NETWORKS = 10  # that test_fuzz.py draws: all on the same array
 
 # Cores of `sim.mutation_hardware`, the quickest first.
-_CORES = ("tiny", "6x4", "tang-nano-20k", "ulx3s-85f", "pynq-z2", "lab")
+CORES = ("tiny", "6x4", "tang-nano-20k", "ulx3s-85f", "pynq-z2", "lab")
 
 # Seconds for a group of tests, whatever they wait for.
 _PATIENCE = 1800.0
@@ -304,12 +304,21 @@ class _Copy:
             raise EngineError(f"no core {name}: {done.stderr[-1000:]}")
         return read(path.read_text(encoding="utf-8"))
 
-    def equal(self, mutant: Mutant) -> bool:
-        """Whether a mutant is proved to change nothing in any core, but is in one of them."""
+    def equal(self, mutant: Mutant, cores: Sequence[str]) -> bool:
+        """Whether a mutant is proved to change nothing in any core, but is in one of them.
+
+        Raises
+        ------
+        MutationError
+            If there is no such core without it.
+        """
         changed = False
-        for name in _CORES:
+        for name in cores:
             if name not in self._cores:
-                self._cores[name] = self._core(name)
+                try:
+                    self._cores[name] = self._core(name)
+                except EngineError as error:
+                    raise MutationError(f"without a mutant: {error}") from None
             try:
                 with self.planted(mutant):
                     core = self._core(name)
@@ -320,7 +329,7 @@ class _Copy:
                 return False
         return changed
 
-    def run(self, root: Path, mutant: Mutant) -> tuple[Result, str]:
+    def run(self, root: Path, mutant: Mutant, cores: Sequence[str]) -> tuple[Result, str]:
         """Return what became of a mutant, and which test, if any, caught it."""
         for names in groups(root, mutant.site.path):
             with self.planted(mutant):
@@ -332,7 +341,7 @@ class _Copy:
                 return Result.REFUSED, ""
             if status:
                 return Result.CAUGHT, failed(output)
-        return Result.EQUAL if self.equal(mutant) else Result.SURVIVED, ""
+        return Result.EQUAL if self.equal(mutant, cores) else Result.SURVIVED, ""
 
     def check(self, names: Sequence[str]) -> None:
         """Run tests without a mutant.
@@ -361,6 +370,7 @@ def run(
     record: Record,
     *,
     jobs: int = 1,
+    cores: Sequence[str] = CORES,
     report: Callable[[Mutant, Result, str], None],
 ) -> list[tuple[Mutant, Result]]:
     """Run `count` mutants, in order; for those that do not count (`Result`), more are run.
@@ -373,6 +383,8 @@ def run(
         What it has already is not run again.
     jobs : int
         Copies of the tree in which mutants are run at the same time.
+    cores : sequence of str
+        Of `sim.mutation_hardware`: those in which a mutant must change something.
     report : callable
         Called after each mutant.
 
@@ -397,7 +409,7 @@ def run(
             if mutant.key not in record.results:
                 copy = idle.get()
                 try:
-                    result, by = copy.run(root, mutant)
+                    result, by = copy.run(root, mutant, cores)
                 finally:
                     idle.put(copy)
                 record.add(mutant, result, by)

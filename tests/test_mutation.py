@@ -201,7 +201,7 @@ def test_run(tree: Path, tmp_path: Path) -> None:
         seen.append((mutant.before, result, by))
 
     path = tmp_path / "results" / "record.jsonl"
-    done = run(tree, mutants, 2, Record(path), report=report)
+    done = run(tree, mutants, 2, Record(path), cores=(), report=report)
     assert seen == [
         ("a + b", Result.CAUGHT, "tests/test_adder.py::test_add"),
         ("a - a", Result.SURVIVED, ""),
@@ -220,7 +220,7 @@ def test_run(tree: Path, tmp_path: Path) -> None:
     seen.clear()
     order = [mutants[0], mutants[2], mutants[3], mutants[1]]
     with pytest.raises(MutationError, match="there are only 2 mutants, not 3"):
-        run(tree, order, 3, Record(path), report=report)
+        run(tree, order, 3, Record(path), cores=(), report=report)
     assert path.read_text().splitlines()[:2] == lines
     assert [result for _, result, _ in seen] == [
         Result.CAUGHT,
@@ -228,6 +228,48 @@ def test_run(tree: Path, tmp_path: Path) -> None:
         Result.REFUSED,
         Result.SURVIVED,
     ]
+
+
+CORE = """
+from amaranth import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+
+class Accel(wiring.Component):
+    a: In(4)
+    y: Out(4)
+
+    def __init__(self, *, arch, unused=8):
+        super().__init__()
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.comb += self.y.eq(self.a & self.a)
+        return m
+"""
+
+
+def test_faults_that_are_proved_to_change_nothing_do_not_count(tree: Path, tmp_path: Path) -> None:
+    (tree / "hw" / "accel.py").write_text(CORE)
+    (tree / "hw" / "packed.py").write_text("class PackedArray:\n    pass\n")
+    found = sites(tree / "hw" / "accel.py", tree)
+    by_text = {site.before: Mutant(site, 0) for site in found}
+    order = [by_text["self.a & self.a"], by_text["8"]]
+    results = []
+    done = run(
+        *(tree, order, 1, Record(tmp_path / "record.jsonl")),
+        cores=("tiny",),
+        report=lambda mutant, result, by: results.append(result),
+    )
+    # What no core has is not shown to be harmless.
+    assert results == [Result.EQUAL, Result.SURVIVED]
+    text, share = summary(done, sites=len(found), seed=1)
+    assert share == 0.0
+    assert (
+        "proved to change nothing: 1\n  hw/accel.py:16 (operator)\n    before self.a & self.a"
+        in text
+    )
 
 
 @pytest.mark.parametrize(
