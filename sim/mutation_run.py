@@ -40,7 +40,7 @@ __all__ = ["CORES", "ROOTS", "SYSTEM", "MutationError", "Record", "Result", "cor
 
 # The core is what these import: the accelerator, and the array that FPGAs with DSPs have.
 ROOTS = ("hw.accel", "hw.packed")
-SYSTEM = ("tests/test_dev_rtl.py", "tests/test_fuzz.py")
+SYSTEM = ("tests/test_cycles.py", "tests/test_dev_rtl.py", "tests/test_fuzz.py")
 # Not these: they build a second library.
 _LEFT_OUT = ("tests/test_dev_rtl.py::test_waves",)
 

@@ -159,7 +159,7 @@ def test_tests_of_a_module_come_nearest_first() -> None:
     (blocks, whole) = groups(ROOT, "hw/stream.py")
     assert blocks[0] == "tests/test_stream.py"
     assert blocks.index("tests/test_dma.py") < blocks.index("tests/test_post.py")
-    assert whole == ["tests/test_dev_rtl.py", "tests/test_fuzz.py"]
+    assert whole == ["tests/test_cycles.py", "tests/test_dev_rtl.py", "tests/test_fuzz.py"]
     # The packed array is not in the simulated core.
     (blocks,) = groups(ROOT, "hw/dsp48.py")
     assert "tests/test_packed.py" in blocks and blocks[-1] == "tests/test_netlist.py"
@@ -185,7 +185,7 @@ def tree(tmp_path: Path) -> Path:
         "def test_clash():\n    if clash():\n"
         "        raise SyntaxError('DriverConflict')\n"
     )
-    for name in ("dev_rtl", "fuzz"):
+    for name in ("cycles", "dev_rtl", "fuzz"):
         (root / "tests" / f"test_{name}.py").write_text("def test_nothing():\n    pass\n")
     return root
 

@@ -312,6 +312,14 @@ def test_throughput(kernel: int, stride: int, lrn: int, interval: int) -> None:
     assert gaps.max() <= interval + max(kernel - 1, stride) + 1
 
 
+@pytest.mark.parametrize(
+    ("rows", "lanes", "interval"), [(8, 0, 1), (8, 2, 4), (8, 4, 3), (4, 4, 3), (12, 1, 12)]
+)
+def test_cycles_of_a_pixel_with_lrn(rows: int, lanes: int, interval: int) -> None:
+    """Three planes are read, or the lanes need longer; without lanes there is no LRN."""
+    assert PostEngine(arch=small_arch(rows, lanes)).interval == interval
+
+
 @pytest.mark.parametrize("words", [0, 1, 12, 2.0])
 def test_wrong_words(words: Any) -> None:
     with pytest.raises(ValueError, match="words must be a power of two of at least 2, not"):
