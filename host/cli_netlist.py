@@ -10,6 +10,7 @@ from host.cli_errors import one_line
 from host.device import DeviceError
 from host.netlist_check import NetlistError, check_board, check_library
 from models.arch import Arch
+from models.hwh import CSR_BASE
 
 __all__ = ["check_netlist"]
 
@@ -37,8 +38,8 @@ def check_netlist(netlist: Path, board: Any, arch: Arch, say: Callable[[str], No
 
     try:
         if board.toolchain == "openxc7":
-            library = netlist_library(netlist, arch, toolchain=board.toolchain, progress=say)
-            return check_library(library, arch, say=say)
+            library = netlist_library(netlist, toolchain=board.toolchain, progress=say)
+            return check_library(library, arch, registers=CSR_BASE, say=say)
         port, baud = netlist_board(netlist, toolchain=board.toolchain, progress=say)
         return check_board(port, arch, baud=baud, memory=port.model.memory, say=say)
     except (ValueError, ToolError, DeviceError, NetlistError) as error:

@@ -57,6 +57,8 @@ class RtlDevice(Device):
         Where to write FST waves of everything the device does.
     record : bool
         Whether the logs of runs have recordings; that takes a library built for it.
+    registers : int
+        Address of the first register.
     progress : callable or None
         Called with what happens now while the library is built.
 
@@ -78,6 +80,7 @@ class RtlDevice(Device):
         profile: Profile = PROFILE,
         waves: Path | None = None,
         record: bool = False,
+        registers: int = 0,
         progress: Callable[[str], None] | None = None,
     ) -> None:
         super().__init__(arch)
@@ -101,7 +104,7 @@ class RtlDevice(Device):
         self._arena = Arena(memory_bytes, alignment=PAGE)
         self._totals = {name: 0 for name, _ in LOG_FIELDS}
         try:
-            self._model = Model(library, memory_bytes=memory_bytes)
+            self._model = Model(library, memory_bytes=memory_bytes, registers=registers)
         except (OSError, ModelError) as error:
             raise DeviceError(f"cannot open the simulation: {error}") from None
         self.csr: Csr = Csr(self._model.read, self._model.write)

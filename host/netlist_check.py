@@ -168,7 +168,11 @@ def check_board(
 
 
 def check_library(
-    library: Path, arch: Arch, *, say: Callable[[str], None] = lambda text: None
+    library: Path,
+    arch: Arch,
+    *,
+    registers: int = 0,
+    say: Callable[[str], None] = lambda text: None,
 ) -> str:
     """Run AlexNet's layers, scaled down, and compare every feature map.
 
@@ -178,6 +182,8 @@ def check_library(
         A simulation library, of a netlist or of anything else that is a core.
     arch : Arch
         What it was made for.
+    registers : int
+        Address of the first register.
     say : callable
         Called with what happens now.
 
@@ -194,7 +200,7 @@ def check_library(
         If the library is not one for `arch`, or a run fails.
     """
     maps = values = cycles = 0
-    with RtlDevice(arch, library=library, memory_bytes=_MEMORY) as device:
+    with RtlDevice(arch, library=library, memory_bytes=_MEMORY, registers=registers) as device:
         for seed, name in enumerate(SCALED_LAYERS):
             say(f"simulating the netlist: {name} in small")
             counts = _run_layer(device, name, seed)

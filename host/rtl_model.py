@@ -118,6 +118,8 @@ class Model:
         What `sim.build.library` returned.
     memory_bytes : int
         Size of the memory, from address 0 on; more is answered with DECERR.
+    registers : int
+        Address of the first register.
 
     Attributes
     ----------
@@ -132,7 +134,7 @@ class Model:
         If the memory cannot be mapped.
     """
 
-    def __init__(self, library: Path, *, memory_bytes: int) -> None:
+    def __init__(self, library: Path, *, memory_bytes: int, registers: int = 0) -> None:
         if memory_bytes < 4096 or memory_bytes > 1 << 32 or memory_bytes % 4096:
             raise ValueError(
                 f"memory_bytes must be a multiple of 4096 up to {1 << 32}, not {memory_bytes!r}"
@@ -149,6 +151,7 @@ class Model:
         self.memory: NDArray[np.uint8] = np.ctypeslib.as_array(
             (ctypes.c_uint8 * memory_bytes).from_address(address)
         )
+        self.registers = registers
         self.resets = 0
         self.profile(PROFILE)
 
@@ -189,7 +192,7 @@ class Model:
         self._call("reset")
 
     def write(self, register: str | int, value: int) -> None:
-        """Write a register, by name or address.
+        """Write a register, by name or by address from the first one on.
 
         Raises
         ------
@@ -197,11 +200,11 @@ class Model:
             If it does not answer OKAY.
         """
         address = offset(register) if isinstance(register, str) else register
-        response = self._call("write", address, value, _CSR_LIMIT)
+        response = self._call("write", self.registers + address, value, _CSR_LIMIT)
         self._check_response("write", address, response)
 
     def read(self, register: str | int) -> int:
-        """Read a register, by name or address.
+        """Read a register, by name or by address from the first one on.
 
         Raises
         ------
@@ -210,7 +213,8 @@ class Model:
         """
         address = offset(register) if isinstance(register, str) else register
         value = ctypes.c_uint32()
-        response = self._call("read", address, ctypes.byref(value), _CSR_LIMIT)
+        at = self.registers + address
+        response = self._call("read", at, ctypes.byref(value), _CSR_LIMIT)
         self._check_response("read", address, response)
         return value.value
 

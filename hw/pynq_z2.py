@@ -37,12 +37,20 @@ from models.arch import Arch
 from models.hwh import CSR_BASE
 from models.regs import CSR_BYTES
 
-__all__ = ["PORTS", "PynqCore", "PynqTop"]
+__all__ = ["MEMBERS", "PORTS", "PynqCore", "PynqTop"]
 
 # The PS7 primitive's AxSIZE has no third bit: no beat has more than 8 bytes.
 _SIZE_BITS = 2
 # The core's ports, and what the pins of the primitive's begin with.
 PORTS = {"gp0": "MAXIGP0", **{f"hp{n}": f"SAXIHP{n}" for n in range(4)}}
+MEMBERS = {
+    "gp0": In(axi3()),
+    "hp0": Out(axi3_read()),
+    "hp1": Out(axi3_read()),
+    "hp2": Out(axi3_read()),
+    "hp3": Out(axi3_write()),
+    "irq": Out(1),
+}
 
 
 class PynqCore(wiring.Component):
@@ -75,16 +83,7 @@ class PynqCore(wiring.Component):
         self.arch = arch
         self.mac = mac
         self.domain = domain
-        super().__init__(
-            {
-                "gp0": In(axi3()),
-                "hp0": Out(axi3_read()),
-                "hp1": Out(axi3_read()),
-                "hp2": Out(axi3_read()),
-                "hp3": Out(axi3_write()),
-                "irq": Out(1),
-            }
-        )
+        super().__init__(MEMBERS)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

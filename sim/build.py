@@ -170,6 +170,7 @@ def build_library(
     waves: bool = False,
     record: bool = False,
     train: Train | None = None,
+    level: str = "-O3",
     progress: Progress | None = None,
 ) -> Path:
     """Compile the Verilog `text`, whose module ``accel`` has the ports that `top` stands for.
@@ -187,6 +188,8 @@ def build_library(
         Called with the path of a slow library, to do in it what is typical; so the compiler learns
         what runs how often, and makes the final one a fifth faster.  Only GCC's profiles are
         understood: with Clang nothing is trained.
+    level : str
+        The compiler's optimisation; without `train`.
     progress : callable or None
 
     Raises
@@ -203,7 +206,7 @@ def build_library(
     parts: list[str | bytes] = [text, *_VERILATOR_FLAGS, *FLAGS, versions(), compiler_identity()]
     inside = _RECORDER if record else ()
     parts += [path.read_bytes() for path in (*_HARNESS, *inside, _TOPS[top], Path(__file__))]
-    parts += [top, str(waves), str(train is not None)]
+    parts += [top, str(waves), str(train is not None), level]
     path = cache_dir() / f"accel-{digest(parts)}.so"
     with locked(path.with_suffix(".so.lock")):
         if path.exists():
@@ -231,7 +234,7 @@ def build_library(
             units = [_HARNESS[0], *units]
             support = runtime(waves=waves, progress=progress)
             if train is None:
-                objects = make(units, what="the core")
+                objects = make(units, level=level, what="the core")
             else:
                 objects = _compile_trained(make, units, support, train, progress)
             say(progress, "linking")

@@ -87,6 +87,8 @@ public:
         top_->rst = 1;
         for (int i = 0; i < 4; ++i) edge();
         top_->rst = 0;
+        // A chip's own synchroniser ends its reset later.
+        for (int i = 0; i < 4; ++i) edge();
     }
 
     void fault(unsigned port, Fault kind, uint64_t beat) {

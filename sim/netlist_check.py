@@ -6,7 +6,6 @@ from pathlib import Path
 
 from hw import tang_nano, ulx3s
 from hw.sdram_chip import ULX3S_SDRAM
-from models.arch import Arch
 from sim import board_netlist, pynq_netlist
 from sim.board import BoardModel, ModelPort, Timing, build_board
 from sim.build import build_library
@@ -25,17 +24,13 @@ _TIMING = {
 }
 
 
-def netlist_library(
-    path: Path, arch: Arch, *, toolchain: str, progress: Progress | None = None
-) -> Path:
+def netlist_library(path: Path, *, toolchain: str, progress: Progress | None = None) -> Path:
     """Path of the simulation library of a netlist, with the interface of `sim.build.library`.
 
     Parameters
     ----------
     path : Path
         What Yosys wrote with ``write_json``.
-    arch : Arch
-        What it was synthesised for.
     toolchain : str
         Whose cells it has: ``openxc7``, the top being a `hw.pynq_z2.PynqTop`.
     progress : callable or None
@@ -50,8 +45,9 @@ def netlist_library(
     if toolchain != "openxc7":
         raise ValueError(f"netlists of {toolchain} cannot be simulated")
     say(progress, "reading the netlist")
-    text = pynq_netlist.verilog(Netlist(path), arch)
-    return build_library(text, top="pynq", progress=progress)
+    text = pynq_netlist.verilog(Netlist(path))
+    # For some ten thousand cycles, whatever makes the compiler quicker pays.
+    return build_library(text, top="pynq", level="-O0", progress=progress)
 
 
 def netlist_board(

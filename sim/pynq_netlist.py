@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from amaranth.lib.wiring import Out
 
-from hw.pynq_z2 import PORTS, PynqCore
-from models.arch import Arch
+from hw.pynq_z2 import MEMBERS, PORTS
 from sim.netlist import Netlist
 
 __all__ = ["verilog"]
@@ -17,14 +16,12 @@ __all__ = ["verilog"]
 _INNER = "penstock_netlist"
 
 
-def verilog(netlist: Netlist, arch: Arch, *, name: str = "accel") -> str:
+def verilog(netlist: Netlist, *, name: str = "accel") -> str:
     """Verilog of a synthesised `PynqTop`, as a module with the ports of `PynqCore`.
 
     Parameters
     ----------
     netlist : Netlist
-    arch : Arch
-        What it was synthesised for.
     name : str
         Of the module.
 
@@ -40,9 +37,8 @@ def verilog(netlist: Netlist, arch: Arch, *, name: str = "accel") -> str:
     ports = ["input clk", "input rst", "output irq"]
     wires = []
     inside = {"FCLKCLK": "{3'd0, clk}", "FCLKRESETN": "{3'd0, ~rst}", "IRQF2P": "interrupts"}
-    core = PynqCore(arch=arch)
     for port, prefix in PORTS.items():
-        for member, flow in getattr(core, port).signature.members.items():
+        for member, flow in MEMBERS[port].signature.members.items():
             pin = prefix + member.upper()
             width, signal = flow.shape, f"{port}__{member}"
             given = pins.get(pin, 0)

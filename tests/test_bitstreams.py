@@ -10,6 +10,7 @@ import pytest
 
 from host import cli
 from hw.flow import gowin
+from hw.flow.openxc7_tools import Tools
 from hw.flow.process import Cost
 from hw.flow.toolchain import Job
 
@@ -88,3 +89,22 @@ def test_a_small_core_on_ecp5(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     status = build("ulx3s-85f", out, "--arch", "tiny")
     assert status == 0, capsys.readouterr().err
     check_folder(out, "penstock.bit", "DP16KD")
+
+
+def test_a_small_core_on_zynq(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """4x4 cells behind the processor system's ports; without openXC7, as far as it goes."""
+    monkeypatch.setattr(Tools, "program", lambda self, name: None)
+    out = tmp_path / "out"
+    assert build("pynq-z2", out, "--arch", "tiny") == 1
+    error = capsys.readouterr().err
+    assert "missing: nextpnr-xilinx, fasm2frames" in error
+    assert "the checked netlist is in" in error and "install openXC7" in error
+    assert json.loads((out / "manifest.json").read_text())["state"] == "netlist"
+    report = json.loads((out / "report.json").read_text())
+    assert "5 small layers, 10 feature maps" in report["checks"][0]
+    assert "no difference from the golden model" in report["checks"][0]
+    # Two columns of an array share a DSP; the requantise and LRN lanes have some as well.
+    assert report["resources"]["DSP"]["used"] >= 8
+    assert (out / "netlist.json").exists() and (out / "vivado.tcl").exists()

@@ -40,6 +40,9 @@ synth_xilinx -flatten -abc9 -arch xc7 -nosrl -top penstock -run begin:map_cells
 xilinx_srl -fixed -minlen 3 t:$_DFF_P_
 synth_xilinx -flatten -abc9 -arch xc7 -nosrl -run map_cells:"""
 
+# Wires take most of the time of a path: the placer looks at it more than it would by itself.
+_SETTINGS = {"placerHeap/timingWeight": "40"}
+
 # Tiles whose configuration is read back.
 _CHECKED = ("DSP_", "BRAM_L", "BRAM_R")
 
@@ -95,7 +98,7 @@ class OpenXc7(Toolchain):
     def synthesise(self, job: Job) -> Cost:
         cost = synthesise(job, _SYNTHESIS)
         # Not BEL, which it takes for a pin's place.
-        give_places(job, attribute="NEXTPNR_BEL")
+        give_places(job, attribute="NEXTPNR_BEL", settings=_SETTINGS)
         return cost
 
     def companions(self, job: Job) -> None:

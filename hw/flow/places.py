@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from hw.flow.errors import BuildError
@@ -12,7 +14,9 @@ from hw.flow.toolchain import Job
 __all__ = ["give_places"]
 
 
-def give_places(job: Job, *, attribute: str) -> None:
+def give_places(
+    job: Job, *, attribute: str, settings: Mapping[str, str] = MappingProxyType({})
+) -> None:
     """Write the board's floorplan, if it has one, into `Job.netlist`.
 
     The option ``floorplan`` of the board is ``module:function``, called with the type of each cell
@@ -23,6 +27,8 @@ def give_places(job: Job, *, attribute: str) -> None:
     job : Job
     attribute : str
         Of a cell; what the placer obeys.
+    settings : mapping of str to str
+        For the placer, written beside them.
 
     Raises
     ------
@@ -44,4 +50,5 @@ def give_places(job: Job, *, attribute: str) -> None:
         raise BuildError(reason) from None
     for cell, place in places.items():
         top["cells"][cell]["attributes"][attribute] = place
+    top["settings"] = dict(settings)
     job.netlist.write_text(json.dumps(netlist), encoding="utf-8")
