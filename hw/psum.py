@@ -85,10 +85,16 @@ class PartialSums(wiring.Component):
         read, read_bank, read_addr = Signal(), Signal(), Signal.like(self.r_addr)
         m.d.sync += [read.eq(self.r_en), read_bank.eq(self.r_bank), read_addr.eq(self.r_addr)]
         # The bank of a read arrives together with its data.
-        bank_asked, bank_read, asked = Signal(), Signal(), Signal()
+        bank_asked, asked = Signal(), Signal()
         m.d.sync += [bank_asked.eq(read_bank), asked.eq(read)]
-        with m.If(asked):
-            m.d.sync += bank_read.eq(bank_asked)
+        bank_read: list[Signal] = []
+        for i in range(-(-self.cols // self.group)):
+            # A register of its own for each group, as they lie all over the chip; without the
+            # attribute, synthesis makes one of them.
+            own = Signal(name=f"bank_read_{i}", attrs={"keep": 1})
+            with m.If(asked):
+                m.d.sync += own.eq(bank_asked)
+            bank_read.append(own)
         # One chain for all columns: what reaches a group of them goes to the next a cycle later.
         steps = [self.i]
         for i in range(1, (self.cols - 1) // self.group + READ_LATENCY + 2):
@@ -121,7 +127,7 @@ class PartialSums(wiring.Component):
                 self.r_data[c].eq(found),
             ]
             m.d.sync += [
-                found.eq(Mux(bank_read, banks[1].r_data, banks[0].r_data)),
+                found.eq(Mux(bank_read[c // self.group], banks[1].r_data, banks[0].r_data)),
                 # In this order synthesis puts the choice into the adder's own look-up tables.
                 total.eq(self.sums[c] + Mux(arrived.first, 0, old)),
             ]
