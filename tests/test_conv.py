@@ -15,6 +15,7 @@ from hw.conv import ConvEngine
 from hw.psum import PartialSums
 from models.arch import Arch
 from models.isa import ENGINE_WAITS, Op
+from sim.bench_im2col import words
 from tests.hwsim import drive, run
 
 
@@ -153,13 +154,14 @@ def test_conv_engine(rows: int, cols: int, seed: int) -> None:
                         await ctx.tick().until(dut.i_wgt.ready)
                         ctx.set(dut.i_wgt.valid, 0)
 
-    filled = 0
+    filled = reads = 0
 
     async def count(ctx):
-        nonlocal filled
+        nonlocal filled, reads
         while True:
-            *_, pulse = await ctx.tick().sample(dut.filled)
+            *_, pulse, read = await ctx.tick().sample(dut.filled, dut.act_en)
             filled += pulse
+            reads += read and loaded
 
     async def check(ctx):
         for index, (parts, blocks) in enumerate(tiles):
@@ -181,6 +183,9 @@ def test_conv_engine(rows: int, cols: int, seed: int) -> None:
             ctx.set(dut.freed, 1)
             await ctx.tick()
             ctx.set(dut.freed, 0)
+        # One for each word, none for padding.
+        issued = [word for parts, _ in tiles for d in parts for word in words(d)]
+        assert reads == sum(word.addr is not None for word in issued)
 
     simulator = Simulator(m)
     simulator.add_clock(1e-6)
