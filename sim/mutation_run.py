@@ -34,9 +34,10 @@ from queue import SimpleQueue
 from sim.formal.engine import EngineError
 from sim.mutation import Mutant
 from sim.mutation_equal import Hardware, equal, read
+from sim.mutation_hardware import CORES
 from sim.mutation_limit import CURRENT
 
-__all__ = ["CORES", "ROOTS", "SYSTEM", "MutationError", "Record", "Result", "core_modules", "run"]
+__all__ = ["ROOTS", "SYSTEM", "MutationError", "Record", "Result", "core_modules", "run"]
 
 # The core is what these import: the accelerator, and the array that FPGAs with DSPs have.
 ROOTS = ("hw.accel", "hw.packed")
@@ -48,9 +49,6 @@ _LEFT_OUT = ("tests/test_dev_rtl.py::test_waves",)
 _SOURCES = ("hw", "models", "host", "sim", "tests")
 _COPIED = (*_SOURCES, "scripts", "docs", "pyproject.toml", "Makefile")
 _NETWORKS = 10  # that test_fuzz.py draws: all on the same array
-
-# Cores of `sim.mutation_hardware`, the quickest first.
-CORES = ("tiny", "6x4", "tang-nano-20k", "ulx3s-85f", "pynq-z2", "lab")
 
 # Seconds for a group of tests, whatever they wait for.
 _PATIENCE = 1800.0
@@ -370,7 +368,7 @@ def run(
     record: Record,
     *,
     jobs: int = 1,
-    cores: Sequence[str] = CORES,
+    cores: Sequence[str] = tuple(CORES),
     report: Callable[[Mutant, Result, str], None],
 ) -> list[tuple[Mutant, Result]]:
     """Run `count` mutants, in order; for those that do not count (`Result`), more are run.

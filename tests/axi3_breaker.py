@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out, connect
+from amaranth.lib.wiring import In, connect
 
-from hw.axi3 import Axi3ToLite, axi3, axi3_read, axi3_write
+from hw.axi3 import Axi3ToLite
 from hw.csr import CsrBank
+from hw.pynq_z2 import MEMBERS
 from models.arch import Arch
 from models.hwh import CSR_BASE
 
@@ -29,16 +30,7 @@ class Axi3Breaker(wiring.Component):
 
     def __init__(self, *, arch: Arch) -> None:
         self.arch = arch
-        super().__init__(
-            {
-                "gp0": In(axi3()),
-                "hp0": Out(axi3_read()),
-                "hp1": Out(axi3_read()),
-                "hp2": Out(axi3_read()),
-                "hp3": Out(axi3_write()),
-                "irq": Out(1),
-            }
-        )
+        super().__init__(MEMBERS)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sim.formal.harness import ARBITRARY
 
-__all__ = ["Answer", "EngineError", "Query", "solve"]
+__all__ = ["Answer", "EngineError", "Query", "run_yosys", "solve"]
 
 # Memories, and registers without a reset, start with arbitrary contents.
 _FORGET = "delete t:$meminit*\n"
@@ -132,9 +132,23 @@ def solve(
     (folder / "script.abc").write_text("\n".join(script) + "\n")
     forget = _FORGET if text.startswith(ARBITRARY) else ""
     (folder / "run.ys").write_text("read_rtlil top.il\n" + forget + _PREPARE + _CALL)
+    printed = run_yosys(folder, "run.ys", timeout=timeout)
+    if not all(answer.exists() for answer in answers):
+        raise EngineError(f"ABC gave no answer: {printed[-1000:]}")
+    return [_answer(answer.read_text()) for answer in answers]
+
+
+def run_yosys(folder: Path, script: str, *, timeout: float) -> str:
+    """Run a script of Yosys, a file in `folder`, there; return what it printed.
+
+    Raises
+    ------
+    EngineError
+        If the time in seconds is over or Yosys fails.
+    """
     try:
         done = subprocess.run(
-            [sys.executable, "-c", _YOSYS, "-q", "-s", "run.ys"],
+            [sys.executable, "-c", _YOSYS, "-q", "-s", script],
             cwd=folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -143,9 +157,9 @@ def solve(
         )
     except subprocess.TimeoutExpired:
         raise EngineError(f"no answer in {timeout:.0f} s") from None
-    if done.returncode or not all(answer.exists() for answer in answers):
+    if done.returncode:
         raise EngineError(f"Yosys ended with {done.returncode}: {done.stdout[-1000:]}")
-    return [_answer(answer.read_text()) for answer in answers]
+    return done.stdout
 
 
 def _answer(status: str) -> Answer:
