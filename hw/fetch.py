@@ -12,6 +12,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.wiring import In, Out
 
+from hw.count import counted
 from hw.dma import command_layout
 from hw.layout import descriptor
 from models.arch import Arch
@@ -20,6 +21,9 @@ from models.isa import DESCRIPTOR_BYTES, Dest, Op
 __all__ = ["Fetch", "limits"]
 
 _BEATS = DESCRIPTOR_BYTES // 8
+
+# Long sums are made in two halves: the upper one follows a cycle later.
+_LOW_BITS = 16
 
 
 def limits(arch: Arch) -> dict[Op, dict[str, tuple[int, int | None]]]:
@@ -60,15 +64,15 @@ class Fetch(wiring.Component):
     Members
     -------
     start : In(1)
-        Pulse, once after a reset: fetch `desc_count` descriptors from ``base + desc_addr`` on.
-    base, desc_addr, desc_count : In(32)
+        Pulse, once after a reset: fetch `desc_count` descriptors from `desc_addr` on.
+    desc_addr, desc_count : In(32)
     cmd : Out(stream of command_layout)
-        To the read DMA, one command for each descriptor.
+        To the read DMA, one command for each descriptor, at most one in two cycles.
     data : In(stream of 64 bits)
         The beats of those commands.
     o_load, o_weights, o_conv, o_drain, o_post : Out(stream of descriptor(op))
     fetched : Out(32)
-        Descriptors fetched, a bad one included.
+        Descriptors fetched, a bad one included; it has one when the one shows that is bad.
     bad : Out(1)
         The last descriptor is damaged: its checksum is wrong; or it is for no engine, or has a
         field outside `limits`.  It holds, and nothing is handed out any more.
@@ -81,7 +85,6 @@ class Fetch(wiring.Component):
         super().__init__(
             {
                 "start": In(1),
-                "base": In(32),
                 "desc_addr": In(32),
                 "desc_count": In(32),
                 "cmd": Out(stream.Signature(command_layout)),
@@ -103,12 +106,12 @@ class Fetch(wiring.Component):
         self._ask(m)
         size = max(descriptor(op).size for op in Op)
         words = [Signal(64, name=f"word{k}", reset_less=True) for k in range(-(-size // 64))]
-        left = Signal(32)
-        beat = Signal(range(_BEATS))
-        # One bit for each engine: the descriptor is whole, and it is the engine's, and may run.
+        # The beat that is awaited.
+        beat = Signal(_BEATS, init=1)
+        # A descriptor goes through these one after the other: its beats come, all are here, and
+        # one bit for each engine: it is whole, and it is the engine's, and may run.
+        collecting, checks, checked = Signal(init=1), Signal(), Signal()
         legal = Signal(len(Op))
-        running = Signal()
-        handed = Signal()
         # A beat is taken with the last piece of it that goes into the checksum.
         width = self.arch.check_bits
         pieces = 64 // width
@@ -117,72 +120,97 @@ class Fetch(wiring.Component):
         if pieces > 1:
             given = given.word_select(piece, width)
             first, last = piece == 0, piece == pieces - 1
-        collecting = Signal()
         m.submodules.crc = crc = CRC32_ISO_HDLC(data_width=width).create()
         m.d.comb += [
-            crc.start.eq((beat == 0) & first),
+            crc.start.eq(beat[0] & first),
             crc.data.eq(given),
             crc.valid.eq(self.data.valid & collecting),
+            self.data.ready.eq(collecting & last),
         ]
+        with m.If(self.data.valid & collecting):
+            m.d.sync += piece.eq(piece + 1)
+        taken = Signal()
+        m.d.comb += taken.eq(self.data.valid & self.data.ready)
+        with m.If(taken):
+            m.d.sync += beat.eq(beat.rotate_left(1))
+        for word, here in zip(words, beat):
+            with m.If(taken & here):
+                m.d.sync += word.eq(self.data.payload)
 
         views = {op: data.View(descriptor(op), Cat(words)[: descriptor(op).size]) for op in Op}
-        for op, o in self.engines.items():
-            m.d.comb += o.payload.eq(views[op])
-        with m.If(self.start):
-            m.d.sync += [left.eq(self.desc_count), running.eq(1)]
-        # Counted a cycle late: who took it is a long path.
-        counted = Signal()
-        m.d.sync += [counted.eq(handed), self.finished.eq(running & (left == 0))]
-        with m.If(counted):
-            m.d.sync += left.eq(left - 1)
-
-        with m.FSM():
-            with m.State("collect"):
-                m.d.comb += [collecting.eq(1), self.data.ready.eq(last)]
-                with m.If(self.data.valid):
-                    m.d.sync += piece.eq(piece + 1)
-                with m.If(self.data.valid & self.data.ready):
-                    m.d.sync += beat.eq(beat + 1)
-                    with m.Switch(beat):
-                        for k, word in enumerate(words):
-                            with m.Case(k):
-                                m.d.sync += word.eq(self.data.payload)
-                    with m.If(beat == _BEATS - 1):
-                        m.next = "check"
-            with m.State("check"):
-                m.d.sync += [
-                    legal.eq(Cat(crc.match_detected & self._legal(op, views[op]) for op in Op)),
-                    self.fetched.eq(self.fetched + 1),
-                ]
-                m.next = "hand out"
-            with m.State("hand out"):
-                for index, o in enumerate(self.engines.values()):
-                    m.d.comb += o.valid.eq(legal[index])
-                    with m.If(o.valid & o.ready):
-                        m.d.comb += handed.eq(1)
-                with m.If(handed):
-                    m.next = "collect"
-                with m.If(legal == 0):
-                    m.d.sync += self.bad.eq(1)
+        handed = Signal()
+        for o, view, offered in zip(self.engines.values(), views.values(), legal):
+            m.d.comb += [o.payload.eq(view), o.valid.eq(offered)]
+            with m.If(o.valid & o.ready):
+                m.d.comb += handed.eq(1)
+        m.d.sync += [checks.eq(taken & beat[-1]), checked.eq(checks)]
+        with m.If(taken & beat[-1]):
+            m.d.sync += collecting.eq(0)
+        with m.If(checks):
+            m.d.sync += legal.eq(
+                Cat(crc.match_detected & self._legal(op, view) for op, view in views.items())
+            )
+        with m.If(checked & (legal == 0)):
+            m.d.sync += self.bad.eq(1)
+        with m.If(handed):
+            m.d.sync += [legal.eq(0), collecting.eq(1)]
+        m.d.comb += self.fetched.eq(counted(m, checks, bits=len(self.fetched), name="fetched"))
+        self._finish(m, handed)
         return m
+
+    def _finish(self, m: Module, handed: Value) -> None:
+        """Say when the last descriptor was handed out."""
+        # Counted a cycle late: who took it is a long path.  A borrow leaves a lower half that is
+        # not zero, so it can reach the upper one later: the next one is far away.
+        low, high, running = Signal(_LOW_BITS), Signal(32 - _LOW_BITS), Signal()
+        counts, borrow = Signal(), Signal()
+        m.d.sync += [
+            counts.eq(handed),
+            borrow.eq(0),
+            self.finished.eq(running & (Cat(low, high) == 0)),
+        ]
+        with m.If(self.start):
+            m.d.sync += [Cat(low, high).eq(self.desc_count), running.eq(1)]
+        with m.Else():
+            with m.If(counts):
+                m.d.sync += [low.eq(low - 1), borrow.eq(low == 0)]
+            with m.If(borrow):
+                m.d.sync += high.eq(high - 1)
 
     def _ask(self, m: Module) -> None:
         """Command the DMA, descriptor after descriptor."""
-        addr = Signal(32, reset_less=True)
-        left = Signal(32, reset_less=True)
-        m.d.comb += [self.cmd.p.addr.eq(addr), self.cmd.p.beats.eq(_BEATS)]
+        low, high, left_low, left_high = (
+            Signal(bits, name=f"{name}_{half}", reset_less=True)
+            for name in ("addr", "left")
+            for half, bits in (("low", _LOW_BITS), ("high", 32 - _LOW_BITS))
+        )
+        carry, borrow = Signal(reset_less=True), Signal(reset_less=True)
+        # The command before was taken in the last cycle.
+        follows = Signal()
+        m.d.comb += [self.cmd.p.addr.eq(Cat(low, high)), self.cmd.p.beats.eq(_BEATS)]
+        m.d.sync += [
+            follows.eq(self.cmd.valid & self.cmd.ready),
+            carry.eq(0),
+            borrow.eq(0),
+            high.eq(high + carry),
+            left_high.eq(left_high - borrow),
+        ]
         with m.If(self.start):
             m.d.sync += [
-                addr.eq(self.base + self.desc_addr),
-                left.eq(self.desc_count),
+                Cat(low, high).eq(self.desc_addr),
+                Cat(left_low, left_high).eq(self.desc_count),
                 self.cmd.valid.eq(self.desc_count != 0),
             ]
         with m.Elif(self.cmd.valid & self.cmd.ready):
             m.d.sync += [
-                addr.eq(addr + DESCRIPTOR_BYTES),
-                left.eq(left - 1),
-                self.cmd.valid.eq((left != 1) & ~self.bad),
+                Cat(low, carry).eq(low + DESCRIPTOR_BYTES),
+                left_low.eq(left_low - 1),
+                borrow.eq(left_low == 0),
+                self.cmd.valid.eq(0),
             ]
+        with m.Elif(follows):
+            # With a borrow under way the lower half is not zero.
+            m.d.sync += self.cmd.valid.eq((Cat(left_low, left_high) != 0) & ~self.bad)
 
     def _legal(self, op: Op, view: data.View) -> Value:
         """Whether the descriptor is one of engine `op`, with fields inside their limits."""

@@ -165,8 +165,7 @@ class Sequencer(wiring.Component):
         connect(m, flipped(self.data), fetch.data)
         m.d.comb += [
             fetch.start.eq(self.start),
-            fetch.base.eq(self.base),
-            fetch.desc_addr.eq(self.desc_addr),
+            fetch.desc_addr.eq(self.base + self.desc_addr),
             fetch.desc_count.eq(self.desc_count),
             self.fetched.eq(fetch.fetched),
             self.bad.eq(fetch.bad),

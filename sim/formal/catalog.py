@@ -338,17 +338,19 @@ PROOFS: tuple[Proof, ...] = (
                 None,
                 26,
                 (
-                    Fault("(left != 1) & ~self.bad", "(left != 1)"),
+                    Fault("left_high) != 0) & ~self.bad", "left_high) != 0)"),
                     Fault("crc.match_detected & self._legal(op, ", "self._legal(op, "),
                     Fault("legal & (view[name] >= low)", "legal & (view[name] > low)"),
-                    Fault("addr + DESCRIPTOR_BYTES", "addr + _BEATS"),
+                    Fault("low + DESCRIPTOR_BYTES", "low + _BEATS"),
+                    Fault("left_low.eq(left_low - 1)", "left_low.eq(left_low - 2)"),
+                    Fault("[low.eq(low - 1), ", "[low.eq(low - 2), "),
                 ),
             ),
             (
                 True,
                 12,
                 12,
-                (Fault("crc.start.eq((beat == 0)", "crc.start.eq((beat == 1)"),),
+                (Fault("crc.start.eq(beat[0]", "crc.start.eq(beat[1]"),),
             ),
         )
     ),
