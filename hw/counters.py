@@ -6,6 +6,7 @@ from amaranth import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.count import COUNT_LATENCY, counted
 from models.regs import LOG_FIELDS
 
 __all__ = ["Counters"]
@@ -40,7 +41,7 @@ class Counters(wiring.Component):
         In the order of `LOG_FIELDS`.
     """
 
-    LATENCY = 2
+    LATENCY = 1 + COUNT_LATENCY
 
     def __init__(self, *, bits: int) -> None:
         if not isinstance(bits, int) or not 1 <= bits <= 32:
@@ -89,11 +90,9 @@ class Counters(wiring.Component):
                 m.d.comb += memory.eq(self.act_waiting)
 
         # Every run begins with `clear`: many registers that need no reset as well.
-        for index, (name, _) in enumerate(LOG_FIELDS):
-            count = Signal(self.bits, name=f"count_{name}", reset_less=True)
-            m.d.comb += self.counts[index].eq(count)
-            with m.If(self.clear):
-                m.d.sync += count.eq(0)
-            with m.Else():  # no enable: one more step before a long sum
-                m.d.sync += count.eq(count + events[name])
+        for (name, _), count in zip(LOG_FIELDS, self.counts):
+            more = events[name]
+            m.d.comb += count.eq(
+                counted(m, more, bits=self.bits, name=f"count_{name}", clear=self.clear)
+            )
         return m

@@ -76,7 +76,8 @@ class CsrBank(wiring.Component):
         Beats of the ports desc, wgt and act this cycle.
     write_beat : In(1)
     mark : In(1)
-        Append a layer log entry.  Marks must be at least 10 cycles apart on average.
+        Append a layer log entry; at the latest a cycle before `complete`.  Marks must be at least
+        10 cycles apart on average.
     """
 
     def __init__(self, *, arch: Arch) -> None:
@@ -128,6 +129,7 @@ class CsrBank(wiring.Component):
         command = Signal(2)
         # In the run's first cycle, the first one that counts.
         clear = Signal()
+        marked = Signal()
         m.d.sync += clear.eq(control.begin)
         m.d.comb += [
             control.start.eq(command[0]),
@@ -143,8 +145,10 @@ class CsrBank(wiring.Component):
             counters.clear.eq(clear),
             counters.enable.eq(control.busy),
             log.clear.eq(clear),
-            log.mark.eq(self.mark & control.busy),
+            log.mark.eq(marked),
         ]
+        # An entry has the counts of its mark's cycle: with this one, log and counters are as late.
+        m.d.sync += marked.eq(self.mark & control.busy)
         for name in ("complete", "progress", "bad_descriptor", "all_idle"):
             m.d.comb += getattr(control, name).eq(getattr(self, name))
         for name in ("array_busy", "wait_weights", "wait_output", "wait_input"):

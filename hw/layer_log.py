@@ -31,7 +31,8 @@ class LayerLog(wiring.Component):
         entry waits for its end; a further one before that is lost.
     counts : In(32).array(len(LOG_FIELDS))
     busy : Out(1)
-        An entry is not complete yet.  Set in the cycle of the mark itself, too.
+        An entry is not complete, nor will it be in the next cycle.  Set in the cycle of the mark
+        itself, too.
     count : Out(32)
         Complete entries.
     r_en, r_addr, r_data
@@ -75,9 +76,10 @@ class LayerLog(wiring.Component):
         address = Signal(range(self.entries * self.words + 1))
         snapshot = [Signal(32, name=f"snapshot_{i}", reset_less=True) for i in range(self.words)]
         due = delayed[-1] | waiting
+        last = word == self.words - 1
         m.d.sync += delayed.eq((delayed << 1) | self.mark)
         m.d.comb += [
-            self.busy.eq(self.mark | delayed.any() | waiting | writing),
+            self.busy.eq(self.mark | delayed.any() | waiting | (writing & ~last)),
             memory.w_addr.eq(address),
             memory.w_data.eq(snapshot[0]),
             memory.w_en.eq(writing),
@@ -89,7 +91,7 @@ class LayerLog(wiring.Component):
                 address.eq(address + 1),
                 waiting.eq(due),
             ]
-            with m.If(word == self.words - 1):
+            with m.If(last):
                 m.d.sync += [writing.eq(0), word.eq(0), self.count.eq(self.count + 1)]
         with m.Elif(due):
             m.d.sync += waiting.eq(0)

@@ -55,9 +55,10 @@ def test_an_entry_is_what_the_counts_are_two_cycles_later() -> None:
     dut = LayerLog(entries=ENTRIES)
 
     async def process(ctx: Any) -> None:
-        busy = await mark(ctx, dut, {3}, 20)
-        # From the mark on: two cycles until the snapshot, then a word a cycle.
-        assert busy == [0] * 3 + [1] * (1 + dut.DELAY + WORDS) + [0] * (16 - dut.DELAY - WORDS)
+        # Complete when `busy` has been low for a cycle.
+        busy = await mark(ctx, dut, {3}, 4 + dut.DELAY + WORDS)
+        # From the mark on: two cycles until the snapshot, then a word a cycle, but the last.
+        assert busy == [0] * 3 + [1] * (dut.DELAY + WORDS) + [0]
         assert ctx.get(dut.count) == 1
         assert (await entries(ctx, dut))[0] == counts(3 + dut.DELAY)
 
@@ -74,7 +75,7 @@ def test_a_mark_during_a_write_waits(gap: int) -> None:
         first = 2 + dut.DELAY
         second = max(first + gap, first + 1 + WORDS)
         assert busy == [
-            int(2 <= k <= first + WORDS or 2 + gap <= k <= second + WORDS) for k in range(50)
+            int(2 <= k < first + WORDS or 2 + gap <= k < second + WORDS) for k in range(50)
         ]
         assert (await entries(ctx, dut))[:2] == [counts(first), counts(second)]
         assert ctx.get(dut.count) == 2
