@@ -87,9 +87,9 @@ class Timing:
         From a CONV at the engine to its first block: register 1.
     filled : int
         From a tile's last word to the drain: issue 1, read 2, padding 1, rows and columns of the
-        array, accumulator 4, counts.
+        array, accumulator 5, counts.
     drained : int
-        DRAIN's cycles beyond one for each group: start 1, read 4, select 1, requantise 7.
+        DRAIN's cycles beyond one for each group: start 1, read 4, select 2, requantise 7.
     read_fifo, write_fifo : int
         Beats of the DMAs' FIFOs.
     weight_beats : float
@@ -104,7 +104,7 @@ class Timing:
     loaded = 5
     weights = 8
     begin = 1
-    drained = 13
+    drained = 14
     read_fifo = 128
     # Descriptors between an engine's front and back: FIFO, its register, the back's.
     ahead = 6
@@ -127,7 +127,7 @@ class Timing:
         self.between = checked + 2
         self.read = self.read_command + memory.latency
         self.written = memory.latency + 1
-        self.filled = arch.rows + arch.cols + 8
+        self.filled = arch.rows + arch.cols + 9
         # Its memory and its register; the shallowest is a register alone, or the fetcher's.
         self.queue = max(1, arch.queue_depth + (arch.queue_depth > 1))
         self.weight_beats = (arch.wgt_words + 3) * arch.cols / BEAT

@@ -2,7 +2,7 @@
 
 Positions one after the other, `drain_lanes` columns a cycle::
 
-    partial sums --(4)--> select columns --(1)--> requantise lanes --> byte writes
+    partial sums --(4)--> select columns --(2)--> requantise lanes --> byte writes
     parameters   ---------------(2)---------------^
 """
 
@@ -22,7 +22,12 @@ from models.arch import Arch
 from models.fixed import MULTIPLIER_BITS, SHIFT_BITS
 from models.isa import Op
 
-__all__ = ["DrainEngine", "ParameterMemory", "parameter_layout"]
+__all__ = ["SELECT_LATENCY", "DrainEngine", "ParameterMemory", "parameter_layout"]
+
+# Columns are selected in two steps, the first one among so many.
+_MET_BITS = 2
+_MET = 1 << _MET_BITS
+SELECT_LATENCY = 2
 
 _PARAMETERS = data.StructLayout(
     {"bias": signed(32), "multiplier": MULTIPLIER_BITS, "shift": SHIFT_BITS}
@@ -224,7 +229,7 @@ class DrainEngine(wiring.Component):
         tag = data.StructLayout(
             {"valid": 1, "last": 1, "slot": range(slots), "word": 16, "group": range(groups)}
         )
-        latency = PartialSums.READ_LATENCY + 1 + Requantise.LATENCY
+        latency = PartialSums.READ_LATENCY + SELECT_LATENCY + Requantise.LATENCY
         tags = [Signal(tag, name=f"tag_{i}") for i in range(latency + 1)]
         m.d.comb += [
             tags[0].valid.eq(active),
@@ -236,20 +241,29 @@ class DrainEngine(wiring.Component):
         with m.If(running):
             m.d.sync += [later.eq(earlier) for earlier, later in itertools.pairwise(tags)]
 
-        # The parameters arrive level with the selected sums: one cycle after the sums themselves.
-        selecting = tags[PartialSums.READ_LATENCY]
-        asked = tags[PartialSums.READ_LATENCY + 1 - READ_LATENCY]
+        # The parameters arrive level with the selected sums.
+        near, far = (tags[PartialSums.READ_LATENCY + n].group for n in range(2))
+        asked = tags[PartialSums.READ_LATENCY + SELECT_LATENCY - READ_LATENCY]
         m.d.comb += [
             parameters.r_en.eq(asked.valid),
             parameters.r_group.eq(asked.group),
         ]
         results = []
         for lane in range(lanes):
+            # The columns are all over the chip: some of them are met half-way.
             selected = Signal(signed(32), name=f"selected_{lane}", reset_less=True)
-            with m.If(running), m.Switch(selecting.group):
-                for index in range(groups):
+            met = []
+            for first in range(0, groups, _MET):
+                some = Signal(signed(32), name=f"met_{lane}_{first}", reset_less=True)
+                with m.If(running), m.Switch(near[:_MET_BITS]):
+                    for index in range(min(_MET, groups - first)):
+                        with m.Case(index):
+                            m.d.sync += some.eq(self.p_data[(first + index) * lanes + lane])
+                met.append(some)
+            with m.If(running), m.Switch(far[_MET_BITS:]):
+                for index, some in enumerate(met):
                     with m.Case(index):
-                        m.d.sync += selected.eq(self.p_data[index * lanes + lane])
+                        m.d.sync += selected.eq(some)
             unit = Requantise()
             m.submodules[f"requantise_{lane}"] = EnableInserter(running)(unit)
             m.d.comb += [

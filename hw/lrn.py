@@ -20,6 +20,11 @@ def _square(value: Value) -> Value:
     return Array(Const(v * v, 8) for v in range(16))[value]
 
 
+def _product(a: Value, b: Value) -> Value:
+    """Product of 4 and 2 bits: a table that each of its bits is a LUT of."""
+    return Array(Const(n * k, 6) for k in range(4) for n in range(16))[Cat(a, b)]
+
+
 class LrnLane(wiring.Component):
     """From a sum of squares and a value to the normalised value, one a cycle.
 
@@ -223,8 +228,9 @@ class LrnLanes(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from `i_start` to `o_valid`."""
-        # Window, parts, squares, pairs, sums, the lane; then one group of channels each cycle.
-        return 5 + LrnLane.LATENCY + self.interval
+        # Window, parts, their sum, squares, pairs, sums, the lane; then one group of channels each
+        # cycle.
+        return 6 + LrnLane.LATENCY + self.interval
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -240,15 +246,29 @@ class LrnLanes(wiring.Component):
             m.d.sync += [window[i].eq(window[i + lanes]) for i in range(rows + 4 - lanes)]
 
         started = Signal(self.latency)
+        m.d.sync += started.eq(Cat(self.i_start, started))
         # Any of it set: between words, the pipeline stands still.
-        moving = Signal()
-        m.d.sync += [
-            started.eq(Cat(self.i_start, started)),
-            moving.eq(Cat(self.i_start, started[:-1]).any()),
-        ]
+        moves = Cat(self.i_start, started[:-1]).any()
+
+        def enable(name: str, condition: Value) -> Signal:
+            # A register of its own for each part, as they are many; without the attribute,
+            # synthesis makes one of them.
+            own = Signal(name=name, attrs={"keep": 1})
+            m.d.sync += own.eq(condition)
+            return own
+
+        moving = enable("moving", moves)
+        # Level with the lanes' enables.
+        w_en, w_addr, w_data = (
+            delayed(m, value, 1) for value in (self.w_en, self.w_addr, self.w_data)
+        )
 
         # Of the halves of a byte, and not written as products: for those, tools take DSPs.
         outer = [Signal(16, name=f"outer_{i}", reset_less=True) for i in range(lanes + 4)]
+        parts = [
+            [Signal(6, name=f"part_{i}_{k}", reset_less=True) for k in range(2)]
+            for i in range(lanes + 4)
+        ]
         cross = [Signal(8, name=f"cross_{i}", reset_less=True) for i in range(lanes + 4)]
         squares = [Signal(16, name=f"square_{i}", reset_less=True) for i in range(lanes + 4)]
         last = [Signal(16, name=f"last_{i}", reset_less=True) for i in range(lanes)]
@@ -258,8 +278,10 @@ class LrnLanes(wiring.Component):
             for i, square in enumerate(squares):
                 low, high = window[i][:4], window[i][4:]
                 m.d.sync += [
-                    outer[i].eq(Cat(_square(low), _square(high))),
-                    cross[i].eq(sum(Mux(high[k], low << k, 0) for k in range(4))),
+                    outer[i].eq(delayed(m, Cat(_square(low), _square(high)), 1)),
+                    parts[i][0].eq(_product(low, high[:2])),
+                    parts[i][1].eq(_product(low, high[2:])),
+                    cross[i].eq(parts[i][0] + (parts[i][1] << 2)),
                     square.eq(outer[i] + (cross[i] << 5)),
                 ]
             m.d.sync += [p.eq(squares[i] + squares[i + 1]) for i, p in enumerate(pairs)]
@@ -267,19 +289,20 @@ class LrnLanes(wiring.Component):
             m.d.sync += [output[i].eq(output[i + lanes]) for i in range(rows - lanes)]
         for i in range(lanes):
             lane = LrnLane()
-            m.submodules[f"lane_{i}"] = EnableInserter(moving | self.w_en)(lane)
+            enabled = enable(f"enable_{i}", moves | self.w_en)
+            m.submodules[f"lane_{i}"] = EnableInserter(enabled)(lane)
             total = Signal(_SUM_BITS, name=f"sum_{i}", reset_less=True)
             with m.If(moving):
                 m.d.sync += [
                     total.eq(pairs[i] + pairs[i + 2] + last[i]),
                     output[rows - lanes + i].eq(lane.y),
                 ]
-                value = delayed(m, window[i + 2], 4)
+                value = delayed(m, window[i + 2], 5)
             m.d.comb += [
                 lane.value.eq(value),
-                lane.w_en.eq(self.w_en),
-                lane.w_addr.eq(self.w_addr),
-                lane.w_data.eq(self.w_data),
+                lane.w_en.eq(w_en),
+                lane.w_addr.eq(w_addr),
+                lane.w_data.eq(w_data),
                 lane.shift.eq(self.shift),
                 lane.squares.eq(total),
             ]

@@ -222,7 +222,7 @@ class PackedArray(wiring.Component):
         sums: list[Value] = list(self.act)
         cycles = 0
         while len(sums) > 1:
-            groups = [sums[n : n + 4] for n in range(0, len(sums), 4)]
+            groups = [sums[n : n + 3] for n in range(0, len(sums), 3)]
             sums = []
             for group in groups:
                 total = sum(group[1:], group[0])

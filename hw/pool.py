@@ -51,7 +51,7 @@ class MaxPool(wiring.Component):
         The maximum, `LATENCY` cycles after the pixel that emits.
     """
 
-    LATENCY = 2
+    LATENCY = 3
 
     def __init__(self, *, rows: int) -> None:
         if not isinstance(rows, int) or rows < 1:
@@ -70,12 +70,14 @@ class MaxPool(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        complete = Signal()
-        emit = Signal()
+        complete, compared = Signal(), Signal()
+        emit, emits = Signal(), Signal()
         m.d.sync += [
             complete.eq(self.i_valid & self.i_control.last),
+            compared.eq(complete),
             emit.eq(self.i_control.emit),
-            self.o_valid.eq(complete & emit),
+            emits.eq(emit),
+            self.o_valid.eq(compared & emits),
         ]
         result = []
         # One byte a register: simulators are much faster at it than at slices of a wide word.
@@ -83,17 +85,28 @@ class MaxPool(wiring.Component):
             pixel = self.i_pixel.word_select(c, 8)
             column = Signal(8, name=f"column_{c}", reset_less=True)
             before = Signal(8, name=f"before_{c}", reset_less=True)
+            older = Signal(8, name=f"older_{c}", reset_less=True)
+            older_counts = Signal(name=f"older_counts_{c}", reset_less=True)
+            earlier_counts = Signal(name=f"earlier_counts_{c}", reset_less=True)
             earlier = Signal(8, name=f"earlier_{c}", reset_less=True)
             output = Signal(8, name=f"output_{c}", reset_less=True)
             with m.If(self.i_valid):
                 m.d.sync += column.eq(Mux(self.i_control.first | (pixel > column), pixel, column))
             # `before` is the last column, `earlier` the maximum of the columns that the next
             # one's window adds to it: computed a column ahead, so that one comparison is left.
+            # Each is made in a cycle and used in the next; where `earlier` counts, a column takes
+            # two cycles or more.
             with m.If(complete):
                 m.d.sync += [
                     before.eq(column),
-                    earlier.eq(Mux((self.kernel == 3) & (before > column), before, column)),
-                    output.eq(Mux((self.kernel > 1) & (earlier > column), earlier, column)),
+                    older.eq(before),
+                    older_counts.eq((self.kernel == 3) & (before > column)),
+                    earlier_counts.eq((self.kernel > 1) & (earlier > column)),
+                ]
+            with m.If(compared):
+                m.d.sync += [
+                    earlier.eq(Mux(older_counts, older, before)),
+                    output.eq(Mux(earlier_counts, earlier, before)),
                 ]
             result.append(output)
         m.d.comb += self.o_pixel.eq(Cat(*result))

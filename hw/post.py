@@ -258,7 +258,10 @@ class PostEngine(wiring.Component):
         valid = Signal()
         plane = Signal(Plane, reset_less=True)
         pixel = Signal.like(walk.o.payload, reset_less=True)
-        distance = Signal(range(self.arch.out_words), reset_less=True)
+        distance = Signal.like(self.rd_addr, reset_less=True)
+        # What leads from the pixel to the plane: a sum, minus `distance` as its complement and 1.
+        way = Signal.like(self.rd_addr)
+        one = Signal()
         with m.If(accept):
             m.d.sync += [
                 valid.eq(1),
@@ -283,14 +286,13 @@ class PostEngine(wiring.Component):
         ]
         with m.Switch(plane):
             with m.Case(Plane.PREV):
-                m.d.comb += exists.eq(d.has_prev)
-                m.d.sync += self.rd_addr.eq(pixel.addr - distance)
+                m.d.comb += [exists.eq(d.has_prev), way.eq(~distance), one.eq(1)]
             with m.Case(Plane.OWN):
                 m.d.comb += exists.eq(1)
-                m.d.sync += self.rd_addr.eq(pixel.addr)
             with m.Default():
-                m.d.comb += exists.eq(d.next_channels != 0)
-                m.d.sync += self.rd_addr.eq(pixel.addr + distance)
+                m.d.comb += [exists.eq(d.next_channels != 0), way.eq(distance)]
+        # One more bit below, and `one` is a carry into the same chain.
+        m.d.sync += self.rd_addr.eq((Cat(one, pixel.addr) + Cat(one, way)) >> 1)
         m.d.comb += self.rd_en.eq(read.use)
 
         for _ in range(READ_LATENCY):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -10,6 +10,9 @@ from hw.buffer import READ_LATENCY, Buffer
 from hw.pe import sum_width
 
 __all__ = ["PartialSums", "accumulate_layout"]
+
+
+_LOW_BITS = 16
 
 
 def accumulate_layout(words: int) -> data.StructLayout:
@@ -54,7 +57,8 @@ class PartialSums(wiring.Component):
         over the chip: there is a register on the way to them, and one on the way back.
     """
 
-    SUM_DELAY = READ_LATENCY
+    # A register takes the sums in, as the array's last row may be far away.
+    SUM_DELAY = READ_LATENCY - 1
     RMW_LATENCY = READ_LATENCY + 2
     READ_LATENCY = READ_LATENCY + 2
 
@@ -106,7 +110,15 @@ class PartialSums(wiring.Component):
                 steps[c // self.group + delay] for delay in (0, READ_LATENCY, READ_LATENCY + 1)
             )
             old = Signal(signed(32), name=f"old_{c}")
-            total = Signal(signed(32), name=f"total_{c}", reset_less=True)
+            given = Signal(signed(sum_width(self.rows)), name=f"given_{c}", reset_less=True)
+            wide = Signal(signed(32), name=f"wide_{c}")
+            added = Signal(signed(32), name=f"added_{c}")
+            low = Signal(_LOW_BITS, name=f"low_{c}", reset_less=True)
+            carry = Signal(name=f"carry_{c}", reset_less=True)
+            highs = [
+                Signal(32 - _LOW_BITS, name=f"high_{c}_{k}", reset_less=True) for k in range(2)
+            ]
+            total = Signal(signed(32), name=f"total_{c}")
             found = Signal(signed(32), name=f"found_{c}", reset_less=True)
             banks = []
             for b in range(2):
@@ -124,12 +136,20 @@ class PartialSums(wiring.Component):
                 banks.append(bank)
             m.d.comb += [
                 old.eq(Mux(arrived.bank, banks[1].r_data, banks[0].r_data)),
+                # In this order synthesis puts the choice into the adders' own look-up tables.
+                added.eq(Mux(arrived.first, 0, old)),
+                total.eq(Cat(low, Mux(carry, highs[1], highs[0]))),
+                wide.eq(given),
                 self.r_data[c].eq(found),
             ]
             m.d.sync += [
                 found.eq(Mux(bank_read[c // self.group], banks[1].r_data, banks[0].r_data)),
-                # In this order synthesis puts the choice into the adder's own look-up tables.
-                total.eq(self.sums[c] + Mux(arrived.first, 0, old)),
+                given.eq(self.sums[c]),
+                # A sum of 32 bits is a long path: the upper half is computed for both carries.
+                Cat(low, carry).eq(wide[:_LOW_BITS] + added[:_LOW_BITS]),
+                highs[0].eq(wide[_LOW_BITS:] + added[_LOW_BITS:]),
+                # -(~x) is x + 1.
+                highs[1].eq(wide[_LOW_BITS:] - ~added[_LOW_BITS:]),
             ]
             if c == self.cols - 1:
                 m.d.sync += self.filled.eq(stored.valid & stored.last)

@@ -25,8 +25,8 @@ class Requantise(wiring.Component):
     ===== ===============================================================
     stage what its registers hold
     ===== ===============================================================
-    1     acc + bias
-    2     the same, 0 if negative (a negative sum rounds to at most 0)
+    1     acc + bias: the lower half, the upper half for both carries
+    2     the sum, 0 if negative (a negative sum rounds to at most 0)
     3     products of the low and the high half with the multiplier
     4     their sum, 49 bits
     5     that, shifted right by the multiple of 8 in `shift`
@@ -59,18 +59,27 @@ class Requantise(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
 
-        total = Signal(signed(33), reset_less=True)
+        low = Signal(_HALF, reset_less=True)
+        carry = Signal(reset_less=True)
+        highs = [Signal(33 - _HALF, name=f"high_{k}", reset_less=True) for k in range(2)]
+        total = Signal(signed(33))
         positive = Signal(32, reset_less=True)
         multiplier = delayed(m, self.multiplier, 2)
-        low = Signal(_HALF + MULTIPLIER_BITS, reset_less=True)
-        high = Signal(_HALF + MULTIPLIER_BITS, reset_less=True)
+        products = [
+            Signal(_HALF + MULTIPLIER_BITS, name=f"product_{k}", reset_less=True) for k in range(2)
+        ]
         product = Signal(32 + MULTIPLIER_BITS, reset_less=True)
+        acc, bias = (value >> _HALF for value in (self.acc, self.bias))
+        m.d.comb += total.eq(Cat(low, Mux(carry, highs[1], highs[0])))
         m.d.sync += [
-            total.eq(self.acc + self.bias),
+            Cat(low, carry).eq(self.acc[:_HALF] + self.bias[:_HALF]),
+            highs[0].eq(acc + bias),
+            # -(~x) is x + 1.
+            highs[1].eq(acc - ~bias),
             positive.eq(Mux(total[-1], 0, total[:32])),
-            low.eq(positive[:_HALF] * multiplier),
-            high.eq(positive[_HALF:] * multiplier),
-            product.eq(low + Cat(Const(0, _HALF), high)),
+            products[0].eq(positive[:_HALF] * multiplier),
+            products[1].eq(positive[_HALF:] * multiplier),
+            product.eq(products[0] + Cat(Const(0, _HALF), products[1])),
         ]
 
         # The result needs 8 bits of the shifted product, whether there is anything above them

@@ -6,6 +6,7 @@ import pytest
 
 from host.dev_rtl import RtlDevice
 from host.timing import MEMORY, Memory, Timing, block_cycles
+from hw.drain import SELECT_LATENCY
 from hw.psum import PartialSums
 from hw.requant import Requantise
 from models.arch import get_arch
@@ -38,7 +39,7 @@ def test_blocks_of_small_tiles_take_the_time_of_the_next_ones() -> None:
 
 def test_latencies_are_the_hardwares() -> None:
     start = 1
-    assert Timing.drained == start + PartialSums.READ_LATENCY + 1 + Requantise.LATENCY
+    assert Timing.drained == start + PartialSums.READ_LATENCY + SELECT_LATENCY + Requantise.LATENCY
     timing = Timing(LAB, Memory(latency=100))
     assert timing.read == 106
     assert timing.written == 101
