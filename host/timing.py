@@ -89,7 +89,7 @@ class Timing:
         From a tile's last word to the drain: issue 1, read 2, padding 1, rows and columns of the
         array, accumulator 5, counts.
     drained : int
-        DRAIN's cycles beyond one for each group: start 1, read 4, select 2, requantise 7.
+        DRAIN's cycles beyond one for each group: start 1, read 3, select 2, requantise 8.
     read_fifo, write_fifo : int
         Beats of the DMAs' FIFOs.
     weight_beats : float

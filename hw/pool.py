@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -22,6 +22,15 @@ def pool_control() -> data.StructLayout:
         With `last`: the window that ends in this column is an output.
     """
     return data.StructLayout({"first": 1, "last": 1, "emit": 1})
+
+
+def _greater(a: Value, b: Value) -> Value:
+    """Whether `a` is greater than `b`, by a sum's sign.
+
+    For a comparison, synthesis makes look-up tables of so many inputs that the open placer has to
+    put others between them and the carry chain.
+    """
+    return (b - a)[-1]
 
 
 class MaxPool(wiring.Component):
@@ -44,7 +53,8 @@ class MaxPool(wiring.Component):
     Members
     -------
     kernel : In(2)
-        Columns of the window, 1 to 3; constant while pixels are under way.
+        Columns of the window, 1 to 3; constant while pixels are under way and from the cycle before
+        the first one on.
     i_valid, i_control, i_pixel : In
         A pixel (rows bytes, channel 0 in the low byte) and its place in the window.
     o_valid, o_pixel : Out
@@ -79,6 +89,8 @@ class MaxPool(wiring.Component):
             emits.eq(emit),
             self.o_valid.eq(compared & emits),
         ]
+        several, three = Signal(), Signal()
+        m.d.sync += [several.eq(self.kernel > 1), three.eq(self.kernel == 3)]
         result = []
         # One byte a register: simulators are much faster at it than at slices of a wide word.
         for c in range(self.rows):
@@ -91,7 +103,8 @@ class MaxPool(wiring.Component):
             earlier = Signal(8, name=f"earlier_{c}", reset_less=True)
             output = Signal(8, name=f"output_{c}", reset_less=True)
             with m.If(self.i_valid):
-                m.d.sync += column.eq(Mux(self.i_control.first | (pixel > column), pixel, column))
+                greater = _greater(pixel, column)
+                m.d.sync += column.eq(Mux(self.i_control.first | greater, pixel, column))
             # `before` is the last column, `earlier` the maximum of the columns that the next
             # one's window adds to it: computed a column ahead, so that one comparison is left.
             # Each is made in a cycle and used in the next; where `earlier` counts, a column takes
@@ -100,13 +113,13 @@ class MaxPool(wiring.Component):
                 m.d.sync += [
                     before.eq(column),
                     older.eq(before),
-                    older_counts.eq((self.kernel == 3) & (before > column)),
-                    earlier_counts.eq((self.kernel > 1) & (earlier > column)),
+                    older_counts.eq(_greater(before, column)),
+                    earlier_counts.eq(_greater(earlier, column)),
                 ]
             with m.If(compared):
                 m.d.sync += [
-                    earlier.eq(Mux(older_counts, older, before)),
-                    output.eq(Mux(earlier_counts, earlier, before)),
+                    earlier.eq(Mux(older_counts & three, older, before)),
+                    output.eq(Mux(earlier_counts & several, earlier, before)),
                 ]
             result.append(output)
         m.d.comb += self.o_pixel.eq(Cat(*result))

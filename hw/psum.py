@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from hw.buffer import READ_LATENCY, Buffer
+from hw.buffer import READ_LATENCY
 from hw.pe import sum_width
 
 __all__ = ["PartialSums", "accumulate_layout"]
@@ -54,13 +55,13 @@ class PartialSums(wiring.Component):
         Drain: read all columns at an address.
     r_data : Out(signed(32)) array of cols
         `READ_LATENCY` cycles after `r_en`, held until the next read completes.  The banks lie all
-        over the chip: there is a register on the way to them, and one on the way back.
+        over the chip: there is a register on the way to them.
     """
 
     # A register takes the sums in, as the array's last row may be far away.
     SUM_DELAY = READ_LATENCY - 1
     RMW_LATENCY = READ_LATENCY + 2
-    READ_LATENCY = READ_LATENCY + 2
+    READ_LATENCY = READ_LATENCY + 1
 
     def __init__(self, *, rows: int, cols: int, words: int, group: int = 1) -> None:
         sizes = {"rows": rows, "cols": cols, "words": words, "group": group}
@@ -88,17 +89,6 @@ class PartialSums(wiring.Component):
         m = Module()
         read, read_bank, read_addr = Signal(), Signal(), Signal.like(self.r_addr)
         m.d.sync += [read.eq(self.r_en), read_bank.eq(self.r_bank), read_addr.eq(self.r_addr)]
-        # The bank of a read arrives together with its data.
-        bank_asked, asked = Signal(), Signal()
-        m.d.sync += [bank_asked.eq(read_bank), asked.eq(read)]
-        bank_read: list[Signal] = []
-        for i in range(-(-self.cols // self.group)):
-            # A register of its own for each group, as they lie all over the chip; without the
-            # attribute, synthesis makes one of them.
-            own = Signal(name=f"bank_read_{i}", attrs={"keep": 1})
-            with m.If(asked):
-                m.d.sync += own.eq(bank_asked)
-            bank_read.append(own)
         # One chain for all columns: what reaches a group of them goes to the next a cycle later.
         steps = [self.i]
         for i in range(1, (self.cols - 1) // self.group + READ_LATENCY + 2):
@@ -106,51 +96,68 @@ class PartialSums(wiring.Component):
             m.d.sync += step.eq(steps[-1])
             steps.append(step)
         for c in range(self.cols):
-            control, arrived, stored = (
-                steps[c // self.group + delay] for delay in (0, READ_LATENCY, READ_LATENCY + 1)
-            )
-            old = Signal(signed(32), name=f"old_{c}")
-            given = Signal(signed(sum_width(self.rows)), name=f"given_{c}", reset_less=True)
-            wide = Signal(signed(32), name=f"wide_{c}")
-            added = Signal(signed(32), name=f"added_{c}")
-            low = Signal(_LOW_BITS, name=f"low_{c}", reset_less=True)
-            carry = Signal(name=f"carry_{c}", reset_less=True)
-            highs = [
-                Signal(32 - _LOW_BITS, name=f"high_{c}_{k}", reset_less=True) for k in range(2)
-            ]
+            control, stored = (steps[c // self.group + delay] for delay in (0, READ_LATENCY + 1))
+
+            def own(name: str, value: Value, c: int = c) -> Signal:
+                # A register of its own for each column, as they lie all over the chip; without
+                # the attribute, synthesis makes one of them.
+                register = Signal(name=f"{name}_{c}", attrs={"keep": 1})
+                m.d.sync += register.eq(value)
+                return register
+
+            outputs, olds = [], []
             total = Signal(signed(32), name=f"total_{c}")
-            found = Signal(signed(32), name=f"found_{c}", reset_less=True)
-            banks = []
             for b in range(2):
-                bank = Buffer(depth=self.words, width=32)
-                m.submodules[f"bank_{c}_{b}"] = bank
+                memory = Memory(shape=signed(32), depth=self.words, init=[])
+                m.submodules[f"bank_{c}_{b}"] = memory
+                into, out = memory.write_port(), memory.read_port()
                 accumulates = Signal(name=f"accumulates_{c}_{b}")
                 m.d.comb += [
                     accumulates.eq(control.valid & (control.bank == b)),
-                    bank.r_en.eq(accumulates | (read & (read_bank == b))),
-                    bank.r_addr.eq(Mux(accumulates, control.addr, read_addr)),
-                    bank.w_en.eq(stored.valid & (stored.bank == b)),
-                    bank.w_addr.eq(stored.addr),
-                    bank.w_data.eq(total),
+                    out.en.eq(accumulates | (read & (read_bank == b))),
+                    out.addr.eq(Mux(accumulates, control.addr, read_addr)),
+                    into.en.eq(stored.valid & (stored.bank == b)),
+                    into.addr.eq(stored.addr),
+                    into.data.eq(total),
                 ]
-                banks.append(bank)
-            m.d.comb += [
-                old.eq(Mux(arrived.bank, banks[1].r_data, banks[0].r_data)),
-                # In this order synthesis puts the choice into the adders' own look-up tables.
-                added.eq(Mux(arrived.first, 0, old)),
-                total.eq(Cat(low, Mux(carry, highs[1], highs[0]))),
-                wide.eq(given),
-                self.r_data[c].eq(found),
-            ]
-            m.d.sync += [
-                found.eq(Mux(bank_read[c // self.group], banks[1].r_data, banks[0].r_data)),
-                given.eq(self.sums[c]),
-                # A sum of 32 bits is a long path: the upper half is computed for both carries.
-                Cat(low, carry).eq(wide[:_LOW_BITS] + added[:_LOW_BITS]),
-                highs[0].eq(wide[_LOW_BITS:] + added[_LOW_BITS:]),
-                # -(~x) is x + 1.
-                highs[1].eq(wide[_LOW_BITS:] - ~added[_LOW_BITS:]),
-            ]
+                # The memories' output registers, one for each bank where they accumulate: 0 if
+                # there is nothing to add from this one.
+                adds = own(f"adds_{b}", (control.bank == b) & ~control.first)
+                old = Signal(32, name=f"old_{c}_{b}", reset_less=True)
+                m.d.sync += old.eq(Mux(adds, out.data, 0))
+                outputs.append(out.data)
+                olds.append(old)
+            # And one where they drain.
+            found = Signal(signed(32), name=f"found_{c}", reset_less=True)
+            bank = own("read_bank", read_bank)
+            with m.If(own("asked", read)):
+                m.d.sync += found.eq(Mux(bank, outputs[1], outputs[0]))
+            m.d.comb += self.r_data[c].eq(found)
+            self._add(m, c, self.sums[c], olds[0] | olds[1], total)
             if c == self.cols - 1:
                 m.d.sync += self.filled.eq(stored.valid & stored.last)
         return m
+
+    def _add(self, m: Module, c: int, given: Value, old: Value, total: Signal) -> None:
+        """Make `total` the sum of what was `given` two cycles ago and `old` in the cycle before.
+
+        A sum of 32 bits is a long path: the upper half is computed for both carries.
+        """
+        upper = given >> _LOW_BITS
+        # Look-up tables are shared where two adders differ in nothing but their carry, and those of
+        # a carry chain are better its own: hence the copy.
+        terms = []
+        for name, value in (("low", given[:_LOW_BITS]), ("high_0", upper), ("high_1", upper)):
+            term = Signal(value.shape(), name=f"given_{name}_{c}", attrs={"keep": 1})
+            m.d.sync += term.eq(value)
+            terms.append(term)
+        low = Signal(_LOW_BITS, name=f"low_{c}", reset_less=True)
+        carry = Signal(name=f"carry_{c}", reset_less=True)
+        highs = [Signal(32 - _LOW_BITS, name=f"high_{k}_{c}", reset_less=True) for k in range(2)]
+        m.d.sync += [
+            Cat(low, carry).eq(terms[0] + old[:_LOW_BITS]),
+            highs[0].eq(terms[1] + old[_LOW_BITS:]),
+            # -(~x) is x + 1.
+            highs[1].eq(terms[2] - ~old[_LOW_BITS:]),
+        ]
+        m.d.comb += total.eq(Cat(low, Mux(carry, highs[1], highs[0])))

@@ -25,13 +25,14 @@ class Requantise(wiring.Component):
     ===== ===============================================================
     stage what its registers hold
     ===== ===============================================================
-    1     acc + bias: the lower half, the upper half for both carries
-    2     the sum, 0 if negative (a negative sum rounds to at most 0)
-    3     products of the low and the high half with the multiplier
-    4     their sum, 49 bits
-    5     that, shifted right by the multiple of 8 in `shift`
-    6     shifted by the rest: 8 bits, overflow, half bit, sticky bit
-    7     rounded to even and clipped
+    1     acc + bias, the lower half
+    2     the upper half
+    3     the sum, 0 if negative (a negative sum rounds to at most 0)
+    4     products of the low and the high half with the multiplier
+    5     their sum, 49 bits
+    6     that, shifted right by the multiple of 8 in `shift`
+    7     shifted by the rest: 8 bits, overflow, half bit, sticky bit
+    8     rounded to even and clipped
     ===== ===============================================================
 
     Members
@@ -43,7 +44,7 @@ class Requantise(wiring.Component):
         The result for the inputs of `LATENCY` cycles before.
     """
 
-    LATENCY = 7
+    LATENCY = 8
 
     def __init__(self) -> None:
         super().__init__(
@@ -59,23 +60,22 @@ class Requantise(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
 
-        low = Signal(_HALF, reset_less=True)
-        carry = Signal(reset_less=True)
-        highs = [Signal(33 - _HALF, name=f"high_{k}", reset_less=True) for k in range(2)]
+        low = Signal(_HALF + 1, reset_less=True)
+        high = Signal(signed(33 - _HALF), reset_less=True)
         total = Signal(signed(33))
         positive = Signal(32, reset_less=True)
-        multiplier = delayed(m, self.multiplier, 2)
+        multiplier = delayed(m, self.multiplier, 3)
         products = [
             Signal(_HALF + MULTIPLIER_BITS, name=f"product_{k}", reset_less=True) for k in range(2)
         ]
         product = Signal(32 + MULTIPLIER_BITS, reset_less=True)
-        acc, bias = (value >> _HALF for value in (self.acc, self.bias))
-        m.d.comb += total.eq(Cat(low, Mux(carry, highs[1], highs[0])))
+        # A sum of 33 bits is a long path.  A bit below both upper halves takes in the carry.
+        acc, bias = (delayed(m, value >> _HALF, 1) for value in (self.acc, self.bias))
+        carry = low[-1]
+        m.d.comb += total.eq(Cat(delayed(m, low[:-1], 1), high))
         m.d.sync += [
-            Cat(low, carry).eq(self.acc[:_HALF] + self.bias[:_HALF]),
-            highs[0].eq(acc + bias),
-            # -(~x) is x + 1.
-            highs[1].eq(acc - ~bias),
+            low.eq(self.acc[:_HALF] + self.bias[:_HALF]),
+            high.eq((Cat(carry, acc).as_signed() + Cat(carry, bias).as_signed()) >> 1),
             positive.eq(Mux(total[-1], 0, total[:32])),
             products[0].eq(positive[:_HALF] * multiplier),
             products[1].eq(positive[_HALF:] * multiplier),
@@ -85,7 +85,7 @@ class Requantise(wiring.Component):
         # The result needs 8 bits of the shifted product, whether there is anything above them
         # (it saturates), the bit below (half), and whether there is anything below that (sticky).
         # Stage 5 shifts by 0, 8, 16 or 24 and keeps 7 bits more for the rest of the shift.
-        shift = delayed(m, self.shift, 4)
+        shift = delayed(m, self.shift, 5)
         kept = Signal(16, reset_less=True)  # half bit and 15 integer bits
         over = Signal(reset_less=True)
         sticky = Signal(reset_less=True)
