@@ -18,6 +18,7 @@ from hw.register_slice import RegisterSlice
 __all__ = ["Axi3ReadMaster", "Axi3ToLite", "Axi3WriteMaster", "axi3", "axi3_read", "axi3_write"]
 
 _LEN_BITS = 4
+_LOW_BITS = 16
 
 # "Normal, non-cacheable, bufferable": the processor's caches are not looked at on these ports.
 _CACHE = 0b0011
@@ -216,7 +217,7 @@ class Axi3WriteMaster(wiring.Component):
 class _Burst:
     """Registers of one burst under way: whose it is, the beat's address, what is left."""
 
-    def __init__(self, name: str, *, addr_width: int, id_width: int) -> None:
+    def __init__(self, m: Module, name: str, *, addr_width: int, id_width: int) -> None:
         self.id = Signal(id_width, name=f"{name}_id", reset_less=True)
         self.addr = Signal(addr_width, name=f"{name}_addr", reset_less=True)
         self.left = Signal(_LEN_BITS, name=f"{name}_left", reset_less=True)
@@ -224,6 +225,20 @@ class _Burst:
         self.increments = Signal(name=f"{name}_increments", reset_less=True)
         # Address bits that change from beat to beat; a wrapping burst has few of them.
         self.moves = Signal(addr_width, name=f"{name}_moves", reset_less=True)
+        self._follow(m, name)
+
+    def _follow(self, m: Module, name: str) -> None:
+        """Make the next beat's address."""
+        # A sum of 32 bits is a long path: the upper half hears of the lower one's carry a cycle
+        # later.
+        bits = len(self.addr)
+        low = Signal(_LOW_BITS, name=f"{name}_following_low", reset_less=True)
+        carry = Signal(name=f"{name}_following_carry", reset_less=True)
+        high = Signal(bits - _LOW_BITS, name=f"{name}_following_high", reset_less=True)
+        # Beats after the first are aligned to their size.
+        aligned = self.addr[:_LOW_BITS] | Cat(self.size != 0, self.size[1])
+        m.d.sync += [Cat(low, carry).eq(aligned + 1), high.eq(self.addr[_LOW_BITS:] + carry)]
+        self.following = Cat(low, high)
 
     def take(self, m: Module, prefix: str, bus: wiring.PureInterface) -> None:
         """Load the burst that is on an address channel."""
@@ -243,14 +258,10 @@ class _Burst:
         ]
 
     def advance(self, m: Module) -> None:
-        """Go on to the next beat."""
-        following = Signal.like(self.addr, name=f"{self.addr.name}_following")
-        # Beats after the first are aligned to their size.
-        inside = Cat(self.size != 0, self.size[1])
-        m.d.comb += following.eq((self.addr | inside) + 1)
+        """Go on to the next beat, at the earliest in the third cycle after `take` or `advance`."""
         m.d.sync += self.left.eq(self.left - 1)
         with m.If(self.increments):
-            m.d.sync += self.addr.eq((following & self.moves) | (self.addr & ~self.moves))
+            m.d.sync += self.addr.eq((self.following & self.moves) | (self.addr & ~self.moves))
 
 
 class Axi3ToLite(wiring.Component):
@@ -292,8 +303,8 @@ class Axi3ToLite(wiring.Component):
         self._read(m, flipped(self.i), self.o)
         return m
 
-    def _burst(self, name: str) -> _Burst:
-        return _Burst(name, addr_width=32, id_width=12)
+    def _burst(self, m: Module, name: str) -> _Burst:
+        return _Burst(m, name, addr_width=32, id_width=12)
 
     def _inside(self, m: Module, burst: _Burst) -> Signal:
         """Whether the beat's address of the cycle before is in the window."""
@@ -305,7 +316,7 @@ class Axi3ToLite(wiring.Component):
         return Cat(Const(0, 2), burst.addr[2 : self.addr_width])
 
     def _write(self, m: Module, i: wiring.PureInterface, o: wiring.PureInterface) -> None:
-        burst = self._burst("write")
+        burst = self._burst(m, "write")
         resp = Signal(2, reset_less=True)
         data = Signal(32, reset_less=True)
         strobe = Signal(4, reset_less=True)
@@ -323,11 +334,10 @@ class Axi3ToLite(wiring.Component):
             # Worse responses have greater numbers.
             with m.If(answer > resp):
                 m.d.sync += resp.eq(answer)
-            burst.advance(m)
             with m.If(burst.left == 0):
                 m.next = "answer"
             with m.Else():
-                m.next = "beat"
+                m.next = "advance"
 
         with m.FSM(name="write_state"):
             with m.State("address"):
@@ -355,13 +365,16 @@ class Axi3ToLite(wiring.Component):
                     m.d.sync += o.wvalid.eq(0)
                 with m.If(o.bvalid):
                     beat_done(o.bresp)
+            with m.State("advance"):
+                burst.advance(m)
+                m.next = "beat"
             with m.State("answer"):
                 m.d.comb += i.bvalid.eq(1)
                 with m.If(i.bready):
                     m.next = "address"
 
     def _read(self, m: Module, i: wiring.PureInterface, o: wiring.PureInterface) -> None:
-        burst = self._burst("read")
+        burst = self._burst(m, "read")
         data = Signal(32, reset_less=True)
         resp = Signal(2, reset_less=True)
         m.d.comb += [
@@ -397,8 +410,10 @@ class Axi3ToLite(wiring.Component):
             with m.State("answer"):
                 m.d.comb += i.rvalid.eq(1)
                 with m.If(i.rready):
-                    burst.advance(m)
                     with m.If(burst.left == 0):
                         m.next = "address"
                     with m.Else():
-                        m.next = "beat"
+                        m.next = "advance"
+            with m.State("advance"):
+                burst.advance(m)
+                m.next = "beat"

@@ -168,9 +168,9 @@ class Processor:
         return resp
 
 
-def bench(seed: int, script: Any, *, error: int | None = None) -> Registers:
+def bench(seed: int, script: Any, *, error: int | None = None, addr_width: int = 14) -> Registers:
     rng = random.Random(seed)
-    dut = Axi3ToLite(base=BASE)
+    dut = Axi3ToLite(base=BASE, addr_width=addr_width)
     registers = Registers(dut.o, rng=rng, error=error)
     processor = Processor(dut.i, rng=rng)
 
@@ -248,6 +248,16 @@ def test_a_burst_over_the_window_s_end() -> None:
         assert got == [(0, 0), (1, 0), (0, Resp.DECERR), (0, Resp.DECERR)]
 
     bench(2, script)
+
+
+def test_a_burst_over_half_of_the_address_s_bits() -> None:
+    async def script(ctx: Any, cpu: Processor, bank: Registers, rng: random.Random) -> None:
+        addr = BASE + (1 << 16) - 8
+        assert await cpu.write(ctx, addr, [(n, 15) for n in range(4)]) == Resp.OKAY
+        assert [a for a, _, _ in bank.writes] == [0xFFF8, 0xFFFC, 0x1_0000, 0x1_0004]
+        assert await cpu.read(ctx, addr, 4) == [(n, Resp.OKAY) for n in range(4)]
+
+    bench(2, script, addr_width=18)
 
 
 def test_an_error_of_one_beat_is_the_write_s_answer() -> None:
