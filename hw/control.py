@@ -14,10 +14,11 @@ outstanding one has ended: a memory must never answer a master that has forgotte
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import enum, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.count import COUNT_LATENCY, counted
 from models.regs import ERROR_SOURCES, ErrorCause
 
 __all__ = ["Control"]
@@ -43,8 +44,8 @@ class Control(wiring.Component):
     start, reset : In(1)
         Commands, one cycle each.  `start` is ignored unless idle; `reset` wins over `start`.
     watchdog : In(32)
-        Most cycles without `progress` in a row; more end a run with `ErrorCause.TIMEOUT`.  0: any
-        number may.
+        Most cycles without `progress` in a row; more end a run with `ErrorCause.TIMEOUT`, when
+        `LATE` further ones have had none either.  0: any number may.
     complete : In(1)
         Level: the program is done.  Looked at from the second cycle after `go` on.
     log_busy : In(1)
@@ -74,6 +75,8 @@ class Control(wiring.Component):
     cause, source : Out(8)
         As in the ERROR register.
     """
+
+    LATE = 1 + COUNT_LATENCY
 
     def __init__(self) -> None:
         super().__init__(
@@ -110,16 +113,14 @@ class Control(wiring.Component):
         failed = Signal()
         cause = Signal.like(self.cause)
         source = Signal.like(self.source)
-        idle_cycles = Signal(32)
-        timeout = Signal()
-        m.d.sync += timeout.eq(
-            (self.watchdog != 0) & (idle_cycles >= self.watchdog) & ~self.progress
-        )
+        state = Signal(State)
+        timeout = self._timeout(m, self.progress | (state != State.RUN))
         # Bit 1 tells the two error responses, SLVERR and DECERR, from the good ones.
         for index, error in reversed(list(enumerate(self.port_error))):
             with m.If(error[1]):
                 m.d.comb += source.eq(index)
-        with m.If(Cat(error[1] for error in self.port_error).any()):
+        errors = Cat(error[1] for error in self.port_error)
+        with m.If(errors.any()):
             decode = Signal()
             with m.Switch(source):
                 for index, error in enumerate(self.port_error):
@@ -130,9 +131,8 @@ class Control(wiring.Component):
             m.d.comb += cause.eq(ErrorCause.BAD_DESCRIPTOR)
         with m.Elif(timeout):
             m.d.comb += cause.eq(ErrorCause.TIMEOUT)
-        m.d.comb += failed.eq(cause != ErrorCause.NONE)
+        m.d.comb += failed.eq(Cat(errors, self.bad_descriptor, timeout).any())
 
-        state = Signal(State)
         m.d.sync += [self.core_reset.eq(self.core_reset_next), self.go.eq(0), self.event.eq(0)]
         with m.Switch(state):
             with m.Case(State.IDLE), m.If(self.start):
@@ -146,13 +146,12 @@ class Control(wiring.Component):
                     state.eq(State.RESET),
                 ]
             with m.Case(State.RESET):
-                m.d.sync += [self.go.eq(1), idle_cycles.eq(0), state.eq(State.GO)]
+                m.d.sync += [self.go.eq(1), state.eq(State.GO)]
             with m.Case(State.GO):
                 m.d.sync += state.eq(State.SETTLE)
             with m.Case(State.SETTLE):
                 m.d.sync += state.eq(State.RUN)
             with m.Case(State.RUN):
-                m.d.sync += idle_cycles.eq(Mux(self.progress, 0, idle_cycles + 1))
                 with m.If(failed):
                     m.d.sync += [
                         self.error.eq(1),
@@ -192,3 +191,27 @@ class Control(wiring.Component):
                 state.eq(State.HALT),
             ]
         return m
+
+    def _timeout(self, m: Module, alive: Value) -> Value:
+        """Whether more than `watchdog` cycles and some since have gone by without `alive`."""
+        count = counted(m, Const(1), bits=32, name="idle_cycles", clear=alive)
+        # Compared in two halves, in a cycle of their own.
+        watches, low_above, high_above, high_same = (
+            Signal(name=f"watchdog_{name}")
+            for name in ("watches", "low_above", "high_above", "high_same")
+        )
+        low, high = count[:16], count[16:]
+        m.d.sync += [
+            watches.eq(self.watchdog != 0),
+            low_above.eq(low > self.watchdog[:16]),
+            high_above.eq(high > self.watchdog[16:]),
+            high_same.eq(high == self.watchdog[16:]),
+        ]
+        # What the comparison does not know of yet.
+        since = Signal(COUNT_LATENCY, name="alive_since", init=-1)
+        timeout = Signal()
+        m.d.sync += [
+            since.eq(Cat(alive, since)),
+            timeout.eq(watches & (high_above | (high_same & low_above)) & ~alive & ~since.any()),
+        ]
+        return timeout

@@ -159,18 +159,19 @@ def test_what_failed() -> None:
 
 @pytest.mark.parametrize("watchdog", [1, 3])
 def test_watchdog(watchdog: int) -> None:
-    """So many cycles without progress are all right, one more is not."""
-    n = 30
-    period = watchdog + 1
+    """So many cycles without progress are all right, one more is not; it takes its time."""
+    n = 44
+    period = watchdog + 1 + Control.LATE
     # The first cycles count from `RUN` on.
-    steps = range(RUN + watchdog, n, period)
+    steps = range(RUN + watchdog + Control.LATE, n, period)
     expect(
         trace(n, start="10", watchdog=watchdog, progress=high(n, *steps)),
         n,
         **{"begin": (0,), "core_reset": (1,), "go": (2,)},
         busy=(range(1, n),),
     )
-    for steps in (range(0), range(RUN + watchdog, RUN + watchdog + 9, period)):
+    first = steps[0]
+    for steps in (range(0), range(first, first + 2 * period, period)):
         last = max(steps, default=RUN - 1)
         got = trace(n, start="10", watchdog=watchdog, progress=high(n, *steps))
         # Compared in a cycle of its own.
@@ -181,10 +182,34 @@ def test_watchdog(watchdog: int) -> None:
 def test_watchdog_begins_anew_with_each_run() -> None:
     n = 40
     got = trace(n, start=high(n, 0, 20), watchdog=3, all_idle="1")
-    assert got["busy"] == high(n, range(1, 9), range(21, 29))
+    ends = RUN + 3 + 1 + Control.LATE
+    assert got["busy"] == high(n, range(1, ends + 1), range(21, 21 + ends))
     # 0 is off, and all bits count.
     for watchdog in (0, 0x8000_0003):
         assert trace(n, start="10", watchdog=watchdog)["busy"] == high(n, range(1, n))
+
+
+@pytest.mark.parametrize("watchdog", [0x1_0100, 5])
+def test_watchdog_that_is_set_late(watchdog: int) -> None:
+    """More than half of the count's bits are in use when it is; it can be over at once."""
+    dut = Control()
+    idle = 0x1_0010
+
+    async def process(ctx: Any) -> None:
+        ctx.set(dut.start, 1)
+        await ctx.tick()
+        ctx.set(dut.start, 0)
+        await ctx.tick().repeat(RUN - 1 + idle)
+        ctx.set(dut.watchdog, watchdog)
+        # The comparison and what follows it take the cycles that a time-out is late.
+        expected = watchdog - idle + 1 + Control.LATE if watchdog > idle else 2
+        for _ in range(expected + 1):
+            assert ctx.get(dut.busy)
+            await ctx.tick()
+        assert not ctx.get(dut.busy)
+        assert ctx.get(dut.cause) == TIMEOUT
+
+    run(dut, process, cycles=70_000)
 
 
 @pytest.mark.parametrize("at", range(10))

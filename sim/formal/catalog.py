@@ -281,10 +281,12 @@ PROOFS: tuple[Proof, ...] = (
         build=control.control,
         claims="the core is reset only when memory owes no answer; a soft reset ends when it owes "
         "none; a run ends with done or error, never both; an error has its cause; the watchdog "
-        "ends a run without progress",
+        "ends a run without progress, and no other",
         faults=(
             Fault("m.Case(State.HALT), m.If(self.all_idle)", "m.Case(State.HALT), m.If(1)"),
             Fault("with m.Elif(timeout):", "with m.Elif(timeout & self.progress):"),
+            Fault("low_above.eq(low > ", "low_above.eq(low >= "),
+            Fault("& ~since.any()", "& ~since[0]"),
         ),
     ),
     Proof(

@@ -6,12 +6,14 @@ from typing import Any
 
 from amaranth import Mux, Signal
 
+from models.regs import ErrorCause
 from sim.formal.harness import Harness
 from sim.formal.monitors import before, within
 
 __all__ = ["control"]
 
 _LIMIT = 3
+_WATCHDOG = 5
 
 
 def control(hw: Any) -> Harness:
@@ -54,9 +56,22 @@ def control(hw: Any) -> Harness:
     waits = dut.resetting & (owed == 0) & ~dut.reset
     within(h, "a soft reset ends when nothing is owed", 3, ~waits)
     silent = Signal(4, name="silent")
-    alive = ~dut.busy | dut.progress | (dut.watchdog != 5)
+    alive = ~dut.busy | dut.progress | (dut.watchdog != _WATCHDOG)
     h.m.d.sync += silent.eq(Mux(alive, 0, silent + (silent != 15)))
-    h.claim("the watchdog ends a run without progress", (silent < 12) | ~dut.busy)
+    # Three cycles come before the first that counts, and a time-out takes one to be acted on.
+    h.claim(
+        "the watchdog ends a run without progress",
+        (silent < 3 + _WATCHDOG + 1 + dut.LATE + 1) | ~dut.busy,
+    )
+    quiet = Signal(4, name="quiet")
+    always = Signal(init=1, name="always")
+    h.m.d.sync += [
+        quiet.eq(Mux(dut.progress | ~dut.busy, 0, quiet + (quiet != 15))),
+        always.eq(always & (dut.watchdog == _WATCHDOG)),
+    ]
+    over = dut.event & (dut.cause == ErrorCause.TIMEOUT)
+    enough = before(h, quiet, "quiet") >= _WATCHDOG + 1 + dut.LATE
+    h.claim("and no other", ~over | ~before(h, always, "always") | enough)
     h.cover("a soft reset waits for memory", dut.resetting & (owed == _LIMIT))
     h.cover("a run is done", dut.done)
     h.cover("a second run after an error", dut.go & before(h, dut.core_reset, "again") & once)
