@@ -161,11 +161,17 @@ class Accel(wiring.Component):
             sequencer.desc_addr.eq(csr.desc_addr),
             sequencer.desc_count.eq(csr.desc_count),
         ]
+        dmas: dict[str, ReadDma | WriteDma] = {
+            "desc": dma_desc,
+            "wgt": dma_wgt,
+            "act": dma_act,
+            "out": dma_out,
+        }
         # It is constant during a run; a copy for each, as they add to it and are far apart.
-        for block, name in ((sequencer, "desc"), (load, "act"), (weights, "wgt"), (post, "out")):
+        for name, dma in dmas.items():
             base = Signal(32, name=f"base_{name}", reset_less=True)
             m.d.sync += base.eq(csr.base)
-            m.d.comb += block.base.eq(base)
+            m.d.comb += dma.base.eq(base)
 
         # Memory ports.
         connect(m, flipped(self.csr), csr.bus)
@@ -224,10 +230,13 @@ class Accel(wiring.Component):
             csr.write_beat.eq(write),
             csr.mark.eq(post.mark),
         ]
-        dmas: tuple[ReadDma | WriteDma, ...] = (dma_desc, dma_wgt, dma_act, dma_out)
-        # A cycle late, so only with `halt`: then nothing begins any more.
-        m.d.sync += csr.all_idle.eq(csr.halt & Cat(dma.idle for dma in dmas).all())
-        for index, dma in enumerate(dmas):
+        # The DMAs hear of `halt` a cycle late: from its second cycle on nothing begins any more.
+        halted = Signal()
+        m.d.sync += [
+            halted.eq(csr.halt),
+            csr.all_idle.eq(halted & csr.halt & Cat(dma.idle for dma in dmas.values()).all()),
+        ]
+        for index, dma in enumerate(dmas.values()):
             # Late as well; completion takes longer than that.
             m.d.sync += csr.port_error[index].eq(dma.error)
             m.d.comb += [

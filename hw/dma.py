@@ -8,34 +8,40 @@
                            data -> FIFO ----------> W
                            done <- bursts in order  <- B
 
-Bursts end on multiples of 16 beats, so they never cross 4 KiB, and an unaligned command costs one
-burst more.  Consecutive commands follow each other without a gap, if they have three beats or more:
-the splitter needs two cycles for a burst and one for a command, whatever the memory's latency.
+Commands are relative to a base address, which the splitter adds.  Bursts end on multiples of 16
+beats of memory, so they never cross 4 KiB, and an unaligned command costs one burst more.
+Consecutive commands follow each other without a gap, if they have three beats or more: the splitter
+needs two cycles for a burst and one for a command, whatever the memory's latency.
 """
 
 from __future__ import annotations
 
-from amaranth import Cat, Const, Module, Mux, Signal, unsigned
+from amaranth import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.axi import BURST_INCR, MAX_BURST, axi_read, axi_write
+from hw.count import counted
 from hw.stream import MAX_DISTRIBUTED, Fifo
 
 __all__ = ["COMMANDS", "BurstSplitter", "ReadDma", "WriteDma", "burst_layout", "command_layout"]
 
 # Beats are 8 bytes: AxSIZE is their base-2 logarithm.
 _SIZE = 3
+
+# Addresses of beats are computed in two halves: these bits, and 16 more.
+_LOW_BITS = 13
+
 COMMANDS = 4
 
 # Most write bursts that wait for their acknowledgement.
 _WRITES = 16
 
 command_layout = data.StructLayout({"addr": unsigned(32), "beats": unsigned(24)})
-"""Beats from a byte address (a multiple of 8) on; at least 1."""
+"""Beats from a byte address (a multiple of 8, relative to the DMA's `base`) on; at least 1."""
 
 burst_layout = data.StructLayout({"addr": unsigned(32), "beats": unsigned(5), "last": unsigned(1)})
-"""A burst of 1 to 16 beats; `last` if it is the last one of its command."""
+"""A burst of 1 to 16 beats from an address of memory on; `last` if it is its command's last one."""
 
 
 def _check(depth: int, commands: int) -> None:
@@ -46,10 +52,12 @@ def _check(depth: int, commands: int) -> None:
 
 
 class BurstSplitter(wiring.Component):
-    """Splits commands into bursts that end on multiples of 16 beats.
+    """Splits commands into bursts that end on multiples of 16 beats, from a base address on.
 
     Members
     -------
+    base : In(32)
+        Added to a command's address when the command is taken; a multiple of 8.
     i : In(stream of command_layout)
     o : Out(stream of burst_layout)
         One burst every two cycles at most, the first of a command a cycle later.
@@ -57,17 +65,24 @@ class BurstSplitter(wiring.Component):
 
     def __init__(self) -> None:
         super().__init__(
-            {"i": In(stream.Signature(command_layout)), "o": Out(stream.Signature(burst_layout))}
+            {
+                "base": In(32),
+                "i": In(stream.Signature(command_layout)),
+                "o": Out(stream.Signature(burst_layout)),
+            }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        addr = Signal(29, reset_less=True)  # in beats
+        # In beats.  The carry reaches the upper half when the next burst is computed.
+        low, carry = Signal(_LOW_BITS, reset_less=True), Signal(reset_less=True)
+        high = Signal(29 - _LOW_BITS, reset_less=True)
         left = Signal(24, reset_less=True)
         burst = Signal(burst_layout, reset_less=True)
         room = Signal(range(MAX_BURST + 1))
+        given, base = self.i.p.addr[_SIZE:], self.base[_SIZE:]
         m.d.comb += [
-            room.eq(MAX_BURST - addr[:4]),
+            room.eq(MAX_BURST - low[:4]),
             self.o.payload.eq(burst),
         ]
 
@@ -75,17 +90,23 @@ class BurstSplitter(wiring.Component):
         with m.FSM():
             with m.State("idle"):
                 m.d.comb += self.i.ready.eq(1)
-                m.d.sync += [addr.eq(self.i.p.addr[3:]), left.eq(self.i.p.beats)]
+                m.d.sync += [
+                    Cat(low, carry).eq(given[:_LOW_BITS] + base[:_LOW_BITS]),
+                    high.eq(given[_LOW_BITS:] + base[_LOW_BITS:]),
+                    left.eq(self.i.p.beats),
+                ]
                 with m.If(self.i.valid):
                     m.next = "compute"
             with m.State("compute"):
                 # Most of the length is only compared with 0, which takes no carry.
                 fits = ~left[len(room) :].any() & (left[: len(room)] <= room)
+                here = (high + carry)[: len(high)]
                 m.d.sync += [
-                    burst.addr.eq(addr << 3),
+                    burst.addr.eq(Cat(Const(0, _SIZE), low, here)),
                     burst.beats.eq(Mux(fits, left, room)),
                     burst.last.eq(fits),
-                    addr.eq(Cat(Const(0, 4), addr[4:] + 1)),
+                    Cat(low, carry).eq(Cat(Const(0, 4), low[4:] + 1)),
+                    high.eq(here),
                 ]
                 m.next = "offer"
             with m.State("offer"):
@@ -114,7 +135,7 @@ class _Status(wiring.Component):
     resp : In(2)
         Response in this cycle, 0 if there is none.
     expected, received : Out(32)
-        The first of them is a cycle late.
+        Their sums, `hw.count.COUNT_LATENCY` cycles late.
     error : Out(2)
         The first SLVERR or DECERR; it holds.
     """
@@ -134,14 +155,18 @@ class _Status(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        # A long sum of something that comes from far away: a register between.
-        asked = Signal(5)
-        m.d.sync += asked.eq(self.asked)
-        for count, more in ((self.expected, asked), (self.received, self.arrived)):
-            m.d.sync += count[: self.bits].eq(count[: self.bits] + more)
+        m.d.comb += [
+            self.expected.eq(counted(m, self.asked, bits=self.bits, name="expected")),
+            self.received.eq(counted(m, self.arrived, bits=self.bits, name="received")),
+        ]
         with m.If(self.resp[1] & (self.error == 0)):
             m.d.sync += self.error.eq(self.resp)
         return m
+
+
+def _sum(count: Signal, change: Signal, one: Value) -> Value:
+    """Return `count`, changed by a signed number and by one or none, in a single carry chain."""
+    return (Cat(Const(1, 1), count) + Cat(one, change).as_signed())[1 : len(count) + 1]
 
 
 def _queue(m: Module, depth: int, given: stream.Interface, taken: stream.Interface) -> None:
@@ -151,6 +176,13 @@ def _queue(m: Module, depth: int, given: stream.Interface, taken: stream.Interfa
         connect(m, given, commands.i)
         given = commands.o
     connect(m, given, taken)
+
+
+def _settled(m: Module, quiet: Value) -> Value:
+    """Return whether it has been quiet for three cycles: what is counted late is complete then."""
+    still = Signal(2)
+    m.d.sync += still.eq(Cat(quiet, still))
+    return quiet & still.all()
 
 
 class ReadDma(wiring.Component):
@@ -171,17 +203,20 @@ class ReadDma(wiring.Component):
 
     Members
     -------
+    base : In(32)
+        Memory address that commands are relative to, a multiple of 8; constant while any is under
+        way.
     cmd : In(stream of command_layout)
         If queued, the beats of consecutive commands follow each other without a gap.
     bus : Out(axi_read)
     o : Out(stream of 64 bits)
     halt : In(1)
-        Request nothing more.  A request that is up stays until it is taken; beats on their way are
-        still taken.
+        Request nothing more, from the second cycle on.  A request that is up stays until it is
+        taken; beats on their way are still taken.
     idle : Out(1)
-        No request is up, nothing is on its way.
+        No request is up and nothing is on its way, for three cycles.
     expected, received : Out(32)
-        Beats requested (the address was accepted), beats arrived; both two cycles late.
+        Beats requested (the address was accepted), beats arrived; both three cycles late.
     error : Out(2)
         The first response that was SLVERR or DECERR; it holds.  The stream goes on.
     waiting : Out(1)
@@ -196,6 +231,7 @@ class ReadDma(wiring.Component):
         self.count_bits = count_bits
         super().__init__(
             {
+                "base": In(32),
                 "cmd": In(stream.Signature(command_layout)),
                 "bus": Out(axi_read()),
                 "o": Out(stream.Signature(64)),
@@ -220,41 +256,45 @@ class ReadDma(wiring.Component):
 
         bus, burst = self.bus, splitter.o
         credit = Signal(range(self.depth + 1), init=self.depth)
+        may = Signal(init=1)  # always `credit[4:] != 0`, if it was not halted
         pending = Signal(range(self.depth + 1))
         issue = Signal()
-        accepted = Signal()
-        # Idle is idle for two cycles: what is counted late is complete then.
-        quiet, still = Signal(), Signal()
-        arrived, resp = Signal(), Signal(2)
+        # What the bus did, a cycle late: its pins are far away.
+        accepted, asked, arrived, resp = Signal(), Signal(5), Signal(), Signal(2)
+        quiet = Signal()
         m.d.comb += [
-            # Room for a longest burst costs a look at the upper bits, room for this one a compare.
-            burst.ready.eq((credit[4:] != 0) & (~bus.arvalid | bus.arready) & ~self.halt),
+            splitter.base.eq(self.base),
+            burst.ready.eq(may & (~bus.arvalid | bus.arready)),
             issue.eq(burst.valid & burst.ready),
-            accepted.eq(bus.arvalid & bus.arready),
             bus.arsize.eq(_SIZE),
             bus.arburst.eq(BURST_INCR),
             bus.rready.eq(1),
             beats.i.payload.eq(bus.rdata),
             beats.i.valid.eq(bus.rvalid),
-            status.asked.eq(Mux(accepted, bus.arlen[:4] + 1, 0)),
+            status.asked.eq(asked),
             status.arrived.eq(arrived),
             status.resp.eq(resp),
             self.expected.eq(status.expected),
             self.received.eq(status.received),
             self.error.eq(status.error),
-            quiet.eq(~bus.arvalid & (pending == 0)),
-            self.idle.eq(quiet & still),
+            # What was asked for in the cycle before has not come before now.
+            quiet.eq(~bus.arvalid & ~accepted & (pending == arrived)),
+            self.idle.eq(_settled(m, quiet)),
         ]
         # Counted a cycle late: the splitter's next burst comes two cycles after this one.
-        spent, returned = Signal(5), Signal()
+        spent, returned = Signal(6), Signal()
+        credit_next = _sum(credit, spent, returned)
         m.d.sync += [
-            spent.eq(Mux(issue, burst.p.beats, 0)),
+            spent.eq(Mux(issue, -burst.p.beats, 0)),
             returned.eq(self.o.valid & self.o.ready),
-            credit.eq(credit - spent + returned),
-            pending.eq(pending + status.asked - bus.rvalid),
-            still.eq(quiet),
+            credit.eq(credit_next),
+            # Room for a longest burst costs a look at the upper bits, room for this one a compare.
+            may.eq((credit_next[4:] != 0) & ~self.halt),
+            accepted.eq(bus.arvalid & bus.arready),
+            asked.eq(Mux(bus.arvalid & bus.arready, bus.arlen[:4] + 1, 0)),
             arrived.eq(bus.rvalid),
             resp.eq(Mux(bus.rvalid, bus.rresp, 0)),
+            pending.eq(pending + asked - arrived),
             self.waiting.eq(~quiet & ~bus.rvalid),
         ]
         with m.If(issue):
@@ -283,6 +323,9 @@ class WriteDma(wiring.Component):
 
     Members
     -------
+    base : In(32)
+        Memory address that commands are relative to, a multiple of 8; constant while any is under
+        way.
     cmd : In(stream of command_layout)
         If queued, the beats of consecutive commands follow each other without a gap.
     i : In(stream of 64 bits)
@@ -292,11 +335,12 @@ class WriteDma(wiring.Component):
     done : Out(1)
         Pulse for each command: memory has acknowledged all its bursts.
     halt : In(1)
-        Begin no burst any more; what was begun is finished.
+        Begin no burst any more, from the second cycle on; what was begun is finished.
     idle : Out(1)
-        No burst is begun and not acknowledged.
+        No burst is begun and not acknowledged, for three cycles.
     expected, received : Out(32)
-        Beats asked to be written (the address was accepted), two cycles late; beats acknowledged.
+        Beats asked to be written (the address was accepted), beats acknowledged; both three cycles
+        late.
     error : Out(2)
         The first response that was SLVERR or DECERR; it holds.
     """
@@ -308,6 +352,7 @@ class WriteDma(wiring.Component):
         self.count_bits = count_bits
         super().__init__(
             {
+                "base": In(32),
                 "cmd": In(stream.Signature(command_layout)),
                 "i": In(stream.Signature(64)),
                 "bus": Out(axi_write()),
@@ -332,11 +377,14 @@ class WriteDma(wiring.Component):
         _queue(m, self.commands, flipped(self.cmd), splitter.i)
         connect(m, flipped(self.i), beats.i)
 
+        m.d.comb += splitter.base.eq(self.base)
         issue = self._addresses(m, splitter.o, begun, unacknowledged)
         self._beats(m, beats, begun)
         self._acknowledgements(m, issue, unacknowledged, status)
+        asked = Signal(5)
+        m.d.sync += asked.eq(Mux(self.bus.awvalid & self.bus.awready, self.bus.awlen[:4] + 1, 0))
         m.d.comb += [
-            status.asked.eq(Mux(self.bus.awvalid & self.bus.awready, self.bus.awlen[:4] + 1, 0)),
+            status.asked.eq(asked),
             self.expected.eq(status.expected),
             self.received.eq(status.received),
             self.error.eq(status.error),
@@ -353,7 +401,7 @@ class WriteDma(wiring.Component):
         enough = Signal()
         issue = Signal()
         m.d.comb += [
-            issue.eq(enough & (~bus.awvalid | bus.awready) & ~self.halt),
+            issue.eq(enough & (~bus.awvalid | bus.awready)),
             burst.ready.eq(issue),
             begun.i.payload.eq(burst.payload),
             begun.i.valid.eq(issue),
@@ -362,15 +410,19 @@ class WriteDma(wiring.Component):
             bus.awsize.eq(_SIZE),
             bus.awburst.eq(BURST_INCR),
         ]
+        spent = Signal(6)
         m.d.sync += [
-            free.eq(free + (self.i.valid & self.i.ready) - Mux(issue, burst.p.beats, 0)),
-            # The comparison has a cycle of its own; the splitter never follows a burst at once.
+            # What goes is counted a cycle late, and the comparison has a cycle of its own: the
+            # splitter never follows a burst at once.
+            spent.eq(Mux(issue, -burst.p.beats, 0)),
+            free.eq(_sum(free, spent, self.i.valid & self.i.ready)),
             enough.eq(
                 burst.valid
                 & (free >= burst.p.beats)
                 & begun.i.ready
                 & unacknowledged.i.ready
                 & ~issue
+                & ~self.halt
             ),
         ]
         with m.If(issue):
@@ -412,15 +464,17 @@ class WriteDma(wiring.Component):
         """Complete bursts, in the order they were begun."""
         bus = self.bus
         pending = Signal(range(2 * _WRITES))
+        arrived = Signal(5)
         burst = unacknowledged.o
         m.d.comb += [
             bus.bready.eq(1),
             burst.ready.eq(bus.bvalid),
-            status.arrived.eq(Mux(bus.bvalid, burst.p.beats, 0)),
+            status.arrived.eq(arrived),
             status.resp.eq(Mux(bus.bvalid, bus.bresp, 0)),
-            self.idle.eq(pending == 0),
+            self.idle.eq(_settled(m, pending == 0)),
         ]
         m.d.sync += [
             pending.eq(pending + issue - bus.bvalid),
+            arrived.eq(Mux(bus.bvalid, burst.p.beats, 0)),
             self.done.eq(bus.bvalid & burst.p.last),
         ]

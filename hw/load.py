@@ -13,7 +13,7 @@ the back needs 3 cycles between descriptors.
 
 from __future__ import annotations
 
-from amaranth import Module, Signal, unsigned
+from amaranth import Cat, Module, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
@@ -29,6 +29,9 @@ __all__ = ["LoadEngine", "write_layout", "write_port"]
 
 _ADDR_BITS = 16
 _TABLE_BITS = (LRN_TABLE_ENTRIES // 2 - 1).bit_length()
+
+# Of an address: the sum of these bits has a carry of its own.
+_LOW_BITS = 16
 
 # Most descriptors between front and back.
 _AHEAD = 4
@@ -60,8 +63,6 @@ class LoadEngine(wiring.Component):
         Its waits are met.
     done : Out(1)
         Pulse for each descriptor: its last word was written in the cycle before, or is in this one.
-    base : In(32)
-        Memory address that descriptors are relative to; constant while any is under way.
     cmd : Out(stream of command_layout)
         To the read DMA, one command for each plane.
     data : In(stream of 64 bits)
@@ -80,7 +81,6 @@ class LoadEngine(wiring.Component):
             {
                 "i": In(stream.Signature(descriptor(Op.LOAD))),
                 "done": Out(1),
-                "base": In(32),
                 "cmd": Out(stream.Signature(command_layout)),
                 "data": In(stream.Signature(64)),
                 "act": Out(write_port(addr_width=_ADDR_BITS, width=arch.rows * 8)),
@@ -140,6 +140,8 @@ class LoadEngine(wiring.Component):
         """Take descriptors, hand them to the back, command the DMA."""
         plane = Signal(command_layout, reset_less=True)
         step = Signal(32, reset_less=True)
+        # The lower half of the next plane's address, and its carry: half a sum takes a cycle.
+        following, carry = Signal(_LOW_BITS, reset_less=True), Signal(reset_less=True)
         left = Signal(16, reset_less=True)
         last = Signal(reset_less=True)  # always `left == 1`
         m.d.comb += [
@@ -150,14 +152,19 @@ class LoadEngine(wiring.Component):
         m.d.comb += [runs.i.p[name].eq(self.i.p[name]) for name in _FIELDS]
         with m.If(self.cmd.valid & self.cmd.ready):
             m.d.sync += [
-                plane.addr.eq(plane.addr + step),
+                plane.addr[:_LOW_BITS].eq(following),
+                Cat(following, carry).eq(following + step[:_LOW_BITS]),
+                plane.addr[_LOW_BITS:].eq(plane.addr[_LOW_BITS:] + step[_LOW_BITS:] + carry),
                 left.eq(left - 1),
                 last.eq(left == 2),
                 self.cmd.valid.eq(~last),
             ]
         with m.If(runs.i.valid):
             m.d.sync += [
-                plane.addr.eq(self.base + self.i.p.mem),
+                plane.addr.eq(self.i.p.mem),
+                Cat(following, carry).eq(
+                    self.i.p.mem[:_LOW_BITS] + self.i.p.plane_stride[:_LOW_BITS]
+                ),
                 plane.beats.eq(self.i.p.plane_beats),
                 step.eq(self.i.p.plane_stride),
                 left.eq(self.i.p.planes),

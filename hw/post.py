@@ -68,8 +68,6 @@ class PostEngine(wiring.Component):
         Pulse: the oldest descriptor is complete, memory has acknowledged it.
     mark : Out(1)
         With `done`: the descriptor has its `mark` set.
-    base : In(32)
-        Memory address that descriptors are relative to; constant while any is under way.
     rd_en, rd_addr, rd_data
         Read port of the output buffer; data `READ_LATENCY` cycles after the address.
     table_en, table_addr, table_data : In
@@ -89,7 +87,6 @@ class PostEngine(wiring.Component):
                 "i": In(stream.Signature(descriptor(Op.POST))),
                 "done": Out(1),
                 "mark": Out(1),
-                "base": In(32),
                 "rd_en": Out(1),
                 "rd_addr": Out(range(arch.out_words)),
                 "rd_data": In(arch.rows * 8),
@@ -217,7 +214,7 @@ class PostEngine(wiring.Component):
         with m.If(start):
             m.d.sync += [
                 self.cmd.valid.eq(1),
-                self.cmd.p.addr.eq(self.base + d.mem),
+                self.cmd.p.addr.eq(d.mem),
                 self.cmd.p.beats.eq(d.beats),
             ]
         with m.Elif(self.cmd.ready):

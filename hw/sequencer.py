@@ -99,8 +99,8 @@ class Sequencer(wiring.Component):
     Members
     -------
     start : In(1)
-        Pulse, once after a reset: run `desc_count` descriptors from ``base + desc_addr`` on.
-    base, desc_addr, desc_count : In(32)
+        Pulse, once after a reset: run `desc_count` descriptors from `desc_addr` on.
+    desc_addr, desc_count : In(32)
         Constant from `start` on.
     cmd : Out(stream of command_layout)
         To the descriptor DMA.
@@ -128,7 +128,6 @@ class Sequencer(wiring.Component):
         super().__init__(
             {
                 "start": In(1),
-                "base": In(32),
                 "desc_addr": In(32),
                 "desc_count": In(32),
                 "cmd": Out(stream.Signature(command_layout)),
@@ -165,7 +164,7 @@ class Sequencer(wiring.Component):
         connect(m, flipped(self.data), fetch.data)
         m.d.comb += [
             fetch.start.eq(self.start),
-            fetch.desc_addr.eq(self.base + self.desc_addr),
+            fetch.desc_addr.eq(self.desc_addr),
             fetch.desc_count.eq(self.desc_count),
             self.fetched.eq(fetch.fetched),
             self.bad.eq(fetch.bad),

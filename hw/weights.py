@@ -42,8 +42,6 @@ class WeightsEngine(wiring.Component):
     i : In(stream of descriptor(Op.WEIGHTS))
     done : Out(1)
         Pulse for each descriptor: its last word is in the FIFO, or its last parameter was taken.
-    base : In(32)
-        Memory address that descriptors are relative to; constant while any is under way.
     cmd : Out(stream of command_layout)
         To the read DMA, one command for each descriptor.
     data : In(stream of 64 bits)
@@ -61,7 +59,6 @@ class WeightsEngine(wiring.Component):
             {
                 "i": In(stream.Signature(descriptor(Op.WEIGHTS))),
                 "done": Out(1),
-                "base": In(32),
                 "cmd": Out(stream.Signature(command_layout)),
                 "data": In(stream.Signature(64)),
                 "params": Out(stream.Signature(parameter_layout(arch.cols))),
@@ -142,7 +139,7 @@ class WeightsEngine(wiring.Component):
         ]
         with m.If(runs.i.valid):
             m.d.sync += [
-                command.addr.eq(self.base + self.i.p.mem),
+                command.addr.eq(self.i.p.mem),
                 command.beats.eq(self.i.p.beats),
                 self.cmd.valid.eq(1),
             ]

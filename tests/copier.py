@@ -90,6 +90,7 @@ class Copier(wiring.Component):
             | (self.m_act.rvalid & self.m_act.rready)
             | (self.m_out.wvalid & self.m_out.wready)
         )
+        halted = Signal()
         for index, dma in enumerate((*reads, out)):
             m.d.comb += [
                 dma.halt.eq(bank.halt),
@@ -102,6 +103,8 @@ class Copier(wiring.Component):
             bank.mark.eq(out.done),
             bank.progress.eq(moved),
             bank.write_beat.eq(self.m_out.wvalid & self.m_out.wready),
-            bank.all_idle.eq(reads[0].idle & reads[1].idle & reads[2].idle & out.idle),
+            bank.all_idle.eq(halted & reads[0].idle & reads[1].idle & reads[2].idle & out.idle),
         ]
+        # The DMAs hear of it a cycle late.
+        m.d.sync += halted.eq(bank.halt)
         return m

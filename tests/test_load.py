@@ -79,7 +79,7 @@ def bench(arch: Arch) -> tuple[Module, ReadDma, LoadEngine]:
     m.submodules.load = load = LoadEngine(arch=arch)
     connect(m, load.cmd, dma.cmd)
     connect(m, dma.o, load.data)
-    m.d.comb += load.base.eq(BASE)
+    m.d.comb += dma.base.eq(BASE)
     return m, dma, load
 
 

@@ -17,7 +17,6 @@ from models.fixed import lrn_apply, lrn_gains, lrn_table, pack_lrn_table
 from models.isa import FIELDS, Op
 from tests.hwsim import collect, drive, run
 
-BASE = 0x1000_0000
 WORDS = 256
 TABLE, DIFFERENCE, SHIFT = lrn_table(
     in_scale=4.0, out_scale=1 / 8, size=5, alpha=0.05, beta=0.75, k=1.0
@@ -165,7 +164,6 @@ class Bench:
         dut, rng, stall = self.dut, self.rng, self.stall
 
         async def control(ctx: Any) -> None:
-            ctx.set(dut.base, BASE)
             words = np.frombuffer(pack_lrn_table(TABLE, DIFFERENCE), "<u8").tolist()
             for i, word in enumerate(words if dut.arch.lrn_lanes else []):
                 ctx.set(dut.table_en, 1)
@@ -177,7 +175,7 @@ class Bench:
 
         async def commands(ctx: Any) -> None:
             got = await collect(ctx, dut.cmd, len(descriptors), rng=rng, stall=stall)
-            assert got == [{"addr": BASE + d["mem"], "beats": d["beats"]} for d in descriptors]
+            assert got == [{"addr": d["mem"], "beats": d["beats"]} for d in descriptors]
 
         async def beats(ctx: Any) -> None:
             for i, d in enumerate(descriptors):

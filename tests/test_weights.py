@@ -39,7 +39,7 @@ def bench(arch: Arch) -> tuple[Module, ReadDma, WeightsEngine]:
     m.submodules.weights = weights = WeightsEngine(arch=arch)
     connect(m, weights.cmd, dma.cmd)
     connect(m, dma.o, weights.data)
-    m.d.comb += weights.base.eq(BASE)
+    m.d.comb += dma.base.eq(BASE)
     return m, dma, weights
 
 

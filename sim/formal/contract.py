@@ -74,7 +74,13 @@ class AnyBursts(wiring.Component):
         self._ready = harness.free(1, "ready")
         self.value = harness.free(burst, "value")
         harness.assume(burst_is_legal(self.value))
-        super().__init__({"i": In(stream.Signature(command)), "o": Out(stream.Signature(burst))})
+        super().__init__(
+            {
+                "base": In(32),
+                "i": In(stream.Signature(command)),
+                "o": Out(stream.Signature(burst)),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -51,9 +51,13 @@ class _Reference:
         A burst begins, and where, and how long it is.
     cmd : stream
         Where commands are taken.
+    base : Value
+        What is added to their addresses.
     """
 
-    def __init__(self, h: Harness, begins: Value, addr: Value, beats: Value, cmd: Any) -> None:
+    def __init__(
+        self, h: Harness, begins: Value, addr: Value, beats: Value, cmd: Any, base: Value
+    ) -> None:
         self.addr = Signal(32, reset_less=True, name="reference_addr")
         self.left = Signal(24, name="reference_left")
         self.again = Signal(name="reference_again")
@@ -79,7 +83,11 @@ class _Reference:
                 self.again.eq(1),
             ]
         with h.m.If(moves(cmd)):
-            h.m.d.sync += [self.addr.eq(cmd.p.addr), self.left.eq(cmd.p.beats), self.again.eq(0)]
+            h.m.d.sync += [
+                self.addr.eq(cmd.p.addr + base),
+                self.left.eq(cmd.p.beats),
+                self.again.eq(0),
+            ]
 
 
 def burst_splitter(hw: Any) -> Harness:
@@ -87,9 +95,10 @@ def burst_splitter(hw: Any) -> Harness:
     h.m.submodules.dut = dut = hw.BurstSplitter()
     h.free_inputs(dut)
     _commands(h, dut.i)
+    h.assume(dut.base[:3] == 0)
     stays(h, "the burst", dut.o.valid, dut.o.ready, dut.o.payload)
     burst = dut.o.p
-    reference = _Reference(h, moves(dut.o), burst.addr, burst.beats, dut.i)
+    reference = _Reference(h, moves(dut.o), burst.addr, burst.beats, dut.i, dut.base)
     h.claim(
         "the last burst of a command is marked",
         ~dut.o.valid | (burst.last == (burst.beats == reference.left)),
@@ -145,7 +154,8 @@ def _requests(
         "a request is its burst's", ~fresh | (of("addr") == before(h, splitter.o.p.addr, "addr"))
     )
     h.claim("as long as it", ~fresh | (of("len") + 1 == before(h, splitter.o.p.beats, "beats")))
-    stopped = before(h, dut.halt, "halt")
+    h.claim("the base goes to the splitter", dut.base == splitter.base)
+    stopped = before(h, before(h, dut.halt, "halt"), "halted")
     h.claim("nothing is begun while halted", ~stopped | ~fresh)
     return fresh
 
@@ -197,31 +207,45 @@ def read_dma(hw: Any, *, bursts: int) -> Harness:
     h.claim("and not before the one before is paid for", (spent == 0) | ~splitters[0].o.valid)
     splitter = splitters[0].o
     empty = beats.level + owed + offered + returned == 0
+    halted = before(h, dut.halt, "halted")
     h.claim(
-        "a burst is taken when all is empty", ~splitter.valid | splitter.ready | dut.halt | ~empty
+        "a burst is taken when all is empty", ~splitter.valid | splitter.ready | halted | ~empty
     )
     quiet = ~bus.arvalid & (owed == 0)
-    h.claim("idle says that nothing is under way", dut.idle == (quiet & before(h, quiet, "quiet")))
-    answered = before(h, beat, "beat"), before(h, Mux(beat, bus.rresp, 0), "resp")
-    _counts(h, dut, asked, *answered)
+    _idle(h, dut, quiet)
+    busy = before(h, ~quiet & ~beat, "busy")
+    h.claim("waiting says that memory kept the port waiting", dut.waiting == busy)
+    _counts(h, dut, asked, beat, before(h, Mux(beat, bus.rresp, 0), "resp"))
     h.cover("as many beats as there is room for are on their way", owed == depth)
     h.cover("idle again", dut.idle & (dut.received != 0))
     return h
 
 
+def _idle(h: Harness, dut: Any, quiet: Value) -> None:
+    """Claim that `idle` says that nothing is under way, in the third cycle of that."""
+    still = before(h, quiet, "quiet")
+    settled = quiet & still & before(h, still, "still")
+    h.claim("idle says that nothing is under way", dut.idle == settled)
+
+
 def _counts(h: Harness, dut: Any, asked: Value, arrived: Value, resp: Value) -> None:
-    """Claim that the counts and the error are those of the bus."""
-    expected, received = Signal(32, name="all_asked"), Signal(32, name="all_arrived")
+    """Claim that the counts, three cycles late, and the error are those of the bus."""
+    expected, received = (
+        _total(h, more, name) for more, name in ((asked, "asked"), (arrived, "arrived"))
+    )
     error = Signal(2, name="first_error")
-    h.m.d.sync += [
-        expected.eq(expected + before(h, asked, "asked")),
-        received.eq(received + arrived),
-    ]
     with h.m.If(resp[1] & (error == 0)):
         h.m.d.sync += error.eq(resp)
     h.claim("expected counts the beats asked for", dut.expected == expected)
     h.claim("received counts the beats answered", dut.received == received)
     h.claim("the first error is kept", dut.error == error)
+
+
+def _total(h: Harness, more: Value, name: str) -> Value:
+    """The sum of what came until three cycles ago."""
+    total = Signal(32, name=f"all_{name}")
+    h.m.d.sync += total.eq(total + before(h, more, name))
+    return before(h, total, f"all_{name}")
 
 
 def write_dma(hw: Any) -> Harness:
@@ -270,7 +294,7 @@ def write_dma(hw: Any) -> Harness:
     h.m.d.sync += open_.eq(open_ + moves(splitter.o) - acknowledged)
     h.claim("acknowledgements are taken at once", bus.bready)
     h.claim("each ends one burst", moves(unacknowledged.o) == acknowledged)
-    h.claim("idle says that no burst is open", dut.idle == (open_ == 0))
+    _idle(h, dut, open_ == 0)
     last = before(h, acknowledged & unacknowledged.o.p.last, "last")
     h.claim("a command is done when its last burst is acknowledged", dut.done == last)
     asked, arrived = Signal(5, name="asked"), Signal(5, name="arrived")
