@@ -341,23 +341,34 @@ class Upsizer(wiring.Component):
         return m
 
     def _collect(self, m: Module) -> None:
-        """Shift whole beats into a word: rows end with a whole word, so they need no care."""
+        """Put whole beats together: rows end with a whole word, so they need no care."""
         beats = self.out_bytes // self.in_bytes
+        # The beats of a word but its last one, which comes when the word before is gone: `i` needs
+        # not know in the same cycle that it goes.  Where a beat is a word, there is no time.
+        kept = Signal((beats - 1) * self.in_bytes * 8, reset_less=True)
         word = Signal(self.out_bytes * 8, reset_less=True)
         last = Signal(reset_less=True)
         count = Signal(range(max(beats, 2)))
+        final = Signal(init=beats == 1)  # always `count == beats - 1`
+        free = ~self.o.valid if beats > 1 else ~self.o.valid | self.o.ready
         m.d.comb += [
-            self.i.ready.eq(~self.o.valid | self.o.ready),
+            self.i.ready.eq(~final | free),
             self.o.p.data.eq(word),
             self.o.p.last.eq(last),
         ]
-        with m.If(self.i.ready):
-            m.d.sync += self.o.valid.eq(self.i.valid & (count == beats - 1))
-            with m.If(self.i.valid):
+        with m.If(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += [
+                kept.eq(Cat(kept, self.i.p.data)[self.in_bytes * 8 :]),
+                count.eq(Mux(final, 0, count + 1)),
+                final.eq(1 if beats == 1 else count == beats - 2),
+            ]
+            with m.If(final):
                 m.d.sync += [
-                    word.eq(Cat(word, self.i.p.data)[self.in_bytes * 8 :]),
+                    word.eq(Cat(kept, self.i.p.data)),
                     last.eq(self.i.p.last),
-                    count.eq(Mux(count == beats - 1, 0, count + 1)),
+                    self.o.valid.eq(1),
                 ]
 
     def _regroup(self, m: Module) -> None:

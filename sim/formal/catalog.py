@@ -78,7 +78,14 @@ PROOFS: tuple[Proof, ...] = (
             faults=faults,
         )
         for in_bytes, out_bytes, faults in (
-            (1, 2, (Fault("(count == beats - 1))", "(count == 0))"),)),
+            (
+                1,
+                2,
+                (
+                    Fault("count == beats - 2", "count == beats - 1"),
+                    Fault("~final | free", "~final | self.o.ready"),
+                ),
+            ),
             (2, 1, (Fault("level_after >= self.out_lanes", "level_after > self.out_lanes"),)),
             (2, 3, (Fault("Mux(row_end & (tail != 0), tail", "Mux(tail != 0, tail"),)),
         )
