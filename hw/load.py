@@ -105,12 +105,12 @@ class LoadEngine(wiring.Component):
         # The descriptor whose beats and words pass: `words` and `beats` say what is still to come.
         run = Signal(run_layout, reset_less=True)
         beats, words = Signal(), Signal()
-        to_table = Signal()
+        # Where it goes, `dest` decoded.
+        to_out, to_table = Signal(reset_less=True), Signal(reset_less=True)
         beat, word = Signal(), Signal()
         last_beat = self._count_beats(m, runs, run, beat)
         finished = (word & ready_words.o.p.last) | (beat & to_table & last_beat)
         m.d.comb += [
-            to_table.eq(run.dest == Dest.TABLE),
             upsizer.row_beats.eq(run.row_beats),
             upsizer.row_words.eq(run.row_words),
             upsizer.i.p.data.eq(self.data.payload),
@@ -121,11 +121,13 @@ class LoadEngine(wiring.Component):
             word.eq(ready_words.o.valid & ready_words.o.ready),
             runs.o.ready.eq(~words),
         ]
-        self._write(m, run, ready_words.o, word, beat, to_table)
+        self._write(m, run, ready_words.o, word, beat, to_out, to_table)
         m.d.sync += self.done.eq(finished)
         with m.If(runs.o.ready):  # after _write(), which counts in run.base
             m.d.sync += [
                 run.eq(runs.o.payload),
+                to_out.eq(runs.o.p.dest == Dest.OUT),
+                to_table.eq(runs.o.p.dest == Dest.TABLE),
                 beats.eq(runs.o.valid),
                 words.eq(runs.o.valid),
             ]
@@ -204,12 +206,11 @@ class LoadEngine(wiring.Component):
         words: stream.Interface,
         word: Signal,
         beat: Signal,
+        to_out: Signal,
         to_table: Signal,
     ) -> None:
         """Write words and entry pairs, counting the address in the descriptor's `base`."""
-        to_out = Signal()
         m.d.comb += [
-            to_out.eq(run.dest == Dest.OUT),
             words.ready.eq(~to_out | self.out.ready),
             self.out.valid.eq(words.valid & to_out),
             self.out.p.addr.eq(run.base),

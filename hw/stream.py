@@ -17,7 +17,7 @@ from itertools import product
 from math import gcd
 
 from amaranth import Cat, Module, Mux, ShapeLike, Signal, unsigned
-from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
@@ -38,15 +38,17 @@ def _check_beat(name: str, value: int) -> None:
         raise ValueError(f"{name} must be a power of two, not {value!r}")
 
 
-class _BlockFifo(wiring.Component):
-    """The memory of a FIFO, read synchronously; the members are those of Amaranth's `SyncFIFO`.
+class _Queue(wiring.Component):
+    """The memory of a FIFO, read synchronously (`block`) or not.
 
-    `w_rdy` and `r_rdy` are registers: what is connected to them can be long.
+    The members are those of Amaranth's `SyncFIFO`, but `w_rdy` and `r_rdy` are registers: what is
+    connected to them can be long.
     """
 
-    def __init__(self, *, width: int, depth: int) -> None:
+    def __init__(self, *, width: int, depth: int, block: bool) -> None:
         self.width = width
         self.depth = depth
+        self.block = block
         super().__init__(
             {
                 "w_data": In(width),
@@ -64,33 +66,45 @@ class _BlockFifo(wiring.Component):
         m.submodules.storage = storage = Memory(
             shape=unsigned(self.width), depth=self.depth, init=[]
         )
-        write, read = storage.write_port(), storage.read_port()
+        write = storage.write_port()
+        read = storage.read_port(domain="sync" if self.block else "comb")
         level = Signal(range(self.depth + 1))
         some = Signal()  # always `level != 0`
+        takes = Signal()
         m.d.comb += [
             write.data.eq(self.w_data),
             write.en.eq(self.w_en & self.w_rdy),
-            read.en.eq(some & (~self.r_rdy | self.r_en)),
             self.r_data.eq(read.data),
-            self.r_level.eq(level + self.r_rdy),
         ]
-        for port in (write, read):
-            with m.If(port.en):
+        if self.block:
+            m.d.comb += [
+                takes.eq(some & (~self.r_rdy | self.r_en)),
+                read.en.eq(takes),
+                self.r_level.eq(level + self.r_rdy),
+            ]
+            with m.If(takes):
+                m.d.sync += self.r_rdy.eq(1)
+            with m.Elif(self.r_en):
+                m.d.sync += self.r_rdy.eq(0)
+        else:
+            m.d.comb += [
+                takes.eq(some & self.r_en),
+                self.r_rdy.eq(some),
+                self.r_level.eq(level),
+            ]
+        for port, moves in ((write, write.en), (read, takes)):
+            with m.If(moves):
                 m.d.sync += port.addr.eq(port.addr + 1)
                 if self.depth & (self.depth - 1):  # else it wraps by itself
                     with m.If(port.addr == self.depth - 1):
                         m.d.sync += port.addr.eq(0)
-        with m.If(read.en):
-            m.d.sync += self.r_rdy.eq(1)
-        with m.Elif(self.r_en):
-            m.d.sync += self.r_rdy.eq(0)
-        with m.If(write.en & ~read.en):
+        with m.If(write.en & ~takes):
             m.d.sync += [
                 level.eq(level + 1),
                 some.eq(1),
                 self.w_rdy.eq(level != self.depth - 1),
             ]
-        with m.Elif(read.en & ~write.en):
+        with m.Elif(takes & ~write.en):
             m.d.sync += [level.eq(level - 1), some.eq(level != 1), self.w_rdy.eq(1)]
         return m
 
@@ -141,12 +155,7 @@ class Fifo(wiring.Component):
             with m.If(self.i.ready):
                 m.d.sync += [self.o.valid.eq(self.i.valid), result.eq(payload)]
             return m
-        queue: fifo.SyncFIFO | _BlockFifo
-        if self.block:
-            queue = _BlockFifo(width=len(payload), depth=self.depth)
-        else:
-            queue = fifo.SyncFIFO(width=len(payload), depth=self.depth)
-        m.submodules.queue = queue
+        m.submodules.queue = queue = _Queue(width=len(payload), depth=self.depth, block=self.block)
         m.d.comb += [
             queue.w_data.eq(payload),
             queue.w_en.eq(self.i.valid),
@@ -230,16 +239,21 @@ class _Gearbox(wiring.Component):
                 holds.eq(self.i.valid),
             ]
         # A table of few bits: sums and comparisons one after the other would take carry chains.
-        taken = Signal.like(held_count, reset_less=False)
-        m.d.comb += taken.eq(Mux(ready & holds, held_count, 0))
+        # What cannot be sets the registers as well: an enable would be another table.
         with m.Switch(level):
             for value in range(self.capacity + 1):
-                with m.Case(value), m.Switch(Cat(emit, taken)):
-                    for emits, count in product(range(2), range(self.max_count + 1)):
-                        following = value + count - emits * self.out_lanes
-                        if 0 <= following <= self.capacity:
-                            with m.Case(emits | count << 1):
-                                self._follow(m, following, level, ready, valid, choices)
+                case = m.Case(value) if value < self.capacity else m.Default()
+                with case, m.Switch(Cat(self.o.ready, holds, held_count)):
+                    for goes, comes, count in product(*map(range, (2, 2, self.max_count + 1))):
+                        following = value
+                        if goes and value >= self.out_lanes:
+                            following -= self.out_lanes
+                        if comes and value <= self.capacity - self.max_count:
+                            following += count
+                        with m.Case(goes | comes << 1 | count << 2):
+                            self._follow(m, following, level, ready, valid, choices)
+                    with m.Default():
+                        self._follow(m, value, level, ready, valid, choices)
 
         given = [held.word_select(k, self.lane_bits) for k in range(self.in_lanes)]
         for k, lane in enumerate(lanes):
