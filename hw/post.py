@@ -192,14 +192,25 @@ class PostEngine(wiring.Component):
         take = Signal()
         beats = Signal(24, reset_less=True)
         marks = Signal(_UNACKNOWLEDGED, reset_less=True)
-        waiting = Signal(range(_UNACKNOWLEDGED + 1))
+        # One bit for each number there may be: no sum, no compare.
+        waiting = Signal(_UNACKNOWLEDGED + 1, init=1)
+        more, fewer = Signal(), Signal()
         m.d.comb += [
-            self.i.ready.eq(~busy & ~self.cmd.valid & (waiting != _UNACKNOWLEDGED)),
+            self.i.ready.eq(~busy & ~self.cmd.valid & ~waiting[-1]),
             take.eq(self.i.valid & self.i.ready),
             self.done.eq(self.written),
-            self.mark.eq(self.written & Cat(Const(0, 1), marks).bit_select(waiting, 1)),
+            self.mark.eq(self.written & (marks & waiting[1:]).any()),
+            more.eq(take & ~self.written),
+            fewer.eq(self.written & ~take),
         ]
-        m.d.sync += [start.eq(take), waiting.eq(waiting + take - self.written)]
+        m.d.sync += [
+            start.eq(take),
+            waiting.eq(
+                Mux(more, waiting << 1, 0)
+                | Mux(fewer, waiting >> 1, 0)
+                | Mux(more | fewer, 0, waiting)
+            ),
+        ]
         with m.If(take):
             m.d.sync += [
                 d.eq(self.i.payload),

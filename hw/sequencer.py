@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Const, Module, Signal
+from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -169,8 +169,10 @@ class Sequencer(wiring.Component):
             self.fetched.eq(fetch.fetched),
             self.bad.eq(fetch.bad),
         ]
+        # The pulses come from far away: they enable, and are not in the sums.
         for op, count in self.count.items():
-            m.d.sync += count.eq(count + self.done[op])
+            with m.If(self.done[op]):
+                m.d.sync += count.eq(count + 1)
 
         finished = fetch.finished
         for op in Op:
@@ -179,10 +181,9 @@ class Sequencer(wiring.Component):
             pending = Signal(_PENDING_BITS, name=f"pending_{op.name.lower()}")
             # Counted a cycle late, like what `fetch.finished` knows.
             taken = Signal(name=f"taken_{op.name.lower()}")
-            m.d.sync += [
-                taken.eq(given.valid & given.ready),
-                pending.eq(pending + taken - self.done[op]),
-            ]
+            m.d.sync += taken.eq(given.valid & given.ready)
+            with m.If(taken != self.done[op]):
+                m.d.sync += pending.eq(pending + Mux(taken, 1, -1))
             finished = finished & (pending == 0)
         m.d.sync += self.complete.eq(finished)
         return m

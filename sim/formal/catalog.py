@@ -413,8 +413,8 @@ PROOFS: tuple[Proof, ...] = (
         "were handed out and every engine has completed its own, and not before.  Reduced as "
         "above",
         faults=(
-            Fault("pending + taken - self.done[op]", "pending + taken"),
-            Fault("count.eq(count + self.done[op])", "count.eq(count + 1)"),
+            Fault("m.If(taken != self.done[op])", "m.If(taken)"),
+            Fault("with m.If(self.done[op])", "with m.If(1)"),
             Fault("finished & (pending == 0)", "finished & (taken == 0)"),
         ),
     ),
