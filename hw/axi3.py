@@ -215,12 +215,17 @@ class Axi3WriteMaster(wiring.Component):
 
 
 class _Burst:
-    """Registers of one burst under way: whose it is, the beat's address, what is left."""
+    """Registers of one burst under way: whose it is, the beat's address, what is left.
+
+    `last` is known in the second cycle of a beat.
+    """
 
     def __init__(self, m: Module, name: str, *, addr_width: int, id_width: int) -> None:
         self.id = Signal(id_width, name=f"{name}_id", reset_less=True)
         self.addr = Signal(addr_width, name=f"{name}_addr", reset_less=True)
         self.left = Signal(_LEN_BITS, name=f"{name}_left", reset_less=True)
+        self.last = Signal(name=f"{name}_last", reset_less=True)
+        m.d.sync += self.last.eq(self.left == 0)
         self.size = Signal(2, name=f"{name}_size", reset_less=True)
         self.increments = Signal(name=f"{name}_increments", reset_less=True)
         # Address bits that change from beat to beat; a wrapping burst has few of them.
@@ -334,7 +339,7 @@ class Axi3ToLite(wiring.Component):
             # Worse responses have greater numbers.
             with m.If(answer > resp):
                 m.d.sync += resp.eq(answer)
-            with m.If(burst.left == 0):
+            with m.If(burst.last):
                 m.next = "answer"
             with m.Else():
                 m.next = "advance"
@@ -381,7 +386,7 @@ class Axi3ToLite(wiring.Component):
             i.rid.eq(burst.id),
             i.rdata.eq(data),
             i.rresp.eq(resp),
-            i.rlast.eq(burst.left == 0),
+            i.rlast.eq(burst.last),
             o.araddr.eq(self._word(burst)),
         ]
         inside = self._inside(m, burst)
@@ -410,7 +415,7 @@ class Axi3ToLite(wiring.Component):
             with m.State("answer"):
                 m.d.comb += i.rvalid.eq(1)
                 with m.If(i.rready):
-                    with m.If(burst.left == 0):
+                    with m.If(burst.last):
                         m.next = "address"
                     with m.Else():
                         m.next = "advance"

@@ -7,7 +7,7 @@ cycles at most: 8 for its beats, one to check it, one to hand it to its queue.  
 
 from __future__ import annotations
 
-from amaranth import Cat, Const, Module, Signal, Value
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.wiring import In, Out
@@ -111,7 +111,7 @@ class Fetch(wiring.Component):
         # A descriptor goes through these one after the other: its beats come, all are here, and
         # one bit for each engine: it is whole, and it is the engine's, and may run.
         collecting, checks, checked = Signal(init=1), Signal(), Signal()
-        legal = Signal(len(Op))
+        fits, legal = Signal(len(Op)), Signal(len(Op))
         # A beat is taken with the last piece of it that goes into the checksum.
         width = self.arch.check_bits
         pieces = 64 // width
@@ -146,10 +146,10 @@ class Fetch(wiring.Component):
         m.d.sync += [checks.eq(taken & beat[-1]), checked.eq(checks)]
         with m.If(taken & beat[-1]):
             m.d.sync += collecting.eq(0)
+        # The last beat has the checksum, and no field: these have been here for a cycle.
+        m.d.sync += fits.eq(Cat(self._legal(op, view) for op, view in views.items()))
         with m.If(checks):
-            m.d.sync += legal.eq(
-                Cat(crc.match_detected & self._legal(op, view) for op, view in views.items())
-            )
+            m.d.sync += legal.eq(Mux(crc.match_detected, fits, 0))
         with m.If(checked & (legal == 0)):
             m.d.sync += self.bad.eq(1)
         with m.If(handed):
@@ -160,20 +160,24 @@ class Fetch(wiring.Component):
 
     def _finish(self, m: Module, handed: Value) -> None:
         """Say when the last descriptor was handed out."""
-        # Counted a cycle late: who took it is a long path.  A borrow leaves a lower half that is
-        # not zero, so it can reach the upper one later: the next one is far away.
-        low, high, running = Signal(_LOW_BITS), Signal(32 - _LOW_BITS), Signal()
-        counts, borrow = Signal(), Signal()
+        # Counted a cycle late: who took it is a long path.  The next one is handed out so much
+        # later that there is time for a borrow, and to see that it is the last one.
+        low, high = Signal(_LOW_BITS), Signal(32 - _LOW_BITS)
+        counts, borrow, last, all_handed = Signal(), Signal(), Signal(), Signal()
         m.d.sync += [
             counts.eq(handed),
             borrow.eq(0),
-            self.finished.eq(running & (Cat(low, high) == 0)),
+            last.eq(Cat(low, high) == 1),
+            self.finished.eq(all_handed),
         ]
         with m.If(self.start):
-            m.d.sync += [Cat(low, high).eq(self.desc_count), running.eq(1)]
+            m.d.sync += [
+                Cat(low, high).eq(self.desc_count),
+                all_handed.eq(self.desc_count == 0),
+            ]
         with m.Else():
             with m.If(counts):
-                m.d.sync += [low.eq(low - 1), borrow.eq(low == 0)]
+                m.d.sync += [low.eq(low - 1), borrow.eq(low == 0), all_handed.eq(last)]
             with m.If(borrow):
                 m.d.sync += high.eq(high - 1)
 
@@ -185,11 +189,12 @@ class Fetch(wiring.Component):
             for half, bits in (("low", _LOW_BITS), ("high", 32 - _LOW_BITS))
         )
         carry, borrow = Signal(reset_less=True), Signal(reset_less=True)
-        # The command before was taken in the last cycle.
-        follows = Signal()
+        # A command was taken in the cycle before; it was the last one.
+        follows, last = Signal(), Signal()
         m.d.comb += [self.cmd.p.addr.eq(Cat(low, high)), self.cmd.p.beats.eq(_BEATS)]
         m.d.sync += [
             follows.eq(self.cmd.valid & self.cmd.ready),
+            last.eq(Cat(left_low, left_high) == 1),
             carry.eq(0),
             borrow.eq(0),
             high.eq(high + carry),
@@ -209,8 +214,7 @@ class Fetch(wiring.Component):
                 self.cmd.valid.eq(0),
             ]
         with m.Elif(follows):
-            # With a borrow under way the lower half is not zero.
-            m.d.sync += self.cmd.valid.eq((Cat(left_low, left_high) != 0) & ~self.bad)
+            m.d.sync += self.cmd.valid.eq(~last & ~self.bad)
 
     def _legal(self, op: Op, view: data.View) -> Value:
         """Whether the descriptor is one of engine `op`, with fields inside their limits."""

@@ -72,13 +72,17 @@ class LayerLog(wiring.Component):
         delayed = Signal(self.DELAY)
         waiting = Signal()
         writing = Signal()
+        # The word that is written, and whether it is an entry's last one.
         word = Signal(range(self.words))
+        last = Signal()
+        full = Signal()
+        count = Signal(range(self.entries + 1))
         address = Signal(range(self.entries * self.words + 1))
         snapshot = [Signal(32, name=f"snapshot_{i}", reset_less=True) for i in range(self.words)]
         due = delayed[-1] | waiting
-        last = word == self.words - 1
         m.d.sync += delayed.eq((delayed << 1) | self.mark)
         m.d.comb += [
+            self.count.eq(count),
             self.busy.eq(self.mark | delayed.any() | waiting | (writing & ~last)),
             memory.w_addr.eq(address),
             memory.w_data.eq(snapshot[0]),
@@ -89,13 +93,19 @@ class LayerLog(wiring.Component):
                 [here.eq(above) for here, above in itertools.pairwise(snapshot)],
                 word.eq(word + 1),
                 address.eq(address + 1),
+                last.eq(word == self.words - 2),
                 waiting.eq(due),
             ]
             with m.If(last):
-                m.d.sync += [writing.eq(0), word.eq(0), self.count.eq(self.count + 1)]
+                m.d.sync += [
+                    writing.eq(0),
+                    word.eq(0),
+                    count.eq(count + 1),
+                    full.eq(count == self.entries - 1),
+                ]
         with m.Elif(due):
             m.d.sync += waiting.eq(0)
-            with m.If(self.count != self.entries):
+            with m.If(~full):
                 m.d.sync += writing.eq(1)
                 m.d.sync += [here.eq(count) for here, count in zip(snapshot, self.counts)]
         with m.If(self.clear):
@@ -104,7 +114,9 @@ class LayerLog(wiring.Component):
                 waiting.eq(0),
                 writing.eq(0),
                 word.eq(0),
+                last.eq(0),
                 address.eq(0),
-                self.count.eq(0),
+                count.eq(0),
+                full.eq(0),
             ]
         return m

@@ -264,7 +264,7 @@ PROOFS: tuple[Proof, ...] = (
                 "is one access at most, and gets what that gave, or DECERR; the first beat is "
                 "accessed if, and only if, it is in the window, where it says",
                 (
-                    Fault("i.rlast.eq(burst.left == 0)", "i.rlast.eq(burst.left == 1)"),
+                    Fault("self.last.eq(self.left == 0)", "self.last.eq(self.left == 1)"),
                     Fault("o.arvalid.eq(0)", "o.arvalid.eq(~o.rvalid)"),
                     Fault("data.eq(o.rdata), resp.eq(o.rresp)", "data.eq(o.rdata), resp.eq(0)"),
                     Fault("[self.addr_width :] == self.base", "[self.addr_width :] >= self.base"),
@@ -350,8 +350,8 @@ PROOFS: tuple[Proof, ...] = (
                 None,
                 26,
                 (
-                    Fault("left_high) != 0) & ~self.bad", "left_high) != 0)"),
-                    Fault("crc.match_detected & self._legal(op, ", "self._legal(op, "),
+                    Fault("~last & ~self.bad", "~last"),
+                    Fault("Mux(crc.match_detected, fits, 0)", "fits"),
                     Fault("legal & (view[name] >= low)", "legal & (view[name] > low)"),
                     Fault("low + DESCRIPTOR_BYTES", "low + _BEATS"),
                     Fault("left_low.eq(left_low - 1)", "left_low.eq(left_low - 2)"),

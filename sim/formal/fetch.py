@@ -56,16 +56,17 @@ def fetch(hw: Any, *, arbitrary: bool) -> Harness:
     h.m.d.sync += there.eq((there & ~taken) | whole)
     h.claim("no beat is taken while a descriptor is there", ~there | ~dut.data.ready)
     given = max((bits(o.payload) for o in dut.engines.values()), key=len)
-    _kept(h, dut, given, there)
+    _kept(h, dut, given, there, whole)
     check = before(h, whole, "whole")
     legal = []
     for op, o in dut.engines.items():
         name = op.name
         stays(h, name, o.valid, o.ready, o.payload)
         fits = Signal(name=f"fits_{name}")
+        # The fields are here before the last beat, as `_kept` claims.
+        fields = before(h, _fits(op, given, hw.limits(dut.arch)[op]), f"fields_of_{name}")
         with h.m.If(check):
-            limits = hw.limits(dut.arch)[op]
-            h.m.d.sync += fits.eq(crc.match_detected & _fits(op, given, limits))
+            h.m.d.sync += fits.eq(crc.match_detected & fields)
         legal.append(fits)
         h.claim(f"{name} gets what is for it, whole and within its limits", ~o.valid | fits)
         h.claim(f"{name} gets it when it is there", ~o.valid | there)
@@ -129,8 +130,11 @@ def _beats(h: Harness, dut: Any, crc: _AnyCrc) -> Value:
     return got & (owed[:3] == 1)
 
 
-def _kept(h: Harness, dut: Any, given: Value, there: Value) -> None:
-    """Claim that what is offered is what came from memory."""
+def _kept(h: Harness, dut: Any, given: Value, there: Value, whole: Value) -> None:
+    """Claim that what is offered is what came from memory, and that the last beat changes nothing.
+
+    `whole` says that the last beat is taken.
+    """
     number = Signal(range(_BEATS), name="number")
     copy = [Signal(64, name=f"copy{k}", reset_less=True) for k in range(-(-len(given) // 64))]
     with h.m.If(moves(dut.data)):
@@ -139,7 +143,9 @@ def _kept(h: Harness, dut: Any, given: Value, there: Value) -> None:
             for k, beat in enumerate(copy):
                 with h.m.Case(k):
                     h.m.d.sync += beat.eq(dut.data.payload)
-    h.claim("a descriptor is what was in memory", ~there | (given == Cat(copy)[: len(given)]))
+    h.claim("the last beat is the last one", ~whole | (number == _BEATS - 1))
+    here = there | (number >= len(copy))
+    h.claim("a descriptor is what was in memory", ~here | (given == Cat(copy)[: len(given)]))
 
 
 def _fits(op: Op, descriptor: Value, limits: dict[str, tuple[int, int | None]]) -> Value:
