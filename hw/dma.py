@@ -218,7 +218,8 @@ class ReadDma(wiring.Component):
     expected, received : Out(32)
         Beats requested (the address was accepted), beats arrived; both three cycles late.
     error : Out(2)
-        The first response that was SLVERR or DECERR; it holds.  The stream goes on.
+        The first response that was SLVERR or DECERR, a cycle sooner than the counts have it; it
+        holds.  The stream goes on.
     waiting : Out(1)
         Memory kept the port waiting in the cycle before: a request or beats were on their way and
         no beat came.
@@ -342,7 +343,8 @@ class WriteDma(wiring.Component):
         Beats asked to be written (the address was accepted), beats acknowledged; both three cycles
         late.
     error : Out(2)
-        The first response that was SLVERR or DECERR; it holds.
+        The first response that was SLVERR or DECERR, a cycle sooner than the counts have it; it
+        holds.
     """
 
     def __init__(self, *, depth: int = 64, commands: int = COMMANDS, count_bits: int = 32) -> None:
@@ -464,17 +466,19 @@ class WriteDma(wiring.Component):
         """Complete bursts, in the order they were begun."""
         bus = self.bus
         pending = Signal(range(2 * _WRITES))
-        arrived = Signal(5)
+        arrived, resp = Signal(5), Signal(2)
         burst = unacknowledged.o
         m.d.comb += [
             bus.bready.eq(1),
             burst.ready.eq(bus.bvalid),
             status.arrived.eq(arrived),
-            status.resp.eq(Mux(bus.bvalid, bus.bresp, 0)),
+            status.resp.eq(resp),
             self.idle.eq(_settled(m, pending == 0)),
         ]
         m.d.sync += [
             pending.eq(pending + issue - bus.bvalid),
+            # The error is not much sooner than the count: a run that ends with it shows its burst.
             arrived.eq(Mux(bus.bvalid, burst.p.beats, 0)),
+            resp.eq(Mux(bus.bvalid, bus.bresp, 0)),
             self.done.eq(bus.bvalid & burst.p.last),
         ]

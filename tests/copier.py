@@ -92,9 +92,10 @@ class Copier(wiring.Component):
         )
         halted = Signal()
         for index, dma in enumerate((*reads, out)):
+            # Late, as in the core: the counts have the beat then.
+            m.d.sync += bank.port_error[index].eq(dma.error)
             m.d.comb += [
                 dma.halt.eq(bank.halt),
-                bank.port_error[index].eq(dma.error),
                 bank.expected[index].eq(dma.expected),
                 bank.received[index].eq(dma.received),
             ]

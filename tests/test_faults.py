@@ -15,6 +15,7 @@ import pytest
 
 from host.device import DeviceError
 from host.rtl_model import Fault
+from models.regs import ERROR_SOURCES
 from tests.faults import ARCH, KINDS, MEMORY, Campaign, Case, Failed, WatchedDevice, flip_bits
 
 COUNT = int(os.environ.get("PENSTOCK_FAULTS", "300"))
@@ -50,6 +51,18 @@ def test_every_bit_of_a_descriptor(campaign: Campaign) -> None:
             assert flip_bits(case, index, {bit}) == "error"
             case.target.prepare(case.memory, case.number, 0)
             case.before = case.memory.copy()
+
+
+@pytest.mark.parametrize("port", ERROR_SOURCES)
+def test_an_error_in_the_last_beat(case: Case, port: str) -> None:
+    """It comes before the run is complete, and the counts have the beat."""
+    beats = case.target.program.traffic.beats[port]
+    case.device.plan_fault(port, Fault.SLVERR, beats - 1)
+    text = case.run()
+    case.device.plan_fault(port, Fault.NONE)
+    case.must(text, f"memory answered port {port} with SLVERR: beats received: ")
+    assert f"{port} {beats} of {beats}" in str(text)
+    case.next_run()
 
 
 # What a case looks at must be able to fail.

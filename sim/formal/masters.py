@@ -302,7 +302,7 @@ def write_dma(hw: Any) -> Harness:
         asked.eq(Mux(bus.awvalid & bus.awready, bus.awlen[:4] + 1, 0)),
         arrived.eq(Mux(acknowledged, unacknowledged.o.p.beats, 0)),
     ]
-    _counts(h, dut, asked, arrived, Mux(acknowledged, bus.bresp, 0))
+    _counts(h, dut, asked, arrived, before(h, Mux(acknowledged, bus.bresp, 0), "resp"))
     h.cover("a burst is sent", sent & bus.wlast & (dut.expected != 0))
     h.cover("a command is done", dut.done)
     return h
