@@ -169,7 +169,7 @@ class Accel(wiring.Component):
         }
         # It is constant during a run; a copy for each, as they add to it and are far apart.
         for name, dma in dmas.items():
-            base = Signal(32, name=f"base_{name}", reset_less=True)
+            base = Signal(32, name=f"base_{name}", reset_less=True, attrs={"keep": 1})
             m.d.sync += base.eq(csr.base)
             m.d.comb += dma.base.eq(base)
 

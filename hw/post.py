@@ -165,7 +165,7 @@ class PostEngine(wiring.Component):
                 history = Signal(lanes.latency, name=f"control_{bit}", reset_less=True)
                 m.d.sync += history.eq(Cat(control.as_value()[bit], history))
                 late.append(history[-1])
-            m.d.comb += [
+            m.d.sync += [
                 pool.i_valid.eq(Mux(lrn, lanes.o_valid, direct)),
                 pool.i_control.eq(Mux(lrn, Cat(*late), control.as_value())),
                 pool.i_pixel.eq(Mux(lrn, lanes.o_word, Cat(*pixel))),
@@ -244,10 +244,11 @@ class PostEngine(wiring.Component):
         has_room = Signal()
         claimed, freed = Signal(), Signal()
         slot = Signal(range(max(2, self.interval)))
+        waits = Signal()  # always `slot != 0`
         accept = Signal()
         claim = Signal()
         m.d.comb += [
-            walk.o.ready.eq((slot == 0) & (~walk.o.p.control.emit | has_room)),
+            walk.o.ready.eq(~waits & (~walk.o.p.control.emit | has_room)),
             accept.eq(walk.o.valid & walk.o.ready),
             claim.eq(accept & walk.o.p.control.emit),
         ]
@@ -258,9 +259,9 @@ class PostEngine(wiring.Component):
             has_room.eq(room > 2),
         ]
         with m.If(accept & lrn):
-            m.d.sync += slot.eq(self.interval - 1)
-        with m.Elif(slot != 0):
-            m.d.sync += slot.eq(slot - 1)
+            m.d.sync += [slot.eq(self.interval - 1), waits.eq(self.interval > 1)]
+        with m.Elif(waits):
+            m.d.sync += [slot.eq(slot - 1), waits.eq(slot != 1)]
 
         # The pixel, held while its planes are read one after the other.
         valid = Signal()

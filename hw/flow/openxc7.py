@@ -19,6 +19,7 @@ from hw.flow.synthesis import synthesise, write_verilog
 from hw.flow.toolchain import Job, Routed, Tool, Toolchain
 from hw.flow.vivado import vivado_script
 from hw.flow.xc7_bits import compare, read_bits
+from hw.flow.xc7_carry import copy_shared_luts
 from hw.flow.xc7_database import Database, Site
 from hw.flow.xc7_dsp import differences, read_cells, repair
 from models.bitfile import read_bit
@@ -97,6 +98,8 @@ class OpenXc7(Toolchain):
 
     def synthesise(self, job: Job) -> Cost:
         cost = synthesise(job, _SYNTHESIS)
+        copies = copy_shared_luts(job.netlist)
+        job.say(f"{copies} look-up tables copied to carry chains")
         # Not BEL, which it takes for a pin's place.
         give_places(job, attribute="NEXTPNR_BEL", settings=_SETTINGS)
         return cost

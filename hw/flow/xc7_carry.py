@@ -1,0 +1,63 @@
+"""Look-up tables of a carry chain's own, for nextpnr-xilinx.
+
+A look-up table beside a carry chain gives its sums' bits.  If something else takes its output as
+well, most often the sum's lowest bit, the tool leaves it somewhere else and puts another one, which
+only passes the bit on, into its place: a wire more in front of the whole chain.  A copy costs less.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from hw.floorplan import numbered
+
+__all__ = ["copy_shared_luts"]
+
+
+def copy_shared_luts(netlist: Path) -> int:
+    """Give each S input of a CARRY4 whose look-up table has other sinks too a copy of it.
+
+    Parameters
+    ----------
+    netlist : Path
+        Flat, in Yosys' JSON; rewritten.
+
+    Returns
+    -------
+    int
+        The number of copies.
+    """
+    design: dict[str, Any] = json.loads(netlist.read_text(encoding="utf-8"))
+    (top,) = design["modules"].values()
+    cells, names = top["cells"], top["netnames"]
+    fresh = 1 + max(bit for net in names.values() for bit in net["bits"] if isinstance(bit, int))
+    tables: dict[int, str] = {}
+    sinks: dict[int, int] = {}
+    for name, cell in cells.items():
+        for port, bits in cell["connections"].items():
+            if cell["type"].startswith("LUT") and port == "O":
+                tables[bits[0]] = name
+            elif cell["port_directions"][port] == "input":
+                for bit in bits:
+                    sinks[bit] = sinks.get(bit, 0) + 1
+    count = 0
+    for name in sorted(cells, key=numbered):
+        if cells[name]["type"] != "CARRY4":
+            continue
+        inputs = cells[name]["connections"]["S"]
+        for index, bit in enumerate(inputs):
+            if bit not in tables or sinks[bit] == 1:
+                continue
+            sinks[bit] -= 1
+            copy = json.loads(json.dumps(cells[tables[bit]]))
+            copy["connections"]["O"] = [fresh]
+            inputs[index] = fresh
+            cells[f"$copy${count}"] = copy
+            # No cell may have its name.
+            names[f"$copy${count}_O"] = {"hide_name": 1, "bits": [fresh], "attributes": {}}
+            count += 1
+            fresh += 1
+    netlist.write_text(json.dumps(design), encoding="utf-8")
+    return count
