@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from amaranth import Cat, Module, Signal, Value
 
-__all__ = ["COUNT_LATENCY", "counted"]
+__all__ = ["COUNT_LATENCY", "counted", "counted_down"]
 
 # Cycles from what is counted to the count that has it.
 COUNT_LATENCY = 2
 
 _LOW_BITS = 16
+_DOWN_BITS = 8
 
 
 def counted(m: Module, more: Value, *, bits: int, name: str, clear: Value | None = None) -> Value:
@@ -54,3 +55,47 @@ def counted(m: Module, more: Value, *, bits: int, name: str, clear: Value | None
         with m.If(cleared):
             m.d.sync += high.eq(0)
     return Cat(shown, high)
+
+
+def counted_down(
+    m: Module, *, take: Value, value: Value, step: Value, name: str, one: Value | None = None
+) -> Signal:
+    """Return whether one step is left, of as many as were taken.
+
+    The upper half of what is left hears of a borrow a cycle later; by then the lower half is far
+    from its end.
+
+    Parameters
+    ----------
+    m : Module
+        Gets the registers.
+    take : Value, 1 bit
+        Begin with `value`; goes before `step`.
+    value : Value
+        Steps, at least 1.
+    step : Value, 1 bit
+        One step less is left.
+    name : str
+        Of the registers.
+    one : Value, 1 bit, or None
+        Whether `value` is 1, if that is known.
+    """
+    low, high = (
+        Signal(width, name=f"{name}_{half}", reset_less=True)
+        for half, width in (("low", _DOWN_BITS), ("high", len(value) - _DOWN_BITS))
+    )
+    borrow = Signal(name=f"{name}_borrow", reset_less=True)
+    last = Signal(name=f"{name}_last", reset_less=True)
+    m.d.sync += [high.eq(high - borrow), borrow.eq(0)]
+    with m.If(take):
+        m.d.sync += [
+            Cat(low, high).eq(value),
+            last.eq(value == 1 if one is None else one),
+        ]
+    with m.Elif(step):
+        m.d.sync += [
+            low.eq(low - 1),
+            borrow.eq(low == 0),
+            last.eq((low == 2) & (high == 0)),
+        ]
+    return last

@@ -17,6 +17,7 @@ from amaranth import Cat, Module, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
+from hw.count import counted_down
 from hw.dma import command_layout
 from hw.layout import descriptor
 from hw.register_slice import RegisterSlice
@@ -176,27 +177,25 @@ class LoadEngine(wiring.Component):
 
     def _count_beats(self, m: Module, runs: Fifo, run: data.View, beat: Signal) -> Signal:
         """Return whether the beat at the input is the run's last one."""
-        left = Signal(24, reset_less=True)  # in the plane, after this beat
         planes = Signal(16, reset_less=True)  # after this one
-        plane_end = Signal(reset_less=True)
         last_plane = Signal(reset_less=True)
-        # The comparisons are registered: `plane_end` is always `left == 0`.
+        begins, one, only = Signal(), Signal(), Signal(reset_less=True)
+        beats = Signal.like(run.plane_beats)
+        plane_end = counted_down(m, take=begins, value=beats, step=beat, one=one, name="beats_left")
+        m.d.comb += [begins.eq(beat & plane_end), beats.eq(run.plane_beats), one.eq(only)]
         with m.If(runs.o.ready):
+            m.d.comb += [
+                begins.eq(1),
+                beats.eq(runs.o.p.plane_beats),
+                one.eq(runs.o.p.plane_beats == 1),
+            ]
             m.d.sync += [
-                left.eq(runs.o.p.plane_beats - 1),
-                plane_end.eq(runs.o.p.plane_beats == 1),
+                only.eq(one),
                 planes.eq(runs.o.p.planes - 1),
                 last_plane.eq(runs.o.p.planes == 1),
             ]
-        with m.Elif(beat):
-            m.d.sync += [left.eq(left - 1), plane_end.eq(left == 1)]
-            with m.If(plane_end):
-                m.d.sync += [
-                    left.eq(run.plane_beats - 1),
-                    plane_end.eq(run.plane_beats == 1),
-                    planes.eq(planes - 1),
-                    last_plane.eq(planes == 1),
-                ]
+        with m.Elif(beat & plane_end):
+            m.d.sync += [planes.eq(planes - 1), last_plane.eq(planes == 1)]
         return plane_end & last_plane
 
     def _write(

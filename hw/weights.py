@@ -17,6 +17,7 @@ from amaranth import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from hw.count import counted_down
 from hw.dma import command_layout
 from hw.drain import parameter_layout
 from hw.layout import descriptor
@@ -78,12 +79,13 @@ class WeightsEngine(wiring.Component):
         )
         self._front(m, runs)
 
-        left = Signal(24, reset_less=True)  # beats after this one
-        last_beat = Signal(reset_less=True)  # always `left == 0`
         to_params = Signal(reset_less=True)
         column = Signal(range(cols))
         beats, busy = Signal(), Signal()  # beats, and words or beats, are still to come
         beat, word, finished = Signal(), Signal(), Signal()
+        last_beat = counted_down(
+            m, take=runs.o.ready, value=runs.o.p.beats, step=beat, name="beats_left"
+        )
         m.d.comb += [
             # Blocks follow each other without gaps, so the upsizer sees one endless row.
             upsizer.i.p.data.eq(self.data.payload),
@@ -108,7 +110,6 @@ class WeightsEngine(wiring.Component):
 
         m.d.sync += self.done.eq(finished)
         with m.If(beat):
-            m.d.sync += [left.eq(left - 1), last_beat.eq(left == 1)]
             with m.If(last_beat):
                 m.d.sync += beats.eq(0)
             with m.If(to_params):
@@ -117,8 +118,6 @@ class WeightsEngine(wiring.Component):
                     m.d.sync += [column.eq(0), to_params.eq(0)]
         with m.If(runs.o.ready):
             m.d.sync += [
-                left.eq(runs.o.p.beats - 1),
-                last_beat.eq(runs.o.p.beats == 1),
                 to_params.eq(runs.o.p.has_params),
                 beats.eq(runs.o.valid),
                 busy.eq(runs.o.valid),

@@ -11,7 +11,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
-from hw.count import COUNT_LATENCY, counted
+from hw.count import COUNT_LATENCY, counted, counted_down
 
 
 class _Dut(wiring.Component):
@@ -65,3 +65,45 @@ def test_refused() -> None:
     for bits, more_bits in ((0, 1), (32, 17)):
         with pytest.raises(ValueError, match="cannot count"):
             counted(m, Signal(more_bits), bits=bits, name="n")
+
+
+class _Down(wiring.Component):
+    def __init__(self) -> None:
+        super().__init__({"take": In(1), "value": In(12), "step": In(1), "last": Out(1)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.d.comb += self.last.eq(
+            counted_down(m, take=self.take, value=self.value, step=self.step, name="n")
+        )
+        return m
+
+
+@pytest.mark.parametrize("often", [0.5, 1.0])
+def test_count_down(often: float) -> None:
+    """`last` is up while one step is left, whatever was taken and however steps come."""
+    dut = _Down()
+    rng = random.Random(2)
+    values = [1, 2, 3, 255, 256, 257, 258, 511, 512, 513, 514, *(rng.randint(1, 700) for _ in "ab")]
+
+    async def bench(ctx) -> None:
+        for value in values:
+            ctx.set(dut.take, 1)
+            ctx.set(dut.value, value)
+            ctx.set(dut.step, rng.random() < often)
+            await ctx.tick()
+            ctx.set(dut.take, 0)
+            for left in range(value, 0, -1):
+                while rng.random() > often:
+                    ctx.set(dut.step, 0)
+                    await ctx.tick()
+                    assert ctx.get(dut.last) == (left == 1), (value, left)
+                ctx.set(dut.step, 1)
+                assert ctx.get(dut.last) == (left == 1), (value, left)
+                if left > 1:
+                    await ctx.tick()
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
