@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-
-from amaranth import Module, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -71,7 +69,7 @@ class LayerLog(wiring.Component):
 
         delayed = Signal(self.DELAY)
         waiting = Signal()
-        writing = Signal()
+        writing, writes_next = Signal(), Signal()
         # The word that is written, and whether it is an entry's last one.
         word = Signal(range(self.words))
         last = Signal()
@@ -81,6 +79,16 @@ class LayerLog(wiring.Component):
         snapshot = [Signal(32, name=f"snapshot_{i}", reset_less=True) for i in range(self.words)]
         due = delayed[-1] | waiting
         m.d.sync += delayed.eq((delayed << 1) | self.mark)
+        # While no entry is written, the snapshot follows the counts.  A register of its own for each
+        # word, as they are many bits; without the attribute, synthesis makes one of them.
+        m.d.comb += writes_next.eq(writing)
+        m.d.sync += writing.eq(writes_next)
+        for index, (here, given) in enumerate(zip(snapshot, self.counts)):
+            shifts = Signal(name=f"shifts_{index}", attrs={"keep": 1})
+            m.d.sync += [
+                shifts.eq(writes_next),
+                here.eq(Mux(shifts, snapshot[min(index + 1, self.words - 1)], given)),
+            ]
         m.d.comb += [
             self.count.eq(count),
             self.busy.eq(self.mark | delayed.any() | waiting | (writing & ~last)),
@@ -90,15 +98,14 @@ class LayerLog(wiring.Component):
         ]
         with m.If(writing):
             m.d.sync += [
-                [here.eq(above) for here, above in itertools.pairwise(snapshot)],
                 word.eq(word + 1),
                 address.eq(address + 1),
                 last.eq(word == self.words - 2),
                 waiting.eq(due),
             ]
             with m.If(last):
+                m.d.comb += writes_next.eq(0)
                 m.d.sync += [
-                    writing.eq(0),
                     word.eq(0),
                     count.eq(count + 1),
                     full.eq(count == self.entries - 1),
@@ -106,13 +113,12 @@ class LayerLog(wiring.Component):
         with m.Elif(due):
             m.d.sync += waiting.eq(0)
             with m.If(~full):
-                m.d.sync += writing.eq(1)
-                m.d.sync += [here.eq(count) for here, count in zip(snapshot, self.counts)]
+                m.d.comb += writes_next.eq(1)
         with m.If(self.clear):
+            m.d.comb += writes_next.eq(0)
             m.d.sync += [
                 delayed.eq(0),
                 waiting.eq(0),
-                writing.eq(0),
                 word.eq(0),
                 last.eq(0),
                 address.eq(0),

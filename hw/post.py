@@ -189,6 +189,7 @@ class PostEngine(wiring.Component):
     def _take(self, m: Module, d: data.View, start: Signal) -> None:
         """Take descriptors into `d`, command the write DMA, count what it acknowledges."""
         busy = Signal()
+        idle = Signal(init=1, attrs={"keep": 1})  # always `~busy`, for the many bits of `d`
         take = Signal()
         beats = Signal(24, reset_less=True)
         marks = Signal(_UNACKNOWLEDGED, reset_less=True)
@@ -213,15 +214,17 @@ class PostEngine(wiring.Component):
         ]
         with m.If(take):
             m.d.sync += [
-                d.eq(self.i.payload),
                 busy.eq(1),
+                idle.eq(0),
                 beats.eq(self.i.p.beats),
                 marks.eq(Cat(self.i.p.mark, marks)),
             ]
         with m.If(self.o.valid & self.o.ready):
             m.d.sync += beats.eq(beats - 1)
             with m.If(beats == 1):
-                m.d.sync += busy.eq(0)
+                m.d.sync += [busy.eq(0), idle.eq(1)]
+        with m.If(idle):  # what counts is there in the cycle of `take`
+            m.d.sync += d.eq(self.i.payload)
         with m.If(start):
             m.d.sync += [
                 self.cmd.valid.eq(1),

@@ -146,7 +146,9 @@ class PartialSums(wiring.Component):
         # a carry chain are better its own: hence the copy.
         terms = []
         for name, value in (("low", given[:_LOW_BITS]), ("high_0", upper), ("high_1", upper)):
-            term = Signal(value.shape(), name=f"given_{name}_{c}", attrs={"keep": 1})
+            term = Signal(
+                value.shape(), name=f"given_{name}_{c}", reset_less=True, attrs={"keep": 1}
+            )
             m.d.sync += term.eq(value)
             terms.append(term)
         low = Signal(_LOW_BITS, name=f"low_{c}", reset_less=True)

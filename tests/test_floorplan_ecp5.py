@@ -25,7 +25,7 @@ def netlist(arch: Arch, *, lanes: int = 6, rams: int = 95) -> dict[str, str]:
     cells |= {rf"$flatten\board.\system.\accel.\drain.$mul${n}": "MULT18X18D" for n in range(lanes)}
     for c in reversed(range(arch.cols)):
         for n in range(4):
-            cells[f"board.system.accel.conv.psums.bank_{c}_{n % 2}.memory.0.{n // 2}"] = "DP16KD"
+            cells[f"board.system.accel.conv.psums.bank_{c}_{n % 2}.0.{n // 2}"] = "DP16KD"
     for n in range(rams):
         block = ("act", "out", "dma_act.beats", "post.lrn.lane_0", "weights", "csr_bank.log")[n % 6]
         cells[f"board.system.accel.{block}.memory.0.{n}"] = "DP16KD"

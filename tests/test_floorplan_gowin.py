@@ -28,7 +28,7 @@ def netlist(memories: int = 16) -> dict[str, str]:
         cells[f"board.system.memory.controller.memory.memory.0.{k}"] = "SP"
     for k in range(4):
         cells[f"board.system.accel.act.memory.0.{k}"] = "DPX9B"
-        cells[f"board.system.accel.conv.psums.bank_{k // 2}_{k % 2}.memory.0.0"] = "SDPX9B"
+        cells[f"board.system.accel.conv.psums.bank_{k // 2}_{k % 2}.0.0"] = "SDPX9B"
     for name in ("link.bytes", "link.server.read_dma.beats", "accel.dma_act", "memory.beats"):
         for k in range(2):
             cells[f"board.system.{name}.queue.storage.0.{k}"] = "SDPX9B"

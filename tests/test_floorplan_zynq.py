@@ -39,7 +39,7 @@ def netlist(arch: Arch, *, lanes: int = 12, rams: int = 57) -> dict[str, str]:
     cells |= {f"core.accel.drain.$mul${n}": "DSP48E1" for n in range(lanes)}
     for c in reversed(range(arch.cols)):
         for bank in range(2):
-            cells[f"core.accel.conv.psums.bank_{c}_{bank}.memory.0.0"] = "RAMB18E1"
+            cells[f"core.accel.conv.psums.bank_{c}_{bank}.0.0"] = "RAMB18E1"
     for n in range(rams):
         block = ("act", "out", "dma_act.beats", "post.lrn.lane_0", "weights", "csr_bank.log")[n % 6]
         cells[f"core.accel.{block}.memory.0.{n}"] = "RAMB36E1"

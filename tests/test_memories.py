@@ -43,7 +43,7 @@ def wanted(arch: Arch) -> Counter[tuple[str, int, int]]:
         {
             ("act", arch.act_words, 8 * arch.rows): 1,
             ("out", arch.out_words, 8 * arch.rows): 1,
-            ("bank", arch.psum_words, 32): 2 * arch.cols,
+            ("psums", arch.psum_words, 32): 2 * arch.cols,
             # Bias, multiplier, shift; of two tiles.
             ("lane", 2 * groups, 32 + 17 + 5): arch.drain_lanes,
             # A word is two entries of a gain and a difference.
