@@ -22,7 +22,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.axi import BURST_INCR, MAX_BURST, axi_read, axi_write
 from hw.count import counted
-from hw.stream import MAX_DISTRIBUTED, Fifo
+from hw.fifo import MAX_DISTRIBUTED, Fifo
 
 __all__ = ["COMMANDS", "BurstSplitter", "ReadDma", "WriteDma", "burst_layout", "command_layout"]
 

@@ -79,8 +79,8 @@ class LayerLog(wiring.Component):
         snapshot = [Signal(32, name=f"snapshot_{i}", reset_less=True) for i in range(self.words)]
         due = delayed[-1] | waiting
         m.d.sync += delayed.eq((delayed << 1) | self.mark)
-        # While no entry is written, the snapshot follows the counts.  A register of its own for each
-        # word, as they are many bits; without the attribute, synthesis makes one of them.
+        # While no entry is written, the snapshot follows the counts.  A register of its own for
+        # each word, as they are many bits; without the attribute, synthesis makes one of them.
         m.d.comb += writes_next.eq(writing)
         m.d.sync += writing.eq(writes_next)
         for index, (here, given) in enumerate(zip(snapshot, self.counts)):

@@ -13,9 +13,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.axi import axi_lite, axi_read, axi_write
+from hw.fifo import Fifo
 from hw.frame import Deframer, Framer
 from hw.link_server import LinkServer
-from hw.stream import Fifo
 from hw.uart import UartReceiver, UartTransmitter
 from models.link import WINDOW_BYTES
 

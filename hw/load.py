@@ -19,9 +19,10 @@ from amaranth.lib.wiring import In, Out, connect
 
 from hw.count import counted_down
 from hw.dma import command_layout
+from hw.fifo import Fifo
 from hw.layout import descriptor
 from hw.register_slice import RegisterSlice
-from hw.stream import Fifo, Upsizer, word_layout
+from hw.stream import Upsizer, word_layout
 from models.arch import Arch
 from models.fixed import LRN_TABLE_ENTRIES
 from models.isa import Dest, Op

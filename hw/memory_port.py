@@ -20,9 +20,9 @@ from amaranth.lib.wiring import In, connect
 
 from hw.axi import MAX_BURST, Resp, axi_read, axi_write
 from hw.block_memory import BlockMemory
+from hw.fifo import Fifo
 from hw.register_slice import RegisterSlice
 from hw.sdram import SdramController, write_layout
-from hw.stream import Fifo
 
 __all__ = ["MemoryPort"]
 

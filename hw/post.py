@@ -9,11 +9,12 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.buffer import READ_LATENCY
+from hw.fifo import Fifo
 from hw.layout import descriptor
 from hw.lrn import LrnLanes
 from hw.pool import MaxPool, pool_control
 from hw.post_walk import PostWalk
-from hw.stream import Downsizer, Fifo
+from hw.stream import Downsizer
 from models.arch import Arch
 from models.fixed import LRN_TABLE_ENTRIES
 from models.isa import Op

@@ -17,8 +17,8 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.dma import command_layout
 from hw.fetch import Fetch
+from hw.fifo import Fifo
 from hw.layout import descriptor
-from hw.stream import Fifo
 from models.arch import Arch
 from models.isa import ENGINE_WAITS, FIELDS, Op
 

@@ -20,8 +20,9 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from hw.count import counted_down
 from hw.dma import command_layout
 from hw.drain import parameter_layout
+from hw.fifo import MAX_DISTRIBUTED, Fifo
 from hw.layout import descriptor
-from hw.stream import MAX_DISTRIBUTED, Fifo, Upsizer
+from hw.stream import Upsizer
 from models.arch import Arch
 from models.isa import Op
 

@@ -10,10 +10,10 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from hw.dma import ReadDma, WriteDma, command_layout
+from hw.fifo import Fifo
 from hw.memory_port import MemoryPort
 from hw.sdram import SdramController
 from hw.sdram_chip import SdramChip, sdram_pins
-from hw.stream import Fifo
 
 __all__ = ["MIXED", "READ", "REGION_BEATS", "WRITE", "Traffic"]
 

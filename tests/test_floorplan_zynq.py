@@ -118,12 +118,15 @@ def test_too_many() -> None:
 def synthesised(monkeypatch: pytest.MonkeyPatch, folder: Path, arch: Arch) -> dict[str, str]:
     """Places that the tool chain writes into a netlist, by cell; "" where there is none."""
     cells = {
-        name: {"type": kind, "attributes": {"src": "x"}} for name, kind in netlist(arch).items()
+        name: {"type": kind, "attributes": {"src": "x"}, "connections": {}}
+        for name, kind in netlist(arch).items()
     }
 
     def synthesise(job: Job, command: str) -> Cost:
         assert "-nosrl" in command
-        job.netlist.write_text(json.dumps({"modules": {"penstock": {"cells": cells}}}))
+        job.netlist.write_text(
+            json.dumps({"modules": {"penstock": {"cells": cells, "netnames": {}}}})
+        )
         return Cost(1.0, 2.0)
 
     monkeypatch.setattr(openxc7, "synthesise", synthesise)

@@ -13,9 +13,9 @@ from amaranth.back import rtlil
 
 from hw.accel import DMA_DEPTH, Accel
 from hw.buffer import Buffer
+from hw.fifo import MAX_DISTRIBUTED
 from hw.post import PostEngine
 from hw.sequencer import Sequencer
-from hw.stream import MAX_DISTRIBUTED
 from models.arch import Arch, get_arch
 from models.fixed import LRN_TABLE_ENTRIES
 from models.isa import FIELDS, Op

@@ -18,6 +18,7 @@ from hw.delay import delayed
 from hw.dma import ReadDma, WriteDma
 from hw.drain import ParameterMemory
 from hw.dsp48 import MultiplyAdd
+from hw.fifo import Fifo
 from hw.im2col import AddressGenerator
 from hw.layer_log import LayerLog
 from hw.loader import WeightLoader
@@ -27,7 +28,7 @@ from hw.pe import ProcessingElement
 from hw.pool import MaxPool
 from hw.post_walk import PostWalk
 from hw.psum import PartialSums
-from hw.stream import Downsizer, Fifo, Upsizer
+from hw.stream import Downsizer, Upsizer
 from models.arch import get_arch
 
 Make = Callable[[Any], Any]

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from hw.stream import Downsizer, Fifo, Upsizer, _Gearbox
+from hw.fifo import Fifo
+from hw.stream import Downsizer, Upsizer, _Gearbox
 from tests.hwsim import collect, drive, run
 
 SIZES = [4, 6, 8, 12, 16, 32]

@@ -32,7 +32,8 @@ def copy_shared_luts(netlist: Path) -> int:
     design: dict[str, Any] = json.loads(netlist.read_text(encoding="utf-8"))
     (top,) = design["modules"].values()
     cells, names = top["cells"], top["netnames"]
-    fresh = 1 + max(bit for net in names.values() for bit in net["bits"] if isinstance(bit, int))
+    used = (bit for net in names.values() for bit in net["bits"] if isinstance(bit, int))
+    fresh = 1 + max(used, default=0)
     tables: dict[int, str] = {}
     sinks: dict[int, int] = {}
     for name, cell in cells.items():

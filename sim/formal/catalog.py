@@ -57,7 +57,7 @@ PROOFS: tuple[Proof, ...] = (
     *(
         Proof(
             name=f"FIFO of {depth}" + ", block RAM" * block,
-            module="hw.stream",
+            module="hw.fifo",
             build=partial(streams.fifo, depth=depth, block=block),
             claims=_STREAM + f"; it takes payloads while fewer than {depth} are inside",
             faults=(

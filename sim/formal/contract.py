@@ -15,7 +15,7 @@ __all__ = ["AnyBursts", "AnyFifo", "any_fifos", "burst_is_legal"]
 
 
 class AnyFifo(wiring.Component):
-    """Everything that may be behind the ports of a `hw.stream.Fifo`, whatever is inside.
+    """Everything that may be behind the ports of a `hw.fifo.Fifo`, whatever is inside.
 
     It takes payloads while fewer than `depth` are inside, and more of them or not.  One that is
     inside gets to the output at any time, and stays until it is taken; its value may be any.
