@@ -86,10 +86,12 @@ class ConvEngine(wiring.Component):
         m.submodules.psums = psums = PartialSums(
             rows=arch.rows, cols=arch.cols, words=arch.psum_words, group=array.group
         )
-        # The swap comes to the array 2 + _ISSUE_TO_ARRAY cycles after `take`, a shift 2 cycles
-        # after the hold.
+        # The loader hears of a block that is taken a cycle late: many things hang on it.  The swap
+        # comes to the array 1 + _ISSUE_TO_ARRAY cycles after that, a shift 2 cycles after the hold.
+        taken = Signal()
+        m.d.sync += taken.eq(address.take_weights)
         m.submodules.loader = loader = WeightLoader(
-            rows=arch.rows, cols=arch.cols, hold=_ISSUE_TO_ARRAY + array.swap_hold
+            rows=arch.rows, cols=arch.cols, hold=_ISSUE_TO_ARRAY + array.swap_hold - 1
         )
         connect(m, flipped(self.i), address.i)
         connect(m, flipped(self.i_wgt), loader.i)
@@ -99,7 +101,7 @@ class ConvEngine(wiring.Component):
             self.wait_weights.eq(address.wait_weights),
             self.wait_bank.eq(address.wait_bank),
             address.weights.eq(loader.ready),
-            loader.take.eq(address.take_weights),
+            loader.take.eq(taken),
             array.shift.eq(loader.shift),
         ]
         for c in range(arch.cols):

@@ -39,7 +39,7 @@ class CsrBank(wiring.Component):
     """Registers, run control, counters and layer log.
 
     Every address answers OKAY; unknown ones read 0 and ignore writes.  Write strobes are honoured.
-    Outputs towards the core are registered.  A word that was written has changed its register three
+    Outputs towards the core are registered.  A word that was written has changed its register four
     cycles after address and data were taken; what is read comes five cycles after its address, and
     shows the register as it was after two.
 
@@ -204,9 +204,10 @@ class CsrBank(wiring.Component):
         offsets = {register.name: register.offset for register in REGISTERS}
         # Decoding has a cycle of its own; the next word is not taken before this one is written.
         names = [*writable, "CTRL", "IRQ_PENDING"]
-        hits = Signal(len(names))
+        chosen, hits = Signal(len(names)), Signal(len(names))
         m.d.sync += [
-            hits.eq(Cat(write & (address == offsets[name] >> 2) for name in names)),
+            chosen.eq(Cat(address == offsets[name] >> 2 for name in names)),
+            hits.eq(Mux(write, chosen, 0)),
             command.eq(0),
         ]
         hit = dict(zip(names, hits))
@@ -230,7 +231,10 @@ class CsrBank(wiring.Component):
         bus = self.bus
         address, data, strobe = Signal(_ADDR_BITS - 2), Signal(32), Signal(4)
         have_address, have_data = Signal(), Signal()
-        write = have_address & have_data & ~bus.bvalid
+        # The address has been here for a cycle, and is decoded.
+        decoded = Signal()
+        write = decoded & have_data & ~bus.bvalid
+        m.d.sync += decoded.eq(have_address & ~write)
         m.d.comb += [bus.awready.eq(~have_address), bus.wready.eq(~have_data)]
         with m.If(bus.awvalid & bus.awready):
             m.d.sync += [address.eq(bus.awaddr >> 2), have_address.eq(1)]

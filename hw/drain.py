@@ -79,13 +79,14 @@ class ParameterMemory(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         used = Signal(range(3))
+        room = Signal(init=1)  # always `used != 2`
         write_bank, read_bank = Signal(), Signal()
         take, complete = Signal(), Signal()
         lane_bits = (self.lanes - 1).bit_length()
         lane = self.i.payload.index[:lane_bits]
         group = self.i.payload.index[lane_bits:]
         m.d.comb += [
-            self.i.ready.eq(used != 2),
+            self.i.ready.eq(room),
             take.eq(self.i.valid & self.i.ready),
             complete.eq(take & (self.i.payload.index == self.cols - 1)),
         ]
@@ -94,6 +95,10 @@ class ParameterMemory(wiring.Component):
             write_bank.eq(write_bank ^ complete),
             read_bank.eq(read_bank ^ self.release),
         ]
+        with m.If(self.release):
+            m.d.sync += room.eq(1)
+        with m.Elif(complete):
+            m.d.sync += room.eq(used == 0)
         group_bits = (self.groups - 1).bit_length()
         for index in range(self.lanes):
             memory = Buffer(depth=2 << group_bits, width=_PARAMETERS.size)
@@ -242,7 +247,7 @@ class DrainEngine(wiring.Component):
             m.d.sync += [later.eq(earlier) for earlier, later in itertools.pairwise(tags)]
 
         # The parameters arrive level with the selected sums.
-        near, far = (tags[PartialSums.READ_LATENCY + n].group for n in range(2))
+        before, far = (tags[PartialSums.READ_LATENCY + n].group for n in (-1, 1))
         asked = tags[PartialSums.READ_LATENCY + SELECT_LATENCY - READ_LATENCY]
         m.d.comb += [
             parameters.r_en.eq(asked.valid),
@@ -252,10 +257,15 @@ class DrainEngine(wiring.Component):
         for lane in range(lanes):
             # The columns are all over the chip: some of them are met half-way.
             selected = Signal(signed(32), name=f"selected_{lane}", reset_less=True)
+            # A register of its own for each lane, as they are many; without the attribute,
+            # synthesis makes one of them.
+            near = Signal(_MET_BITS, name=f"near_{lane}", attrs={"keep": 1}, reset_less=True)
+            with m.If(running):
+                m.d.sync += near.eq(before)
             met = []
             for first in range(0, groups, _MET):
                 some = Signal(signed(32), name=f"met_{lane}_{first}", reset_less=True)
-                with m.If(running), m.Switch(near[:_MET_BITS]):
+                with m.If(running), m.Switch(near):
                     for index in range(min(_MET, groups - first)):
                         with m.Case(index):
                             m.d.sync += some.eq(self.p_data[(first + index) * lanes + lane])

@@ -124,6 +124,8 @@ class PostWalk(wiring.Component):
         ix = Signal(_POSITION, reset_less=True)
         # Columns until one that completes a window.
         gap = Signal(4, reset_less=True)
+        last_row = Signal(reset_less=True)  # always `rows_left == 0`
+        last_word = Signal(reset_less=True)  # always `words_left == 1`
         # What comes next hangs on these two: they are compared a pixel ahead.
         bottom = Signal(reset_less=True)  # always `k + 1 == kernel`
         completes = Signal(reset_less=True)  # always `gap == 0`
@@ -188,9 +190,14 @@ class PostWalk(wiring.Component):
                     bottom.eq(d.kernel == 1),
                     completes.eq(d.kernel == 1),
                     words_left.eq(d.out_w),
+                    last_word.eq(d.out_w == 1),
                 ]
                 with m.If(k == last_step):
-                    m.d.sync += [k.eq(0), rows_left.eq(rows_left - 1)]
+                    m.d.sync += [
+                        k.eq(0),
+                        rows_left.eq(rows_left - 1),
+                        last_row.eq(rows_left == 1),
+                    ]
                     m.next = "WALK"
 
             with m.State("WALK"):
@@ -219,9 +226,10 @@ class PostWalk(wiring.Component):
                             gap.eq(d.stride - 1),
                             completes.eq(d.stride == 1),
                             words_left.eq(words_left - 1),
+                            last_word.eq(words_left == 2),
                         ]
-                        with m.If(words_left == 1):
+                        with m.If(last_word):
                             m.next = "ROWS"
-                            with m.If(rows_left == 0):
+                            with m.If(last_row):
                                 m.next = "IDLE"
         return m

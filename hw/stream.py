@@ -92,8 +92,14 @@ class _Gearbox(wiring.Component):
         emit = Signal()
         # Registers that follow the level: what `i` and `o` are connected to can be long.
         ready, valid = Signal(init=1), Signal()
+        ready_next = Signal()
+        accepts = Signal(init=1)  # always ``ready | ~holds``
+        m.d.sync += [
+            ready.eq(ready_next),
+            accepts.eq(ready_next | ~Mux(accepts, self.i.valid, holds)),
+        ]
         m.d.comb += [
-            self.i.ready.eq(ready | ~holds),
+            self.i.ready.eq(accepts),
             self.o.valid.eq(valid),
             self.o.payload.eq(Cat(lanes[: self.out_lanes])),
             emit.eq(valid & self.o.ready),
@@ -117,9 +123,9 @@ class _Gearbox(wiring.Component):
                         if comes and value <= self.capacity - self.max_count:
                             following += count
                         with m.Case(goes | comes << 1 | count << 2):
-                            self._follow(m, following, level, ready, valid, choices)
+                            self._follow(m, following, level, ready_next, valid, choices)
                     with m.Default():
-                        self._follow(m, value, level, ready, valid, choices)
+                        self._follow(m, value, level, ready_next, valid, choices)
 
         given = [held.word_select(k, self.lane_bits) for k in range(self.in_lanes)]
         for k, lane in enumerate(lanes):
@@ -141,16 +147,16 @@ class _Gearbox(wiring.Component):
         m: Module,
         level_after: int,
         level: Signal,
-        ready: Signal,
+        ready_next: Signal,
         valid: Signal,
         choices: list[list[Signal]],
     ) -> None:
         """Set the level and what follows from it."""
         m.d.sync += [
             level.eq(level_after),
-            ready.eq(level_after <= self.capacity - self.max_count),
             valid.eq(level_after >= self.out_lanes),
         ]
+        m.d.comb += ready_next.eq(level_after <= self.capacity - self.max_count)
         for emits, signals in enumerate(choices):
             m.d.sync += [
                 signal.eq(value)

@@ -80,9 +80,9 @@ class WeightsEngine(wiring.Component):
         )
         self._front(m, runs)
 
-        to_params = Signal(reset_less=True)
         column = Signal(range(cols))
-        beats, busy = Signal(), Signal()  # beats, and words or beats, are still to come
+        # What beats that are still to come are; words or beats are still to come.
+        to_params, to_words, busy = Signal(), Signal(), Signal()
         beat, word, finished = Signal(), Signal(), Signal()
         last_beat = counted_down(
             m, take=runs.o.ready, value=runs.o.p.beats, step=beat, name="beats_left"
@@ -91,10 +91,10 @@ class WeightsEngine(wiring.Component):
             # Blocks follow each other without gaps, so the upsizer sees one endless row.
             upsizer.i.p.data.eq(self.data.payload),
             upsizer.i.p.last.eq(last_beat),
-            upsizer.i.valid.eq(self.data.valid & beats & ~to_params),
+            upsizer.i.valid.eq(self.data.valid & to_words),
             self.params.p.data.eq(self.data.payload),
             self.params.p.index.eq(column),
-            self.params.valid.eq(self.data.valid & beats & to_params),
+            self.params.valid.eq(self.data.valid & to_params),
             beat.eq(self.data.valid & self.data.ready),
             words.i.payload.eq(upsizer.o.p.data),
             words.i.valid.eq(upsizer.o.valid),
@@ -102,25 +102,22 @@ class WeightsEngine(wiring.Component):
             word.eq(words.i.valid & words.i.ready),
             finished.eq((word & upsizer.o.p.last) | (beat & to_params & last_beat)),
             runs.o.ready.eq(~busy),
+            self.data.ready.eq((to_params & self.params.ready) | (to_words & upsizer.i.ready)),
         ]
-        with m.If(to_params):
-            m.d.comb += self.data.ready.eq(beats & self.params.ready)
-        with m.Else():
-            m.d.comb += self.data.ready.eq(beats & upsizer.i.ready)
         connect(m, words.o, flipped(self.o))
 
         m.d.sync += self.done.eq(finished)
         with m.If(beat):
-            with m.If(last_beat):
-                m.d.sync += beats.eq(0)
             with m.If(to_params):
                 m.d.sync += column.eq(column + 1)
                 with m.If(column == cols - 1):
-                    m.d.sync += [column.eq(0), to_params.eq(0)]
+                    m.d.sync += [column.eq(0), to_params.eq(0), to_words.eq(1)]
+            with m.If(last_beat):
+                m.d.sync += [to_params.eq(0), to_words.eq(0)]
         with m.If(runs.o.ready):
             m.d.sync += [
-                to_params.eq(runs.o.p.has_params),
-                beats.eq(runs.o.valid),
+                to_params.eq(runs.o.valid & runs.o.p.has_params),
+                to_words.eq(runs.o.valid & ~runs.o.p.has_params),
                 busy.eq(runs.o.valid),
             ]
         with m.Elif(finished):

@@ -60,7 +60,7 @@ _REFUSALS = ("DriverConflict", "already driven from d.", "CombinationalCycle")
 _NEVER = ("tests/test_netlist_boards.py", "tests/test_timing.py")
 _LATE = ("tests/test_netlist.py", "tests/test_roll.py")
 # What tests of the core's blocks may import besides the core.
-_TOOLS = {"hw.flow.programs"}
+_TOOLS = {"hw.flow.programs", "hw.flow.xc7_carry"}
 
 
 class MutationError(RuntimeError):

@@ -119,14 +119,13 @@ def test_cycles_of_a_write() -> None:
             return seen
 
         assert await follow("BASE", 7, dut.base, bus.bvalid) == [
-            *[(0, 0), (0, 0), (0, 1)],
-            *[(7, 0)] * 5,
+            *[(0, 0), (0, 0), (0, 0), (0, 1)],
+            *[(7, 0)] * 4,
         ]
         # The command is a register; then the run's own steps begin.
         assert await follow("CTRL", START, dut.busy, dut.core_reset, dut.go) == [
-            *[(0, 0, 0)] * 4,
-            *[(1, 1, 0), (1, 0, 1)],
-            *[(1, 0, 0)] * 2,
+            *[(0, 0, 0)] * 5,
+            *[(1, 1, 0), (1, 0, 1), (1, 0, 0)],
         ]
         await follow("IRQ_ENABLE", 1)
         # The run's end: done and its event, then pending, then the line.
@@ -136,7 +135,7 @@ def test_cycles_of_a_write() -> None:
             seen.append((ctx.get(dut.busy), ctx.get(dut.irq)))
             await ctx.tick()
         assert seen == [(1, 0), (0, 0), (0, 0), (0, 1), (0, 1)]
-        assert await follow("IRQ_PENDING", 1, dut.irq) == [*[(1,)] * 4, *[(0,)] * 4]
+        assert await follow("IRQ_PENDING", 1, dut.irq) == [*[(1,)] * 5, *[(0,)] * 3]
 
     simulate(process)
 

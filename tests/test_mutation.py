@@ -157,7 +157,7 @@ def test_every_fault_has_a_name_of_its_own() -> None:
 
 def test_tests_of_a_module_come_nearest_first() -> None:
     (blocks, whole) = groups(ROOT, "hw/fifo.py")
-    assert blocks[0] == "tests/test_stream.py"
+    assert blocks[0] == "tests/test_fifo.py"
     assert blocks.index("tests/test_dma.py") < blocks.index("tests/test_post.py")
     assert whole == ["tests/test_cycles.py", "tests/test_dev_rtl.py", "tests/test_fuzz.py"]
     # The packed array is not in the simulated core.

@@ -8,49 +8,10 @@ from typing import Any
 
 import pytest
 
-from hw.fifo import Fifo
 from hw.stream import Downsizer, Upsizer, _Gearbox
 from tests.hwsim import collect, drive, run
 
 SIZES = [4, 6, 8, 12, 16, 32]
-
-
-@pytest.mark.parametrize("block", [False, True])
-@pytest.mark.parametrize("depth", [1, 2, 5, 8])
-def test_fifo_keeps_order(depth: int, block: bool) -> None:
-    rng = random.Random(depth)
-    dut = Fifo(shape=16, depth=depth, block=block)
-    items = [rng.randrange(1 << 16) for _ in range(100)]
-    got: list[int] = []
-    levels: list[int] = []
-
-    async def source(ctx: Any) -> None:
-        await drive(ctx, dut.i, items, rng=rng)
-
-    async def sink(ctx: Any) -> None:
-        got.extend(await collect(ctx, dut.o, 50, rng=rng, stall=0.7))
-        levels.append(ctx.get(dut.level))
-        got.extend(await collect(ctx, dut.o, 50, rng=rng, stall=0.1))
-        levels.append(ctx.get(dut.level))
-
-    run(dut, source, sink)
-    assert got == items
-    assert depth <= levels[0] <= depth + 2
-    assert levels[1] == 0
-
-
-@pytest.mark.parametrize(("depth", "block"), [(1, False), (2, False), (3, True)])
-def test_fifo_passes_a_payload_every_cycle(depth: int, block: bool) -> None:
-    rng = random.Random(1)
-    dut = Fifo(shape=8, depth=depth, block=block)
-
-    async def source(ctx: Any) -> None:
-        await drive(ctx, dut.i, [k % 256 for k in range(200)], rng=rng, stall=0)
-
-    async def sink(ctx: Any) -> None:
-        assert await collect(ctx, dut.o, 200, rng=rng, stall=0) == [k % 256 for k in range(200)]
-
-    run(dut, source, sink, cycles=206)
 
 
 def random_rows(rng: random.Random, size: int, count: int) -> list[list[int]]:
@@ -177,8 +138,6 @@ def _goes_on(in_lanes: int, out_lanes: int, *, missing: int) -> list[bool]:
 
 
 def test_wrong_parameters() -> None:
-    with pytest.raises(ValueError, match="depth must be a positive integer, not 0"):
-        Fifo(shape=8, depth=0)
     with pytest.raises(ValueError, match="in_bytes must be a power of two, not 12"):
         Upsizer(in_bytes=12, out_bytes=8)
     with pytest.raises(ValueError, match="out_bytes must be a positive integer, not 0"):
