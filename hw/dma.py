@@ -470,7 +470,9 @@ class WriteDma(wiring.Component):
     ) -> None:
         """Complete bursts, in the order they were begun."""
         bus = self.bus
+        # Counted a cycle late; until then `bus.awvalid` tells of a burst that begins.
         pending = Signal(range(2 * _WRITES))
+        begins, ends = Signal(), Signal()
         arrived, resp = Signal(5), Signal(2)
         burst = unacknowledged.o
         m.d.comb += [
@@ -478,10 +480,12 @@ class WriteDma(wiring.Component):
             burst.ready.eq(bus.bvalid),
             status.arrived.eq(arrived),
             status.resp.eq(resp),
-            self.idle.eq(_settled(m, pending == 0)),
+            self.idle.eq(_settled(m, ~bus.awvalid & (pending == 0))),
         ]
         m.d.sync += [
-            pending.eq(pending + issue - bus.bvalid),
+            begins.eq(issue),
+            ends.eq(bus.bvalid),
+            pending.eq(pending + begins - ends),
             # The error is not much sooner than the count: a run that ends with it shows its burst.
             arrived.eq(Mux(bus.bvalid, burst.p.beats, 0)),
             resp.eq(Mux(bus.bvalid, bus.bresp, 0)),

@@ -138,10 +138,13 @@ class Fetch(wiring.Component):
                 m.d.sync += word.eq(self.data.payload)
 
         views = {op: data.View(descriptor(op), Cat(words)[: descriptor(op).size]) for op in Op}
+        # The queues' paths begin with `offers`, those of what comes next with `legal`: always the
+        # same, but one net for both would be a long one.
+        offers = Signal(len(Op), attrs={"keep": 1})
         handed = Signal()
-        for o, view, offered in zip(self.engines.values(), views.values(), legal):
+        for o, view, offered, waits in zip(self.engines.values(), views.values(), offers, legal):
             m.d.comb += [o.payload.eq(view), o.valid.eq(offered)]
-            with m.If(o.valid & o.ready):
+            with m.If(waits & o.ready):
                 m.d.comb += handed.eq(1)
         m.d.sync += [checks.eq(taken & beat[-1]), checked.eq(checks)]
         with m.If(taken & beat[-1]):
@@ -149,11 +152,11 @@ class Fetch(wiring.Component):
         # The last beat has the checksum, and no field: these have been here for a cycle.
         m.d.sync += fits.eq(Cat(self._legal(op, view) for op, view in views.items()))
         with m.If(checks):
-            m.d.sync += legal.eq(Mux(crc.match_detected, fits, 0))
+            m.d.sync += [signal.eq(Mux(crc.match_detected, fits, 0)) for signal in (legal, offers)]
         with m.If(checked & (legal == 0)):
             m.d.sync += self.bad.eq(1)
         with m.If(handed):
-            m.d.sync += [legal.eq(0), collecting.eq(1)]
+            m.d.sync += [legal.eq(0), offers.eq(0), collecting.eq(1)]
         m.d.comb += self.fetched.eq(counted(m, checks, bits=len(self.fetched), name="fetched"))
         self._finish(m, handed)
         return m

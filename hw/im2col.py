@@ -23,6 +23,10 @@ _BLOCK = data.StructLayout(
         "last": 1,
         "final": 1,
         "step_y": 16,
+        # What follows its first row, its first image, and the first row after that.
+        "next_row": 16,
+        "next_image": 16,
+        "next_image_row": 16,
         "more_x": 16,
         "one_x": 1,
         "two_x": 1,
@@ -138,7 +142,16 @@ class AddressGenerator(wiring.Component):
         first = Signal()
         # From the third cycle after a take on, these are the next block's; `_walk` waits as long.
         x_end, y_end, c_end = Signal(), Signal(), Signal()
+        next_row, next_image, next_image_row, steps = (
+            Signal(16, name=name, reset_less=True)
+            for name in ("next_row", "next_image", "next_image_row", "steps")
+        )
         m.d.sync += [
+            next_row.eq(addr + desc.step_y),
+            next_image.eq(addr + desc.step_image),
+            # Of a descriptor's first block a cycle later than the others.
+            steps.eq(desc.step_y + desc.step_image),
+            next_image_row.eq(addr + steps),
             x_end.eq(kx == desc.n_kx - 1),
             y_end.eq(ky == desc.n_ky - 1),
             c_end.eq(cb == desc.n_cb - 1),
@@ -147,6 +160,9 @@ class AddressGenerator(wiring.Component):
             self.i.ready.eq(~valid),
             tile_begins.eq(first & desc.first),
             block.addr.eq(addr),
+            block.next_row.eq(next_row),
+            block.next_image.eq(next_image),
+            block.next_image_row.eq(next_image_row),
             block.iy.eq(desc.y0 + ky),
             block.ix.eq(desc.x0 + kx),
             block.first.eq(tile_begins),
@@ -223,7 +239,11 @@ class AddressGenerator(wiring.Component):
         ends = Signal()  # always ``x_end & y_end & images_end``
         # Always ``x == 1`` and so on: the word after this one is the last.
         x_one, y_one, images_one = Signal(), Signal(), Signal()
-        image_addr, row_addr, addr = Signal(16), Signal(16), Signal(16)
+        addr = Signal(16)
+        # Where the next row and the next image begin, and the row after the next image's first.
+        next_row, next_image, next_image_row = (
+            Signal(16, name=f"{name}_addr") for name in ("row", "image", "image_row")
+        )
         ix, iy = Signal(signed(17)), Signal(signed(17))
         psum = Signal(range(self.psum_words))
         row_end, image_end, block_end, bank_free = Signal(), Signal(), Signal(), Signal()
@@ -258,8 +278,8 @@ class AddressGenerator(wiring.Component):
                 images_one.eq(block.two_images),
                 ends.eq(block.one_x & block.one_y & block.one_image),
                 addr.eq(block.addr),
-                row_addr.eq(block.addr),
-                image_addr.eq(block.addr),
+                next_row.eq(block.next_row),
+                next_image.eq(block.next_image),
                 ix.eq(block.ix),
                 iy.eq(block.iy),
             ]
@@ -275,7 +295,6 @@ class AddressGenerator(wiring.Component):
                     ix.eq(ix + now.stride_x),
                 ]
             with m.Elif(image_end):
-                following = image_addr + now.step_image
                 m.d.sync += [
                     x.eq(now.more_x),
                     x_end.eq(now.one_x),
@@ -287,14 +306,14 @@ class AddressGenerator(wiring.Component):
                     images_end.eq(images_one),
                     images_one.eq(images == 2),
                     ends.eq(now.one_x & now.one_y & images_one),
-                    addr.eq(following),
-                    row_addr.eq(following),
-                    image_addr.eq(following),
+                    addr.eq(next_image),
+                    next_row.eq(next_image_row),
+                    next_image.eq(next_image + now.step_image),
+                    next_image_row.eq(next_image_row + now.step_image),
                     ix.eq(now.ix),
                     iy.eq(now.iy),
                 ]
             with m.Else():
-                following = row_addr + now.step_y
                 m.d.sync += [
                     x.eq(now.more_x),
                     x_end.eq(now.one_x),
@@ -303,13 +322,16 @@ class AddressGenerator(wiring.Component):
                     y_end.eq(y_one),
                     y_one.eq(y == 2),
                     ends.eq(now.one_x & y_one & images_end),
-                    addr.eq(following),
-                    row_addr.eq(following),
+                    addr.eq(next_row),
+                    next_row.eq(next_row + now.step_y),
                     ix.eq(now.ix),
                     iy.eq(iy + now.stride_y),
                 ]
             with m.If(block_end):
                 m.d.sync += active.eq(0)
+        with m.If(taken):
+            # Not there before; where images have more rows than one, none ends in this cycle.
+            m.d.sync += next_image_row.eq(block.next_image_row)
         m.d.sync += [
             self.o.valid.eq(active),
             self.o.addr.eq(addr),

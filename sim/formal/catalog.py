@@ -206,7 +206,7 @@ PROOFS: tuple[Proof, ...] = (
             Fault("bus.wlast.eq(left == 1)", "bus.wlast.eq(left == 2)"),
             Fault("beats.o.ready.eq(active & bus.wready)", "beats.o.ready.eq(active)"),
             Fault("bus.bvalid & burst.p.last)", "bus.bvalid)"),
-            Fault("pending + issue - bus.bvalid", "pending + issue"),
+            Fault("pending + begins - ends", "pending + begins"),
         ),
     ),
     *(
