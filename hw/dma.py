@@ -77,10 +77,7 @@ class BurstSplitter(wiring.Component):
         # In beats.  The carry reaches the upper half when the next burst is computed.
         low, carry = Signal(_LOW_BITS, reset_less=True), Signal(reset_less=True)
         high = Signal(29 - _LOW_BITS, reset_less=True)
-        # Beats of the command, and what is left of them after the burst if it fills its room: if
-        # the lower half was not enough, the upper one hears of it when the burst goes.
         left = Signal(24, reset_less=True)
-        rest, enough = Signal(_LOW_BITS, reset_less=True), Signal(reset_less=True)
         burst = Signal(burst_layout, reset_less=True)
         room = Signal(range(MAX_BURST + 1))
         given, base = self.i.p.addr[_SIZE:], self.base[_SIZE:]
@@ -108,8 +105,6 @@ class BurstSplitter(wiring.Component):
                     burst.addr.eq(Cat(Const(0, _SIZE), low, here)),
                     burst.beats.eq(Mux(fits, left, room)),
                     burst.last.eq(fits),
-                    # Minus the room, which is 16 less what the address has: no sum before this one.
-                    Cat(rest, enough).eq(left[:_LOW_BITS] + Cat(low[:4], Const(-1, _LOW_BITS - 4))),
                     Cat(low, carry).eq(Cat(Const(0, 4), low[4:] + 1)),
                     high.eq(here),
                 ]
@@ -117,7 +112,7 @@ class BurstSplitter(wiring.Component):
             with m.State("offer"):
                 m.d.comb += self.o.valid.eq(1)
                 with m.If(self.o.ready):
-                    m.d.sync += left.eq(Cat(rest, left[_LOW_BITS:] - ~enough))
+                    m.d.sync += left.eq(left - burst.beats)
                     with m.If(burst.last):
                         m.next = "idle"
                     with m.Else():

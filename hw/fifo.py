@@ -12,6 +12,9 @@ __all__ = ["MAX_DISTRIBUTED", "Fifo"]
 # Payloads of the deepest FIFO that is better made of look-up tables than of block RAM.
 MAX_DISTRIBUTED = 32
 
+# Bits that one net enables at most: more of them make it a long one.
+_ENABLED = 48
+
 
 class _Queue(wiring.Component):
     """The memory of a FIFO, read synchronously (`block`) or not.
@@ -45,10 +48,13 @@ class _Queue(wiring.Component):
         read = storage.read_port(domain="sync" if self.block else "comb")
         level = Signal(range(self.depth + 1))
         some = Signal()  # always `level != 0`
-        takes = Signal()
+        takes, comes = Signal(), Signal()
+        # Always `w_rdy`, for the memory; without the attribute, synthesis makes one of them.
+        room = Signal(init=1, attrs={"keep": 1}) if self.width > _ENABLED else self.w_rdy
         m.d.comb += [
+            comes.eq(self.w_en & self.w_rdy),
             write.data.eq(self.w_data),
-            write.en.eq(self.w_en & self.w_rdy),
+            write.en.eq(self.w_en & room),
             self.r_data.eq(read.data),
         ]
         if self.block:
@@ -67,20 +73,26 @@ class _Queue(wiring.Component):
                 self.r_rdy.eq(some),
                 self.r_level.eq(level),
             ]
-        for port, moves in ((write, write.en), (read, takes)):
+        for port, moves in ((write, comes), (read, takes)):
             with m.If(moves):
                 m.d.sync += port.addr.eq(port.addr + 1)
                 if self.depth & (self.depth - 1):  # else it wraps by itself
                     with m.If(port.addr == self.depth - 1):
                         m.d.sync += port.addr.eq(0)
-        with m.If(write.en & ~takes):
+        with m.If(comes & ~takes):
             m.d.sync += [
                 level.eq(level + 1),
                 some.eq(1),
                 self.w_rdy.eq(level != self.depth - 1),
+                room.eq(level != self.depth - 1),
             ]
-        with m.Elif(takes & ~write.en):
-            m.d.sync += [level.eq(level - 1), some.eq(level != 1), self.w_rdy.eq(1)]
+        with m.Elif(takes & ~comes):
+            m.d.sync += [
+                level.eq(level - 1),
+                some.eq(level != 1),
+                self.w_rdy.eq(1),
+                room.eq(1),
+            ]
         return m
 
 
@@ -139,5 +151,14 @@ class Fifo(wiring.Component):
             self.level.eq(queue.r_level + self.o.valid),
         ]
         with m.If(queue.r_en):
-            m.d.sync += [self.o.valid.eq(queue.r_rdy), result.eq(queue.r_data)]
+            m.d.sync += self.o.valid.eq(queue.r_rdy)
+        for first in range(0, len(payload), _ENABLED):
+            part = slice(first, first + _ENABLED)
+            holds = self.o.valid
+            if len(payload) > _ENABLED:  # `o.valid` of its own
+                holds = Signal(name=f"holds_{first}", attrs={"keep": 1})
+                with m.If(queue.r_en):
+                    m.d.sync += holds.eq(queue.r_rdy)
+            with m.If(~holds | self.o.ready):
+                m.d.sync += result[part].eq(queue.r_data[part])
         return m

@@ -83,7 +83,10 @@ class WeightsEngine(wiring.Component):
         column = Signal(range(cols))
         # What beats that are still to come are; words or beats are still to come.
         to_params, to_words, busy = Signal(), Signal(), Signal()
-        beat, word, finished = Signal(), Signal(), Signal()
+        # Always `to_words`, for the upsizer's many bits; without the attribute, synthesis makes one
+        # of them.
+        words_turn = Signal(attrs={"keep": 1})
+        beat, word, params_end, finished = Signal(), Signal(), Signal(), Signal()
         last_beat = counted_down(
             m, take=runs.o.ready, value=runs.o.p.beats, step=beat, name="beats_left"
         )
@@ -91,7 +94,7 @@ class WeightsEngine(wiring.Component):
             # Blocks follow each other without gaps, so the upsizer sees one endless row.
             upsizer.i.p.data.eq(self.data.payload),
             upsizer.i.p.last.eq(last_beat),
-            upsizer.i.valid.eq(self.data.valid & to_words),
+            upsizer.i.valid.eq(self.data.valid & words_turn),
             self.params.p.data.eq(self.data.payload),
             self.params.p.index.eq(column),
             self.params.valid.eq(self.data.valid & to_params),
@@ -100,24 +103,29 @@ class WeightsEngine(wiring.Component):
             words.i.valid.eq(upsizer.o.valid),
             upsizer.o.ready.eq(words.i.ready),
             word.eq(words.i.valid & words.i.ready),
-            finished.eq((word & upsizer.o.p.last) | (beat & to_params & last_beat)),
+            finished.eq((word & upsizer.o.p.last) | params_end),
             runs.o.ready.eq(~busy),
             self.data.ready.eq((to_params & self.params.ready) | (to_words & upsizer.i.ready)),
         ]
         connect(m, words.o, flipped(self.o))
 
-        m.d.sync += self.done.eq(finished)
+        m.d.sync += [
+            self.done.eq(finished),
+            # Not in the same cycle: who takes the last parameter is a long path.
+            params_end.eq(beat & to_params & last_beat),
+        ]
         with m.If(beat):
             with m.If(to_params):
                 m.d.sync += column.eq(column + 1)
                 with m.If(column == cols - 1):
-                    m.d.sync += [column.eq(0), to_params.eq(0), to_words.eq(1)]
+                    m.d.sync += [column.eq(0), to_params.eq(0), to_words.eq(1), words_turn.eq(1)]
             with m.If(last_beat):
-                m.d.sync += [to_params.eq(0), to_words.eq(0)]
+                m.d.sync += [to_params.eq(0), to_words.eq(0), words_turn.eq(0)]
         with m.If(runs.o.ready):
             m.d.sync += [
                 to_params.eq(runs.o.valid & runs.o.p.has_params),
                 to_words.eq(runs.o.valid & ~runs.o.p.has_params),
+                words_turn.eq(runs.o.valid & ~runs.o.p.has_params),
                 busy.eq(runs.o.valid),
             ]
         with m.Elif(finished):

@@ -12,12 +12,13 @@ from hw.fifo import Fifo
 from tests.hwsim import collect, drive, run
 
 
+@pytest.mark.parametrize("bits", [16, 130])
 @pytest.mark.parametrize("block", [False, True])
 @pytest.mark.parametrize("depth", [1, 2, 5, 8])
-def test_fifo_keeps_order(depth: int, block: bool) -> None:
+def test_fifo_keeps_order(depth: int, block: bool, bits: int) -> None:
     rng = random.Random(depth)
-    dut = Fifo(shape=16, depth=depth, block=block)
-    items = [rng.randrange(1 << 16) for _ in range(100)]
+    dut = Fifo(shape=bits, depth=depth, block=block)
+    items = [rng.getrandbits(bits) for _ in range(100)]
     got: list[int] = []
     levels: list[int] = []
 

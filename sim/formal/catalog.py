@@ -149,7 +149,7 @@ PROOFS: tuple[Proof, ...] = (
         faults=(
             Fault("Mux(fits, left, room)", "Mux(fits, left, MAX_BURST)"),
             Fault("burst.last.eq(fits)", "burst.last.eq(fits & (left != room))"),
-            Fault("left[_LOW_BITS:] - ~enough", "left[_LOW_BITS:]"),
+            Fault("left.eq(left - burst.beats)", "left.eq(left - MAX_BURST)"),
             Fault("high + carry", "high"),
         ),
     ),
