@@ -14,7 +14,8 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.array import ArrayMaker, SystolicArray
 from hw.buffer import READ_LATENCY
-from hw.im2col import AddressGenerator, issue_layout
+from hw.delay import delayed, staged
+from hw.im2col import AddressGenerator
 from hw.layout import descriptor
 from hw.loader import WeightLoader
 from hw.psum import PartialSums, accumulate_layout
@@ -129,29 +130,26 @@ class ConvEngine(wiring.Component):
         word = address.o
         word_bank = issued_bank
         for i in range(READ_LATENCY):
-            stage = Signal(issue_layout(arch.psum_words), name=f"word_{i}")
-            stage_bank = Signal(name=f"bank_{i}")
-            m.d.sync += [stage.eq(word), stage_bank.eq(word_bank)]
-            word, word_bank = stage, stage_bank
+            word = staged(m, word, name=f"word_{i}")
+            word_bank = delayed(m, word_bank, 1)
         for r in range(arch.rows):
             act = Signal(8, name=f"act_{r}", reset_less=True)
             m.d.sync += act.eq(Mux(word.outside, word.pad, self.act_data.word_select(r, 8)))
             m.d.comb += array.act[r].eq(act)
         m.d.sync += array.swap.eq(word.swap & word.valid)
 
-        control = Signal(accumulate_layout(arch.psum_words))
-        m.d.sync += [
-            control.valid.eq(word.valid),
-            control.first.eq(word.first),
-            control.last.eq(word.last),
-            control.bank.eq(word_bank),
-            control.addr.eq(word.psum),
+        arrives = Signal(accumulate_layout(arch.psum_words))
+        m.d.comb += [
+            arrives.valid.eq(word.valid),
+            arrives.first.eq(word.first),
+            arrives.last.eq(word.last),
+            arrives.bank.eq(word_bank),
+            arrives.addr.eq(word.psum),
         ]
+        control = staged(m, arrives, name="control")
         # `control` is level with the word at the array's edge.
         for i in range(array.latency - PartialSums.SUM_DELAY):
-            stage = Signal(accumulate_layout(arch.psum_words), name=f"control_{i}")
-            m.d.sync += stage.eq(control)
-            control = stage
+            control = staged(m, control, name=f"control_{i}")
         m.d.comb += [
             psums.i.eq(control),
             self.filled.eq(psums.filled),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from amaranth import Module, Signal, Value
+from amaranth.lib import data
 
-__all__ = ["delayed"]
+__all__ = ["delayed", "staged"]
 
 
 def delayed(m: Module, value: Value, cycles: int) -> Value:
@@ -24,3 +25,16 @@ def delayed(m: Module, value: Value, cycles: int) -> Value:
         m.d.sync += stage.eq(value)
         value = stage
     return value
+
+
+def staged(m: Module, value: data.View, *, name: str) -> data.View:
+    """Return `value`, a structure with a bit `valid`, as it was a cycle ago.
+
+    Only `valid` is reset: a reset of all bits of long pipelines is a net of a thousand sinks.
+    """
+    valid = Signal(name=f"{name}_valid")
+    rest = Signal(value.shape(), name=f"{name}_rest", reset_less=True)
+    stage = Signal(value.shape(), name=name)
+    m.d.sync += [valid.eq(value.valid), rest.eq(value)]
+    m.d.comb += [stage.eq(rest), stage.valid.eq(valid)]
+    return stage

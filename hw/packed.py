@@ -170,9 +170,8 @@ class PackedArray(wiring.Component):
             for p, left in enumerate(self.wgt[2 * p] ^ -_OFFSET for p in range(pairs))
         ]
         turn = self._turn(m)
-        takes = [
-            self._wave(m, self.shift & turn[r], pairs, name=f"take_{r}") for r in range(self.rows)
-        ]
+        shifts = self._wave(m, self.shift, pairs, name="shift")
+        turns = [delayed(m, turn, p) for p in range(pairs)]
         offset = self._offset(m)
         above: list[PackedCell] = []
         for k in range(chains):
@@ -185,7 +184,7 @@ class PackedArray(wiring.Component):
                     m.d.comb += [
                         cell.i_act[row].eq(act),
                         cell.i_swap[row].eq(swaps[k + row + p]),
-                        cell.i_take[row].eq(takes[2 * k + row][p]),
+                        cell.i_take[row].eq(shifts[p] & turns[p][2 * k + row]),
                     ]
                 m.d.comb += cell.i_wgt.eq(weights[p])
                 if above:

@@ -8,6 +8,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hw.buffer import READ_LATENCY
+from hw.delay import staged
 from hw.pe import sum_width
 
 __all__ = ["PartialSums", "accumulate_layout"]
@@ -92,9 +93,7 @@ class PartialSums(wiring.Component):
         # One chain for all columns: what reaches a group of them goes to the next a cycle later.
         steps = [self.i]
         for i in range(1, (self.cols - 1) // self.group + READ_LATENCY + 2):
-            step = Signal(self.layout, name=f"control_{i}")
-            m.d.sync += step.eq(steps[-1])
-            steps.append(step)
+            steps.append(staged(m, steps[-1], name=f"control_{i}"))
         for c in range(self.cols):
             control, stored = (steps[c // self.group + delay] for delay in (0, READ_LATENCY + 1))
 
