@@ -7,13 +7,12 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from hw.register_slice import ENABLED
+
 __all__ = ["MAX_DISTRIBUTED", "Fifo"]
 
 # Payloads of the deepest FIFO that is better made of look-up tables than of block RAM.
 MAX_DISTRIBUTED = 32
-
-# Bits that one net enables at most: more of them make it a long one.
-_ENABLED = 48
 
 
 class _Queue(wiring.Component):
@@ -50,7 +49,7 @@ class _Queue(wiring.Component):
         some = Signal()  # always `level != 0`
         takes, comes = Signal(), Signal()
         # Always `w_rdy`, for the memory; without the attribute, synthesis makes one of them.
-        room = Signal(init=1, attrs={"keep": 1}) if self.width > _ENABLED else self.w_rdy
+        room = Signal(init=1, attrs={"keep": 1}) if self.width > ENABLED else self.w_rdy
         m.d.comb += [
             comes.eq(self.w_en & self.w_rdy),
             write.data.eq(self.w_data),
@@ -152,10 +151,10 @@ class Fifo(wiring.Component):
         ]
         with m.If(queue.r_en):
             m.d.sync += self.o.valid.eq(queue.r_rdy)
-        for first in range(0, len(payload), _ENABLED):
-            part = slice(first, first + _ENABLED)
+        for first in range(0, len(payload), ENABLED):
+            part = slice(first, first + ENABLED)
             holds = self.o.valid
-            if len(payload) > _ENABLED:  # `o.valid` of its own
+            if len(payload) > ENABLED:  # `o.valid` of its own
                 holds = Signal(name=f"holds_{first}", attrs={"keep": 1})
                 with m.If(queue.r_en):
                     m.d.sync += holds.eq(queue.r_rdy)

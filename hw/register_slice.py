@@ -6,7 +6,10 @@ from amaranth import Module, Mux, ShapeLike, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["RegisterSlice"]
+__all__ = ["ENABLED", "RegisterSlice"]
+
+# Bits that one net enables at most: more of them make it a long one.
+ENABLED = 48
 
 
 class RegisterSlice(wiring.Component):
@@ -39,9 +42,17 @@ class RegisterSlice(wiring.Component):
         m.d.comb += [self.i.ready.eq(ready), self.o.payload.eq(payload)]
         with m.If(~full):
             m.d.sync += spare.eq(given)
+        for first in range(0, len(given), ENABLED):
+            part = slice(first, first + ENABLED)
+            holds = self.o.valid
+            if len(given) > ENABLED:  # `o.valid` of its own; without the attribute, there is one
+                holds = Signal(name=f"holds_{first}", attrs={"keep": 1})
+                with m.If(self.o.ready | ~self.o.valid):
+                    m.d.sync += holds.eq(full | self.i.valid)
+            with m.If(self.o.ready | ~holds):
+                m.d.sync += payload[part].eq(Mux(full, spare[part], given[part]))
         with m.If(self.o.ready | ~self.o.valid):
             m.d.sync += [
-                payload.eq(Mux(full, spare, given)),
                 self.o.valid.eq(full | self.i.valid),
                 full.eq(0),
                 ready.eq(1),
