@@ -149,15 +149,14 @@ class Fifo(wiring.Component):
             queue.r_en.eq(~self.o.valid | self.o.ready),
             self.level.eq(queue.r_level + self.o.valid),
         ]
-        with m.If(queue.r_en):
-            m.d.sync += self.o.valid.eq(queue.r_rdy)
+        copies = []
         for first in range(0, len(payload), ENABLED):
             part = slice(first, first + ENABLED)
             holds = self.o.valid
             if len(payload) > ENABLED:  # `o.valid` of its own
-                holds = Signal(name=f"holds_{first}", attrs={"keep": 1})
-                with m.If(queue.r_en):
-                    m.d.sync += holds.eq(queue.r_rdy)
+                copies.append(holds := Signal(name=f"holds_{first}", attrs={"keep": 1}))
             with m.If(~holds | self.o.ready):
                 m.d.sync += result[part].eq(queue.r_data[part])
+        with m.If(queue.r_en):
+            m.d.sync += [valid.eq(queue.r_rdy) for valid in (self.o.valid, *copies)]
         return m

@@ -344,7 +344,7 @@ def test_record_outlives_a_run_that_was_killed(found: list[Site], tmp_path: Path
 
 def test_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert mutate.main(["--list", "--module", "hw/delay.py"]) == 0
-    assert "hw/delay.py:20 operator: cycles < 0 -> cycles <= 0" in capsys.readouterr().out
+    assert "hw/delay.py:21 operator: cycles < 0 -> cycles <= 0" in capsys.readouterr().out
     for arguments in (["--count", "0"], ["--module", "hw/none.py"], ["--jobs", "-1"]):
         with pytest.raises(SystemExit) as caught:
             mutate.main(arguments)

@@ -134,7 +134,7 @@ PROOFS: tuple[Proof, ...] = (
         claims=_ARRAY + "; what the left columns' sums start from is -128 times the word's sum",
         faults=(
             Fault("swaps[k + row + p]", "swaps[k + p]"),
-            Fault("takes[2 * k + row][p]", "takes[2 * k + row][0]"),
+            Fault("shifts[p] & turns[p]", "shifts[p] & turns[0]"),
             Fault("turn.rotate_right(1)", "turn.rotate_left(1)"),
             Fault("PackedCell.LATENCY - 2 - cycles", "PackedCell.LATENCY - 1 - cycles"),
             Fault("r // 2 + r % 2", "r // 2"),
@@ -310,7 +310,7 @@ PROOFS: tuple[Proof, ...] = (
                 "m.d.sync += address.eq(bus.araddr >> 2)", "m.d.sync += address.eq(bus.araddr >> 3)"
             ),
             Fault(
-                "write = have_address & have_data & ~bus.bvalid", "write = have_address & have_data"
+                "write = decoded & have_data & ~bus.bvalid", "write = decoded & have_data"
             ),
             Fault("bus.arready.eq(~step.any() & ~bus.rvalid)", "bus.arready.eq(~step.any())"),
         ),
