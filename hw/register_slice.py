@@ -42,18 +42,17 @@ class RegisterSlice(wiring.Component):
         m.d.comb += [self.i.ready.eq(ready), self.o.payload.eq(payload)]
         with m.If(~full):
             m.d.sync += spare.eq(given)
+        copies = []
         for first in range(0, len(given), ENABLED):
             part = slice(first, first + ENABLED)
             holds = self.o.valid
             if len(given) > ENABLED:  # `o.valid` of its own; without the attribute, there is one
-                holds = Signal(name=f"holds_{first}", attrs={"keep": 1})
-                with m.If(self.o.ready | ~self.o.valid):
-                    m.d.sync += holds.eq(full | self.i.valid)
+                copies.append(holds := Signal(name=f"holds_{first}", attrs={"keep": 1}))
             with m.If(self.o.ready | ~holds):
                 m.d.sync += payload[part].eq(Mux(full, spare[part], given[part]))
         with m.If(self.o.ready | ~self.o.valid):
             m.d.sync += [
-                self.o.valid.eq(full | self.i.valid),
+                *(valid.eq(full | self.i.valid) for valid in (self.o.valid, *copies)),
                 full.eq(0),
                 ready.eq(1),
             ]

@@ -309,9 +309,7 @@ PROOFS: tuple[Proof, ...] = (
             Fault(
                 "m.d.sync += address.eq(bus.araddr >> 2)", "m.d.sync += address.eq(bus.araddr >> 3)"
             ),
-            Fault(
-                "write = decoded & have_data & ~bus.bvalid", "write = decoded & have_data"
-            ),
+            Fault("write = decoded & have_data & ~bus.bvalid", "write = decoded & have_data"),
             Fault("bus.arready.eq(~step.any() & ~bus.rvalid)", "bus.arready.eq(~step.any())"),
         ),
     ),
