@@ -338,7 +338,7 @@ class WriteDma(wiring.Component):
     halt : In(1)
         Begin no burst any more, from the second cycle on; what was begun is finished.
     idle : Out(1)
-        No burst is begun and not acknowledged, for three cycles.
+        No burst is begun and not acknowledged, for four cycles.
     expected, received : Out(32)
         Beats asked to be written (the address was accepted), beats acknowledged; both three cycles
         late.
