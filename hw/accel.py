@@ -30,6 +30,7 @@ from hw.load import LoadEngine
 from hw.post import PostEngine
 from hw.register_slice import RegisterSlice
 from hw.sequencer import Sequencer
+from hw.twin import twin
 from hw.weights import WeightsEngine
 from models.arch import Arch
 from models.isa import Op
@@ -108,9 +109,8 @@ class Accel(wiring.Component):
         m.submodules.csr_bank = csr = CsrBank(arch=arch)
 
         def reset(block: wiring.Component) -> Any:
-            # A register of its own for each, as they are far apart; without the attribute,
-            # synthesis makes one of them.
-            own = Signal(init=1, name="core_reset", attrs={"keep": 1})
+            # A register of its own for each, as they are far apart.
+            own = twin(init=1, name="core_reset")
             m.d.sync += own.eq(csr.core_reset_next)
             return DomainRenamer(self.domain)(ResetInserter(own)(block))
 
@@ -169,7 +169,7 @@ class Accel(wiring.Component):
         }
         # It is constant during a run; a copy for each, as they add to it and are far apart.
         for name, dma in dmas.items():
-            base = Signal(32, name=f"base_{name}", reset_less=True, attrs={"keep": 1})
+            base = twin(32, name=f"base_{name}", reset_less=True)
             m.d.sync += base.eq(csr.base)
             m.d.comb += dma.base.eq(base)
 

@@ -18,6 +18,7 @@ from hw.buffer import READ_LATENCY, Buffer
 from hw.layout import descriptor
 from hw.psum import PartialSums
 from hw.requant import Requantise
+from hw.twin import twin
 from models.arch import Arch
 from models.fixed import MULTIPLIER_BITS, SHIFT_BITS
 from models.isa import Op
@@ -257,9 +258,8 @@ class DrainEngine(wiring.Component):
         for lane in range(lanes):
             # The columns are all over the chip: some of them are met half-way.
             selected = Signal(signed(32), name=f"selected_{lane}", reset_less=True)
-            # A register of its own for each lane, as they are many; without the attribute,
-            # synthesis makes one of them.
-            near = Signal(_MET_BITS, name=f"near_{lane}", attrs={"keep": 1}, reset_less=True)
+            # A register of its own for each lane, as they are many.
+            near = twin(_MET_BITS, name=f"near_{lane}", reset_less=True)
             with m.If(running):
                 m.d.sync += near.eq(before)
             met = []

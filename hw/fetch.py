@@ -15,6 +15,7 @@ from amaranth.lib.wiring import In, Out
 from hw.count import counted
 from hw.dma import command_layout
 from hw.layout import descriptor
+from hw.twin import twin
 from models.arch import Arch
 from models.isa import DESCRIPTOR_BYTES, Dest, Op
 
@@ -140,7 +141,7 @@ class Fetch(wiring.Component):
         views = {op: data.View(descriptor(op), Cat(words)[: descriptor(op).size]) for op in Op}
         # The queues' paths begin with `offers`, those of what comes next with `legal`: always the
         # same, but one net for both would be a long one.
-        offers = Signal(len(Op), attrs={"keep": 1})
+        offers = twin(len(Op), name="offers")
         handed = Signal()
         for o, view, offered, waits in zip(self.engines.values(), views.values(), offers, legal):
             m.d.comb += [o.payload.eq(view), o.valid.eq(offered)]

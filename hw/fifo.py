@@ -8,6 +8,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hw.register_slice import ENABLED
+from hw.twin import twin
 
 __all__ = ["MAX_DISTRIBUTED", "Fifo"]
 
@@ -48,8 +49,8 @@ class _Queue(wiring.Component):
         level = Signal(range(self.depth + 1))
         some = Signal()  # always `level != 0`
         takes, comes = Signal(), Signal()
-        # Always `w_rdy`, for the memory; without the attribute, synthesis makes one of them.
-        room = Signal(init=1, attrs={"keep": 1}) if self.width > ENABLED else self.w_rdy
+        # Always `w_rdy`, for the memory.
+        room = twin(init=1, name="room") if self.width > ENABLED else self.w_rdy
         m.d.comb += [
             comes.eq(self.w_en & self.w_rdy),
             write.data.eq(self.w_data),
@@ -154,7 +155,7 @@ class Fifo(wiring.Component):
             part = slice(first, first + ENABLED)
             holds = self.o.valid
             if len(payload) > ENABLED:  # `o.valid` of its own
-                copies.append(holds := Signal(name=f"holds_{first}", attrs={"keep": 1}))
+                copies.append(holds := twin(name=f"holds_{first}"))
             with m.If(~holds | self.o.ready):
                 m.d.sync += result[part].eq(queue.r_data[part])
         with m.If(queue.r_en):

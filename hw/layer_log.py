@@ -7,6 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.buffer import READ_LATENCY, Buffer
+from hw.twin import twin
 from models.regs import LOG_FIELDS
 
 __all__ = ["LayerLog"]
@@ -80,11 +81,11 @@ class LayerLog(wiring.Component):
         due = delayed[-1] | waiting
         m.d.sync += delayed.eq((delayed << 1) | self.mark)
         # While no entry is written, the snapshot follows the counts.  A register of its own for
-        # each word, as they are many bits; without the attribute, synthesis makes one of them.
+        # each word, as they are many bits.
         m.d.comb += writes_next.eq(writing)
         m.d.sync += writing.eq(writes_next)
         for index, (here, given) in enumerate(zip(snapshot, self.counts)):
-            shifts = Signal(name=f"shifts_{index}", attrs={"keep": 1})
+            shifts = twin(name=f"shifts_{index}")
             m.d.sync += [
                 shifts.eq(writes_next),
                 here.eq(Mux(shifts, snapshot[min(index + 1, self.words - 1)], given)),

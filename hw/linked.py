@@ -21,6 +21,7 @@ from hw.block_memory import BlockMemory
 from hw.link import HostLink
 from hw.memory_port import MemoryPort
 from hw.sdram import SdramController
+from hw.twin import twin
 from models.arch import Arch
 
 __all__ = ["LAMPS", "LinkedAccel", "check_baud"]
@@ -122,7 +123,7 @@ class LinkedAccel(wiring.Component):
         m.d.comb += engines.clk.eq(ClockSignal())
         for name, block in (("accel", accel), ("link", link), ("memory", memory)):
             m.domains += [domain := ClockDomain(f"{name}_work", local=True)]
-            reset = Signal(init=1, name=f"{name}_reset", attrs={"keep": 1})
+            reset = twin(init=1, name=f"{name}_reset")
             m.d.sync += reset.eq(pressed[-1])
             m.d.comb += [domain.clk.eq(ClockSignal()), domain.rst.eq(reset)]
             m.submodules[name] = DomainRenamer(domain.name)(block)

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.buffer import READ_LATENCY, Buffer
 from hw.delay import delayed
+from hw.twin import twin
 from models.fixed import LRN_TABLE_ENTRIES
 
 __all__ = ["LrnLane", "LrnLanes"]
@@ -251,9 +252,8 @@ class LrnLanes(wiring.Component):
         moves = Cat(self.i_start, started[:-1]).any()
 
         def enable(name: str, condition: Value) -> Signal:
-            # A register of its own for each part, as they are many; without the attribute,
-            # synthesis makes one of them.
-            own = Signal(name=name, attrs={"keep": 1})
+            # A register of its own for each part, as they are many.
+            own = twin(name=name)
             m.d.sync += own.eq(condition)
             return own
 

@@ -15,6 +15,7 @@ from hw.lrn import LrnLanes
 from hw.pool import MaxPool, pool_control
 from hw.post_walk import PostWalk
 from hw.stream import Downsizer
+from hw.twin import twin
 from models.arch import Arch
 from models.fixed import LRN_TABLE_ENTRIES
 from models.isa import Op
@@ -190,7 +191,7 @@ class PostEngine(wiring.Component):
     def _take(self, m: Module, d: data.View, start: Signal) -> None:
         """Take descriptors into `d`, command the write DMA, count what it acknowledges."""
         busy = Signal()
-        idle = Signal(init=1, attrs={"keep": 1})  # always `~busy`, for the many bits of `d`
+        idle = twin(init=1, name="idle")  # always `~busy`, for the many bits of `d`
         take = Signal()
         beats = Signal(24, reset_less=True)
         marks = Signal(_UNACKNOWLEDGED, reset_less=True)

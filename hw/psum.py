@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 from hw.buffer import READ_LATENCY
 from hw.delay import staged
 from hw.pe import sum_width
+from hw.twin import twin
 
 __all__ = ["PartialSums", "accumulate_layout"]
 
@@ -98,9 +99,8 @@ class PartialSums(wiring.Component):
             control, stored = (steps[c // self.group + delay] for delay in (0, READ_LATENCY + 1))
 
             def own(name: str, value: Value, c: int = c) -> Signal:
-                # A register of its own for each column, as they lie all over the chip; without
-                # the attribute, synthesis makes one of them.
-                register = Signal(name=f"{name}_{c}", attrs={"keep": 1}, reset_less=True)
+                # A register of its own for each column, as they lie all over the chip.
+                register = twin(name=f"{name}_{c}", reset_less=True)
                 m.d.sync += register.eq(value)
                 return register
 
@@ -145,9 +145,7 @@ class PartialSums(wiring.Component):
         # a carry chain are better its own: hence the copy.
         terms = []
         for name, value in (("low", given[:_LOW_BITS]), ("high_0", upper), ("high_1", upper)):
-            term = Signal(
-                value.shape(), name=f"given_{name}_{c}", reset_less=True, attrs={"keep": 1}
-            )
+            term = twin(value.shape(), name=f"given_{name}_{c}", reset_less=True)
             m.d.sync += term.eq(value)
             terms.append(term)
         low = Signal(_LOW_BITS, name=f"low_{c}", reset_less=True)

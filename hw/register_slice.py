@@ -6,6 +6,8 @@ from amaranth import Module, Mux, ShapeLike, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.twin import twin
+
 __all__ = ["ENABLED", "RegisterSlice"]
 
 # Bits that one net enables at most: more of them make it a long one.
@@ -46,8 +48,8 @@ class RegisterSlice(wiring.Component):
         for first in range(0, len(given), ENABLED):
             part = slice(first, first + ENABLED)
             holds = self.o.valid
-            if len(given) > ENABLED:  # `o.valid` of its own; without the attribute, there is one
-                copies.append(holds := Signal(name=f"holds_{first}", attrs={"keep": 1}))
+            if len(given) > ENABLED:  # `o.valid` of its own
+                copies.append(holds := twin(name=f"holds_{first}"))
             with m.If(self.o.ready | ~holds):
                 m.d.sync += payload[part].eq(Mux(full, spare[part], given[part]))
         with m.If(self.o.ready | ~self.o.valid):

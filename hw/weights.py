@@ -23,6 +23,7 @@ from hw.drain import parameter_layout
 from hw.fifo import MAX_DISTRIBUTED, Fifo
 from hw.layout import descriptor
 from hw.stream import Upsizer
+from hw.twin import twin
 from models.arch import Arch
 from models.isa import Op
 
@@ -83,9 +84,8 @@ class WeightsEngine(wiring.Component):
         column = Signal(range(cols))
         # What beats that are still to come are; words or beats are still to come.
         to_params, to_words, busy = Signal(), Signal(), Signal()
-        # Always `to_words`, for the upsizer's many bits; without the attribute, synthesis makes one
-        # of them.
-        words_turn = Signal(attrs={"keep": 1})
+        # Always `to_words`, for the upsizer's many bits.
+        words_turn = twin(name="words_turn")
         beat, word, params_end, finished = Signal(), Signal(), Signal(), Signal()
         last_beat = counted_down(
             m, take=runs.o.ready, value=runs.o.p.beats, step=beat, name="beats_left"

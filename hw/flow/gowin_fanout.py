@@ -7,11 +7,11 @@ net, minutes in all.  Nets of fewer and of more sinks go the ordinary way.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from hw.floorplan import numbered
+from hw.flow.flat import FlatNetlist
 
 __all__ = ["FEW", "MANY", "limit_fanout"]
 
@@ -38,10 +38,8 @@ def limit_fanout(netlist: Path) -> int:
     int
         The number of buffers.
     """
-    design: dict[str, Any] = json.loads(netlist.read_text(encoding="utf-8"))
-    (top,) = design["modules"].values()
-    cells, names = top["cells"], top["netnames"]
-    fresh = 1 + max(bit for net in names.values() for bit in net["bits"] if isinstance(bit, int))
+    flat = FlatNetlist(netlist)
+    cells = flat.cells
     count = 0
     for bit, sinks in _sinks(cells).items():
         if not FEW < _weight(cells, sinks) <= MANY:
@@ -54,22 +52,19 @@ def limit_fanout(netlist: Path) -> int:
                 group.append(sinks.pop(0))
             groups.append(group)
         for group in groups:
-            name = f"$buffer${count}"
-            cells[name] = {
+            buffer = {
                 "hide_name": 0,
                 "type": "LUT1",
                 "parameters": {"INIT": "10"},
                 "attributes": {},
                 "port_directions": {"F": "output", "I0": "input"},
-                "connections": {"F": [fresh], "I0": [bit]},
+                "connections": {"F": [], "I0": [bit]},
             }
-            # No cell may have its name.
-            names[f"{name}_F"] = {"hide_name": 1, "bits": [fresh], "attributes": {}}
+            buffered = flat.add(f"$buffer${count}", "F", buffer)
             for cell, port, index in group:
-                cells[cell]["connections"][port][index] = fresh
+                cells[cell]["connections"][port][index] = buffered
             count += 1
-            fresh += 1
-    netlist.write_text(json.dumps(design), encoding="utf-8")
+    flat.save()
     return count
 
 

@@ -7,11 +7,11 @@ only passes the bit on, into its place: a wire more in front of the whole chain.
 
 from __future__ import annotations
 
-import json
+from copy import deepcopy
 from pathlib import Path
-from typing import Any
 
 from hw.floorplan import numbered
+from hw.flow.flat import FlatNetlist
 
 __all__ = ["copy_shared_luts"]
 
@@ -29,11 +29,8 @@ def copy_shared_luts(netlist: Path) -> int:
     int
         The number of copies.
     """
-    design: dict[str, Any] = json.loads(netlist.read_text(encoding="utf-8"))
-    (top,) = design["modules"].values()
-    cells, names = top["cells"], top["netnames"]
-    used = (bit for net in names.values() for bit in net["bits"] if isinstance(bit, int))
-    fresh = 1 + max(used, default=0)
+    flat = FlatNetlist(netlist)
+    cells = flat.cells
     tables: dict[int, str] = {}
     sinks: dict[int, int] = {}
     for name, cell in cells.items():
@@ -52,13 +49,7 @@ def copy_shared_luts(netlist: Path) -> int:
             if bit not in tables or sinks[bit] == 1:
                 continue
             sinks[bit] -= 1
-            copy = json.loads(json.dumps(cells[tables[bit]]))
-            copy["connections"]["O"] = [fresh]
-            inputs[index] = fresh
-            cells[f"$copy${count}"] = copy
-            # No cell may have its name.
-            names[f"$copy${count}_O"] = {"hide_name": 1, "bits": [fresh], "attributes": {}}
+            inputs[index] = flat.add(f"$copy${count}", "O", deepcopy(cells[tables[bit]]))
             count += 1
-            fresh += 1
-    netlist.write_text(json.dumps(design), encoding="utf-8")
+    flat.save()
     return count
