@@ -10,7 +10,10 @@ __all__ = ["COUNT_LATENCY", "counted", "counted_down"]
 COUNT_LATENCY = 2
 
 _LOW_BITS = 16
-_DOWN_BITS = 8
+# Of the upper half of what is left, at most; of the lower one, at least: it must not come to its
+# end before the upper one has heard of the borrow.
+_UPPER_BITS = 16
+_LEAST = 8
 
 
 def counted(m: Module, more: Value, *, bits: int, name: str, clear: Value | None = None) -> Value:
@@ -80,9 +83,10 @@ def counted_down(
     one : Value, 1 bit, or None
         Whether `value` is 1, if that is known.
     """
+    low_bits = max(_LEAST, len(value) - _UPPER_BITS)
     low, high = (
         Signal(width, name=f"{name}_{half}", reset_less=True)
-        for half, width in (("low", _DOWN_BITS), ("high", len(value) - _DOWN_BITS))
+        for half, width in (("low", low_bits), ("high", len(value) - low_bits))
     )
     borrow = Signal(name=f"{name}_borrow", reset_less=True)
     last = Signal(name=f"{name}_last", reset_less=True)

@@ -12,7 +12,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.wiring import In, Out
 
-from hw.count import counted
+from hw.count import counted, counted_down
 from hw.dma import command_layout
 from hw.layout import descriptor
 from hw.twin import twin
@@ -164,61 +164,41 @@ class Fetch(wiring.Component):
 
     def _finish(self, m: Module, handed: Value) -> None:
         """Say when the last descriptor was handed out."""
-        # Counted a cycle late: who took it is a long path.  The next one is handed out so much
-        # later that there is time for a borrow, and to see that it is the last one.
-        low, high = Signal(_LOW_BITS), Signal(32 - _LOW_BITS)
-        counts, borrow, last, all_handed = Signal(), Signal(), Signal(), Signal()
-        m.d.sync += [
-            counts.eq(handed),
-            borrow.eq(0),
-            last.eq(Cat(low, high) == 1),
-            self.finished.eq(all_handed),
-        ]
+        # Counted a cycle late: who took it is a long path.
+        counts, all_handed = Signal(), Signal()
+        last = counted_down(
+            m, take=self.start, value=self.desc_count, step=counts, name="left_to_hand"
+        )
+        m.d.sync += [counts.eq(handed), self.finished.eq(all_handed)]
         with m.If(self.start):
-            m.d.sync += [
-                Cat(low, high).eq(self.desc_count),
-                all_handed.eq(self.desc_count == 0),
-            ]
-        with m.Else():
-            with m.If(counts):
-                m.d.sync += [low.eq(low - 1), borrow.eq(low == 0), all_handed.eq(last)]
-            with m.If(borrow):
-                m.d.sync += high.eq(high - 1)
+            m.d.sync += all_handed.eq(self.desc_count == 0)
+        with m.Elif(counts):
+            m.d.sync += all_handed.eq(last)
 
     def _ask(self, m: Module) -> None:
         """Command the DMA, descriptor after descriptor."""
-        low, high, left_low, left_high = (
-            Signal(bits, name=f"{name}_{half}", reset_less=True)
-            for name in ("addr", "left")
+        low, high = (
+            Signal(bits, name=f"addr_{half}", reset_less=True)
             for half, bits in (("low", _LOW_BITS), ("high", 32 - _LOW_BITS))
         )
-        carry, borrow = Signal(reset_less=True), Signal(reset_less=True)
-        # A command was taken in the cycle before; it was the last one.
-        follows, last = Signal(), Signal()
+        carry = Signal(reset_less=True)
+        taken = self.cmd.valid & self.cmd.ready
+        last = counted_down(
+            m, take=self.start, value=self.desc_count, step=taken, name="left_to_ask"
+        )
+        # A command was taken in the cycle before, and was not the last one.
+        follows = Signal()
         m.d.comb += [self.cmd.p.addr.eq(Cat(low, high)), self.cmd.p.beats.eq(_BEATS)]
-        m.d.sync += [
-            follows.eq(self.cmd.valid & self.cmd.ready),
-            last.eq(Cat(left_low, left_high) == 1),
-            carry.eq(0),
-            borrow.eq(0),
-            high.eq(high + carry),
-            left_high.eq(left_high - borrow),
-        ]
+        m.d.sync += [follows.eq(taken & ~last), carry.eq(0), high.eq(high + carry)]
         with m.If(self.start):
             m.d.sync += [
                 Cat(low, high).eq(self.desc_addr),
-                Cat(left_low, left_high).eq(self.desc_count),
                 self.cmd.valid.eq(self.desc_count != 0),
             ]
-        with m.Elif(self.cmd.valid & self.cmd.ready):
-            m.d.sync += [
-                Cat(low, carry).eq(low + DESCRIPTOR_BYTES),
-                left_low.eq(left_low - 1),
-                borrow.eq(left_low == 0),
-                self.cmd.valid.eq(0),
-            ]
+        with m.Elif(taken):
+            m.d.sync += [Cat(low, carry).eq(low + DESCRIPTOR_BYTES), self.cmd.valid.eq(0)]
         with m.Elif(follows):
-            m.d.sync += self.cmd.valid.eq(~last & ~self.bad)
+            m.d.sync += self.cmd.valid.eq(~self.bad)
 
     def _legal(self, op: Op, view: data.View) -> Value:
         """Whether the descriptor is one of engine `op`, with fields inside their limits."""

@@ -348,12 +348,12 @@ PROOFS: tuple[Proof, ...] = (
                 None,
                 26,
                 (
-                    Fault("~last & ~self.bad", "~last"),
+                    Fault("self.cmd.valid.eq(~self.bad)", "self.cmd.valid.eq(1)"),
                     Fault("Mux(crc.match_detected, fits, 0)", "fits"),
                     Fault("legal & (view[name] >= low)", "legal & (view[name] > low)"),
                     Fault("low + DESCRIPTOR_BYTES", "low + _BEATS"),
-                    Fault("left_low.eq(left_low - 1)", "left_low.eq(left_low - 2)"),
-                    Fault("[low.eq(low - 1), ", "[low.eq(low - 2), "),
+                    Fault("follows.eq(taken & ~last)", "follows.eq(taken)"),
+                    Fault("all_handed.eq(last)", "all_handed.eq(1)"),
                 ),
             ),
             (
