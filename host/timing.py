@@ -79,10 +79,11 @@ class Timing:
     counted : int
         From a completion pulse to the engine that waited for it: count 1, gate 1.
     loaded : int
-        From LOAD's last beat on the bus to its completion: FIFO 3, upsizer 1, write 1.
+        From LOAD's last beat on the bus to its completion: FIFO 3, the engine's register 1,
+        upsizer 1, write 1.
     weights : int
-        From a weight block's last beat on the bus until the array can take it: FIFO 3, upsizer 1,
-        weight FIFO 3, shift 1.
+        From a weight block's last beat on the bus until the array can take it: FIFO 3, the
+        engine's register 1, upsizer 1, weight FIFO 3, shift 1.
     begin : int
         From a CONV at the engine to its first block: register 1.
     filled : int
@@ -101,8 +102,8 @@ class Timing:
     read_command = 6
     gate = 3
     counted = 2
-    loaded = 5
-    weights = 8
+    loaded = 6
+    weights = 9
     begin = 1
     drained = 14
     read_fifo = 128

@@ -49,12 +49,12 @@ class _Queue(wiring.Component):
         level = Signal(range(self.depth + 1))
         some = Signal()  # always `level != 0`
         takes, comes = Signal(), Signal()
-        # Always `w_rdy`, for the memory.
+        # Always `w_rdy`, which reaches all that the writer enables: this is for memory and count.
         room = twin(init=1, name="room") if self.width > ENABLED else self.w_rdy
         m.d.comb += [
-            comes.eq(self.w_en & self.w_rdy),
+            comes.eq(self.w_en & room),
             write.data.eq(self.w_data),
-            write.en.eq(self.w_en & room),
+            write.en.eq(comes),
             self.r_data.eq(read.data),
         ]
         if self.block:

@@ -4,11 +4,13 @@
 
     descriptors -> front: one DMA command for each plane
                      |  a short queue of descriptors
-    beats from DMA -> back: Upsizer -> words and their addresses -> activation / output buffer
-                                  \\-> beats and their addresses -> LRN table
+    beats from DMA -> back: count -> Upsizer -> words and their addresses -> activation / output
+                                  |                                          buffer
+                                  '-> beats and their addresses -> LRN table
 
 The front runs ahead of the back, so that the beats of consecutive descriptors arrive without a gap;
-the back needs 3 cycles between descriptors.
+the back takes none while the words of the descriptor before go through, 4 cycles, or more where
+words are not whole beats.
 """
 
 from __future__ import annotations
@@ -99,6 +101,8 @@ class LoadEngine(wiring.Component):
         run_layout = data.StructLayout({name: layout[name].shape for name in _FIELDS})
         ahead = min(_AHEAD, max(1, self.arch.queue_depth))
         m.submodules.runs = runs = Fifo(shape=run_layout, depth=ahead)
+        # Beats are counted where they come: what they go into says too late whether it takes them.
+        m.submodules.tagged = tagged = RegisterSlice(shape=word_layout(8))
         m.submodules.upsizer = upsizer = Upsizer(in_bytes=8, out_bytes=self.arch.rows)
         m.submodules.ready_words = ready_words = RegisterSlice(shape=word_layout(self.arch.rows))
         connect(m, upsizer.o, ready_words.i)
@@ -109,21 +113,25 @@ class LoadEngine(wiring.Component):
         beats, words = Signal(), Signal()
         # Where it goes, `dest` decoded.
         to_out, to_table = Signal(reset_less=True), Signal(reset_less=True)
-        beat, word = Signal(), Signal()
+        beat, entry, word = Signal(), Signal(), Signal()
         last_beat = self._count_beats(m, runs, run, beat)
-        finished = (word & ready_words.o.p.last) | (beat & to_table & last_beat)
+        finished = (word & ready_words.o.p.last) | (entry & tagged.o.p.last)
         m.d.comb += [
+            tagged.i.p.data.eq(self.data.payload),
+            tagged.i.p.last.eq(last_beat),
+            tagged.i.valid.eq(self.data.valid & beats),
+            self.data.ready.eq(beats & tagged.i.ready),
+            beat.eq(self.data.valid & self.data.ready),
             upsizer.row_beats.eq(run.row_beats),
             upsizer.row_words.eq(run.row_words),
-            upsizer.i.p.data.eq(self.data.payload),
-            upsizer.i.p.last.eq(last_beat),
-            upsizer.i.valid.eq(self.data.valid & beats & ~to_table),
-            self.data.ready.eq(beats & (upsizer.i.ready | to_table)),
-            beat.eq(self.data.valid & self.data.ready),
+            upsizer.i.payload.eq(tagged.o.payload),
+            upsizer.i.valid.eq(tagged.o.valid & ~to_table),
+            tagged.o.ready.eq(upsizer.i.ready | to_table),
+            entry.eq(tagged.o.valid & to_table),
             word.eq(ready_words.o.valid & ready_words.o.ready),
             runs.o.ready.eq(~words),
         ]
-        self._write(m, run, ready_words.o, word, beat, to_out, to_table)
+        self._write(m, run, ready_words.o, word, tagged.o, entry, to_out)
         m.d.sync += self.done.eq(finished)
         with m.If(runs.o.ready):  # after _write(), which counts in run.base
             m.d.sync += [
@@ -205,9 +213,9 @@ class LoadEngine(wiring.Component):
         run: data.View,
         words: stream.Interface,
         word: Signal,
-        beat: Signal,
+        entries: stream.Interface,
+        entry: Signal,
         to_out: Signal,
-        to_table: Signal,
     ) -> None:
         """Write words and entry pairs, counting the address in the descriptor's `base`."""
         m.d.comb += [
@@ -220,9 +228,9 @@ class LoadEngine(wiring.Component):
             self.act.en.eq(word & ~to_out),
             self.act.addr.eq(run.base),
             self.act.data.eq(words.p.data),
-            self.table.en.eq(beat & to_table),
+            self.table.en.eq(entry),
             self.table.addr.eq(run.base),
-            self.table.data.eq(self.data.payload),
+            self.table.data.eq(entries.p.data),
         ]
-        with m.If(word | (beat & to_table)):
+        with m.If(word | entry):
             m.d.sync += run.base.eq(run.base + 1)

@@ -4,11 +4,13 @@
 
     descriptors -> front: one DMA command each
                      |  a short queue of descriptors
-    beats from DMA -> back: first the parameters, column 0 first, if there are any
-                       \\-> then weight blocks: Upsizer -> words of `cols` bytes -> weight FIFO
+    beats from DMA -> back: count -> first the parameters, column 0 first, if there are any
+                                  '-> then weight blocks: Upsizer -> words of `cols` bytes
+                                                                  -> weight FIFO
 
 The front runs ahead and the FIFO holds several blocks, so memory latency hides behind the blocks
-that are at work; the back needs 2 cycles between descriptors.
+that are at work; the back takes no beat while the words of the descriptor before go through, 3
+cycles or more.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ from hw.dma import command_layout
 from hw.drain import parameter_layout
 from hw.fifo import MAX_DISTRIBUTED, Fifo
 from hw.layout import descriptor
-from hw.stream import Upsizer
+from hw.register_slice import RegisterSlice
+from hw.stream import Upsizer, word_layout
 from hw.twin import twin
 from models.arch import Arch
 from models.isa import Op
@@ -81,45 +84,59 @@ class WeightsEngine(wiring.Component):
         )
         self._front(m, runs)
 
+        # Beats are counted where they come: what they go into says too late whether it takes them.
+        m.submodules.tagged = tagged = RegisterSlice(shape=word_layout(8))
+        comes, beats = Signal(), Signal()
+        last_beat = counted_down(
+            m, take=runs.o.ready, value=runs.o.p.beats, step=comes, name="beats_left"
+        )
+        m.d.comb += [
+            tagged.i.p.data.eq(self.data.payload),
+            tagged.i.p.last.eq(last_beat),
+            tagged.i.valid.eq(self.data.valid & beats),
+            self.data.ready.eq(beats & tagged.i.ready),
+            comes.eq(self.data.valid & self.data.ready),
+        ]
+        with m.If(runs.o.ready):
+            m.d.sync += beats.eq(runs.o.valid)
+        with m.Elif(comes & last_beat):
+            m.d.sync += beats.eq(0)
+
         column = Signal(range(cols))
-        # What beats that are still to come are; words or beats are still to come.
+        # What beats that are still to go are; words or beats are still to go.
         to_params, to_words, busy = Signal(), Signal(), Signal()
         # Always `to_words`, for the upsizer's many bits.
         words_turn = twin(name="words_turn")
         beat, word, params_end, finished = Signal(), Signal(), Signal(), Signal()
-        last_beat = counted_down(
-            m, take=runs.o.ready, value=runs.o.p.beats, step=beat, name="beats_left"
-        )
         m.d.comb += [
             # Blocks follow each other without gaps, so the upsizer sees one endless row.
-            upsizer.i.p.data.eq(self.data.payload),
-            upsizer.i.p.last.eq(last_beat),
-            upsizer.i.valid.eq(self.data.valid & words_turn),
-            self.params.p.data.eq(self.data.payload),
+            upsizer.i.payload.eq(tagged.o.payload),
+            upsizer.i.valid.eq(tagged.o.valid & words_turn),
+            self.params.p.data.eq(tagged.o.p.data),
             self.params.p.index.eq(column),
-            self.params.valid.eq(self.data.valid & to_params),
-            beat.eq(self.data.valid & self.data.ready),
+            self.params.valid.eq(tagged.o.valid & to_params),
+            beat.eq(tagged.o.valid & tagged.o.ready),
             words.i.payload.eq(upsizer.o.p.data),
             words.i.valid.eq(upsizer.o.valid),
             upsizer.o.ready.eq(words.i.ready),
             word.eq(words.i.valid & words.i.ready),
             finished.eq((word & upsizer.o.p.last) | params_end),
             runs.o.ready.eq(~busy),
-            self.data.ready.eq((to_params & self.params.ready) | (to_words & upsizer.i.ready)),
+            tagged.o.ready.eq((to_params & self.params.ready) | (to_words & upsizer.i.ready)),
         ]
         connect(m, words.o, flipped(self.o))
 
         m.d.sync += [
             self.done.eq(finished),
             # Not in the same cycle: who takes the last parameter is a long path.
-            params_end.eq(beat & to_params & last_beat),
+            params_end.eq(beat & to_params & tagged.o.p.last),
         ]
         with m.If(beat):
             with m.If(to_params):
                 m.d.sync += column.eq(column + 1)
                 with m.If(column == cols - 1):
                     m.d.sync += [column.eq(0), to_params.eq(0), to_words.eq(1), words_turn.eq(1)]
-            with m.If(last_beat):
+            with m.If(tagged.o.p.last):
                 m.d.sync += [to_params.eq(0), to_words.eq(0), words_turn.eq(0)]
         with m.If(runs.o.ready):
             m.d.sync += [

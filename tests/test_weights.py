@@ -129,5 +129,5 @@ def test_prefetches_and_streams_across_descriptors() -> None:
         ]
         assert await collect(ctx, weights.o, 256, rng=rng, stall=0) == expected
 
-    # From the first take on: all beats but those of the words in the FIFO, and 2 cycles a block.
-    run(m, source, sink, background=[slave.process], cycles=400 + 512 - 128 + 2 * 16)
+    # From the first take on: all beats but those of the words in the FIFO, and 3 cycles a block.
+    run(m, source, sink, background=[slave.process], cycles=400 + 512 - 128 + 3 * 16)
