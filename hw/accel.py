@@ -115,8 +115,8 @@ class Accel(wiring.Component):
             return DomainRenamer(self.domain)(ResetInserter(own)(block))
 
         sequencer = Sequencer(arch=arch)
-        load = LoadEngine(arch=arch)
-        weights = WeightsEngine(arch=arch)
+        load = LoadEngine(arch=arch, slices=self.slices)
+        weights = WeightsEngine(arch=arch, slices=self.slices)
         conv = ConvEngine(arch=arch, array=self.array)
         drain = DrainEngine(arch=arch)
         post = PostEngine(arch=arch)

@@ -23,7 +23,7 @@ from hw.count import counted_down
 from hw.dma import command_layout
 from hw.fifo import Fifo
 from hw.layout import descriptor
-from hw.register_slice import RegisterSlice
+from hw.register_slice import NoSlice, RegisterSlice
 from hw.stream import Upsizer, word_layout
 from models.arch import Arch
 from models.fixed import LRN_TABLE_ENTRIES
@@ -60,6 +60,8 @@ class LoadEngine(wiring.Component):
     Parameters
     ----------
     arch : Arch
+    slices : bool
+        Registers between the count of the beats and what they go into.
 
     Members
     -------
@@ -79,8 +81,9 @@ class LoadEngine(wiring.Component):
         Entry pairs to the LRN table.
     """
 
-    def __init__(self, *, arch: Arch) -> None:
+    def __init__(self, *, arch: Arch, slices: bool = True) -> None:
         self.arch = arch
+        self.slices = slices
         super().__init__(
             {
                 "i": In(stream.Signature(descriptor(Op.LOAD))),
@@ -102,7 +105,8 @@ class LoadEngine(wiring.Component):
         ahead = min(_AHEAD, max(1, self.arch.queue_depth))
         m.submodules.runs = runs = Fifo(shape=run_layout, depth=ahead)
         # Beats are counted where they come: what they go into says too late whether it takes them.
-        m.submodules.tagged = tagged = RegisterSlice(shape=word_layout(8))
+        kind = RegisterSlice if self.slices else NoSlice
+        m.submodules.tagged = tagged = kind(shape=word_layout(8))
         m.submodules.upsizer = upsizer = Upsizer(in_bytes=8, out_bytes=self.arch.rows)
         m.submodules.ready_words = ready_words = RegisterSlice(shape=word_layout(self.arch.rows))
         connect(m, upsizer.o, ready_words.i)

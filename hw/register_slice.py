@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from amaranth import Module, Mux, ShapeLike, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.twin import twin
 
-__all__ = ["ENABLED", "RegisterSlice"]
+__all__ = ["ENABLED", "NoSlice", "RegisterSlice"]
 
 # Bits that one net enables at most: more of them make it a long one.
 ENABLED = 48
@@ -60,4 +60,16 @@ class RegisterSlice(wiring.Component):
             ]
         with m.Elif(self.i.valid):
             m.d.sync += [full.eq(1), ready.eq(0)]
+        return m
+
+
+class NoSlice(wiring.Component):
+    """Hands a stream on as it is: in place of a `RegisterSlice` where there is no room for one."""
+
+    def __init__(self, *, shape: ShapeLike) -> None:
+        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        connect(m, flipped(self.i), flipped(self.o))
         return m

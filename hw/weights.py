@@ -24,7 +24,7 @@ from hw.dma import command_layout
 from hw.drain import parameter_layout
 from hw.fifo import MAX_DISTRIBUTED, Fifo
 from hw.layout import descriptor
-from hw.register_slice import RegisterSlice
+from hw.register_slice import NoSlice, RegisterSlice
 from hw.stream import Upsizer, word_layout
 from hw.twin import twin
 from models.arch import Arch
@@ -42,6 +42,8 @@ class WeightsEngine(wiring.Component):
     Parameters
     ----------
     arch : Arch
+    slices : bool
+        Registers between the count of the beats and what they go into.
 
     Members
     -------
@@ -59,8 +61,9 @@ class WeightsEngine(wiring.Component):
         Words of weight blocks, from a FIFO of `arch.wgt_words`.
     """
 
-    def __init__(self, *, arch: Arch) -> None:
+    def __init__(self, *, arch: Arch, slices: bool = True) -> None:
         self.arch = arch
+        self.slices = slices
         super().__init__(
             {
                 "i": In(stream.Signature(descriptor(Op.WEIGHTS))),
@@ -85,7 +88,8 @@ class WeightsEngine(wiring.Component):
         self._front(m, runs)
 
         # Beats are counted where they come: what they go into says too late whether it takes them.
-        m.submodules.tagged = tagged = RegisterSlice(shape=word_layout(8))
+        kind = RegisterSlice if self.slices else NoSlice
+        m.submodules.tagged = tagged = kind(shape=word_layout(8))
         comes, beats = Signal(), Signal()
         last_beat = counted_down(
             m, take=runs.o.ready, value=runs.o.p.beats, step=comes, name="beats_left"
