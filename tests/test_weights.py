@@ -33,10 +33,10 @@ def arch_of(rows: int, cols: int) -> Arch:
     )
 
 
-def bench(arch: Arch) -> tuple[Module, ReadDma, WeightsEngine]:
+def bench(arch: Arch, *, slices: bool = True) -> tuple[Module, ReadDma, WeightsEngine]:
     m = Module()
     m.submodules.dma = dma = ReadDma()
-    m.submodules.weights = weights = WeightsEngine(arch=arch)
+    m.submodules.weights = weights = WeightsEngine(arch=arch, slices=slices)
     connect(m, weights.cmd, dma.cmd)
     connect(m, dma.o, weights.data)
     m.d.comb += dma.base.eq(BASE)
@@ -53,7 +53,7 @@ def descriptor_of(arch: Arch, has_params: int, blocks: int, mem: int) -> dict[st
 def test_words_and_parameters_in_order(rows: int, cols: int, seed: int) -> None:
     rng = random.Random(100 * cols + seed)
     arch = arch_of(rows, cols)
-    m, dma, weights = bench(arch)
+    m, dma, weights = bench(arch, slices=seed == 0)
     memory = bytearray(rng.randbytes(MEMORY))
     slave = ReadSlave(dma.bus, memory, rng=rng, latency=10, stall=0.1)
     descriptors, params, words = [], [], []
