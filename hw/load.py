@@ -24,7 +24,7 @@ from hw.dma import command_layout
 from hw.fifo import Fifo
 from hw.layout import descriptor
 from hw.register_slice import NoSlice, RegisterSlice
-from hw.stream import Upsizer, word_layout
+from hw.stream import Upsizer, tag_beats, word_layout
 from models.arch import Arch
 from models.fixed import LRN_TABLE_ENTRIES
 from models.isa import Dest, Op
@@ -120,11 +120,8 @@ class LoadEngine(wiring.Component):
         beat, entry, word = Signal(), Signal(), Signal()
         last_beat = self._count_beats(m, runs, run, beat)
         finished = (word & ready_words.o.p.last) | (entry & tagged.o.p.last)
+        tag_beats(m, self.data, tagged.i, more=beats, last=last_beat)
         m.d.comb += [
-            tagged.i.p.data.eq(self.data.payload),
-            tagged.i.p.last.eq(last_beat),
-            tagged.i.valid.eq(self.data.valid & beats),
-            self.data.ready.eq(beats & tagged.i.ready),
             beat.eq(self.data.valid & self.data.ready),
             upsizer.row_beats.eq(run.row_beats),
             upsizer.row_words.eq(run.row_words),

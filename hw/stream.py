@@ -16,11 +16,11 @@ from __future__ import annotations
 from itertools import product
 from math import gcd
 
-from amaranth import Cat, Module, Mux, Signal, unsigned
+from amaranth import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["Downsizer", "Upsizer", "word_layout"]
+__all__ = ["Downsizer", "Upsizer", "tag_beats", "word_layout"]
 
 
 def _check_size(name: str, value: int) -> None:
@@ -178,6 +178,18 @@ class _Gearbox(wiring.Component):
 def word_layout(size: int) -> data.StructLayout:
     """Payload of the upsizer's streams: `size` bytes, and whether they are the last of a run."""
     return data.StructLayout({"data": unsigned(size * 8), "last": unsigned(1)})
+
+
+def tag_beats(
+    m: Module, given: stream.Interface, tagged: stream.Interface, *, more: Value, last: Value
+) -> None:
+    """Connect beats to a stream of `word_layout` while `more` are to come; `last` goes along."""
+    m.d.comb += [
+        tagged.p.data.eq(given.payload),
+        tagged.p.last.eq(last),
+        tagged.valid.eq(given.valid & more),
+        given.ready.eq(more & tagged.ready),
+    ]
 
 
 class Upsizer(wiring.Component):

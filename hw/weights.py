@@ -25,7 +25,7 @@ from hw.drain import parameter_layout
 from hw.fifo import MAX_DISTRIBUTED, Fifo
 from hw.layout import descriptor
 from hw.register_slice import NoSlice, RegisterSlice
-from hw.stream import Upsizer, word_layout
+from hw.stream import Upsizer, tag_beats, word_layout
 from hw.twin import twin
 from models.arch import Arch
 from models.isa import Op
@@ -94,11 +94,8 @@ class WeightsEngine(wiring.Component):
         last_beat = counted_down(
             m, take=runs.o.ready, value=runs.o.p.beats, step=comes, name="beats_left"
         )
+        tag_beats(m, self.data, tagged.i, more=beats, last=last_beat)
         m.d.comb += [
-            tagged.i.p.data.eq(self.data.payload),
-            tagged.i.p.last.eq(last_beat),
-            tagged.i.valid.eq(self.data.valid & beats),
-            self.data.ready.eq(beats & tagged.i.ready),
             comes.eq(self.data.valid & self.data.ready),
         ]
         with m.If(runs.o.ready):
