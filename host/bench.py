@@ -14,8 +14,9 @@ from typing import Any
 from host.account import accounts
 from host.catalog import load_network, sample_input
 from host.compile import compile_network
-from host.device import DeviceError, open_device
+from host.device import DeviceError
 from host.estimate import ideal_cycles
+from host.open_device import open_device
 from host.published import PUBLISHED
 from host.runtime import Session
 from host.scalesim import VERSION, ScaleSim, shapes

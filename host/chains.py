@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from host.cpu import on_cpu
 from host.errors import CompileError
 from host.nodes import Graph, Node, build_graph
 from models.graph import (
@@ -30,6 +29,7 @@ from models.graph import (
     QLrn,
     Shape,
     infer_shapes,
+    on_cpu,
 )
 
 __all__ = ["Chain", "Line", "as_convolution", "chains"]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from host.cli_errors import InputError, one_line
 from host.cli_progress import task
-from host.device import Device, device_names, open_device
+from host.device import Device
+from host.open_device import device_names, open_device
 from host.parallel import cores
 from models.arch import Arch, get_arch
 

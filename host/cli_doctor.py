@@ -15,7 +15,7 @@ import typer
 from host.cache import cache_dir
 from host.cli_errors import EXIT_FAILED
 from host.cli_report import human
-from host.device import device_names
+from host.open_device import device_names
 
 __all__ = ["doctor"]
 

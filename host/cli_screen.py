@@ -19,8 +19,9 @@ from host.cli_errors import EXIT_FAILED, InputError, bad_input
 from host.cli_progress import task
 from host.cli_report import figures
 from host.compile import CompileError, compile_network
-from host.device import Device, device_names
+from host.device import Device
 from host.folder import image_files
+from host.open_device import device_names
 from host.runtime import Session
 from host.screen import (
     CONFIRMED,

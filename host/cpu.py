@@ -13,20 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.graph import Layer, Network, QFc, QGlobalAveragePool, infer_shapes
+from models.graph import Network, QFc, QGlobalAveragePool, infer_shapes
 from models.ops import global_average, quantised_fc, scores
 
-__all__ = ["CpuLayers", "on_cpu", "top_classes"]
+__all__ = ["CpuLayers", "top_classes"]
 
 Codes = NDArray[np.uint8]
 
 # int8 weights are at least -128 in files of others; the bias takes its share on top.
 _LARGEST_PRODUCT = 255 * 128
-
-
-def on_cpu(layer: Layer) -> bool:
-    """Whether the CPU runs layers of this kind."""
-    return isinstance(layer, QFc | QGlobalAveragePool)
 
 
 class CpuLayers:

@@ -59,6 +59,8 @@ class RtlDevice(Device):
         Whether the logs of runs have recordings; that takes a library built for it.
     registers : int
         Address of the first register.
+    train : callable or None
+        Runs something typical on a device; a library that is built here is optimised for it.
     progress : callable or None
         Called with what happens now while the library is built.
 
@@ -81,6 +83,7 @@ class RtlDevice(Device):
         waves: Path | None = None,
         record: bool = False,
         registers: int = 0,
+        train: Callable[[Device], None] | None = None,
         progress: Callable[[str], None] | None = None,
     ) -> None:
         super().__init__(arch)
@@ -96,7 +99,7 @@ class RtlDevice(Device):
                 arch,
                 waves=waves is not None,
                 record=record,
-                train=partial(_train, arch) if worth else None,
+                train=None if train is None or not worth else partial(_train, arch, train),
                 progress=progress,
             )
         self._library = library
@@ -258,12 +261,10 @@ class RtlDevice(Device):
             model.fault(port, Fault.NONE)
 
 
-def _train(arch: Arch, library: Path) -> None:
-    """Let a library do a bit of everything."""
-    from host.training import exercise
-
+def _train(arch: Arch, train: Callable[[Device], None], library: Path) -> None:
+    """Let a library do what is typical."""
     with RtlDevice(arch, library=library) as device:
-        exercise(device)
+        train(device)
 
 
 def create(arch: Arch, **options: Any) -> RtlDevice:

@@ -1,15 +1,13 @@
 """What runs programs: the one interface of every back end.
 
-A device owns memory that programs and feature maps live in, and runs one program at a time.  Back
-ends are modules called ``host.dev_<name>``, with _ for -, with a function
-``create(arch, **options) -> Device``; `open_device` imports the one asked for and no other.
+A device owns memory that programs and feature maps live in, and runs one program at a time.  A back
+end is a module with a function ``create(arch, **options) -> Device``; `host.open_device` has the
+list of them.
 """
 
 from __future__ import annotations
 
 import abc
-import importlib
-import pkgutil
 import threading
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -35,12 +33,8 @@ __all__ = [
     "DeviceError",
     "DeviceFull",
     "RunLog",
-    "device_names",
     "difference",
-    "open_device",
 ]
-
-_PREFIX = "dev_"
 
 Data = bytes | bytearray | memoryview | NDArray[np.uint8]
 
@@ -316,34 +310,3 @@ def difference(found: NDArray[np.uint8], wanted: NDArray[np.uint8]) -> str | Non
         f"{len(wrong)} of {len(wanted)} bytes differ in memory, the first at {first}: "
         f"{found[first]:#04x} instead of {wanted[first]:#04x}"
     )
-
-
-def device_names() -> tuple[str, ...]:
-    """Names that `open_device` takes."""
-    package = importlib.import_module("host")
-    found = (module.name for module in pkgutil.iter_modules(package.__path__))
-    names = (name[len(_PREFIX) :] for name in found if name.startswith(_PREFIX))
-    return tuple(sorted(name.replace("_", "-") for name in names))
-
-
-def open_device(name: str, arch: Arch, **options: object) -> Device:
-    """Open the back end called `name`.
-
-    Parameters
-    ----------
-    options
-        Passed on; what there is depends on the back end.
-
-    Raises
-    ------
-    ValueError
-        If there is no such back end.
-    DeviceError
-        If it cannot be opened.
-    """
-    known = device_names()
-    if name not in known:
-        raise ValueError(f"device must be one of {', '.join(known)}, not {name!r}")
-    module = importlib.import_module(f"host.{_PREFIX}{name.replace('-', '_')}")
-    device: Device = module.create(arch, **options)
-    return device

@@ -56,6 +56,7 @@ __all__ = [
     "ceil_pad",
     "infer_shapes",
     "macs",
+    "on_cpu",
     "out_shape",
 ]
 
@@ -219,3 +220,8 @@ def macs(network: Network) -> dict[str, int]:
             height, width, _ = shapes[layer.name]
             counts[layer.name] = height * width * layer.weight.size
     return counts
+
+
+def on_cpu(layer: Layer) -> bool:
+    """Whether layers of this kind run on the CPU, whatever the accelerator."""
+    return isinstance(layer, QFc | QGlobalAveragePool)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from host.compile import compile_network
-from host.device import open_device
+from host.open_device import open_device
 from host.runtime import Session
 from models import store
 from models.arch import get_arch

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from host.chains import as_convolution, chains
 from host.compile import CompileError, compile_network
-from host.device import Device, open_device
+from host.device import Device
 from host.layout import Planes, part_from_json, part_to_json
+from host.open_device import open_device
 from host.program import Program
 from host.runtime import Session
 from host.verify import verify

@@ -6,7 +6,7 @@ import pytest
 
 from host.catalog import load_network
 from host.compile import compile_network
-from host.device import open_device
+from host.open_device import open_device
 from host.runtime import Session
 from host.verify import verify
 from models.arch import get_arch

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from host.compile import compile_network
 from host.dev_rtl import RtlDevice
-from host.device import Buffer, DeviceError, open_device
+from host.device import Buffer, DeviceError
+from host.open_device import open_device
 from host.program import Program
 from host.rtl_model import Fault, ModelError, Profile
 from models.arch import get_arch

@@ -9,7 +9,8 @@ import pytest
 
 from host.compile import CompileError, compile_network
 from host.dev_functional import FunctionalDevice
-from host.device import Device, DeviceError, device_names, open_device
+from host.device import Device, DeviceError
+from host.open_device import device_names, open_device
 from host.program import Program
 from models.arch import get_arch
 from models.graph import INPUT, ConvGeometry, MaxPool

@@ -18,7 +18,8 @@ import pytest
 
 from host.compile import compile_network
 from host.dev_rtl import RtlDevice
-from host.device import Device, open_device
+from host.device import Device
+from host.open_device import open_device
 from host.rtl_model import Profile
 from models.arch import get_arch
 from models.fixed import lrn_table

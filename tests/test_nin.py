@@ -9,7 +9,7 @@ import pytest
 
 from host.catalog import load_network
 from host.compile import compile_network
-from host.device import open_device
+from host.open_device import open_device
 from host.runtime import Session
 from models.arch import get_arch
 from models.graph import QGlobalAveragePool, infer_shapes, macs

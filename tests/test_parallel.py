@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from host.compile import compile_network
 from host.dev_functional import FunctionalDevice
-from host.device import Buffer, Device, DeviceError, RunLog, open_device
+from host.device import Buffer, Device, DeviceError, RunLog
+from host.open_device import open_device
 from host.parallel import ParallelSession, cores
 from host.program import Program
 from host.runtime import Result, Session

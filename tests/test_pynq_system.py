@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from host.dev_pynq_sim import write_pair
-from host.device import DeviceError, open_device
+from host.device import DeviceError
+from host.open_device import open_device
 from host.pynq_overlay import read_pair
 from host.pynq_system import Interrupt, System
 from models.arch import get_arch

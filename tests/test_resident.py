@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from host.compile import compile_network
 from host.dev_functional import FunctionalDevice
 from host.dev_rtl import RtlDevice
-from host.device import Buffer, Data, Device, DeviceError, DeviceFull, open_device
+from host.device import Buffer, Data, Device, DeviceError, DeviceFull
+from host.open_device import open_device
 from host.program import Program
 from host.resident import Resident
 from host.rtl_model import Fault

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from host.compile import compile_network
 from host.cpu import top_classes
 from host.dev_functional import FunctionalDevice
-from host.device import Buffer, Device, DeviceError, RunLog, open_device
+from host.device import Buffer, Device, DeviceError, RunLog
+from host.open_device import open_device
 from host.program import Program
 from host.runtime import Mismatch, Session, compare_maps
 from models.arch import get_arch

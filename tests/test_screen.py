@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from host.compile import compile_network
-from host.device import open_device
+from host.open_device import open_device
 from host.runtime import Session
 from host.screen import (
     CONFIRMED,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from host.compile import compile_network
-from host.device import open_device
+from host.open_device import open_device
 from models.arch import get_arch
 from models.graph import Network
 from models.scaled import SCALED_LAYERS, scaled_layer

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from host.compile import compile_network
-from host.device import RunLog, open_device
+from host.device import RunLog
+from host.open_device import open_device
 from host.resident import Resident
 from host.runtime import Answer, Result
 from host.switch import Request, Switch, difference, order, requests, summary

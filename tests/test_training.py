@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from host.device import DeviceError, open_device
+from host.device import DeviceError
 from host.errors import CompileError
+from host.open_device import open_device
 from host.training import exercise
 from models.arch import get_arch
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from host.compile import compile_network
 from host.dev_rtl import RtlDevice
 from host.dev_ulx3s import Ulx3sDevice
-from host.device import Buffer, Device, DeviceError, open_device
+from host.device import Buffer, Device, DeviceError
+from host.open_device import open_device
 from host.program import Program
 from hw.linked import LAMPS
 from models.arch import get_arch

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from host.compile import CompileError, compile_network
-from host.device import open_device
+from host.open_device import open_device
 from host.runtime import Session
 from host.screen import DeviceScores, Scores, golden_scores
 from models.arch import get_arch

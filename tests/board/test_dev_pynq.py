@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from host.compile import compile_network
 from host.csr import Csr
 from host.dev_pynq_sim import PynqSimDevice
-from host.device import Buffer, DeviceError, DeviceFull, open_device
+from host.device import Buffer, DeviceError, DeviceFull
+from host.open_device import open_device
 from host.program import Program
 from host.pynq_board import CMA_BASE
 from host.pynq_system import Interrupt
