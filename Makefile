@@ -17,13 +17,13 @@
 #   make faults  faults injected into the simulated core: make faults N=5000 SEED=1
 #   make soak    inferences one after the other, each as the first: make soak N=1000 SEED=1
 #   make mutate  plant single faults in the core and report which ones the tests catch:
-#                make mutate N=100 SEED=1, and MUTATE="--module hw/dma.py" for one module
+#                make mutate N=100 SEED=1, and MUTATE="--module hw/bus/dma.py" for one module
 #   make docs    write the generated pages of docs/
 #   make clean   remove .venv and build products
 
 PYTHON ?= python3
 MODEL ?= screen
-PHOTO ?= models/photos/chelsea.jpg
+PHOTO ?= models/data/photos/chelsea.jpg
 BOARD ?= tang-nano-20k
 N ?= 1000
 SEED ?= 0
@@ -51,7 +51,7 @@ $(STAMP): pyproject.toml
 
 run: $(STAMP)
 ifeq ($(MODEL),screen)
-	@$(BIN)/penstock screen models/samples models/photos --device rtl --check
+	@$(BIN)/penstock screen models/data/samples models/data/photos --device rtl --check
 else
 	@$(BIN)/penstock classify $(PHOTO) --model $(MODEL) --device rtl --check
 endif
@@ -75,17 +75,11 @@ test-board: $(STAMP) .venv-board/.installed
 	OPENBLAS_NUM_THREADS=1 PENSTOCK_SIM_PYTHON=$(abspath $(BIN)/python) $(BOARD_BIN)/python -m pytest -q @tests/board/modules
 
 formal: $(STAMP)
-	@$(BIN)/python -m sim.formal --jobs $(JOBS) $(PROOFS)
+	@$(BIN)/python -m penstock.sim.formal --jobs $(JOBS) $(PROOFS)
 
 # What tests of the host and of the whole core reach, those that take long left out.  Blocks are the
 # business of their own tests and of the proofs.
-COVERED := $(addprefix tests/test_,$(addsuffix .py,\
-	account arch average behind bench bitfile builder cache calibrate catalog cli_describe \
-	cli_output cli_progress cli_quantize cli_report cli_watch clock compile cpu dev_rtl docs \
-	engines explain faults fixed functional fuzz graph hwh integrity isa loads lower memory \
-	nodes npz_weights onnx_deploy onnx_float onnx_import onnx_nodes onnx_quantised onnx_read ops \
-	order preprocess program quantize read_ports record regs rescale resident runtime scales \
-	scalesim screen_log search serial_port sim_library sources stages store tile views walk))
+COVERED := tests/models tests/host $(addprefix tests/system/test_,faults.py fuzz.py integrity.py order.py)
 
 coverage: export PENSTOCK_FUZZ = 60
 coverage: export PENSTOCK_FAULTS = 100
@@ -97,7 +91,8 @@ coverage: $(STAMP)
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	@$(BIN)/python -m penstock.sim.library.package_links . build/package
+	MYPYPATH=build/package $(BIN)/mypy
 
 bench: $(STAMP)
 	@$(BIN)/python scripts/bench.py $(BENCH)
@@ -106,13 +101,13 @@ bitstream: $(STAMP)
 	@$(BIN)/penstock bitstream --board $(BOARD)
 
 fuzz: $(STAMP)
-	PENSTOCK_FUZZ=$(N) PENSTOCK_SEED=$(SEED) $(BIN)/python -m pytest -q -n $(JOBS) tests/test_fuzz.py
+	PENSTOCK_FUZZ=$(N) PENSTOCK_SEED=$(SEED) $(BIN)/python -m pytest -q -n $(JOBS) tests/system/test_fuzz.py
 
 faults: $(STAMP)
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.faults $(N) $(SEED)
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.support.faults $(N) $(SEED)
 
 soak: $(STAMP)
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.soak $(N) $(SEED)
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.support.soak $(N) $(SEED)
 
 mutate: N = 100
 mutate: SEED = 1

@@ -14,7 +14,7 @@ def main() -> None:
     # many times what they save in products of our size.  Read when NumPy is imported, so set here.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
-        from host import cli
+        from penstock.host.cli import app as cli
     except ModuleNotFoundError as error:
         if error.name not in ("typer", "rich"):
             raise

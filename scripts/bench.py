@@ -12,12 +12,18 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from host.bench import MODELS, measure
-from host.bench_page import page
-from host.cli_errors import EXIT_FAILED, EXIT_USAGE, InputError, WorkError, one_line
-from host.cli_output import OutputFile
-from host.device import DeviceError
-from host.scalesim import ScaleSim, ScaleSimError
+from penstock.host.cli.support.exit_status import (
+    EXIT_FAILED,
+    EXIT_USAGE,
+    InputError,
+    WorkError,
+    one_line,
+)
+from penstock.host.cli.support.output_file import OutputFile
+from penstock.host.devices.device import DeviceError
+from penstock.host.report.benchmark import MODELS, measure
+from penstock.host.report.benchmark_page import page
+from penstock.host.report.scalesim import ScaleSim, ScaleSimError
 
 __all__ = ["main"]
 

@@ -8,24 +8,24 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from host.compile import compile_network
-from host.open_device import open_device
-from host.runtime import Session
-from models import store
-from models.arch import get_arch
-from models.graph import Network, QFc
-from models.ops import input_codes, run_float, run_quantised, scores
+from penstock.host.apps.open_device import open_device
+from penstock.host.compiler.compile import compile_network
+from penstock.host.runtime.session import Session
+from penstock.models.data.shipped import TRAINED
+from penstock.models.golden.ops import input_codes, run_float, run_quantised, scores
+from penstock.models.graph import store
+from penstock.models.graph.graph import Network, QFc
+from penstock.models.spec.arch import get_arch
 
 __all__ = ["SHIPPED", "Digits", "digits", "grown", "main", "right"]
 
-SHIPPED = Path(__file__).resolve().parent.parent / "models" / "trained" / "lenet5-digits.net"
+SHIPPED = TRAINED / "lenet5-digits.net"
 
 _SIZE = 32
 

@@ -10,10 +10,10 @@ import sys
 import time
 from pathlib import Path
 
-from sim.mutation import Mutant, draw
-from sim.mutation_report import summary
-from sim.mutation_run import MutationError, Record, Result, core_modules, digest, run
-from sim.mutation_sites import sites
+from penstock.sim.mutation.mutant import Mutant, draw
+from penstock.sim.mutation.report import summary
+from penstock.sim.mutation.run import MutationError, Record, Result, core_modules, digest, run
+from penstock.sim.mutation.sites import sites
 
 __all__ = ["main"]
 

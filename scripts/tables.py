@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from models.docs import isa_markdown, registers_markdown
-from sim.formal.catalog import with_proofs
+from penstock.models.spec.reference_pages import isa_markdown, registers_markdown
+from penstock.sim.formal.catalog import with_proofs
 
 __all__ = ["main"]
 

@@ -15,10 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from models import store
-from models.graph import Network
-from models.lenet import build_lenet5
-from models.quantize import quantise
+from penstock.models.graph import store
+from penstock.models.graph.graph import Network
+from penstock.models.networks.lenet import build_lenet5
+from penstock.models.quant.quantize import quantise
 from scripts.digits import SHIPPED, Digits, digits, grown, right
 from scripts.screening.torch_net import TorchNet
 

@@ -1,1 +1,4 @@
-"""Simulation: the in-process Verilated library, its memory model and the cocotb benches."""
+"""Simulation: the Verilated library, netlists, cocotb benches, proofs, planted faults.
+
+Imports `hw`, `models` and cocotb; never `host`.
+"""

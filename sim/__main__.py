@@ -1,7 +1,7 @@
-"""``python -m sim ARCH TOP WAVES RECORD``: build a simulation library for another Python.
+"""``python -m penstock.sim ARCH TOP WAVES RECORD``: build a simulation library for another Python.
 
-ARCH is the arch's parameters as JSON, TOP as in `sim.build.library`, WAVES and RECORD 0 or 1.
-Prints what happens, a line each, and last the library's path after ``library:``.
+ARCH is the arch's parameters as JSON, TOP as in `sim.library.build.library`, WAVES and RECORD 0 or
+1.  Prints what happens, a line each, and last the library's path after ``library:``.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import sys
 
-from models.arch import Arch
-from sim.build import library
-from sim.toolchain import ToolError
+from penstock.models.spec.arch import Arch
+from penstock.sim.library.build import library
+from penstock.sim.library.toolchain import ToolError
 
 __all__ = ["main"]
 

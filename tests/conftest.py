@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from host import cli, cli_progress
-from tests.commands import Outcome, Run
+from penstock.host.cli import app as cli
+from penstock.host.cli.support import progress as cli_progress
+from tests.support.commands import Outcome, Run
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -21,7 +22,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--measure"):
         # Now and not earlier: pytest-cov does not see what was imported before it began.
-        from tests import measured
+        from tests.support import measured
 
         config.pluginmanager.register(measured)
 

@@ -26,7 +26,7 @@ class Board:
         are optional: ``ports``, a list of IOPorts, and ``constraints``, the text of the constraint
         file in the tool chain's language.
     arch : str
-        Preset of `models.arch`.
+        Preset of `models.spec.arch`.
     target_mhz : float
         What place and route must report; less is a failure.
     resources : mapping of str to int
@@ -65,14 +65,14 @@ def _pynq(name: str, title: str) -> Board:
         title=f"{title} (Zynq XC7Z020)",
         part="xc7z020clg400-1",
         toolchain="openxc7",
-        top="hw.pynq_z2:PynqTop",
+        top="penstock.hw.boards.pynq_z2:PynqTop",
         arch="pynq-z2",
         target_mhz=130.0,
         resources=_XC7Z020,
         options={
             "family": "zynq7",
             "device": "xc7z020",
-            "floorplan": "hw.floorplan_zynq:zynq_7020",
+            "floorplan": "penstock.hw.floorplan.zynq:zynq_7020",
         },
     )
 
@@ -82,7 +82,7 @@ _ULX3S = Board(
     title="ULX3S (ECP5 LFE5U-85F)",
     part="LFE5U-85F-6BG381C",
     toolchain="ecp5",
-    top="hw.ulx3s_top:Ulx3sTop",
+    top="penstock.hw.boards.ulx3s_top:Ulx3sTop",
     arch="ulx3s-85f",
     target_mhz=90.0,
     resources={"LUT": 83640, "FF": 83640, "DSP": 156, "DP16KD": 208},
@@ -91,7 +91,7 @@ _ULX3S = Board(
         "package": "CABGA381",
         "speed": "6",
         "idcode": "0x41113043",
-        "floorplan": "hw.floorplan_ecp5:ecp5_85",
+        "floorplan": "penstock.hw.floorplan.ecp5:ecp5_85",
     },
 )
 
@@ -100,7 +100,7 @@ _TANG_NANO = Board(
     title="Tang Nano 20K (Gowin GW2AR-18)",
     part="GW2AR-LV18QN88C8/I7",
     toolchain="gowin",
-    top="hw.tang_nano_top:TangNanoTop",
+    top="penstock.hw.boards.tang_nano_top:TangNanoTop",
     arch="tang-nano-20k",
     target_mhz=54.0,
     resources={"LUT": 20736, "FF": 15552, "DSP": 48, "BSRAM": 46},
@@ -108,7 +108,7 @@ _TANG_NANO = Board(
     options={
         "synthesis": "gw2a",
         "family": "GW2A-18C",
-        "floorplan": "hw.floorplan_gowin:gw2a_18",
+        "floorplan": "penstock.hw.floorplan.gowin:gw2a_18",
     },
 )
 

@@ -25,13 +25,21 @@ from pathlib import Path
 
 from amaranth.back import rtlil
 
-from hw.flow.board import Board
-from hw.flow.errors import BuildError, ToolsMissing
-from hw.flow.folder import Folder
-from hw.flow.process import Runner, StoppedError
-from hw.flow.report import Report, SeedResult, usage
-from hw.flow.toolchain import Job, Routed, Tool, Toolchain, count_cells, get_toolchain, signal_names
-from models.arch import Arch
+from penstock.hw.flow.board import Board
+from penstock.hw.flow.errors import BuildError, ToolsMissing
+from penstock.hw.flow.folder import Folder
+from penstock.hw.flow.process import Runner, StoppedError
+from penstock.hw.flow.report import Report, SeedResult, usage
+from penstock.hw.flow.toolchain import (
+    Job,
+    Routed,
+    Tool,
+    Toolchain,
+    count_cells,
+    get_toolchain,
+    signal_names,
+)
+from penstock.models.spec.arch import Arch
 
 __all__ = ["NetlistCheck", "build"]
 

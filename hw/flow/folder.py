@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path
 from types import TracebackType
 
-from hw.flow.errors import BuildError
+from penstock.hw.flow.errors import BuildError
 
 __all__ = ["Folder"]
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hw.flow.errors import BuildError
-from hw.flow.timing import read_timing
-from hw.flow.toolchain import Job, Routed
+from penstock.hw.flow.errors import BuildError
+from penstock.hw.flow.timing import read_timing
+from penstock.hw.flow.toolchain import Job, Routed
 
 __all__ = ["route"]
 

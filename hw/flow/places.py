@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from hw.flow.errors import BuildError
-from hw.flow.toolchain import Job
+from penstock.hw.flow.errors import BuildError
+from penstock.hw.flow.toolchain import Job
 
 __all__ = ["give_places"]
 

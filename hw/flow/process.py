@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hw.flow.errors import BuildError
+from penstock.hw.flow.errors import BuildError
 
 __all__ = ["Cost", "Runner", "StoppedError"]
 

@@ -11,8 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hw.flow.errors import BuildError
-from hw.flow.toolchain import Tool
+from penstock.hw.flow.errors import BuildError
+from penstock.hw.flow.toolchain import Tool
 
 __all__ = ["digest", "find", "need", "pip_tool", "version", "yosys_tool"]
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hw.flow.board import Board
-from hw.flow.timing import Timing
-from models.arch import Arch
+from penstock.hw.flow.board import Board
+from penstock.hw.flow.timing import Timing
+from penstock.models.spec.arch import Arch
 
 __all__ = ["Report", "SeedResult", "usage"]
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from hw.flow.process import Cost
-from hw.flow.programs import need
-from hw.flow.toolchain import Job
+from penstock.hw.flow.process import Cost
+from penstock.hw.flow.programs import need
+from penstock.hw.flow.toolchain import Job
 
 __all__ = ["ANY_ON_COLLISION", "run_yosys", "synthesise", "write_verilog"]
 
 # For devices whose block RAMs have no defined value for a read of a word that is being written: it
-# keeps Yosys from adding registers and comparators to make it the old one.  `hw.buffer.Buffer`
+# keeps Yosys from adding registers and comparators to make it the old one.  `hw.lib.buffer.Buffer`
 # promises none, and FIFOs read only what was written before.
 ANY_ON_COLLISION = "setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2 r:CLK_ENABLE=1 %i"
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from hw.flow.board import Board
-from hw.flow.errors import BuildError
-from hw.flow.process import Cost, Runner
-from hw.flow.timing import Timing
-from models.arch import Arch
+from penstock.hw.flow.board import Board
+from penstock.hw.flow.errors import BuildError
+from penstock.hw.flow.process import Cost, Runner
+from penstock.hw.flow.timing import Timing
+from penstock.models.spec.arch import Arch
 
 __all__ = [
     "Job",
@@ -33,9 +33,9 @@ __all__ = [
 
 # ``module:class``, so that a chain's own needs are imported only when it is used.
 TOOLCHAINS = {
-    "ecp5": "hw.flow.ecp5:Ecp5",
-    "gowin": "hw.flow.gowin:Gowin",
-    "openxc7": "hw.flow.openxc7:OpenXc7",
+    "ecp5": "penstock.hw.flow.lattice.nextpnr_ecp5:Ecp5",
+    "gowin": "penstock.hw.flow.gowin.nextpnr_gowin:Gowin",
+    "openxc7": "penstock.hw.flow.xilinx.openxc7:OpenXc7",
 }
 
 

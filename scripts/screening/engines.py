@@ -13,15 +13,15 @@ import onnxruntime
 from numpy.typing import NDArray
 from PIL import Image
 
-from host.compile import CompileError, compile_network
-from host.open_device import open_device
-from host.runtime import Session
-from host.screen import DeviceScores, Scores, golden_scores
-from models.arch import get_arch
-from models.graph import Network, QFc
-from models.onnx_export import export
-from models.onnx_float import export_float
-from models.ops import input_codes, normalise, scores
+from penstock.host.apps.open_device import open_device
+from penstock.host.apps.two_stage import DeviceScores, Scores, golden_scores
+from penstock.host.compiler.compile import CompileError, compile_network
+from penstock.host.runtime.session import Session
+from penstock.models.golden.ops import input_codes, normalise, scores
+from penstock.models.graph.graph import Network, QFc
+from penstock.models.onnx_io.float_export import export_float
+from penstock.models.onnx_io.operator_export import export
+from penstock.models.spec.arch import get_arch
 from scripts.screening.pool import CHUNK, Chunk
 
 __all__ = ["Engine", "device_engine", "float_engine", "int8_engine", "kept_scores", "pictures"]

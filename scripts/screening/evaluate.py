@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from host.screen import Model, Stage, load_model
-from models import store
+from penstock.host.apps.two_stage import Model, Stage, load_model
+from penstock.models.graph import store
 from scripts.screening.engines import Engine, device_engine, float_engine, int8_engine, kept_scores
 from scripts.screening.page import page
 from scripts.screening.plot import plot

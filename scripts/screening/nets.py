@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from models import alexnet, googlenet
-from models.builder import Builder
-from models.graph import INPUT, InputSpec, Network
+from penstock.models.graph.builder import Builder
+from penstock.models.graph.graph import INPUT, InputSpec, Network
+from penstock.models.networks import alexnet, googlenet
 
 __all__ = ["LABELS", "STAGES", "stage"]
 

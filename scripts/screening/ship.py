@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from models import store
-from models.onnx_float import export_float
-from models.quantize import quantise
+from penstock.models.data.shipped import TRAINED
+from penstock.models.graph import store
+from penstock.models.onnx_io.float_export import export_float
+from penstock.models.quant.quantize import quantise
 from scripts.screening.engines import int8_engine, kept_scores, pictures
 from scripts.screening.nets import STAGES
 from scripts.screening.pool import chunks
@@ -24,8 +25,6 @@ from scripts.screening.thresholds import coarse_threshold, fine_threshold
 from scripts.screening.train import load_network
 
 __all__ = ["CALIBRATION", "main"]
-
-ROOT = Path(__file__).resolve().parent.parent.parent
 
 # Training pictures that quantisation looks at.
 CALIBRATION = 96
@@ -37,7 +36,7 @@ def main() -> int:
     parser.add_argument("--states", type=Path, required=True, help="folder of training states")
     parser.add_argument("--pool", type=Path, required=True, help="folder of pictures")
     parser.add_argument("--stage", choices=STAGES, action="append", help="prepare this one only")
-    parser.add_argument("-o", "--output", type=Path, default=ROOT / "models" / "trained")
+    parser.add_argument("-o", "--output", type=Path, default=TRAINED)
     options = parser.parse_args()
     calibration = next(chunks(options.pool, "train"))[:CALIBRATION]
     held = list(chunks(options.pool, "validation"))

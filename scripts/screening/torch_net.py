@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.graph import (
+from penstock.models.graph.graph import (
     INPUT,
     AveragePool,
     Concat,

@@ -19,7 +19,7 @@ import torch
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from models.graph import Network
+from penstock.models.graph.graph import Network
 from scripts.screening.feed import Feed
 from scripts.screening.nets import STAGES, stage
 from scripts.screening.torch_net import TorchNet

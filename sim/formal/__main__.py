@@ -1,4 +1,4 @@
-"""Carry out the proofs: ``python -m sim.formal [NAME ...]``."""
+"""Carry out the proofs: ``python -m penstock.sim.formal [NAME ...]``."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from sim.formal.catalog import PROOFS
-from sim.formal.proof import Proof, Result, find_fault, prove
+from penstock.sim.formal.catalog import PROOFS
+from penstock.sim.formal.checking.proof import Proof, Result, find_fault, prove
 
 __all__ = ["main"]
 

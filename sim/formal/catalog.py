@@ -6,10 +6,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from models.isa import ENGINE_WAITS, Op
-from sim.formal import (
+from penstock.models.spec.isa import ENGINE_WAITS, Op
+from penstock.sim.formal.checking.harness import Harness
+from penstock.sim.formal.checking.proof import Fault, Proof
+from penstock.sim.formal.claims import (
     arithmetic,
-    array,
     bridges,
     control,
     fetch,
@@ -20,8 +21,7 @@ from sim.formal import (
     streams,
     tokens,
 )
-from sim.formal.harness import Harness
-from sim.formal.proof import Fault, Proof
+from penstock.sim.formal.claims import processing_elements as array
 
 __all__ = ["PROOFS", "with_proofs"]
 
@@ -45,7 +45,7 @@ def _itself(name: str) -> Callable[[Any], Harness]:
 PROOFS: tuple[Proof, ...] = (
     Proof(
         name="register slice",
-        module="hw.register_slice",
+        module="penstock.hw.lib.register_slice",
         build=streams.register_slice,
         claims=_STREAM,
         faults=(
@@ -57,7 +57,7 @@ PROOFS: tuple[Proof, ...] = (
     *(
         Proof(
             name=f"FIFO of {depth}" + ", block RAM" * block,
-            module="hw.fifo",
+            module="penstock.hw.lib.fifo",
             build=partial(streams.fifo, depth=depth, block=block),
             claims=_STREAM + f"; it takes payloads while fewer than {depth} are inside",
             faults=(
@@ -71,7 +71,7 @@ PROOFS: tuple[Proof, ...] = (
     *(
         Proof(
             name=f"upsizer, {in_bytes} to {out_bytes} bytes",
-            module="hw.stream",
+            module="penstock.hw.lib.stream",
             build=partial(streams.upsizer, in_bytes=in_bytes, out_bytes=out_bytes),
             claims="rows of any length: every byte of a row's words comes out, in order and once, "
             "what is left of its last beat is dropped; `last` stays with its word; " + _STREAM,
@@ -93,7 +93,7 @@ PROOFS: tuple[Proof, ...] = (
     *(
         Proof(
             name=f"downsizer, {in_bytes} to {out_bytes} bytes",
-            module="hw.stream",
+            module="penstock.hw.lib.stream",
             build=partial(streams.downsizer, in_bytes=in_bytes, out_bytes=out_bytes),
             claims="rows of any length: every byte of a row's words comes out, in order and once, "
             "with zeros after the row's last one; " + _STREAM,
@@ -107,7 +107,7 @@ PROOFS: tuple[Proof, ...] = (
     ),
     Proof(
         name="skew",
-        module="hw.array",
+        module="penstock.hw.array.systolic",
         build=partial(array.skew, lanes=4),
         claims="lane k comes k cycles later, and so does bit k of a wavefront, which is 0 before",
         faults=(
@@ -118,7 +118,7 @@ PROOFS: tuple[Proof, ...] = (
     ),
     Proof(
         name="array, 3x3",
-        module="hw.array",
+        module="penstock.hw.array.systolic",
         build=partial(array.systolic_array, rows=3, cols=3),
         claims=_ARRAY,
         faults=(
@@ -129,7 +129,7 @@ PROOFS: tuple[Proof, ...] = (
     ),
     Proof(
         name="packed array, 4x4",
-        module="hw.packed",
+        module="penstock.hw.array.packed",
         build=partial(array.packed_array, rows=4, cols=4),
         claims=_ARRAY + "; what the left columns' sums start from is -128 times the word's sum",
         faults=(
@@ -142,7 +142,7 @@ PROOFS: tuple[Proof, ...] = (
     ),
     Proof(
         name="burst splitter",
-        module="hw.dma",
+        module="penstock.hw.bus.dma",
         build=masters.burst_splitter,
         claims="a command's bursts follow each other from its address on and are as long as the "
         "command together; 1 to 16 beats, never across 4 KiB; the last one is marked",
@@ -156,7 +156,7 @@ PROOFS: tuple[Proof, ...] = (
     *(
         Proof(
             name=f"read DMA of {16 * bursts} beats",
-            module="hw.dma",
+            module="penstock.hw.bus.dma",
             build=partial(masters.read_dma, bursts=bursts),
             claims="AR keeps to AXI and to the bursts' rules; every burst is asked for once; every "
             "beat finds room and goes to the output; after `halt` nothing is begun, and `idle` "
@@ -193,7 +193,7 @@ PROOFS: tuple[Proof, ...] = (
     ),
     Proof(
         name="write DMA",
-        module="hw.dma",
+        module="penstock.hw.bus.dma",
         build=masters.write_dma,
         claims="AW and W keep to AXI and to the bursts' rules; every burst is asked for once and "
         "has as many beats as it says, `wlast` in its last; beats are the input's; a command is "
@@ -212,7 +212,7 @@ PROOFS: tuple[Proof, ...] = (
     *(
         Proof(
             name=f"AXI3 bridge, {name}",
-            module="hw.axi3",
+            module="penstock.hw.bus.axi3",
             build=build,
             claims=claims,
             faults=faults,
@@ -250,7 +250,7 @@ PROOFS: tuple[Proof, ...] = (
     *(
         Proof(
             name=f"AXI3 to registers, {name}",
-            module="hw.axi3",
+            module="penstock.hw.bus.axi3",
             build=build,
             claims=claims + "; one burst is under way at a time, and goes on as long as the "
             "registers answer.  Addresses of beats after the first are not looked at",
@@ -287,7 +287,7 @@ PROOFS: tuple[Proof, ...] = (
     ),
     Proof(
         name="run control",
-        module="hw.control",
+        module="penstock.hw.core.run_control",
         build=control.control,
         claims="the core is reset only when memory owes no answer; a soft reset ends when it owes "
         "none; a run ends with done or error, never both; an error has its cause; the watchdog "
@@ -301,7 +301,7 @@ PROOFS: tuple[Proof, ...] = (
     ),
     Proof(
         name="registers, answers",
-        module="hw.csr",
+        module="penstock.hw.core.csr",
         build=registers.answers,
         claims="reads and writes of any address are taken, answered once, OKAY and in at most six "
         "cycles; the answers stay until they are taken; what is not there reads 0",
@@ -315,7 +315,7 @@ PROOFS: tuple[Proof, ...] = (
     ),
     Proof(
         name="registers, no side effects",
-        module="hw.csr",
+        module="penstock.hw.core.csr",
         build=registers.no_side_effects,
         claims="two banks, one read at any time, the other not: their outputs are always the "
         "same, and so is what is read of both in the end",
@@ -330,7 +330,7 @@ PROOFS: tuple[Proof, ...] = (
     *(
         Proof(
             name="descriptor fetch" + ", any memory before" * arbitrary,
-            module="hw.fetch",
+            module="penstock.hw.core.fetch",
             build=partial(fetch.fetch, arbitrary=arbitrary),
             claims="every descriptor is asked for once, in order, none after a bad one; what comes "
             "goes to the engine it is for, unchanged and once, if its checksum is right and its "
@@ -367,7 +367,7 @@ PROOFS: tuple[Proof, ...] = (
     *(
         Proof(
             name=f"gate of {op.name}",
-            module="hw.sequencer",
+            module="penstock.hw.core.sequencer",
             build=partial(gates.gate, op=op),
             claims="nothing starts before its waits are met; what may start does within two "
             "cycles; each descriptor starts once, as it was given",
@@ -383,7 +383,7 @@ PROOFS: tuple[Proof, ...] = (
     *(
         Proof(
             name=f"sequencer, {op.name}",
-            module="hw.sequencer",
+            module="penstock.hw.core.sequencer",
             build=partial(tokens.descriptors, op=op),
             claims="queue and gate of the whole sequencer: descriptors start in order and once; "
             "none starts before its waits are met; the oldest of all that are not complete starts "
@@ -405,7 +405,7 @@ PROOFS: tuple[Proof, ...] = (
     ),
     Proof(
         name="sequencer, completion",
-        module="hw.sequencer",
+        module="penstock.hw.core.sequencer",
         build=tokens.completion,
         claims="no completed descriptor is lost or counted twice; the program is complete when all "
         "were handed out and every engine has completed its own, and not before.  Reduced as "
@@ -418,7 +418,7 @@ PROOFS: tuple[Proof, ...] = (
     ),
     Proof(
         name="requantisation",
-        module="hw.requant",
+        module="penstock.hw.engines.requant",
         build=arithmetic.requantise,
         claims="every accumulator, bias, multiplier and shift gives the formula's result, the "
         "product being that of two halves",
@@ -431,7 +431,7 @@ PROOFS: tuple[Proof, ...] = (
     ),
     Proof(
         name="requantisation, product",
-        module="sim.formal.arithmetic",
+        module="penstock.sim.formal.claims.arithmetic",
         build=_itself("halves"),
         claims="any 32-bit number times any multiplier is that of its two halves",
         faults=(Fault('(product["high"] << 16)', '(product["high"] << 15)'),),
@@ -440,7 +440,7 @@ PROOFS: tuple[Proof, ...] = (
     ),
     Proof(
         name="requantisation, negative",
-        module="sim.formal.arithmetic",
+        module="penstock.sim.formal.claims.arithmetic",
         build=_itself("negative"),
         claims="any negative product and shift give 0",
         faults=(Fault("Mux(rounded < 0, 0, ", "Mux(rounded < -1, 0, "),),
@@ -449,7 +449,7 @@ PROOFS: tuple[Proof, ...] = (
     ),
     Proof(
         name="packed product",
-        module="hw.packed",
+        module="penstock.hw.array.packed",
         build=arithmetic.packed_product,
         claims="any activation times any two packed weights is both products",
         faults=(Fault("_FIELD = 17", "_FIELD = 18"),),
@@ -458,7 +458,7 @@ PROOFS: tuple[Proof, ...] = (
     ),
     Proof(
         name="packed fields",
-        module="hw.packed",
+        module="penstock.hw.array.packed",
         build=arithmetic.fields,
         claims="the fields of any two rows' products together are both columns' sums",
         faults=(Fault("_FIELD = 17", "_FIELD = 16"),),
@@ -467,7 +467,7 @@ PROOFS: tuple[Proof, ...] = (
     ),
     Proof(
         name="packed cell",
-        module="hw.packed",
+        module="penstock.hw.array.packed",
         build=arithmetic.packed_cell,
         claims="from any state: weights that are taken and swapped in, and others while they are "
         "at work, give the fields of their packed products with any activations, added to the "

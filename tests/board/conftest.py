@@ -6,6 +6,6 @@ import warnings
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    import host.pynq_board
+    from penstock.host.devices.pynq import simulated_board
 
-__all__ = ["host"]
+__all__ = ["simulated_board"]

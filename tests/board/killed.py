@@ -11,21 +11,21 @@ import tempfile
 import warnings
 from pathlib import Path
 
-from host.compile import compile_network
-from host.dev_pynq import PynqDevice
-from host.dev_pynq_sim import write_pair
-from host.interrupts import terminable
-from host.rtl_model import Model, Profile
-from host.sim_library import simulation_library
-from models.arch import get_arch
-from models.hwh import CSR_BASE
+from penstock.host.cli.interrupts import terminable
+from penstock.host.compiler.compile import compile_network
+from penstock.host.devices.pynq.pynq_device import PynqDevice
+from penstock.host.devices.pynq.pynq_sim import write_pair
+from penstock.host.devices.rtl_model import Model, Profile
+from penstock.host.devices.sim_library import simulation_library
+from penstock.models.spec.arch import get_arch
+from penstock.models.zynq.hwh import CSR_BASE
 from tests.board.network import small_network
-from tests.infer import check_maps, infer, load
-from tests.netgen import random_codes
+from tests.support.infer import check_maps, infer, load
+from tests.support.netgen import random_codes
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    from host.pynq_board import SimulatedBoard
+    from penstock.host.devices.pynq.simulated_board import SimulatedBoard
 
 __all__ = ["main"]
 

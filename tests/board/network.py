@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from models.graph import INPUT, ConvGeometry, MaxPool, Network
-from tests.netgen import make_conv, make_lrn, make_network
+from penstock.models.graph.graph import INPUT, ConvGeometry, MaxPool, Network
+from tests.support.netgen import make_conv, make_lrn, make_network
 
 __all__ = ["small_network"]
 

@@ -12,22 +12,22 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from host.compile import compile_network
-from host.csr import Csr
-from host.dev_pynq_sim import PynqSimDevice
-from host.device import Buffer, DeviceError, DeviceFull
-from host.open_device import open_device
-from host.program import Program
-from host.pynq_board import CMA_BASE
-from host.pynq_system import Interrupt
-from host.resident import Resident
-from host.rtl_model import Fault, Profile
-from models.arch import get_arch
-from models.isa import DESCRIPTOR_BYTES
-from models.regs import ERROR_SOURCES, LOG_FIELDS, REGISTERS
+from penstock.host.apps.open_device import open_device
+from penstock.host.compiler.compile import compile_network
+from penstock.host.devices.csr import Csr
+from penstock.host.devices.device import Buffer, DeviceError, DeviceFull
+from penstock.host.devices.pynq.linux import Interrupt
+from penstock.host.devices.pynq.pynq_sim import PynqSimDevice
+from penstock.host.devices.pynq.simulated_board import CMA_BASE
+from penstock.host.devices.rtl_model import Fault, Profile
+from penstock.host.program.program import Program
+from penstock.host.runtime.resident import Resident
+from penstock.models.spec.arch import get_arch
+from penstock.models.spec.isa import DESCRIPTOR_BYTES
+from penstock.models.spec.regs import ERROR_SOURCES, LOG_FIELDS, REGISTERS
 from tests.board.network import small_network
-from tests.infer import check_maps, infer, load
-from tests.netgen import random_codes
+from tests.support.infer import check_maps, infer, load
+from tests.support.netgen import random_codes
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from nbclient import NotebookClient
 
-from host.catalog import photographs
-from host.cpu import top_classes
-from host.preprocess import load_codes
-from models import store
-from models.ops import run_quantised, scores
-from tests.netgen import make_classifier
+from penstock.host.inputs.catalog import photographs
+from penstock.host.inputs.preprocess import load_codes
+from penstock.host.runtime.cpu_layers import top_classes
+from penstock.models.golden.ops import run_quantised, scores
+from penstock.models.graph import store
+from tests.support.netgen import make_classifier
 
 ROOT = Path(__file__).parent.parent.parent
 NOTEBOOK = ROOT / "host" / "notebooks" / "classify.ipynb"

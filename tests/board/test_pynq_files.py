@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from host.dev_pynq_sim import PynqSimDevice
-from models.arch import get_arch
-from models.bitfile import write_bit
-from models.hwh import CORE, CORE_VLNV, CSR_BASE, write_hwh
-from models.regs import CSR_BYTES, REGISTERS
-from tests.flow_pack import PAYLOAD, pack
-from tests.test_bitfile import BIT
-from tests.test_hwh import HANDOFF
+from penstock.host.devices.pynq.pynq_sim import PynqSimDevice
+from penstock.models.spec.arch import get_arch
+from penstock.models.spec.regs import CSR_BYTES, REGISTERS
+from penstock.models.zynq.bitfile import write_bit
+from penstock.models.zynq.hwh import CORE, CORE_VLNV, CSR_BASE, write_hwh
+from tests.models.zynq.test_bitfile import BIT
+from tests.models.zynq.test_hwh import HANDOFF
+from tests.support.flow_pack import PAYLOAD, pack
 
 ACCESS = {"ro": "read-only", "rw": "read-write", "wo": "write-only"}
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from host import pynq_board
-from host.dev_pynq_sim import PynqSimDevice, write_pair
-from host.device import DeviceError
-from host.pynq_board import SimulatedBoard
-from host.rtl_model import ModelError
-from models.arch import get_arch
-from models.hwh import CSR_BASE
+from penstock.host.devices.device import DeviceError
+from penstock.host.devices.pynq import simulated_board as pynq_board
+from penstock.host.devices.pynq.pynq_sim import PynqSimDevice, write_pair
+from penstock.host.devices.pynq.simulated_board import SimulatedBoard
+from penstock.host.devices.rtl_model import ModelError
+from penstock.models.spec.arch import get_arch
+from penstock.models.zynq.hwh import CSR_BASE
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -133,7 +133,7 @@ def test_nothing_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     def silent(self: Any, register: object) -> int:
         raise ModelError(f"register {register}: no answer to a read")
 
-    monkeypatch.setattr("host.rtl_model.Model.read", silent)
+    monkeypatch.setattr("penstock.host.devices.rtl_model.Model.read", silent)
     refused("the core at 0x40000000 does not answer: bus error: .* no answer to a read")
 
 

@@ -1,0 +1,211 @@
+"""A simulated netlist against the golden model: small layers of every kind, bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penstock.host.compiler.compile import compile_network
+from penstock.host.devices.device import Buffer, Data, Device
+from penstock.host.devices.rtl import RtlDevice
+from penstock.host.devices.serial.link_client import Port
+from penstock.host.devices.serial.serial_device import LinkedDevice
+from penstock.host.runtime.session import compare_maps
+from penstock.models.golden.ops import run_quantised
+from penstock.models.networks.scaled_down import SCALED_LAYERS, scaled_layer
+from penstock.models.spec.arch import Arch
+
+__all__ = ["DirectDevice", "NetlistError", "check_board", "check_library"]
+
+_MEMORY = 16 << 20
+_LINK_BYTES = 64
+
+# Seconds of simulated time.
+_PATIENCE = 0.01
+
+_WITH_LRN = ("conv1", "conv2")
+# The least to bring through a link that has a convolution and pooling.
+_SMALLEST = "conv5"
+
+
+class NetlistError(RuntimeError):
+    """A netlist computes something else than the golden model."""
+
+
+class DirectDevice(LinkedDevice):
+    """A simulated board whose memory is at hand: only registers go through the link.
+
+    Parameters
+    ----------
+    arch : Arch
+    memory : NDArray[uint8]
+        The board's memory.
+    options
+        Those of `LinkedDevice`.
+    """
+
+    def __init__(self, arch: Arch, *, memory: NDArray[np.uint8], **options: Any) -> None:
+        super().__init__(arch, **options)
+        self._memory = memory
+
+    def write(self, buffer: Buffer, data: Data, offset: int = 0) -> None:
+        values = np.frombuffer(data, np.uint8)
+        self.check_range(buffer, offset, len(values))
+        start = buffer.offset + offset
+        self._memory[start : start + len(values)] = values
+
+    def read(self, buffer: Buffer, offset: int, size: int) -> NDArray[np.uint8]:
+        self.check_range(buffer, offset, size)
+        start = buffer.offset + offset
+        return self._memory[start : start + size].copy()
+
+    def check_link(self) -> None:
+        """Write through the link and read back; compare with the memory itself.
+
+        Raises
+        ------
+        NetlistError
+            If it differs.
+        """
+        buffer = self.alloc(_LINK_BYTES)
+        values = np.random.default_rng(1).integers(0, 256, _LINK_BYTES, np.uint8)
+        super().write(buffer, values)
+        if (self.read(buffer, 0, _LINK_BYTES) != values).any():
+            raise NetlistError("the link writes other bytes than it was given")
+        if (super().read(buffer, 0, _LINK_BYTES) != values).any():
+            raise NetlistError("the link reads other bytes than are there")
+        self.free(buffer)
+
+
+def _run_layer(device: Device, name: str, seed: int) -> tuple[int, int, int]:
+    """Run a layer on a device; return how many maps and values were compared, and its cycles.
+
+    Raises
+    ------
+    NetlistError
+        At the first difference.
+    """
+    network = scaled_layer(name)
+    program = compile_network(network, device.arch, trace=True)
+    codes = np.random.default_rng(seed).integers(0, 256, network.input.shape, np.uint8)
+    buffer = device.alloc(program.arena_bytes)
+    device.upload(buffer, program.image)
+    for offset, data in program.pack_input(codes):
+        device.upload(buffer, data, offset)
+    log = device.run(program, buffer)
+    got = {
+        name: program.unpack(name, device.read(buffer, spec.offset, spec.size))
+        for name, spec in program.outputs.items()
+    }
+    device.free(buffer)
+    wrong = compare_maps(got, run_quantised(network, codes))
+    if wrong:
+        raise NetlistError(f"{name} in small: {wrong[0]}")
+    return len(got), sum(array.size for array in got.values()), log.totals["cycles"]
+
+
+def check_board(
+    port: Port,
+    arch: Arch,
+    *,
+    baud: int,
+    memory: NDArray[np.uint8],
+    say: Callable[[str], None] = lambda text: None,
+) -> str:
+    """Let the host's own back end run layers on a simulated board, and compare every feature map.
+
+    Parameters
+    ----------
+    port : Port
+        The board's serial port; closed at the end.
+    arch : Arch
+        What the board was made for.
+    baud : int
+    memory : NDArray[uint8]
+        The board's memory, for programs not to take minutes through the link; empty: it can only
+        be reached through the link, and there is one small layer.
+    say : callable
+        Called with what happens now.
+
+    Returns
+    -------
+    str
+        What was compared, in a sentence.
+
+    Raises
+    ------
+    NetlistError
+        At the first difference.
+    DeviceError
+        If the board does not answer, or a run fails.
+    """
+    device: LinkedDevice
+    direct = bool(memory.size)
+    say("simulating the netlist: the link")
+    if direct:
+        device = DirectDevice(arch, memory=memory, port=port, baud=baud, patience=_PATIENCE)
+        layers = [name for name in SCALED_LAYERS if arch.lrn_lanes or name not in _WITH_LRN]
+    else:
+        device = LinkedDevice(arch, port=port, baud=baud, patience=_PATIENCE)
+        layers = [_SMALLEST]
+    maps = values = cycles = 0
+    with device:
+        if isinstance(device, DirectDevice):
+            device.check_link()
+        for seed, name in enumerate(layers):
+            say(f"simulating the netlist: {name} in small")
+            counts = _run_layer(device, name, seed)
+            maps, values, cycles = (a + b for a, b in zip((maps, values, cycles), counts))
+    return (
+        f"The netlist of the whole FPGA, pins outward, ran {', '.join(layers)} of AlexNet in small "
+        f"for the host's own back end: {maps} feature maps with {values} values, {cycles} cycles "
+        "of the core: no difference from the golden model"
+    )
+
+
+def check_library(
+    library: Path,
+    arch: Arch,
+    *,
+    registers: int = 0,
+    say: Callable[[str], None] = lambda text: None,
+) -> str:
+    """Run AlexNet's layers, scaled down, and compare every feature map.
+
+    Parameters
+    ----------
+    library : Path
+        A simulation library, of a netlist or of anything else that is a core.
+    arch : Arch
+        What it was made for.
+    registers : int
+        Address of the first register.
+    say : callable
+        Called with what happens now.
+
+    Returns
+    -------
+    str
+        What was compared, in a sentence.
+
+    Raises
+    ------
+    NetlistError
+        At the first difference.
+    DeviceError
+        If the library is not one for `arch`, or a run fails.
+    """
+    maps = values = cycles = 0
+    with RtlDevice(arch, library=library, memory_bytes=_MEMORY, registers=registers) as device:
+        for seed, name in enumerate(SCALED_LAYERS):
+            say(f"simulating the netlist: {name} in small")
+            counts = _run_layer(device, name, seed)
+            maps, values, cycles = (a + b for a, b in zip((maps, values, cycles), counts))
+    return (
+        f"{len(SCALED_LAYERS)} small layers, {maps} feature maps with {values} values, "
+        f"{cycles} cycles: no difference from the golden model"
+    )

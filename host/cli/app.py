@@ -1,0 +1,102 @@
+"""The command line: its commands, and how every failure becomes one line and an exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import typer
+
+from penstock.host.cli.commands.bitstream import bitstream
+from penstock.host.cli.commands.classify import classify
+from penstock.host.cli.commands.describe import describe_command
+from penstock.host.cli.commands.doctor import doctor
+from penstock.host.cli.commands.profile import profile
+from penstock.host.cli.commands.program_files import compile_model, inspect
+from penstock.host.cli.commands.quantize import quantize
+from penstock.host.cli.commands.screen import screen
+from penstock.host.cli.commands.selftest import selftest_command
+from penstock.host.cli.commands.simulate import simulate
+from penstock.host.cli.commands.switch import switch_command
+from penstock.host.cli.commands.watch import watch
+from penstock.host.cli.interrupts import terminable
+from penstock.host.cli.support.exit_status import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_USAGE,
+    InputError,
+    WorkError,
+    one_line,
+)
+from penstock.host.devices.device import DeviceError
+
+__all__ = ["app", "run"]
+
+app = typer.Typer(
+    name="penstock",
+    help="Convolutional networks on an FPGA accelerator, or on its simulation.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command()(classify)
+app.command()(profile)
+app.command("compile")(compile_model)
+app.command()(inspect)
+app.command()(quantize)
+app.command()(screen)
+app.command()(simulate)
+app.command()(bitstream)
+app.command("describe")(describe_command)
+app.command()(watch)
+app.command("switch")(switch_command)
+app.command("selftest")(selftest_command)
+app.command()(doctor)
+
+
+def _fail(message: str, status: int) -> int:
+    print(f"penstock: {message}", file=sys.stderr)
+    return status
+
+
+def _unexpected(error: Exception) -> int:
+    """Report a mistake of ours."""
+    if os.environ.get("PENSTOCK_DEBUG"):
+        traceback.print_exc()
+    hint = "" if os.environ.get("PENSTOCK_DEBUG") else " (PENSTOCK_DEBUG=1 shows where)"
+    return _fail(f"internal error: {type(error).__name__}: {one_line(error)}{hint}", EXIT_FAILED)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit status: 0 done, 1 the work failed, 2 bad input."""
+    try:
+        with terminable():
+            status = app(list(arguments) or ["--help"], prog_name="penstock", standalone_mode=False)
+        if status == EXIT_INTERRUPTED:  # Typer turns a KeyboardInterrupt into this
+            raise KeyboardInterrupt
+        return status if isinstance(status, int) else 0
+    except InputError as error:
+        return _fail(one_line(error), EXIT_USAGE)
+    except (WorkError, DeviceError) as error:
+        return _fail(one_line(error), EXIT_FAILED)
+    except typer.Exit as error:
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted", EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output has gone; nothing more can be said to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+    except MemoryError:
+        return _fail("not enough memory", EXIT_FAILED)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{where}{error.strerror or error}", EXIT_FAILED)
+    except Exception as error:
+        # Typer's usage errors have no common public base class in all its versions.
+        message = getattr(error, "format_message", None)
+        if callable(message):
+            return _fail(f"{' '.join(str(message()).split())} (see penstock --help)", EXIT_USAGE)
+        return _unexpected(error)

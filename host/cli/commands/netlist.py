@@ -1,0 +1,46 @@
+"""The check of a netlist that `penstock bitstream` makes before place and route."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from penstock.host.apps.netlist_check import NetlistError, check_board, check_library
+from penstock.host.cli.support.exit_status import one_line
+from penstock.host.devices.device import DeviceError
+from penstock.models.spec.arch import Arch
+from penstock.models.zynq.hwh import CSR_BASE
+
+__all__ = ["check_netlist"]
+
+
+def check_netlist(netlist: Path, board: Any, arch: Arch, say: Callable[[str], None]) -> str:
+    """Simulate a netlist and compare it with the golden model; return what was compared.
+
+    Parameters
+    ----------
+    netlist : Path
+        What Yosys wrote with ``write_json``.
+    board : hw.flow.board.Board
+    arch : Arch
+    say : callable
+        Called with what happens now.
+
+    Raises
+    ------
+    CheckError
+        If it computes something else, or cannot be simulated.
+    """
+    from penstock.hw.flow.errors import CheckError
+    from penstock.sim.library.toolchain import ToolError
+    from penstock.sim.netlist.chip_simulation import netlist_board, netlist_library
+
+    try:
+        if board.toolchain == "openxc7":
+            library = netlist_library(netlist, toolchain=board.toolchain, progress=say)
+            return check_library(library, arch, registers=CSR_BASE, say=say)
+        port, baud = netlist_board(netlist, toolchain=board.toolchain, progress=say)
+        return check_board(port, arch, baud=baud, memory=port.model.memory, say=say)
+    except (ValueError, ToolError, DeviceError, NetlistError) as error:
+        raise CheckError(f"netlist: {one_line(error)}") from None

@@ -1,0 +1,249 @@
+"""`screen`: which of many images show what the screening model looks for."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from penstock.host.apps.open_device import device_names
+from penstock.host.apps.two_stage import (
+    CONFIRMED,
+    FLAGGED,
+    PASS,
+    SHIPPED,
+    UNREADABLE,
+    DeviceScores,
+    Model,
+    Scores,
+    Screen,
+    Stage,
+    Verdict,
+    golden_scores,
+    load_model,
+)
+from penstock.host.apps.verdict_log import ScreenLog
+from penstock.host.cli.commands.classify import DeviceArchOption, OverlayOption, VerifyOption
+from penstock.host.cli.support.device_options import (
+    arch_for,
+    check_device,
+    default_arch,
+    open_for,
+    say_verified,
+)
+from penstock.host.cli.support.exit_status import EXIT_FAILED, InputError, bad_input
+from penstock.host.cli.support.progress import task
+from penstock.host.cli.support.tables import figures
+from penstock.host.compiler.compile import CompileError, compile_network
+from penstock.host.devices.device import Device
+from penstock.host.inputs.folder import image_files
+from penstock.host.runtime.session import Session
+from penstock.models.spec.arch import Arch
+
+__all__ = ["screen"]
+
+# Where a stage can run besides on a device: in the golden model.
+_GOLDEN = "golden"
+
+
+def _files(paths: Iterable[Path]) -> list[Path]:
+    """The files that were named, and the images in the folders, each once."""
+    found: dict[Path, None] = {}
+    for path in paths:
+        if path.is_dir():
+            found.update(dict.fromkeys(image_files(path)))
+        elif path.exists():
+            found[path] = None
+        else:
+            raise InputError(f"{path}: no such file or folder")
+    return list(found)
+
+
+def _with_thresholds(model: Model, coarse: float | None, fine: float | None) -> Model:
+    """The model with thresholds the user gave."""
+    if coarse is not None:
+        model = replace(model, coarse=replace(model.coarse, threshold=coarse))
+    if fine is not None:
+        model = replace(model, fine=replace(model.fine, threshold=fine))
+    return model
+
+
+class _Devices:
+    """Opens what the stages run on; both may share a device."""
+
+    def __init__(
+        self,
+        stack: ExitStack,
+        arch: Arch,
+        overlay: Path | None,
+        *,
+        check: bool = False,
+        verify: bool = False,
+    ) -> None:
+        self._stack = stack
+        self._arch = arch
+        self._overlay = overlay
+        self._check = check
+        self._verify = verify
+        self.opened: dict[str, Device] = {}
+
+    def scores(self, stage: Stage, name: str, *, instead: bool) -> tuple[Scores, str]:
+        """What runs a stage, and where that is.
+
+        Parameters
+        ----------
+        stage : Stage
+        name : str
+            Of a device, or `_GOLDEN`.
+        instead : bool
+            Whether a network that does not fit the arch goes to the golden model.
+        """
+        if name == _GOLDEN:
+            return golden_scores(stage.network), _GOLDEN
+        try:
+            with task(f"compiling {stage.network.name}"):
+                program = compile_network(stage.network, self._arch, trace=self._check)
+        except CompileError as error:
+            if not instead:
+                raise InputError(str(error)) from None
+            print(f"{stage.network.name} runs in the golden model: {error}", file=sys.stderr)
+            return golden_scores(stage.network), _GOLDEN
+        if name not in self.opened:
+            self.opened[name] = self._stack.enter_context(
+                open_for(name, self._arch, self._overlay, verify=self._verify)
+            )
+        made = Session(
+            stage.network,
+            program,
+            self.opened[name],
+            top=len(stage.network.labels),
+            check=self._check,
+        )
+        return DeviceScores(self._stack.enter_context(made)), name
+
+
+def _print_work(name: str, scores: Scores, arch: Arch) -> None:
+    """What the array had to do for an image, where it counts, and what was compared."""
+    if not isinstance(scores, DeviceScores) or scores.log is None:
+        return
+    session = scores.session
+    if scores.log.totals.get("cycles"):
+        _, total = figures(session.program.layers, [scores.log], arch)
+        cycles = f"{total.cycles:,}".replace(",", " ")
+        print(
+            f"{name} stage, {session.network.name}: {cycles} cycles an image on arch {arch.name} "
+            f"({arch.rows}x{arch.cols}), {total.efficiency:.1%} of the array's peak"
+        )
+    if session.check:
+        print(f"{name} stage bit-exact with the golden model: yes ({scores.compared} feature maps)")
+
+
+def _text(verdict: Verdict) -> str:
+    if verdict.verdict == UNREADABLE:
+        return f"{verdict.verdict:10}  {verdict.error}"
+    shown = f"{verdict.coarse:6.1%}"
+    shown += "      - " if verdict.fine is None else f"  {verdict.fine:6.1%}"
+    return f"{verdict.verdict:10}  {shown}  {verdict.path}"
+
+
+def _run(work: Screen, files: list[Path], log: ScreenLog | None) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    begin = time.monotonic()
+    with task(f"screening {len(files)} images", total=len(files)) as progress:
+        for number, verdict in enumerate(work.run(files), start=1):
+            counts[verdict.verdict] += 1
+            if log is not None:
+                log.add(verdict)
+            print(_text(verdict), flush=True)
+            rate = number / max(time.monotonic() - begin, 1e-9)
+            progress.update(number, f"image {number} of {len(files)}, {rate:.1f} images/s")
+    return counts
+
+
+def screen(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Images or folders.")],
+    model: Annotated[
+        Path,
+        typer.Option(
+            "--model",
+            help="A screening model: see docs/screening.md.",
+            show_default="the shipped one, for QR codes",
+        ),
+    ] = SHIPPED,
+    device: Annotated[
+        str, typer.Option("--device", help=f"{', '.join(device_names())} or {_GOLDEN}.")
+    ] = "rtl",
+    fine_device: Annotated[
+        str | None, typer.Option("--fine-device", help="Of the fine stage, if another.")
+    ] = None,
+    arch: DeviceArchOption = None,
+    overlay: OverlayOption = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Compare every feature map with the golden model.")
+    ] = False,
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", help="Write JSON lines here; a file that is there is continued."),
+    ] = None,
+    coarse_threshold: Annotated[
+        float | None, typer.Option("--coarse-threshold", min=0, max=1, help="Instead of its own.")
+    ] = None,
+    fine_threshold: Annotated[
+        float | None, typer.Option("--fine-threshold", min=0, max=1, help="Instead of its own.")
+    ] = None,
+    verify: VerifyOption = False,
+) -> None:
+    """Say which images show a QR code: a coarse network flags them, a fine one confirms."""
+    coarse: Scores
+    fine: Scores
+    for name in (device, fine_device):
+        if name not in (None, _GOLDEN):
+            check_device(name)
+    target = arch_for(default_arch(device) if arch is None else arch)
+    with bad_input():
+        files = _files(paths)
+        loaded = _with_thresholds(load_model(model), coarse_threshold, fine_threshold)
+    with ExitStack() as stack:
+        log = None
+        if json_file is not None:
+            with bad_input():
+                log = stack.enter_context(ScreenLog(json_file, loaded))
+        done: Counter[str] = Counter()
+        if log is not None:
+            done.update(log.done[str(path)] for path in files if str(path) in log.done)
+            files = [path for path in files if str(path) not in log.done]
+        counts: Counter[str] = Counter()
+        begin = time.monotonic()
+        if files:
+            devices = _Devices(stack, target, overlay, check=check, verify=verify)
+            coarse, first = devices.scores(loaded.coarse, device, instead=False)
+            fine, second = devices.scores(
+                loaded.fine, fine_device or device, instead=fine_device is None
+            )
+            begin = time.monotonic()
+            counts = _run(Screen(loaded, coarse, fine), files, log)
+            say_verified(list(devices.opened.values()))
+        seconds = time.monotonic() - begin
+    total = counts + done
+    print(
+        f"{sum(total.values())} images: {total[CONFIRMED]} confirmed, {total[FLAGGED]} flagged by "
+        f"the coarse stage only, {total[PASS]} pass, {total[UNREADABLE]} unreadable"
+    )
+    if done:
+        print(f"{sum(done.values())} of them were in {json_file} already")
+    if files:
+        print(
+            f"{len(files)} images in {seconds:.1f} s, {len(files) / max(seconds, 1e-9):.1f} "
+            f"images/s; coarse stage on {first}, fine stage on {second}"
+        )
+        _print_work("coarse", coarse, target)
+        _print_work("fine", fine, target)
+    if counts[UNREADABLE]:
+        raise typer.Exit(EXIT_FAILED)

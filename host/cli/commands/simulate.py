@@ -1,0 +1,112 @@
+"""`simulate`: one layer of AlexNet in small, on the core in cocotb, against the golden model."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from penstock.host.cli.support.device_options import arch_for
+from penstock.host.cli.support.exit_status import InputError, WorkError, bad_input, one_line
+from penstock.host.cli.support.output_file import OutputFile
+from penstock.host.cli.support.progress import task
+from penstock.host.cli.support.tables import figures, layer_table, show
+from penstock.host.compiler.compile import compile_network
+from penstock.host.devices.device import RunLog
+from penstock.host.program.program import Program
+from penstock.host.runtime.session import compare_maps
+from penstock.models.golden.ops import run_quantised
+from penstock.models.networks.scaled_down import SCALED_LAYERS, scaled_layer
+
+__all__ = ["simulate"]
+
+
+def _arena(program: Program, codes: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
+    """Device memory with the program and its input; noise where the feature maps will be."""
+    arena = np.random.default_rng(seed).integers(0, 256, program.arena_bytes, np.uint8)
+    arena[: len(program.image)] = np.frombuffer(program.image, np.uint8)
+    for offset, data in program.pack_input(codes):
+        arena[offset : offset + len(data)] = np.frombuffer(data, np.uint8)
+    return arena
+
+
+def _bench_error(error: AssertionError) -> str:
+    """Return the line of a simulation's log that says what went wrong."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if os.environ.get("PENSTOCK_DEBUG"):
+        print(error, file=sys.stderr)
+    telling = [line for line in lines if re.match(r"\w*(Error|Failure): ", line)]
+    return " ".join((telling or lines or ["the simulation failed"])[-1].split())
+
+
+def simulate(
+    layer: Annotated[str, typer.Argument(metavar="LAYER", help=", ".join(SCALED_LAYERS))],
+    arch: Annotated[str, typer.Option("--arch", help="tiny or a small ROWSxCOLS.")] = "tiny",
+    simulator: Annotated[
+        str, typer.Option("--simulator", help="verilator or icarus.")
+    ] = "verilator",
+    waves: Annotated[Path | None, typer.Option("--waves", help="Write FST waves here.")] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the input and the stalls.")] = 1,
+) -> None:
+    """Simulate a layer of AlexNet, scaled down, in cocotb and compare it with the golden model."""
+    target = arch_for(arch)
+    if layer not in SCALED_LAYERS:
+        raise InputError(f"layer must be one of {', '.join(SCALED_LAYERS)}, not {layer!r}")
+    try:
+        from penstock.sim.bench.runner import SIMULATORS, BenchError
+        from penstock.sim.bench.simulate import simulate as run
+        from penstock.sim.library.toolchain import ToolError
+    except ModuleNotFoundError as error:
+        raise WorkError(
+            f"the package {error.name} is missing: pip install 'penstock[sim]'"
+        ) from None
+    if simulator not in SIMULATORS:
+        raise InputError(f"simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
+    with ExitStack() as stack:
+        if waves is not None and waves.exists() and not waves.is_file():
+            # The simulators replace the file, which would be the end of /dev/null.
+            raise InputError(f"{waves}: waves must go to a regular file")
+        output = None if waves is None else stack.enter_context(OutputFile(waves))
+        progress = stack.enter_context(task(f"making {layer} in small"))
+        network = scaled_layer(layer)
+        with bad_input():
+            program = compile_network(network, target, trace=True)
+        codes = np.random.default_rng(seed).integers(0, 256, network.input.shape, np.uint8)
+        try:
+            result = run(
+                target,
+                _arena(program, codes, seed),
+                desc_offset=program.desc_offset,
+                desc_count=program.desc_count,
+                simulator=simulator,
+                waves=None if output is None else output.temporary,
+                seed=seed,
+                progress=progress.say,
+            )
+        except BenchError as error:
+            raise WorkError(_bench_error(error)) from None
+        except ToolError as error:
+            raise WorkError(one_line(error)) from None
+        if output is not None:
+            output.keep()
+    maps = {
+        name: program.unpack(name, result.memory[spec.offset : spec.offset + spec.size])
+        for name, spec in program.outputs.items()
+    }
+    shapes = ", ".join(f"{name} {'x'.join(map(str, maps[name].shape))}" for name in maps)
+    print(f"{layer} in small on {simulator}, arch {target.name}: {shapes}")
+    layers, total = figures(program.layers, [RunLog(result.entries, result.totals)], target)
+    show(layer_table(layers, total))
+    if output is not None:
+        print(f"waves: {output.path}")
+    mismatches = compare_maps(maps, run_quantised(network, codes))
+    print(f"bit-exact with the golden model: {'no' if mismatches else 'yes'}")
+    if mismatches:
+        raise WorkError(str(mismatches[0]))

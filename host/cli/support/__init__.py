@@ -1,0 +1,4 @@
+"""What commands share: options for devices, output files, progress, tables, plots, exit status.
+
+Imports nothing of `host.cli.commands`.
+"""

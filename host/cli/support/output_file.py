@@ -1,0 +1,112 @@
+"""Files a command writes: whole or not at all, and refused before the work if they cannot be."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from penstock.host.cli.support.exit_status import InputError, WorkError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["OutputFile"]
+
+
+class OutputFile:
+    """A file to be written at the end of the work; a context manager.
+
+    Opening it makes a temporary file beside the target, so what cannot be written is found out at
+    once; `commit` renames it.  Leaving the block without `commit` removes it and touches nothing.
+
+    Parameters
+    ----------
+    path : Path
+
+    Raises
+    ------
+    InputError
+        If the target is a directory or cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._temporary: str | None = None
+        if path.is_dir():
+            raise InputError(f"{path}: cannot write: is a directory")
+        if path.exists() and not os.access(path, os.W_OK):
+            raise InputError(f"{path}: cannot write: permission denied")
+        if path.exists() and not path.is_file():
+            return  # devices and pipes such as /dev/stdout are written as they are
+        try:
+            # A link is followed: what it points to is replaced, not the link.
+            self._target = Path(os.path.realpath(path))
+            handle, self._temporary = tempfile.mkstemp(
+                prefix=f".{path.name}.", dir=self._target.parent
+            )
+            os.close(handle)
+        except OSError as error:
+            raise InputError(
+                f"{path}: cannot write: {(error.strerror or str(error)).lower()}"
+            ) from None
+
+    @property
+    def temporary(self) -> Path:
+        """Where a tool that writes by itself shall write; then call `keep`."""
+        return self.path if self._temporary is None else Path(self._temporary)
+
+    def keep(self) -> None:
+        """Give what was written to `temporary` its name.
+
+        Raises
+        ------
+        WorkError
+            If that fails.
+        """
+        if self._temporary is None:
+            return
+        try:
+            mask = os.umask(0)
+            os.umask(mask)
+            os.chmod(self._temporary, 0o666 & ~mask)  # mkstemp's files are the owner's only
+            os.replace(self._temporary, self._target)
+            self._temporary = None
+        except OSError as error:
+            raise self._failure(error) from None
+
+    def commit(self, content: bytes | Callable[[Path], None]) -> None:
+        """Write the target: bytes, or whatever a function writes to the path it is given.
+
+        Raises
+        ------
+        WorkError
+            If that fails now, for example because the disk is full.
+        """
+        try:
+            if callable(content):
+                content(self.temporary)
+            else:
+                self.temporary.write_bytes(content)
+        except OSError as error:
+            raise self._failure(error) from None
+        self.keep()
+
+    def _failure(self, error: OSError) -> WorkError:
+        return WorkError(f"{self.path}: cannot write: {(error.strerror or str(error)).lower()}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._temporary is not None:
+            os.unlink(self._temporary)
+            self._temporary = None

@@ -1,0 +1,148 @@
+"""The compiler: from a quantised network and an arch to a program.
+
+The arena of a program::
+
+    descriptors | parameters, weights, LRN tables | input | feature maps
+    <---------------- image ---------------------->
+
+Of a batch, every map holds all images, and every layer is done for all of them before the next one
+begins: its first loads come while the layer before still computes, and a layer log entry counts a
+layer of the whole batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from penstock.host.compiler.emission.emit import Emitter
+from penstock.host.compiler.emission.tile import Plan
+from penstock.host.compiler.lowering.nodes import build_graph
+from penstock.host.compiler.planning.planner import Choice, plan_network
+from penstock.host.program.channel_views import View
+from penstock.host.program.compile_error import CompileError
+from penstock.host.program.program import LayerInfo, Program, TensorSpec
+from penstock.host.program.tensor_layout import Planes
+from penstock.models.graph.graph import INPUT, Concat, Network, infer_shapes
+from penstock.models.spec.arch import Arch
+from penstock.models.spec.isa import DESCRIPTOR_BYTES
+
+__all__ = ["CompileError", "compile_choices", "compile_network"]
+
+PAGE = 4096
+
+
+def _align(size: int) -> int:
+    return -(-size // PAGE) * PAGE
+
+
+def _stored(network: Network, plans: list[Plan]) -> dict[str, View]:
+    """The network's maps that are in memory at some time, and where in which map."""
+    done = {name for made in plans for name in made.layer.covers}
+    views = build_graph(network, [la for la in network.layers if la.name in done]).views
+    stored = {post.name for made in plans for post in made.layer.posts}
+    for layer in network.layers:
+        # What is joined is stored, unless only its pooled values are.
+        if layer.name in done and isinstance(layer, Concat) and stored.issuperset(layer.inputs):
+            stored.add(layer.name)
+    return {name: views[name] for name in views if name in stored}
+
+
+def _kept(network: Network, plans: list[Plan], stored: dict[str, View], *, trace: bool) -> set[str]:
+    """Maps that must be in memory at the end: those the CPU reads, or all of them."""
+    done = {name for made in plans for name in made.layer.covers}
+    inside = {name for layer in network.layers if layer.name in done for name in layer.inputs}
+    outside = {name for layer in network.layers if layer.name not in done for name in layer.inputs}
+    return {
+        view.map for name, view in stored.items() if trace or name in outside or name not in inside
+    }
+
+
+def compile_network(
+    network: Network, arch: Arch, *, trace: bool = False, batch: int = 1, fc: bool = False
+) -> Program:
+    """Compile the layers before the first one that stays on the CPU.
+
+    Parameters
+    ----------
+    network : Network
+        Quantised.
+    trace : bool
+        Store every layer's map and keep it to the end, to compare it with the golden model.
+    batch : int
+        Images of one run.
+    fc : bool
+        Do fully connected layers with ReLU on the array; the last one, whose logits are not
+        requantised, is always the CPU's.
+
+    Raises
+    ------
+    CompileError
+        If a layer does not fit the arch; the message names it, with need and capacity.
+    ValueError
+        If the network is not sound.
+    """
+    choices = plan_network(network, arch, batch=batch, trace=trace, fc=fc)
+    return compile_choices(network, arch, choices, trace=trace)
+
+
+def compile_choices(
+    network: Network, arch: Arch, choices: list[Choice], *, trace: bool = False
+) -> Program:
+    """Write the program of a network whose layers are planned.
+
+    Raises
+    ------
+    CompileError
+        If there are too many layers, or a value does not fit its field.
+    """
+    shapes = infer_shapes(network)
+    plans = [choice.plan for choice in choices]
+    if len(plans) > arch.log_entries:
+        raise CompileError(
+            f"layer {plans[arch.log_entries].layer.name}: the program has {len(plans)} hardware "
+            f"layers, the layer log of arch {arch.name} holds {arch.log_entries}"
+        )
+    stored = _stored(network, plans)
+    emitter = Emitter(arch, plans, {INPUT}, _kept(network, plans, stored, trace=trace))
+    emitter.run()
+    records = emitter.recorder.records
+    const_base = _align(len(records) * DESCRIPTOR_BYTES)
+    data_base = _align(const_base + emitter.constants.size)
+    bases = {"const": const_base, "data": data_base}
+    descriptors = b"".join(record.encode(bases) for record in records)
+    padding = bytes(const_base - len(descriptors))
+
+    def placed(planes: Planes) -> Planes:
+        return replace(planes, offset=planes.offset + data_base)
+
+    parts = tuple(
+        replace(part, offset=part.offset + data_base) for part in emitter.maps.input_parts
+    )
+    return Program(
+        model=network.name,
+        arch_name=arch.name,
+        arch_fingerprint=arch.fingerprint,
+        image=b"".join((descriptors, padding, *emitter.constants.parts)),
+        desc_offset=0,
+        desc_count=len(records),
+        arena_bytes=_align(data_base + emitter.maps.arena.top),
+        input=TensorSpec(INPUT, shapes[INPUT], parts),
+        outputs={
+            name: TensorSpec(name, shapes[name], (placed(emitter.maps.layout(view)),))
+            for name, view in stored.items()
+            if emitter.maps.get(view.map) is not None
+        },
+        layers=tuple(
+            LayerInfo(
+                name=made.layer.name,
+                macs=made.layer.macs * made.batch,
+                covers=made.layer.covers,
+                choice=str(made),
+                buffers=made.buffers(arch),
+                least_bytes=made.layer.least_bytes,
+            )
+            for made in (plans[index] for index in emitter.order)
+        ),
+        parts=tuple((record.layer, record.part) for record in records),
+        batch=plans[0].batch,
+    )

@@ -1,0 +1,339 @@
+"""From planned hardware layers to descriptors.
+
+Program order is fetch order, and an engine's full queue stalls the fetcher.  Descriptors are put
+where the work they wait for is about to be done:
+
+* LOADs of the activation buffer come as early as they can (`host.compiler.emission.loads`), but one
+  that waits for the tile just emitted is held back until one tile later, lest it fill the queue.
+* The first tile that reads newly loaded planes is cut in several CONVs, so that the first ones run
+  while later planes are still on their way.
+* POSTs follow the DRAIN that completes what they need.
+* WEIGHTS come one tile early.
+
+Waits name counts of descriptors that come earlier in the program: see `models.spec.isa`.
+"""
+
+from __future__ import annotations
+
+from penstock.host.compiler.emission.deferred import Behind, Waiting
+from penstock.host.compiler.emission.loads import LoadLine, Piece
+from penstock.host.compiler.emission.maps import Maps
+from penstock.host.compiler.emission.output import OutputPlanes
+from penstock.host.compiler.emission.posting import PostWriter
+from penstock.host.compiler.emission.record import Constants, Recorder
+from penstock.host.compiler.emission.tile import Plan, Step, Tile
+from penstock.host.compiler.emission.weight_stream import tile_bytes
+from penstock.host.compiler.lowering.lower import HardwareLayer
+from penstock.host.program.allocator import Ring
+from penstock.host.program.compile_error import CompileError
+from penstock.host.timing.latencies import block_cycles
+from penstock.models.spec.arch import Arch
+from penstock.models.spec.isa import Op
+
+__all__ = ["Emitter"]
+
+
+class Emitter:
+    """Writes the descriptors of one program.
+
+    Parameters
+    ----------
+    arch : Arch
+    plans : list of Plan
+        All for the same batch.
+    given : set of str
+        Maps that are in memory at the start.
+    kept : set of str
+        Maps that must still be in memory at the end.
+    dry : bool
+        Only take room for weights: what comes out can be looked at, but not run.
+
+    Members
+    -------
+    recorder : Recorder
+    constants : Constants
+    maps : Maps
+    order : list of int
+        Numbers of the plans in the order in which they are complete: that of the layer log.
+    """
+
+    def __init__(
+        self,
+        arch: Arch,
+        plans: list[Plan],
+        given: set[str],
+        kept: set[str],
+        *,
+        dry: bool = False,
+    ) -> None:
+        self.arch = arch
+        self.plans = plans
+        self.dry = dry
+        self.recorder = Recorder()
+        self.constants = Constants()
+        layers = [plan.layer for plan in plans]
+        self.maps = Maps(arch.rows, layers, kept, plans[0].batch)
+        self.maps.place_inputs(given, layers)
+        self._line = LoadLine(arch, plans, self.maps, self.recorder)
+        self.order: list[int] = []
+        self._out = Ring(arch.out_words)
+        self._posts = PostWriter(arch, self.recorder, self.constants, self.maps, self._out)
+        self._behind = Behind(self._out)
+        # Words of the output ring that the convolution in progress needs.
+        self._peak = 0
+        # CONVs up to the tile before the last: what LOADs may wait for that need not be here yet.
+        self._limit = 0
+
+    def run(self) -> None:
+        """Emit everything.
+
+        Raises
+        ------
+        CompileError
+            If a value does not fit its field; the message names the layer.
+        """
+        for index, plan in enumerate(self.plans):
+            if not plan.tiles:
+                self._wait(index)
+                continue
+            self._finish_for(plan)
+            self._wait_behind(index)
+            self._begin(plan)
+            try:
+                self._conv_layer(index, plan)
+            except CompileError:
+                raise
+            except ValueError as error:
+                raise CompileError(f"layer {plan.layer.name}: {error}") from None
+            self._complete(index)
+        while self._behind.line:
+            self._unit()
+        self.recorder.advance_weights()
+
+    def _begin(self, plan: Plan) -> None:
+        self.recorder.layer = plan.layer.name
+        for post in plan.layer.posts:
+            self.maps.place(post.target)
+
+    def _complete(self, index: int) -> None:
+        self.recorder.mark_last_post()
+        self.order.append(index)
+        self.maps.retire(self._later(), self.recorder.count(Op.LOAD))
+
+    def _later(self) -> set[str]:
+        """Maps that layers which are not complete read or store."""
+        done = set(self.order)
+        layers = [plan.layer for number, plan in enumerate(self.plans) if number not in done]
+        views = [view for layer in layers for view in layer.sources]
+        views += [post.target for layer in layers for post in layer.posts]
+        return {view.map for view in views}
+
+    # Convolutions
+
+    def _conv_layer(self, index: int, plan: Plan) -> None:
+        layer, arch = plan.layer, self.arch
+        self._peak = plan.out_words(arch) if self._behind.line else 0
+        weights = [self._tile_weights(layer, tile) for tile in plan.tiles]
+        planes = plan.blocks[0]
+        for number, step in enumerate(plan.steps):
+            if step.number == 0:
+                walk = OutputPlanes(layer, plan.rows, self._out, planes, step.images)
+            for position, tile in enumerate(plan.tiles):
+                while not self._line.ready(index, number, tile):
+                    if not self._line.advance(self.recorder.count(Op.CONV)):
+                        raise CompileError(
+                            f"layer {layer.name}: no room in the activation buffer of "
+                            f"{arch.act_words} words"
+                        )
+                if number == 0 and position == 0:
+                    self._posts.load_table(layer)
+                self._limit = self.recorder.count(Op.CONV)
+                self._weights(plan, step, tile, weights[position])
+                self._convs(index, number, position)
+                self._drain(walk, plan, step, tile)
+                for plane in walk.ready(step.number, tile.done(layer.shape[2], arch)):
+                    self._posts.plane(walk, plan, step, plane)
+                if step is not plan.steps[-1] or tile is not plan.tiles[-1]:
+                    # The layer's last POST ends it in the log.
+                    self._units(plan, step, tile)
+                self._line.ahead(self._limit, self._spare_beats(plan, step, tile))
+
+    def _tile_weights(self, layer: HardwareLayer, tile: Tile) -> int:
+        """Place a tile's parameters and weight blocks."""
+        if self.dry:
+            return self.constants.skip(self._tile_beats(tile) * self.arch.bus_bytes)
+        return self.constants.add(tile_bytes(layer, tile, self.arch))
+
+    def _tile_beats(self, tile: Tile) -> int:
+        arch = self.arch
+        return (arch.params_bytes + tile.blocks * arch.block_bytes) // arch.bus_bytes
+
+    def _spare_beats(self, plan: Plan, step: Step, tile: Tile) -> float:
+        """What a tile's weights leave of the bus: at least half, as ports share it."""
+        weights = self._tile_beats(tile)
+        cycles = tile.blocks * block_cycles(plan.positions(step), self.arch)
+        return max(cycles - weights, max(cycles, weights) / 2)
+
+    def _part(self, plan: Plan, step: Step, tile: Tile) -> str:
+        return f"tile {tile.first // self.arch.cols}, {plan.where(step)}"
+
+    def _weights(self, plan: Plan, step: Step, tile: Tile, address: int) -> None:
+        self.recorder.emit(
+            Op.WEIGHTS,
+            {
+                "has_params": 1,
+                "mem": address,
+                "blocks": tile.blocks,
+                "beats": self._tile_beats(tile),
+            },
+            section="const",
+            part=self._part(plan, step, tile),
+        )
+
+    def _convs(self, index: int, number: int, position: int) -> None:
+        plan = self.plans[index]
+        leaving = self._line.leaving(index, number, position)
+        # If the next LOAD has no room, give words back plane by plane.
+        split = bool(leaving) and self._line.blocked
+        tile = plan.tiles[position]
+        pieces = self._line.pieces(index, number, tile, split=split)
+        last = len(pieces) - 1
+        counts = [
+            self._conv(plan, plan.steps[number], tile, piece, first=part == 0, last=part == last)
+            for part, piece in enumerate(pieces)
+        ]
+        for segment, loaded in leaving:
+            loaded.region.release = max(
+                (
+                    count
+                    for piece, count in zip(pieces, counts, strict=True)
+                    if piece.segment == segment
+                    and piece.low < loaded.high
+                    and loaded.low < piece.high
+                ),
+                default=counts[-1],
+            )
+
+    def _conv(
+        self, plan: Plan, step: Step, tile: Tile, piece: Piece, *, first: bool, last: bool
+    ) -> int:
+        depth = self.arch.act_words
+        segment = plan.layer.segments[piece.segment]
+        band = step.band
+        low = band.inputs[piece.segment][0] if step.images == 1 else 0
+        width = segment.width
+        plane_words = plan.input_words(step, piece.segment)
+        # Rows and columns are counted from those that are seen.
+        top, left, seen_h, seen_w = segment.seen
+        y0 = band.first * segment.stride[0] - segment.pad[0]
+        x0 = -segment.pad[1]
+        base = piece.start + piece.low * plane_words + (y0 - low) * width + x0
+        part = self._part(plan, step, tile)
+        if not (first and last):
+            part += f", {segment.some(piece.low, piece.high)}"
+        return self.recorder.emit(
+            Op.CONV,
+            {
+                "first": first,
+                "last": last,
+                "base": base % depth,
+                "step_cb": plane_words % depth,
+                "step_ky": width % depth,
+                "step_y": segment.stride[0] * width % depth,
+                "n_cb": piece.high - piece.low,
+                "n_ky": segment.kernel[0],
+                "n_kx": segment.kernel[1],
+                "n_y": band.rows,
+                "n_x": plan.layer.shape[1],
+                "stride_y": segment.stride[0],
+                "stride_x": segment.stride[1],
+                "y0": y0 - top,
+                "x0": x0 - left,
+                "in_h": seen_h,
+                "in_w": seen_w,
+                "pad": segment.fill,
+                "more_images": step.images - 1,
+                "step_image": segment.height * width % depth,
+            },
+            part=part,
+            load=piece.wait,
+        )
+
+    def _drain(self, walk: OutputPlanes, plan: Plan, step: Step, tile: Tile) -> None:
+        arch = self.arch
+        number = step.number
+        wait = walk.open(number, tile.opened(arch))
+        assert wait is not None, "planned to fit"
+        self.recorder.emit(
+            Op.DRAIN,
+            {
+                "base": walk.region(number, tile.first // arch.rows).start % arch.out_words,
+                "offset": tile.first % arch.rows,
+                "groups": tile.groups,
+                "plane_step": walk.plane_words(number) % arch.out_words,
+                "count": plan.positions(step),
+            },
+            part=self._part(plan, step, tile),
+            post=wait,
+        )
+
+    # LRN and pooling
+
+    def _wait(self, index: int) -> None:
+        """Put a layer without a convolution in line, unless it is there or done."""
+        known = {waiting.index for waiting in self._behind.line}
+        if index in known or index in self.order:
+            return
+        plan = self.plans[index]
+        for post in plan.layer.posts:
+            self.maps.place(post.target)
+        self._behind.line.append(Waiting(index, plan, self._posts.post_layer(plan)))
+
+    def _wait_behind(self, index: int) -> None:
+        """Put the layers that may follow a convolution band by band in line."""
+        for number in range(index + 1, len(self.plans)):
+            plan = self.plans[number]
+            if plan.tiles or (plan.layer.lrn and self.plans[index].layer.lrn):
+                return
+            self._wait(number)
+
+    def _finish_for(self, plan: Plan) -> None:
+        """Finish layers in line that a convolution reads, or that need another LRN table."""
+        for waiting in reversed(self._behind.line):
+            layer = waiting.plan.layer
+            needed = any(
+                source.overlaps(post.target)
+                for source in plan.layer.sources
+                for post in layer.posts
+            )
+            if needed or (layer.lrn and plan.layer.lrn):
+                while waiting in self._behind.line:
+                    self._unit()
+                return
+
+    def _unit(self) -> None:
+        """Write the next unit of the layers in line."""
+        before = self.recorder.layer
+        plan = self._behind.line[0].plan
+        self.recorder.layer = plan.layer.name
+        try:
+            finished = self._behind.step()
+        except ValueError as error:
+            raise CompileError(f"layer {plan.layer.name}: {error}") from None
+        if finished is not None:
+            self._complete(finished.index)
+        self.recorder.layer = before
+
+    def _units(self, plan: Plan, step: Step, tile: Tile) -> None:
+        """Write the units that POST has time for while the array does a tile."""
+        layer = plan.layer
+        cycles = tile.blocks * block_cycles(plan.positions(step), self.arch)
+        share = step.images * step.band.rows / layer.shape[0] / len(plan.tiles)
+        self._behind.save(cycles - layer.post_cycles(self.arch) * share)
+        if tile is not plan.tiles[-1]:
+            # The planes of a band lie side by side where a tile, or LRN, reaches over two of them.
+            opened, done = tile.opened(self.arch), tile.done(layer.shape[2], self.arch)
+            if layer.lrn or opened != done:
+                return
+        while self._behind.due(self._peak):
+            self._unit()

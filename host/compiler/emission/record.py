@@ -1,0 +1,163 @@
+"""A program while it is written: descriptors and constants whose addresses are not final yet."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from penstock.host.program.compile_error import CompileError
+from penstock.models.spec.isa import ENGINE_WAITS, Op, encode
+
+__all__ = ["Constants", "Record", "Recorder"]
+
+# A wait must not lie 2**15 counts back when it is checked.
+_OLDEST_WAIT = 1 << 14
+
+ALIGNMENT = 64
+
+
+@dataclass
+class Record:
+    """A descriptor whose memory address is still relative to its section.
+
+    Parameters
+    ----------
+    op : Op
+    values : dict
+        As `models.spec.isa.encode` takes them.
+    section : str
+        ``const`` or ``data``: what `mem` is relative to; empty without `mem`.
+    layer : str
+        The hardware layer it works for.
+    part : str
+        Which part of the layer, in a few words.
+    """
+
+    op: Op
+    values: dict[str, int]
+    section: str
+    layer: str
+    part: str
+
+    def encode(self, bases: dict[str, int]) -> bytes:
+        """Return the descriptor for sections that start at `bases`.
+
+        Raises
+        ------
+        CompileError
+            If a value does not fit its field.
+        """
+        values = dict(self.values)
+        if self.section:
+            values["mem"] += bases[self.section]
+        try:
+            return encode(self.op, values)
+        except ValueError as error:
+            raise CompileError(f"layer {self.layer}: {error}") from None
+
+
+class Constants:
+    """Bytes that never change: weights, parameters, tables; equal ones are stored once."""
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+        self.size = 0
+        self._known: dict[bytes, int] = {}
+
+    def add(self, data: bytes) -> int:
+        """Store `data`; return its offset, a multiple of 64."""
+        if data not in self._known:
+            self._known[data] = self.size
+            padded = data + bytes(-len(data) % ALIGNMENT)
+            self.parts.append(padded)
+            self.size += len(padded)
+        return self._known[data]
+
+    def skip(self, size: int) -> int:
+        """Leave room for `size` bytes; return their offset."""
+        start = self.size
+        self.size += -(-size // ALIGNMENT) * ALIGNMENT
+        return start
+
+
+class Recorder:
+    """Descriptors in program order, counted for each engine.
+
+    Members
+    -------
+    records : list of Record
+    layer : str
+        The hardware layer being written.
+    """
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self.layer = ""
+        self._count = dict.fromkeys(Op, 0)
+
+    def count(self, op: Op) -> int:
+        """Descriptors of an engine so far."""
+        return self._count[op]
+
+    def emit(
+        self,
+        op: Op,
+        values: dict[str, int],
+        *,
+        section: str = "",
+        part: str = "",
+        layer: str | None = None,
+        **waits: int,
+    ) -> int:
+        """Append a descriptor.
+
+        Parameters
+        ----------
+        values : dict
+            All fields but the waits.
+        section, part : str
+            As in `Record`.
+        layer : str or None
+            The hardware layer it works for, if that is not the one being written.
+        waits : int
+            By engine, ``load=3``: how many of its descriptors must be complete.
+
+        Returns
+        -------
+        int
+            The engine's descriptors so far, this one included: what others wait for.
+        """
+        fields = dict(values)
+        for engine in ENGINE_WAITS[op]:
+            name = engine.name.lower()
+            wait = max(waits.get(name, 0), self._count[engine] - _OLDEST_WAIT)
+            fields[f"wait_{name}"] = wait & 0xFFFF
+        self.records.append(Record(op, fields, section, layer or self.layer, part))
+        self._count[op] += 1
+        return self._count[op]
+
+    def mark_last_post(self) -> None:
+        """Let the last POST so far append the layer log entry."""
+        last = next(record for record in reversed(self.records) if record.op is Op.POST)
+        last.values["mark"] = 1
+
+    def advance_weights(self) -> None:
+        """Move each WEIGHTS before the CONV of the tile before its own.
+
+        It is fetched that much earlier, and weights are there when the tile begins.  WEIGHTS wait
+        for nothing and nothing waits for them; there are never more than two on their way whose
+        CONV is still to come, which is what the shortest queue holds.
+        """
+        waiting = deque(record for record in self.records if record.op is Op.WEIGHTS)
+        moved: list[Record] = []
+        begun = False
+        for record in self.records:
+            if record.op is Op.WEIGHTS:
+                if not begun:
+                    moved.append(waiting.popleft())
+                    begun = True
+                continue
+            if record.op is Op.CONV and record.values["first"] and waiting:
+                moved.append(waiting.popleft())
+            moved.append(record)
+        self.records = moved

@@ -1,0 +1,248 @@
+"""The cost model in words and rows: what was considered, what was taken and why."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from penstock.host.compiler.planning.cost import LayerCost, arch_of, predict
+from penstock.host.compiler.planning.planner import Choice, plan_network
+from penstock.host.compiler.planning.search import Candidate
+from penstock.host.program.program import Program
+from penstock.models.golden.ops import quantised_fc
+from penstock.models.graph.graph import Network, QFc
+from penstock.models.spec.arch import Arch
+
+__all__ = [
+    "CLOCK_MHZ",
+    "COST_COLUMNS",
+    "Placement",
+    "cost_rows",
+    "explain",
+    "explain_placements",
+    "placements",
+]
+
+COST_COLUMNS = (
+    "layer",
+    "cycles",
+    "effic.",
+    "input",
+    "weights",
+    "output",
+    "read",
+    "written",
+    "act words",
+    "psums",
+    "out words",
+)
+
+# The clock that the array's seconds are told for, unless another is asked for.
+CLOCK_MHZ = 100.0
+
+# How often the CPU does a layer: the fastest time counts, others are disturbed ones.
+_REPEATS = 3
+
+
+def cost_rows(program: Program) -> list[tuple[str, ...]]:
+    """Return a row of `COST_COLUMNS` for each layer of a program, and one for the whole.
+
+    ``input``, ``weights`` and ``output`` are cycles in which the array waits for them; ``read`` and
+    ``written`` are bytes.
+
+    Returns
+    -------
+    list of tuple of str
+        Empty if the program's arch is not a known one.
+    """
+    arch = arch_of(program)
+    if arch is None:
+        return []
+    costs = predict(program, arch)
+    rows = [_row(cost, arch) for cost in costs]
+    total = LayerCost(
+        name="total",
+        macs=sum(cost.macs for cost in costs),
+        cycles=sum(cost.cycles for cost in costs),
+        busy=sum(cost.busy for cost in costs),
+        stalls={name: sum(cost.stalls[name] for cost in costs) for name in costs[0].stalls},
+        read_bytes=sum(cost.read_bytes for cost in costs),
+        write_bytes=sum(cost.write_bytes for cost in costs),
+        choice="",
+        buffers=(0, 0, 0),
+    )
+    return [*rows, _row(total, arch)]
+
+
+def _row(cost: LayerCost, arch: Arch) -> tuple[str, ...]:
+    return (
+        cost.name,
+        str(cost.cycles),
+        f"{cost.efficiency(arch):.1%}" if cost.macs else "",
+        *(str(cost.stalls[name]) for name in ("input", "weights", "output")),
+        str(cost.read_bytes),
+        str(cost.write_bytes),
+        *(str(words) if words else "" for words in cost.buffers),
+    )
+
+
+def _candidate(candidate: Candidate, arch: Arch, *, taken: bool) -> str:
+    act, psum, out = candidate.plan.buffers(arch)
+    sizes = f"{act}/{arch.act_words} {psum}/{arch.psum_words} {out}/{arch.out_words}"
+    mark = "*" if taken else " "
+    cost = candidate.cost
+    if cost is None:
+        numbers = f"{'about':>6}{candidate.estimate:>12.0f}{'':>22}"
+    else:
+        numbers = f"{cost.cycles:>18.0f}{cost.tail:>9.0f}{cost.bytes:>13.0f}"
+    return f"  {mark} {candidate.plan!s:<58} {numbers}   {sizes}"
+
+
+def _why(choice: Choice) -> str:
+    """The reason for what was taken."""
+    best = choice.candidates[0]
+    others = [c for c in choice.candidates[1:] if c.cost is not None]
+    if not choice.candidates[1:]:
+        return "nothing else fits"
+    if best.cost is None or not others:
+        return "the others cannot save cycles, and move as many bytes or more"
+    fewest = min(candidate.cycles for candidate in (best, *others))
+    if best.cycles == fewest:
+        return "the fewest cycles"
+    share = best.cycles / fewest - 1
+    return f"the fewest bytes of those close to the fewest cycles ({share:.2%} more)"
+
+
+def explain(choices: list[Choice], arch: Arch) -> str:
+    """Return for each layer the candidates, with what they take, and why one was taken.
+
+    `cycles` are the array's, from the first weight block to the last; `tail` is what POST needs
+    after that, most of which the next layer's first tiles cover.  An estimate (``about``) was
+    enough for what is clearly worse.
+    """
+    lines = []
+    for choice in choices:
+        plan = choice.plan
+        lines.append(f"{plan.layer.name}: {' + '.join(plan.layer.covers)}")
+        if choice.refused:
+            lines.append(f"    not in one layer with what follows: {choice.refused}")
+        head = f"{'cycles':>18}{'tail':>9}{'bytes':>13}"
+        lines.append(f"    {'':<58} {head}   act psum out words")
+        lines += [
+            _candidate(candidate, arch, taken=index == 0)
+            for index, candidate in enumerate(choice.candidates)
+        ]
+        lines.append(f"    taken: {_why(choice)}")
+        if choice.apart is not None:
+            lines.append(
+                f"    its parts as layers of their own: {choice.apart.cycles:.0f} cycles, "
+                f"{choice.apart.bytes:.0f} bytes"
+            )
+        lines.append("")
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """What a fully connected layer costs on the array and on the CPU, for a whole batch.
+
+    Parameters
+    ----------
+    layer : str
+    cycles : int or None
+        On the array, on its own; None if it cannot go there: the last layer, whose logits are not
+        requantised, and layers behind one that only the CPU runs.
+    bytes : int
+        Moved by the array.
+    array_seconds, cpu_seconds : float
+        At the clock given; measured on the machine this runs on.
+    """
+
+    layer: str
+    cycles: int | None
+    bytes: int
+    array_seconds: float
+    cpu_seconds: float
+
+
+def placements(
+    network: Network, arch: Arch, *, batch: int, mhz: float = CLOCK_MHZ
+) -> list[Placement]:
+    """Return what each fully connected layer would cost in either place.
+
+    Parameters
+    ----------
+    network : Network
+        Quantised.
+    batch : int
+        Images of one run.
+    mhz : float
+        Clock of the array.
+
+    Returns
+    -------
+    list of Placement
+        In the layers' order.
+
+    Raises
+    ------
+    ValueError
+        If the clock is not positive.
+    CompileError
+        If the network does not fit the arch.
+    """
+    if not mhz > 0:
+        raise ValueError(f"mhz must be positive, not {mhz!r}")
+    if not any(isinstance(layer, QFc) for layer in network.layers):
+        return []
+    choices = plan_network(network, arch, batch=batch, fc=True)
+    costs = {choice.plan.layer.name: choice.candidates[0].cost for choice in choices}
+    result = []
+    for layer in network.layers:
+        if not isinstance(layer, QFc):
+            continue
+        cost = costs.get(layer.name)
+        cycles = round(cost.cycles + cost.tail) if cost else None
+        result.append(
+            Placement(
+                layer.name,
+                cycles,
+                round(cost.bytes) if cost else 0,
+                (cycles or 0) / (mhz * 1e6),
+                _cpu_seconds(layer, batch),
+            )
+        )
+    return result
+
+
+def _cpu_seconds(layer: QFc, batch: int) -> float:
+    """Seconds this machine's CPU takes for a layer."""
+    codes = np.zeros((batch, layer.weight.shape[1]), np.uint8)
+    seconds = []
+    for _ in range(_REPEATS):
+        begin = time.perf_counter()
+        quantised_fc(layer, codes)
+        seconds.append(time.perf_counter() - begin)
+    return min(seconds)
+
+
+def explain_placements(places: list[Placement], batch: int, mhz: float = CLOCK_MHZ) -> str:
+    """Return a table of `placements` for a batch of so many images and a clock."""
+    images = "an image" if batch == 1 else f"{batch} images"
+    lines = [
+        f"fully connected layers, {images}: on the array at {mhz:g} MHz (--fc fpga), or on this",
+        "machine's CPU (--fc cpu), which works while the array is at the next images",
+        f"    {'':<12}{'cycles':>12}{'bytes':>14}{'array':>12}{'CPU':>12}",
+    ]
+    for place in places:
+        cpu = f"{place.cpu_seconds * 1e3:.2f} ms"
+        if place.cycles is None:
+            lines.append(f"    {place.layer:<12}{'only on the CPU':>38}{cpu:>12}")
+            continue
+        array = f"{place.array_seconds * 1e3:.2f} ms"
+        lines.append(
+            f"    {place.layer:<12}{place.cycles:>12}{place.bytes:>14}{array:>12}{cpu:>12}"
+        )
+    return "\n".join([*lines, ""])

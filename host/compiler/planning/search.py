@@ -1,0 +1,379 @@
+"""Choosing how a hardware layer is cut: candidates, a quick estimate, the cost model for the best.
+
+Each lowering can be cut in bands in many ways.  All that fit are ranked by `estimate`, a sum of
+maxima; the few best are written out as descriptors and timed by
+`host.compiler.planning.cost.time_plan`.  The fewest cycles win; among those that come within three
+in a thousand of them, the fewest bytes.
+
+What counts is the time of the array.  A layer's tail, the posts after its last block, overlaps the
+next layer's first tiles, which read the planes in the order in which they are stored::
+
+    array   | layer 1                        | layer 2: plane 0 | plane 1 | ... | last plane
+    posts                   plane 0 | plane 1 | ... | last plane |
+                                              <------ tail ------>
+                                              <------------- cover ------------->
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import inf
+
+from penstock.host.compiler.emission.tile import Plan, Tile, balanced, cut_bands, cut_tiles
+from penstock.host.compiler.lowering.lower import HardwareLayer
+from penstock.host.compiler.planning.cost import PlanCost, time_plan
+from penstock.host.program.compile_error import CompileError
+from penstock.host.timing.latencies import block_cycles
+from penstock.models.spec.arch import Arch
+
+__all__ = [
+    "Candidate",
+    "bound",
+    "candidates",
+    "choose",
+    "cover",
+    "estimate",
+    "fitting",
+    "refusal",
+]
+
+# Cycles that a tile and a post cost beyond their work: descriptors, pipelines, memory latency.
+_TILE_OVERHEAD = 16
+_POST_OVERHEAD = 100
+
+# How many more bands than the fewest possible are considered.
+_MORE_BANDS = 8
+
+# The most rows of a first band that is shorter than the others, and rows of such a last one.
+_SHORT_BAND = 8
+_SHORT_LASTS = (2, 4, 6, 8)
+
+# Candidates that are timed, and how many of them with equally many steps.
+_TIMED = 8
+_ALIKE = 2
+
+# Those whose estimate is worse by more than this are not timed.
+_WORTH = 1.05
+
+# The share of a tail that counts although the layer after covers it: it is part of the layer's own
+# time in the log.
+_COVERED = 0.2
+
+# The share of a layer's cycles that is given up for fewer bytes.
+_GIVEN_UP = 0.003
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to cut a layer.
+
+    Parameters
+    ----------
+    plan : Plan
+    estimate : float
+        Cycles, roughly.
+    cost : PlanCost or None
+        What the cost model says; None if it was not asked.
+    exposed : float
+        Cycles that the layer waits for the tail of the one before, and cycles of its own tail that
+        nothing covers; of those that something covers, a share.
+    """
+
+    plan: Plan
+    estimate: float
+    cost: PlanCost | None = None
+    exposed: float = 0.0
+
+    @property
+    def cycles(self) -> float:
+        """What is compared."""
+        return self.cost.cycles + self.exposed if self.cost else self.estimate
+
+
+def _band_sizes(layer: HardwareLayer, most_rows: int) -> list[list[int]]:
+    """Ways to cut the rows in bands of at most `most_rows`."""
+    height = layer.shape[0]
+    fewest = -(-height // most_rows)
+    counts = range(fewest, min(height, fewest + _MORE_BANDS) + 1)
+    result = [balanced(height, count) for count in counts]
+    # A short first band lets the array begin early, a short last one leaves little for POST to do
+    # when the array is done.
+    for first in range(min(most_rows, height - 1, _SHORT_BAND) + 1):
+        if first and not layer.reads_input:
+            break
+        lasts = {0, *(rows for rows in _SHORT_LASTS if layer.lrn and rows < height - first)}
+        for last in sorted(lasts):
+            middle = height - first - last
+            if first + last == 0 or last > most_rows:
+                continue
+            rest = -(-middle // most_rows)
+            result += [
+                [*[first][:first], *balanced(middle, count), *[last][:last]]
+                for count in range(rest, min(middle, rest + _MORE_BANDS) + 1)
+            ]
+    count = max(2 * (fewest + _MORE_BANDS), 1)
+    while count < height:
+        result.append(balanced(height, count))
+        count *= 2
+    result.append([1] * height)
+    return result
+
+
+def _group_sizes(layer: HardwareLayer, batch: int, arch: Arch) -> list[int]:
+    """How many images may be computed together."""
+    if batch == 1 or not layer.segments:
+        return [1]
+    most = min(batch, arch.psum_words // (layer.shape[0] * layer.shape[1]))
+    sizes = {-(-batch // -(-batch // size)) for size in range(1, most + 1)}
+    return sorted(sizes | {1})
+
+
+def candidates(layer: HardwareLayer, arch: Arch, batch: int) -> list[Plan]:
+    """Return the ways to cut a layer that come into question, whether they fit or not.
+
+    Raises
+    ------
+    CompileError
+        If not even a row of outputs fits.
+    """
+    height, width, channels = layer.shape
+    planes = -(-channels // arch.rows)
+    tiles = cut_tiles(layer, arch) if layer.segments else ()
+    most_rows = (arch.psum_words if layer.segments else arch.out_words) // width
+    if most_rows < 1:
+        raise refusal(layer, arch)
+    whole = bool(layer.segments) or layer.lrn is not None
+    blocks = (range(planes),) if whole else tuple(range(p, p + 1) for p in range(planes))
+    made = []
+    for size in _group_sizes(layer, batch, arch):
+        groups = tuple(balanced(batch, -(-batch // size)))
+        cuts = _band_sizes(layer, min(most_rows, height)) if size == 1 else [[height]]
+        made += [Plan(layer, tiles, cut_bands(layer, sizes), blocks, groups) for sizes in cuts]
+    return made
+
+
+def estimate(plan: Plan, arch: Arch) -> float:
+    """Cycles a layer takes, roughly: for each step the array, the bus or POST, whichever is more.
+
+    The input of a step is loaded while the one before is computed, if there is room for both.  Of
+    a batch, the first two groups are looked at; the others are like the second.
+    """
+    if len(plan.groups) == 1:
+        return _estimate(plan, arch)
+    one, two = _estimate(plan.head(1), arch), _estimate(plan.head(2), arch)
+    return one + (two - one) * (plan.batch - plan.groups[0]) / plan.groups[1]
+
+
+def _estimate(plan: Plan, arch: Arch) -> float:
+    layer, tiles = plan.layer, plan.tiles
+    blocks = sum(tile.blocks for tile in tiles)
+    weights = (len(tiles) * arch.params_bytes + blocks * arch.block_bytes) // arch.bus_bytes
+    planes = -(-layer.shape[2] // arch.rows)
+    stored = sum(
+        len(post.planes) * post.shape[0] * arch.row_beats(post.shape[1]) for post in layer.posts
+    )
+    posts = layer.post_cycles(arch)
+    loads = []
+    for step in plan.steps:
+        rows = [plan.input_rows(step, number) for number in range(len(layer.segments))]
+        loads.append(
+            sum(
+                (high - low) * segment.row_beats * segment.planes
+                for segment, (low, high) in zip(layer.segments, rows, strict=True)
+            )
+        )
+    total = 0.0
+    for index, step in enumerate(plan.steps):
+        share = step.images * step.band.rows / layer.shape[0]
+        period = block_cycles(plan.positions(step), arch)
+        bus = weights + stored * share
+        if index + 1 < len(plan.steps):
+            following = plan.steps[index + 1]
+            if plan.act_words(step) + plan.act_words(following) <= arch.act_words:
+                bus += loads[index + 1]
+            else:
+                total += loads[index + 1]
+        array = blocks * period + len(tiles) * _TILE_OVERHEAD
+        total += max(array, bus, posts * share + planes * _POST_OVERHEAD)
+        if index == 0 and layer.reads_input:
+            total += _first_wait(plan, tiles, period)
+        if index + 1 == len(plan.steps):
+            # POST still has the last plane to do, with LRN the one before as well.
+            total += posts * share / planes * (2 if layer.lrn and planes > 1 else 1) * _COVERED
+    return total
+
+
+def _first_wait(plan: Plan, tiles: tuple[Tile, ...], period: int) -> int:
+    """Cycles the first tile waits for plane after plane: nothing hides the first loads."""
+    step = plan.steps[0]
+    loaded = computed = work = 0
+    for number, segment in enumerate(plan.layer.segments):
+        low, high = plan.input_rows(step, number)
+        for _ in range(segment.planes):
+            loaded += (high - low) * segment.row_beats
+            cycles = segment.kernel[0] * segment.kernel[1] * period
+            computed = max(computed, loaded) + cycles
+            work += cycles
+    return computed - work
+
+
+def refusal(layer: HardwareLayer, arch: Arch) -> CompileError:
+    """Return the reason why nothing fits: what the shortest band needs."""
+    width = layer.shape[1]
+    kernel = max(post.kernel for post in layer.posts)
+    rows = min(max(kernel - 1, 1), layer.shape[0])
+    planes = -(-layer.shape[2] // arch.rows)
+    name = f"layer {layer.name}"
+    if layer.segments:
+        if width * rows > arch.psum_words:
+            what = f"a row of {width} outputs" if rows == 1 else f"{rows} rows of {width} outputs"
+            return CompileError(
+                f"{name}: {what}: {width * rows} partial sums needed, "
+                f"arch {arch.name} has {arch.psum_words}"
+            )
+        single = Plan(layer, (), cut_bands(layer, [1] * layer.shape[0]), ())
+        words = max(single.act_words(step) for step in single.steps)
+        if words > arch.act_words:
+            return CompileError(
+                f"{name}: the input of one output row needs {words} words of activation buffer, "
+                f"arch {arch.name} has {arch.act_words}"
+            )
+    if not layer.segments and layer.lrn is None:
+        planes = 1
+    bands = 1 if rows == layer.shape[0] else 2
+    words = planes * rows * width * bands if bands > 1 else min(planes, 3) * rows * width
+    return CompileError(
+        f"{name}: bands of {rows} rows of {width} words in {planes} planes need about {words} "
+        f"words of output buffer, arch {arch.name} has {arch.out_words}"
+    )
+
+
+def bound(plan: Plan, arch: Arch) -> float:
+    """Cycles the array needs for a plan's weight blocks, whatever else happens."""
+    blocks = sum(tile.blocks for tile in plan.tiles)
+    return float(sum(blocks * block_cycles(plan.positions(step), arch) for step in plan.steps))
+
+
+def cover(plan: Plan, arch: Arch) -> float:
+    """Cycles from a layer's first block until it needs the last plane of its input."""
+    if not plan.tiles or plan.layer.reads_input:
+        return 0.0
+    period = block_cycles(plan.positions(plan.steps[0]), arch)
+    segment = plan.layer.segments[0]
+    blocks = 0
+    for tile in plan.tiles:
+        blocks += tile.blocks
+        if tile.spans[0][1] == segment.planes:
+            blocks -= segment.kernel[0] * segment.kernel[1]
+            break
+    return float(blocks * period)
+
+
+def choose(
+    ways: list[HardwareLayer],
+    arch: Arch,
+    batch: int,
+    *,
+    tail: float = 0.0,
+    covered: float = 0.0,
+) -> list[Candidate]:
+    """Return the candidates of a layer that fit, the best first, timed as far as worth it.
+
+    Parameters
+    ----------
+    ways : list of HardwareLayer
+        Its lowerings.
+    tail : float
+        Cycles of the layer before's tail.
+    covered : float
+        Cycles of this layer's tail that the layer after will cover.
+
+    Raises
+    ------
+    CompileError
+        If nothing fits the buffers.
+    """
+    found = fitting(ways, arch, batch)
+    timed: list[Candidate] = []
+    rest = []
+    for candidate in sorted(found, key=lambda c: (len(c.plan.steps), c.estimate)):
+        # Later ones move more bytes: they must save cycles.
+        fewest = min((c.cycles for c in timed), default=inf)
+        least = max(bound(candidate.plan, arch), candidate.estimate / _WORTH)
+        if fewest <= least * (1 + _GIVEN_UP) or candidate.estimate > found[0].estimate * _WORTH:
+            rest.append(candidate)
+            continue
+        cost = time_plan(candidate.plan, arch)
+        bare = max(0.0, cost.tail - covered)
+        exposed = max(0.0, tail - cover(candidate.plan, arch)) + bare
+        exposed += (cost.tail - bare) * _COVERED
+        timed.append(replace(candidate, cost=cost, exposed=exposed))
+    limit = min(c.cycles for c in timed) * (1 + _GIVEN_UP)
+
+    def rank(candidate: Candidate) -> tuple[float, float, float]:
+        assert candidate.cost is not None
+        even = candidate.cycles <= limit
+        return (0.0 if even else candidate.cycles, candidate.cost.bytes, candidate.cycles)
+
+    return sorted(timed, key=rank) + rest
+
+
+def fitting(ways: list[HardwareLayer], arch: Arch, batch: int) -> list[Candidate]:
+    """Return the best candidates that fit, the best estimate first.
+
+    Raises
+    ------
+    CompileError
+        If nothing fits the buffers.
+    """
+    found: list[Candidate] = []
+    reason = None
+    for layer in ways:
+        try:
+            plans = candidates(layer, arch, batch)
+        except CompileError as error:
+            reason = reason or error
+            continue
+        ranked = sorted(
+            (Candidate(plan, estimate(plan, arch)) for plan in plans), key=lambda c: c.estimate
+        )
+        some = _few(ranked, arch)
+        if not some:
+            reason = reason or refusal(layer, arch)
+        found += some
+    if not found:
+        assert reason is not None
+        raise reason
+    return sorted(found, key=lambda candidate: candidate.estimate)
+
+
+def _few(ranked: list[Candidate], arch: Arch) -> list[Candidate]:
+    """Return a few candidates that fit: of each number of steps, which decides the bytes, the best.
+
+    Those with the fewest steps are preferred.
+    """
+    best: Candidate | None = None
+    kept: dict[int, list[Candidate]] = {}
+    for candidate in _distinct(ranked):
+        if best is not None and candidate.estimate > best.estimate * _WORTH:
+            break
+        same = kept.setdefault(len(candidate.plan.steps), [])
+        if len(same) < _ALIKE and candidate.plan.fits(arch):
+            best = best or candidate
+            same.append(candidate)
+    some = [c for _, same in sorted(kept.items()) for c in same][:_TIMED]
+    if best is not None and best not in some:
+        some[-1] = best
+    return some
+
+
+def _distinct(ranked: list[Candidate]) -> list[Candidate]:
+    """Leave out what is cut the same way again."""
+    seen = set()
+    result = []
+    for candidate in ranked:
+        key = (tuple(candidate.plan.rows), candidate.plan.groups)
+        if key not in seen:
+            seen.add(key)
+            result.append(candidate)
+    return result

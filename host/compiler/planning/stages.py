@@ -1,0 +1,163 @@
+"""How fast each stage of a PYNQ board works, and which one is the slowest.
+
+::
+
+    photographs -> codes     array     CPU layers
+    image n + 2              n + 1     n             all at the same time
+
+The stages work on different images at once, so the slowest one sets the rate.  The array's time is
+the cost model's, at the clock given.  All others are **estimates**: counts of what NumPy does,
+times cycles per count on the board's Cortex-A9, chosen from what is known of such processors.
+Nobody has measured them on a board; they are good for saying which stage is the slowest, not for
+more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from penstock.host.compiler.planning.cost import predict
+from penstock.host.program.program import Program
+from penstock.models.graph.graph import INPUT, Network, QFc, infer_shapes
+from penstock.models.spec.arch import Arch
+
+__all__ = ["CPU_HZ", "Stage", "explain_stages", "slowest", "stages"]
+
+# The boards' processor: two Cortex-A9, NEON, and memory that gives about 1 GB/s to one of them.
+CPU_HZ = 650e6
+
+# A photograph as cameras of phones scale them down to send them.
+_PIXELS = 1024 * 768
+
+# Cycles of one of them: for each pixel of a JPEG file, decoded and scaled down ...
+_DECODE = 60
+# ... for each value a network reads: subtracted, scaled, rounded and clipped, in passes ...
+_CODE = 100
+# ... for each byte that is gathered into the device's layout or out of it ...
+_MOVE = 10
+# ... for each weight, once a group of images: int8 to float32, written and read again ...
+_WIDEN = 12
+# ... for each product in BLAS.
+_MULTIPLY = 1
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage.
+
+    Parameters
+    ----------
+    name : str
+    seconds : float
+        For an image.
+    basis : str
+        Where the figure comes from.
+    """
+
+    name: str
+    seconds: float
+    basis: str
+
+    @property
+    def rate(self) -> float:
+        """Images a second."""
+        return 1 / self.seconds
+
+
+def _cpu_cycles(network: Network, program: Program, group: int) -> float:
+    """Cycles of the layers that the program leaves to the CPU, for an image of a group."""
+    done = {name for layer in program.layers for name in layer.covers}
+    shapes = infer_shapes(network)
+    cycles = 0.0
+    for layer in network.layers:
+        if layer.name in done:
+            continue
+        # Flattening, averaging: every value is touched.
+        source = network.input.shape if layer.inputs[0] == INPUT else shapes[layer.inputs[0]]
+        cycles += float(np.prod(source)) * _MOVE
+        if isinstance(layer, QFc):
+            cycles += layer.weight.size * (_WIDEN / group + _MULTIPLY)
+    return cycles
+
+
+def stages(
+    network: Network,
+    program: Program,
+    arch: Arch,
+    *,
+    mhz: float,
+    group: int = 1,
+    pixels: int = _PIXELS,
+) -> list[Stage]:
+    """Return the stages of a network on a board, in the order an image passes them.
+
+    Parameters
+    ----------
+    network : Network
+        Quantised.
+    program : Program
+        Compiled from `network` for `arch`.
+    mhz : float
+        The array's clock.
+    group : int
+        Images whose CPU layers run together.
+    pixels : int
+        Of a photograph.
+
+    Raises
+    ------
+    ValueError
+        If a number is not positive.
+    """
+    for name, value in (("mhz", mhz), ("group", group), ("pixels", pixels)):
+        if not value > 0:
+            raise ValueError(f"{name} must be positive, not {value!r}")
+    values = float(np.prod(network.input.shape))
+    prepare = (pixels * _DECODE + values * _CODE) / CPU_HZ
+    cycles = sum(layer.cycles for layer in predict(program, arch)) / program.batch
+    moved = sum(len(data) for _, data in program.pack_input(_zeros(network)))
+    array = cycles / (mhz * 1e6) + moved * _MOVE / CPU_HZ
+    estimate = "estimate, Cortex-A9"
+    result = [
+        Stage("photographs to codes", prepare, f"{estimate}, {pixels / 1e6:.1f} Mpixel JPEG"),
+        Stage(
+            "array, input packed",
+            array,
+            f"{cycles:.0f} cycles predicted, {mhz:g} MHz; packing: {estimate}",
+        ),
+    ]
+    left = _cpu_cycles(network, program, group)
+    if left:
+        images = "one image" if group == 1 else f"{group} images"
+        result.append(Stage("CPU layers", left / CPU_HZ, f"{estimate}, {images} at a time"))
+    return result
+
+
+def _zeros(network: Network) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    return np.zeros(network.input.shape, np.uint8)
+
+
+def slowest(found: list[Stage]) -> Stage:
+    """Return the stage that sets the rate."""
+    return max(found, key=lambda stage: stage.seconds)
+
+
+def explain_stages(found: list[Stage]) -> str:
+    """Return a table of `stages`, and which one is the slowest."""
+    lines = [
+        "on a PYNQ board, where these stages work at the same time on different images:",
+        f"    {'':<22}{'an image':>12}{'images/s':>10}   basis",
+    ]
+    lines += [
+        f"    {stage.name:<22}{stage.seconds * 1e3:>9.1f} ms{stage.rate:>10.1f}   {stage.basis}"
+        for stage in found
+    ]
+    worst = slowest(found)
+    lines.append(f"    bottleneck: {worst.name}, {worst.rate:.1f} images/s")
+    if worst.name == "CPU layers":
+        lines.append(
+            "    (--group runs more images' CPU layers together; --fc fpga takes them off)"
+        )
+    return "\n".join([*lines, ""])

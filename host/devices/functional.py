@@ -1,0 +1,134 @@
+"""The `functional` device: executes a program's descriptors in NumPy, one after the other.
+
+It reads the real descriptor bytes from its memory and does what `models.spec.isa` says, so it tests
+the compiler as well as the arithmetic; it counts nothing.  Descriptors run in program order, which
+every program allows; a wait for work that comes later is an error here.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penstock.host.devices.device import Buffer, Data, Device, DeviceError, DeviceFull, RunLog
+from penstock.host.devices.functional_engines import Engines
+from penstock.host.program.allocator import Arena
+from penstock.host.program.program import Program
+from penstock.models.spec.arch import Arch
+from penstock.models.spec.isa import DESCRIPTOR_BYTES, ENGINE_WAITS, Op, decode
+from penstock.models.spec.regs import LOG_FIELDS
+
+__all__ = ["FunctionalDevice", "create"]
+
+PAGE = 4096
+DEFAULT_MEMORY = 256 << 20
+
+
+class FunctionalDevice(Device):
+    """A device in NumPy.
+
+    Parameters
+    ----------
+    arch : Arch
+    memory_bytes : int
+        Size of device memory.
+    poison : int or None
+        Seed of random bytes that fill the on-chip buffers before every run; None: whatever the
+        run before left, zeros at first.
+    """
+
+    name = "functional"
+
+    def __init__(
+        self, arch: Arch, *, memory_bytes: int = DEFAULT_MEMORY, poison: int | None = None
+    ) -> None:
+        super().__init__(arch)
+        if memory_bytes < PAGE:
+            raise ValueError(f"memory_bytes must be at least {PAGE}, not {memory_bytes!r}")
+        self.memory = np.zeros(memory_bytes, np.uint8)
+        self._arena = Arena(memory_bytes, alignment=PAGE)
+        self._engines = Engines(arch, self.memory)
+        self._poison = poison
+        self._random = None if poison is None else np.random.default_rng(poison)
+
+    def alloc(self, size: int) -> Buffer:
+        offset = self._arena.alloc(size)
+        if offset is None:
+            raise DeviceFull(f"no {size} bytes of device memory left in one piece")
+        return Buffer(offset, size)
+
+    def free(self, buffer: Buffer) -> None:
+        try:
+            self._arena.free(buffer.offset)
+        except KeyError:
+            raise DeviceError(f"no buffer at {buffer.offset} to free") from None
+
+    def write(self, buffer: Buffer, data: Data, offset: int = 0) -> None:
+        values = np.frombuffer(data, np.uint8)
+        self.check_range(buffer, offset, len(values))
+        start = buffer.offset + offset
+        self.memory[start : start + len(values)] = values
+
+    def read(self, buffer: Buffer, offset: int, size: int) -> NDArray[np.uint8]:
+        self.check_range(buffer, offset, size)
+        start = buffer.offset + offset
+        return self.memory[start : start + size].copy()
+
+    def run(self, program: Program, buffer: Buffer, *, timeout: float = 60.0) -> RunLog:
+        self.check_program(program, buffer)
+        begin = time.monotonic()
+        self._engines.start(buffer.offset, buffer.size, self._random)
+        done = dict.fromkeys(Op, 0)
+        entries = 0
+        start = buffer.offset + program.desc_offset
+        for index in range(program.desc_count):
+            if time.monotonic() - begin > timeout:
+                raise DeviceError(
+                    f"no end after {timeout:g} s: {index} of {program.desc_count} descriptors done"
+                )
+            if self.stop.is_set():
+                raise DeviceError(f"stopped: {index} of {program.desc_count} descriptors done")
+            where = start + index * DESCRIPTOR_BYTES
+            data = self.memory[where : where + DESCRIPTOR_BYTES].tobytes()
+            try:
+                op, values = decode(data)
+            except ValueError as error:
+                raise DeviceError(f"descriptor {index}: {error}") from None
+            for engine in ENGINE_WAITS[op]:
+                wait = values[f"wait_{engine.name.lower()}"]
+                if (done[engine] - wait) & 0x8000:
+                    raise DeviceError(
+                        f"descriptor {index}: {op.name} waits for {wait} {engine.name}, "
+                        f"{done[engine]} come before it"
+                    )
+            try:
+                self._engines.execute(op, values)
+            except ValueError as error:
+                raise DeviceError(f"descriptor {index}: {op.name}: {error}") from None
+            done[op] += 1
+            entries += op is Op.POST and values["mark"]
+        try:
+            self._engines.finish()
+        except ValueError as error:
+            raise DeviceError(str(error)) from None
+        seconds = time.monotonic() - begin
+        return RunLog([self.counters() for _ in range(entries)], self.counters(), seconds)
+
+    def counters(self) -> dict[str, int]:
+        """Return the counters of `models.spec.regs.LOG_FIELDS`: all 0, nothing is counted."""
+        return {name: 0 for name, _ in LOG_FIELDS}
+
+    def another(self) -> FunctionalDevice:
+        return FunctionalDevice(self.arch, memory_bytes=len(self.memory), poison=self._poison)
+
+    def close(self) -> None:
+        self.memory = np.zeros(0, np.uint8)
+
+
+def create(
+    arch: Arch, *, memory_bytes: int = DEFAULT_MEMORY, poison: int | None = None
+) -> FunctionalDevice:
+    """Open the device; the options are those of `FunctionalDevice`."""
+    return FunctionalDevice(arch, memory_bytes=memory_bytes, poison=poison)

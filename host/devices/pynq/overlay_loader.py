@@ -1,0 +1,199 @@
+"""Loading the accelerator's overlay with pynq, and not trusting that it went well.
+
+A bitstream is two files: ``x.bit`` and ``x.hwh``.  In order: the pair belongs together and is for
+this arch; the system can load it; pynq loads it and sets the clock; the FPGA manager says it works;
+pynq's description is this one and not one from its cache; the clock runs as fast as the bitstream
+allows; and only then the first register is read.  A register that nothing drives a clock to would
+freeze the board.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from penstock.host.devices.csr import Csr
+from penstock.host.devices.device import DeviceError
+from penstock.host.devices.pynq.linux import System
+from penstock.models.spec.arch import Arch
+from penstock.models.spec.regs import CSR_BYTES, REGISTERS
+from penstock.models.zynq.bitfile import read_bit, short_part
+from penstock.models.zynq.hwh import CORE, PART, Handoff, read_hwh
+
+__all__ = ["load_overlay", "read_pair"]
+
+# As on both boards; a speed grade may follow.
+_PART = short_part(PART)
+_CLOCK_TOLERANCE = 0.01
+_WORD = 0xFFFFFFFF
+
+
+def read_pair(path: Path, arch: Arch) -> Handoff:
+    """Return what the bitstream at `path` and the description beside it hold.
+
+    Raises
+    ------
+    DeviceError
+        If one is missing or damaged, they are not a pair, or not for `arch`.
+    """
+    description = path.with_suffix(".hwh")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DeviceError(
+            f"no overlay: {path}: {error.strerror} (`penstock bitstream --board pynq-z2` makes one)"
+        ) from None
+    try:
+        text = description.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "is not text"
+        raise DeviceError(f"{description}: {reason}: copy the .hwh beside its .bit") from None
+    try:
+        bit = read_bit(data)
+    except ValueError as error:
+        raise DeviceError(f"{path}: {error}") from None
+    try:
+        handoff = read_hwh(text)
+    except ValueError as error:
+        raise DeviceError(f"{description}: {error}") from None
+    if not bit.part.removeprefix("xc").startswith(_PART):
+        raise DeviceError(f"{path}: the bitstream is for {bit.part}, the boards have {_PART}")
+    if handoff.payload_sha256 != bit.sha256:
+        raise DeviceError(
+            f"{description} describes another bitstream than {path.name}: copy both files again"
+        )
+    if handoff.fingerprint != arch.fingerprint:
+        raise DeviceError(
+            f"{path}: the bitstream is of arch {handoff.arch} ({handoff.fingerprint:016x}), "
+            f"not of {arch}"
+        )
+    return handoff
+
+
+@contextmanager
+def _loading(path: Path) -> Iterator[None]:
+    """Turn what pynq raises into one line."""
+    try:
+        with warnings.catch_warnings():
+            # pynq warns of what this module checks, and of its own age.
+            warnings.simplefilter("ignore")
+            yield
+    except DeviceError:
+        raise
+    except ImportError as error:
+        name = error.name or str(error)
+        if name == "pyxrt":
+            raise DeviceError(
+                "pynq cannot import pyxrt: use a login shell (`sudo -i`), which sets up XRT"
+            ) from None
+        raise DeviceError(
+            f"the package {name} is missing: pip install 'penstock[pynq]', on a board "
+            "`source /etc/profile.d/pynq_venv.sh`"
+        ) from None
+    except OSError as error:
+        where = error.filename or path
+        reason = error.strerror or str(error)
+        raise DeviceError(
+            f"pynq cannot load {path}: {where}: {reason} (it writes to /lib/firmware and its own "
+            "package: is the card mounted read-only, or are you not root?)"
+        ) from None
+    except Exception as error:
+        if "No Devices Found" in str(error):
+            raise DeviceError(
+                "No Devices Found: pynq sees no FPGA; use a login shell (`sudo -i`) so that "
+                "XILINX_XRT is set"
+            ) from None
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DeviceError(f"pynq cannot load {path}: {reason}") from error
+
+
+def _check_description(overlay: Any, handoff: Handoff, path: Path) -> None:
+    """Refuse what pynq kept in its cache from another description of the same bitstream."""
+    known = overlay.ip_dict.get(CORE)
+    found: tuple[object, ...] = ()
+    if known is not None:
+        clock = overlay.clock_dict.get(0, {})
+        parameters = known.get("parameters", {})
+        found = (
+            known.get("phys_addr"),
+            (clock.get("divisor0"), clock.get("divisor1")),
+            parameters.get("BITSTREAM_SHA256"),
+            {name: entry["address_offset"] for name, entry in known["registers"].items()},
+        )
+    expected = (
+        handoff.base,
+        handoff.divisors,
+        handoff.payload_sha256,
+        {register.name: register.offset for register in REGISTERS},
+    )
+    if found != expected:
+        raise DeviceError(
+            f"pynq uses another description than {path.with_suffix('.hwh')}: it keeps one for each "
+            "bitstream; delete _current_metadata.pkl and global_pl_state_*.json in its folder "
+            "pynq/pl_server"
+        )
+
+
+def _set_clock(handoff: Handoff) -> None:
+    """Make FCLK0 what the bitstream was built for."""
+    from pynq import Clocks
+
+    wanted = handoff.fclk_mhz
+
+    def right() -> bool:
+        return abs(Clocks.fclk0_mhz - wanted) <= _CLOCK_TOLERANCE * wanted
+
+    # The description's divisors are right for the usual PLL only.
+    if not right():
+        Clocks.fclk0_mhz = wanted
+    if not right():
+        raise DeviceError(
+            f"FCLK0 runs at {Clocks.fclk0_mhz:g} MHz, the bitstream is for {wanted:g} MHz: "
+            "another program changed the PLLs; switch the board off and on"
+        )
+
+
+def load_overlay(
+    path: Path, arch: Arch, *, system: System, device: Any = None
+) -> tuple[Any, Csr, Handoff]:
+    """Load the bitstream at `path` and return pynq's overlay, the registers, and what it holds.
+
+    Parameters
+    ----------
+    path : Path
+        The ``.bit`` file; its ``.hwh`` lies beside it.
+    arch : Arch
+        What the bitstream must hold.
+    system : System
+    device : pynq.Device or None
+        None: the board this runs on.
+
+    Raises
+    ------
+    DeviceError
+        If anything on the way is not as it must be: one line that says what, and what to do.
+    """
+    handoff = read_pair(path, arch)
+    system.check()
+    with _loading(path):
+        from pynq import MMIO, Overlay
+
+        overlay = Overlay(str(path.resolve()), device=device)
+        system.check_loaded()
+        _check_description(overlay, handoff, path)
+        _set_clock(handoff)
+        mmio = MMIO(handoff.base, CSR_BYTES, device=overlay.device)
+    csr = Csr(
+        lambda where: int(mmio.read(where)) & _WORD,
+        lambda where, value: mmio.write(where, int(value)),
+    )
+    try:
+        wrong = csr.identity_error(arch)
+    except (OSError, RuntimeError) as error:
+        raise DeviceError(f"the core at {handoff.base:#x} does not answer: {error}") from None
+    if wrong is not None:
+        raise DeviceError(f"the core at {handoff.base:#x} {wrong}")
+    return overlay, csr, handoff

@@ -1,0 +1,298 @@
+"""The `pynq` device: a PYNQ-Z1 or Z2 board.
+
+Each buffer is a contiguous one of pynq's, so that programs come and go side by side.  Data goes
+through the processor's view of it, which is flushed before a run in it and invalidated after.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penstock.host.devices.csr import Csr
+from penstock.host.devices.device import Buffer, Data, Device, DeviceError, DeviceFull, RunLog
+from penstock.host.devices.pynq.linux import System
+from penstock.host.devices.pynq.overlay_loader import load_overlay
+from penstock.host.program.program import Program
+from penstock.models.spec.arch import Arch
+from penstock.models.spec.regs import LOG_FIELDS
+
+__all__ = ["BITSTREAM", "PynqDevice", "create"]
+
+PAGE = 4096
+
+# Where `penstock bitstream --board pynq-z2` leaves it.
+BITSTREAM = Path("build/pynq-z2/penstock.bit")
+
+# A tenth of a second: memory never keeps a burst waiting that long.
+DEFAULT_WATCHDOG = 10_000_000
+
+# Seconds between two looks at the registers, with and without the interrupt.
+_LOOK = 1.0
+_POLL = 0.0005
+
+
+@dataclass
+class _Piece:
+    """A buffer of pynq's, and which side of the processor's cache has seen it last."""
+
+    memory: Any
+    written: bool = False
+    stale: bool = False
+
+    def flush(self) -> None:
+        """Let memory have what the processor wrote."""
+        if self.written:
+            self.memory.flush()
+            self.written = False
+
+    def view(self) -> Any:
+        """Return the processor's view, without what its caches hold from before a run."""
+        if self.stale:
+            self.memory.invalidate()
+            self.stale = False
+        return self.memory
+
+
+class PynqDevice(Device):
+    """A board.
+
+    Parameters
+    ----------
+    arch : Arch
+    bitstream : Path or None
+        The ``.bit`` file; None: what the environment variable PENSTOCK_OVERLAY says, or
+        `BITSTREAM`.
+    watchdog : int
+        Cycles without progress after which a run is given up; 0: never.
+    interrupt : bool
+        Whether to use the interrupt where the system has it, and not to poll.
+    system : System
+    board : pynq.Device or None
+        None: the board this runs on.
+
+    Attributes
+    ----------
+    overlay : pynq.Overlay
+    csr : Csr
+    handoff : Handoff
+        What the bitstream holds.
+    reset_limit : float
+        Seconds that outstanding bursts get to end after a soft reset.
+
+    Raises
+    ------
+    DeviceError
+        If the overlay cannot be loaded or is not what it should be.
+    """
+
+    name = "pynq"
+
+    def __init__(
+        self,
+        arch: Arch,
+        *,
+        bitstream: Path | None = None,
+        watchdog: int = DEFAULT_WATCHDOG,
+        interrupt: bool = True,
+        system: System | None = None,
+        board: Any = None,
+    ) -> None:
+        super().__init__(arch)
+        if not 0 <= watchdog < 1 << 32:
+            raise ValueError(f"watchdog must be from 0 to {(1 << 32) - 1}, not {watchdog!r}")
+        self.watchdog = watchdog
+        self.reset_limit = 5.0
+        self._system = System() if system is None else system
+        if bitstream is None:
+            bitstream = Path(os.environ.get("PENSTOCK_OVERLAY") or BITSTREAM)
+        self._pieces: dict[int, _Piece] = {}
+        self._totals = {name: 0 for name, _ in LOG_FIELDS}
+        self.csr: Csr
+        self.overlay, self.csr, self.handoff = load_overlay(
+            bitstream, arch, system=self._system, device=board
+        )
+        self._interrupt = self._system.interrupt() if interrupt else None
+        self._open = True
+
+    @property
+    def uses_interrupt(self) -> bool:
+        """Whether the end of a run comes by interrupt."""
+        return self._interrupt is not None
+
+    def alloc(self, size: int) -> Buffer:
+        from pynq import allocate
+
+        self._check_open()
+        rounded = -(-size // PAGE) * PAGE
+        try:
+            memory = allocate((rounded,), "u1", target=self.overlay.device)
+        except (OSError, RuntimeError, MemoryError) as error:
+            reason = " ".join(str(error).split())
+            raise DeviceFull(
+                f"no {rounded} bytes of contiguous memory ({self._system.contiguous_memory()}): "
+                f"close other notebooks and programs that hold buffers, or restart the board; "
+                f"{reason}"
+            ) from None
+        address = int(memory.device_address)
+        if address % PAGE or address + rounded > 1 << 32:
+            memory.freebuffer()
+            raise DeviceError(f"pynq's buffer is at {address:#x}, not on a page of 4 KiB")
+        self._pieces[address] = _Piece(memory)
+        return Buffer(address, size)
+
+    def free(self, buffer: Buffer) -> None:
+        if buffer.offset not in self._pieces:
+            raise DeviceError(f"no buffer at {buffer.offset} to free")
+        # What a core that does not stop may still write to is kept until `close`.
+        if self._stopped():
+            self._pieces.pop(buffer.offset).memory.freebuffer()
+
+    def write(self, buffer: Buffer, data: Data, offset: int = 0) -> None:
+        values = np.frombuffer(data, np.uint8)
+        self.check_range(buffer, offset, len(values))
+        piece = self._piece(buffer)
+        piece.view()[offset : offset + len(values)] = values
+        piece.written = True
+
+    def read(self, buffer: Buffer, offset: int, size: int) -> NDArray[np.uint8]:
+        self.check_range(buffer, offset, size)
+        return np.array(self._piece(buffer).view()[offset : offset + size], np.uint8)
+
+    def read_back(self, buffer: Buffer, offset: int, size: int) -> NDArray[np.uint8]:
+        piece = self._piece(buffer)
+        piece.flush()
+        piece.stale = True
+        return self.read(buffer, offset, size)
+
+    def run(self, program: Program, buffer: Buffer, *, timeout: float = 60.0) -> RunLog:
+        """Run `program`, whose image and input are in `buffer`, to its end.
+
+        After an error, the device is ready for the next run.
+        """
+        self.check_program(program, buffer)
+        piece = self._piece(buffer)
+        begin = time.monotonic()
+        ended = False
+        try:
+            if not self.csr.idle:
+                self._recover()
+            piece.flush()
+            if self._interrupt is not None:
+                self._interrupt.enable()
+            piece.stale = True
+            self.csr.start(
+                base=buffer.offset,
+                desc_offset=program.desc_offset,
+                desc_count=program.desc_count,
+                watchdog=self.watchdog,
+            )
+            self._wait(program, begin, timeout)
+            if self.csr.failed:
+                error = self.describe_error(program, buffer)
+                raise DeviceError(f"{error}; {self.csr.dump()}")
+            self.check_counts(program)
+            self.csr.acknowledge()
+            seconds = time.monotonic() - begin
+            self._totals = self.csr.totals()
+            log = RunLog(self.csr.log(), dict(self._totals), seconds)
+            ended = True
+        except (OSError, RuntimeError) as error:
+            if isinstance(error, DeviceError):
+                raise
+            raise DeviceError(f"the board does not answer: {error}") from None
+        finally:
+            if not ended:
+                # What went wrong says more; a core that does not stop is met again by the next run.
+                with contextlib.suppress(DeviceError):
+                    self._recover()
+        return log
+
+    def counters(self) -> dict[str, int]:
+        """Return the counters (`models.spec.regs.LOG_FIELDS`) of the last completed run."""
+        return dict(self._totals)
+
+    def close(self) -> None:
+        """Stop what runs and give the memory back; more than once does nothing."""
+        if not self._open:
+            return
+        self._open = False
+        self._stopped()  # if it cannot be, its memory goes all the same
+        if self._interrupt is not None:
+            self._interrupt.close()
+        while self._pieces:
+            self._pieces.popitem()[1].memory.freebuffer()
+
+    def _check_open(self) -> None:
+        if not self._open:
+            raise DeviceError("the device is closed")
+
+    def _piece(self, buffer: Buffer) -> _Piece:
+        self._check_open()
+        piece = self._pieces.get(buffer.offset)
+        if piece is None:
+            raise DeviceError(f"no buffer at {buffer.offset}")
+        return piece
+
+    def _wait(self, program: Program, begin: float, timeout: float) -> None:
+        """Wait for the end of the run.
+
+        Raises
+        ------
+        DeviceError
+            If there is none: what the ports asked for and got, and all registers.
+        """
+        while not self.csr.ended:
+            left = begin + timeout - time.monotonic()
+            if left <= 0:
+                raise DeviceError(
+                    f"no end after {timeout:g} s: {self.diagnosis(program)}; {self.csr.dump()}"
+                )
+            if self._interrupt is None:
+                time.sleep(min(_POLL, left))
+            else:
+                # A lost interrupt costs a second, not the run.
+                self._interrupt.wait(min(_LOOK, left))
+
+    def _stopped(self) -> bool:
+        """Stop the core if it runs; return whether it can no longer write to memory."""
+        try:
+            if not self.csr.idle:
+                self._recover()
+        except (OSError, RuntimeError):
+            return False
+        return True
+
+    def _recover(self) -> None:
+        """Make the core idle: let outstanding bursts end.
+
+        Raises
+        ------
+        DeviceError
+            If they do not.
+        """
+        try:
+            self.csr.begin_reset()
+            begin = time.monotonic()
+            while not self.csr.idle:
+                if time.monotonic() - begin > self.reset_limit:
+                    raise DeviceError(
+                        f"the core does not stop: {self.csr.diagnosis()}; load the overlay again"
+                    )
+                time.sleep(_POLL)
+        except (OSError, RuntimeError) as error:
+            if isinstance(error, DeviceError):
+                raise
+            raise DeviceError(f"the board does not answer: {error}") from None
+
+
+def create(arch: Arch, **options: Any) -> PynqDevice:
+    """Open the device; see `PynqDevice` for the options."""
+    return PynqDevice(arch, **options)

@@ -1,0 +1,143 @@
+"""The `pynq-sim` device: the `pynq` device on a simulated board.
+
+Everything above the board is what runs on one: `host.devices.pynq.pynq_device`, and the installed
+pynq package with its own Overlay, MMIO, Clocks and allocate.  Below is
+`host.devices.pynq.simulated_board` with the simulated core.  The bitstream has a real header and
+description; what it configures is the simulation.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from penstock.host.devices.device import DeviceError
+from penstock.host.devices.pynq.pynq_device import PynqDevice
+from penstock.host.devices.rtl_model import PROFILE, Model, ModelError, Profile
+from penstock.host.devices.sim_library import simulation_library
+from penstock.models.spec.arch import Arch
+from penstock.models.zynq.hwh import CSR_BASE, divisors
+from penstock.models.zynq.overlay import write_overlay
+
+__all__ = ["FCLK_MHZ", "PynqSimDevice", "create", "write_pair"]
+
+# The simulation knows cycles only; figures in seconds assume this clock.
+FCLK_MHZ = 100.0
+
+# The boards' memory, of which the upper part of the contiguous piece must be there.
+_MEMORY = 512 << 20
+
+
+def write_pair(folder: Path, arch: Arch) -> Path:
+    """Write ``penstock.bit`` and ``penstock.hwh`` of a simulated fabric; return the first."""
+    text = json.dumps(asdict(arch), sort_keys=True).encode()
+    path = folder / "penstock.bit"
+    write_overlay(
+        path,
+        arch=arch,
+        payload=text.ljust(-(-len(text) // 4) * 4),
+        divisors=divisors(FCLK_MHZ),
+    )
+    return path
+
+
+class PynqSimDevice(PynqDevice):
+    """A simulated board.
+
+    Parameters
+    ----------
+    arch : Arch
+    library : Path or None
+        The simulation library of `arch` with a Zynq's ports; None: build it, or take it from the
+        cache.
+    bitstream : Path or None
+        A pair to load; None: one that is made for `arch`.
+    profile : Profile
+        Behaviour of the memory.
+    interrupt : bool
+        Whether the board's kernel shows the interrupt.
+    progress : callable or None
+        Called with what happens now while the library is built.
+    watchdog : int
+        As for `PynqDevice`.
+
+    Attributes
+    ----------
+    board : SimulatedBoard
+
+    Raises
+    ------
+    DeviceError
+        If pynq is not installed, the library cannot be built, or the overlay not be loaded.
+    """
+
+    name = "pynq-sim"
+
+    def __init__(
+        self,
+        arch: Arch,
+        *,
+        library: Path | None = None,
+        bitstream: Path | None = None,
+        profile: Profile = PROFILE,
+        interrupt: bool = True,
+        progress: Callable[[str], None] | None = None,
+        **options: Any,
+    ) -> None:
+        board_class = _board_class()
+        if library is None:
+            library = simulation_library(arch, top="pynq", progress=progress)
+        try:
+            model = Model(library, memory_bytes=_MEMORY)
+        except (OSError, ModelError) as error:
+            raise DeviceError(f"cannot open the simulation: {error}") from None
+        self.board = board_class(model, base=CSR_BASE, profile=profile, interrupt=interrupt)
+        try:
+            with tempfile.TemporaryDirectory(prefix="penstock-overlay-") as folder:
+                if bitstream is None:
+                    bitstream = write_pair(Path(folder), arch)
+                super().__init__(
+                    arch,
+                    bitstream=bitstream,
+                    interrupt=interrupt,
+                    system=self.board.system,
+                    board=self.board,
+                    **options,
+                )
+        except BaseException:
+            self.board.close()
+            raise
+
+    def close(self) -> None:
+        super().close()
+        self.board.close()
+
+
+def _board_class() -> Any:
+    """Import the simulated board, and with it pynq.
+
+    Raises
+    ------
+    DeviceError
+        If pynq is not installed.
+    """
+    try:
+        with warnings.catch_warnings():
+            # pynq says that it does not know this processor.
+            warnings.simplefilter("ignore")
+            from penstock.host.devices.pynq.simulated_board import SimulatedBoard
+    except ModuleNotFoundError as error:
+        raise DeviceError(
+            f"the package {error.name} is missing: pip install 'penstock[pynq]'"
+        ) from None
+    return SimulatedBoard
+
+
+def create(arch: Arch, **options: Any) -> PynqSimDevice:
+    """Open the device; see `PynqSimDevice` for the options."""
+    return PynqSimDevice(arch, **options)

@@ -1,0 +1,263 @@
+"""A board with a memory of its own on a serial port: what the `ulx3s` device and others are.
+
+Programs and feature maps lie in the board's memory; everything goes through the host link
+(`host.devices.serial.link_client`), whose frames move 8 bytes at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penstock.host.devices.csr import Csr
+from penstock.host.devices.device import Buffer, Data, Device, DeviceError, DeviceFull, RunLog
+from penstock.host.devices.serial.link_client import (
+    Answer,
+    BoardReset,
+    Link,
+    Port,
+    Request,
+    Statistics,
+)
+from penstock.host.devices.serial.serial_port import open_port
+from penstock.host.program.allocator import Arena
+from penstock.host.program.program import Program
+from penstock.models.spec.arch import ARCHES, Arch
+from penstock.models.spec.link_frames import INFO_FIELDS, MAX_PAYLOAD, PROTOCOL, LinkOp
+from penstock.models.spec.regs import LOG_FIELDS
+
+__all__ = ["LinkedDevice"]
+
+PAGE = 4096
+
+# A tenth of a second: the SDRAM never keeps a burst waiting that long.
+DEFAULT_WATCHDOG = 10_000_000
+
+# Bytes of one bus beat: what the link's memory accesses are multiples of.
+_BEAT = 8
+
+# Seconds between two looks at the status.
+_POLL = 0.001
+
+
+class LinkedDevice(Device):
+    """A board, or what behaves like one on a serial port.
+
+    Parameters
+    ----------
+    arch : Arch
+        What the bitstream on the board must be of.
+    port : str or Port
+        The serial port, such as ``/dev/ttyUSB0``, or an open stream, which then belongs to the
+        device.
+    baud : int
+        Bits a second.
+    patience : float
+        Seconds without an answer after which a request is repeated.
+    retries : int
+        How often it is.
+    watchdog : int
+        Cycles without progress after which a run is given up; 0: never.
+
+    Attributes
+    ----------
+    info : dict
+        What the board says of itself: `models.spec.link_frames.INFO_FIELDS`.
+
+    Raises
+    ------
+    DeviceError
+        If the port cannot be opened, no board answers, or it has another bitstream.
+    """
+
+    name = "linked"
+
+    def __init__(
+        self,
+        arch: Arch,
+        *,
+        port: str | Port | None = None,
+        baud: int,
+        patience: float = 0.2,
+        retries: int = 5,
+        watchdog: int = DEFAULT_WATCHDOG,
+    ) -> None:
+        super().__init__(arch)
+        if port is None:
+            raise DeviceError(f"the {self.name} device needs a port: --port /dev/ttyUSB0")
+        if not 0 <= watchdog < 1 << 32:
+            raise ValueError(f"watchdog must be from 0 to {(1 << 32) - 1}, not {watchdog!r}")
+        self.watchdog = watchdog
+        # Seconds that bursts under way get to end after a soft reset.
+        self.reset_limit = 5.0
+        self._totals = {name: 0 for name, _ in LOG_FIELDS}
+        self._failure = ""
+        self._port = open_port(port, baud=baud) if isinstance(port, str) else port
+        try:
+            self._link = Link(self._port, baud=baud, patience=patience, retries=retries)
+            self.info = self._hello()
+            self.csr: Csr = Csr(self._read_register, self._write_register)
+            self._check_identity()
+            if not self.csr.idle:
+                self._stop()  # what a program that was killed had begun
+        except BaseException:
+            self._port.close()
+            raise
+        self._arena = Arena(self.info["memory_bytes"], alignment=PAGE)
+
+    @property
+    def statistics(self) -> Statistics:
+        """What the link has counted."""
+        return self._link.statistics
+
+    def alloc(self, size: int) -> Buffer:
+        offset = self._arena.alloc(size)
+        if offset is None:
+            raise DeviceFull(f"no {size} bytes of device memory left in one piece")
+        return Buffer(offset, size)
+
+    def free(self, buffer: Buffer) -> None:
+        try:
+            self._arena.free(buffer.offset)
+        except KeyError:
+            raise DeviceError(f"no buffer at {buffer.offset} to free") from None
+
+    def write(self, buffer: Buffer, data: Data, offset: int = 0) -> None:
+        values = np.frombuffer(data, np.uint8)
+        self.check_range(buffer, offset, len(values))
+        if not len(values):
+            return
+        start = buffer.offset + offset
+        # Beats that are written in part keep their other bytes.
+        head, tail = start % _BEAT, -(start + len(values)) % _BEAT
+        before = self._load(start - head, _BEAT)[:head] if head else b""
+        after = self._load(start + len(values) + tail - _BEAT, _BEAT)[-tail:] if tail else b""
+        whole = before + values.tobytes() + after
+        requests = []
+        for k in range(0, len(whole), MAX_PAYLOAD):
+            payload = whole[k : k + MAX_PAYLOAD]
+            requests.append(Request(LinkOp.WRITE_MEMORY, start - head + k, len(payload), payload))
+        self._exchange(requests)
+
+    def read(self, buffer: Buffer, offset: int, size: int) -> NDArray[np.uint8]:
+        self.check_range(buffer, offset, size)
+        start = buffer.offset + offset
+        head = start % _BEAT
+        whole = -(-(head + size) // _BEAT) * _BEAT
+        data = self._load(start - head, whole) if size else b""
+        return np.frombuffer(data, np.uint8)[head : head + size].copy()
+
+    def run(self, program: Program, buffer: Buffer, *, timeout: float = 60.0) -> RunLog:
+        """Run `program`, whose image and input are in `buffer`, to its end.
+
+        After an error of the program, the device is ready for the next run.  After a reset of the
+        board it is not: open it again.
+        """
+        self.check_program(program, buffer)
+        begin = time.monotonic()
+        ended = False
+        try:
+            if not self.csr.idle:
+                self._stop()
+            self.csr.start(
+                base=buffer.offset,
+                desc_offset=program.desc_offset,
+                desc_count=program.desc_count,
+                watchdog=self.watchdog,
+            )
+            while not self.csr.ended:
+                if time.monotonic() - begin > timeout:
+                    raise DeviceError(f"no end after {timeout:g} s: {self.diagnosis(program)}")
+                time.sleep(_POLL)
+            if self.csr.failed:
+                raise DeviceError(self.describe_error(program, buffer))
+            self.check_counts(program)
+            seconds = time.monotonic() - begin
+            self._totals = self.csr.totals()
+            log = RunLog(self.csr.log(), dict(self._totals), seconds)
+            ended = True
+        finally:
+            if not ended:
+                # What went wrong says more than that the core does not stop either.
+                with contextlib.suppress(DeviceError):
+                    self._stop()
+        return log
+
+    def counters(self) -> dict[str, int]:
+        """Return the counters (`models.spec.regs.LOG_FIELDS`) of the last completed run."""
+        return dict(self._totals)
+
+    def close(self) -> None:
+        """Close the port; more than once does nothing."""
+        if not self._failure:
+            self._failure = "the device is closed"
+            self._port.close()
+
+    def _exchange(self, requests: Sequence[Request]) -> list[Answer]:
+        if self._failure:
+            raise DeviceError(self._failure)
+        try:
+            return self._link.exchange(requests)
+        except BoardReset as error:
+            self._failure = f"{error}; open the device again"
+            self._port.close()
+            raise DeviceError(self._failure) from None
+
+    def _hello(self) -> dict[str, int]:
+        """Begin a session; return what the board says of itself."""
+        (answer,) = self._exchange([Request(LinkOp.HELLO)])
+        words = np.frombuffer(answer.payload, "<u4")
+        info = dict(zip(INFO_FIELDS, map(int, words)))
+        if len(words) < len(INFO_FIELDS) or info["protocol"] != PROTOCOL:
+            raise DeviceError(
+                f"the board on {self._port.name} speaks version {info.get('protocol')} of the "
+                f"link, this program version {PROTOCOL}: build the bitstream again"
+            )
+        return info
+
+    def _check_identity(self) -> None:
+        wrong = self.csr.identity_error(self.arch)
+        if wrong is None:
+            return
+        found = self.csr.read("FINGERPRINT_LO") | self.csr.read("FINGERPRINT_HI") << 32
+        known = [arch.name for arch in ARCHES.values() if arch.fingerprint == found]
+        hint = f" (that is {known[0]}: --arch {known[0]})" if known else ""
+        raise DeviceError(f"the board on {self._port.name} {wrong}{hint}")
+
+    def _load(self, start: int, size: int) -> bytes:
+        """Read memory; `start` and `size` are multiples of a beat."""
+        requests = [
+            Request(LinkOp.READ_MEMORY, start + k, min(MAX_PAYLOAD, size - k))
+            for k in range(0, size, MAX_PAYLOAD)
+        ]
+        return b"".join(answer.payload for answer in self._exchange(requests))
+
+    def _read_register(self, address: int) -> int:
+        (answer,) = self._exchange([Request(LinkOp.READ_REGISTER, address, 4)])
+        return int.from_bytes(answer.payload, "little")
+
+    def _write_register(self, address: int, value: int) -> None:
+        payload = value.to_bytes(4, "little")
+        self._exchange([Request(LinkOp.WRITE_REGISTER, address, 4, payload)])
+
+    def _stop(self) -> None:
+        """Make the core idle.
+
+        Raises
+        ------
+        DeviceError
+            If it does not stop.
+        """
+        self.csr.begin_reset()
+        deadline = time.monotonic() + self.reset_limit
+        while not self.csr.idle:
+            if time.monotonic() > deadline:
+                raise DeviceError(
+                    f"the core does not stop within {self.reset_limit:g} s: press the board's "
+                    f"reset button; {self.csr.diagnosis()}"
+                )
+            time.sleep(_POLL)

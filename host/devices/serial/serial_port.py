@@ -1,0 +1,97 @@
+"""Serial ports, through pyserial."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from typing import Any
+
+from penstock.host.devices.device import DeviceError
+
+__all__ = ["SerialPort", "open_port"]
+
+
+class SerialPort:
+    """An open serial port.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``/dev/ttyUSB0`` or ``COM3``.
+    serial : serial.Serial
+    """
+
+    def __init__(self, name: str, serial: Any) -> None:
+        self.name = name
+        self._serial = serial
+
+    def write(self, data: bytes) -> None:
+        """Send all of `data`.
+
+        Raises
+        ------
+        DeviceError
+            If the port is gone.
+        """
+        try:
+            self._serial.write(data)
+        except OSError as error:
+            raise DeviceError(f"cannot write to {self.name}: {error}") from None
+
+    def read(self, timeout: float) -> bytes:
+        """Return what has come, waiting up to `timeout` seconds for the first byte.
+
+        Raises
+        ------
+        DeviceError
+            If the port is gone.
+        """
+        try:
+            self._serial.timeout = timeout
+            first = self._serial.read(1)
+            return bytes(first + self._serial.read(self._serial.in_waiting)) if first else b""
+        except OSError as error:
+            raise DeviceError(f"cannot read from {self.name}: {error}") from None
+
+    def close(self) -> None:
+        """Close the port."""
+        self._serial.close()
+
+
+def open_port(name: str, *, baud: int) -> SerialPort:
+    """Open a serial port for this program alone, and drop what had come before.
+
+    Raises
+    ------
+    DeviceError
+        If pyserial is missing, there is no such port, it may not be opened, or is in use.
+    """
+    try:
+        import serial
+    except ModuleNotFoundError:
+        raise DeviceError(
+            "the package pyserial is missing: pip install 'penstock[serial]'"
+        ) from None
+    try:
+        port = serial.Serial(name, baud, exclusive=True if os.name == "posix" else None)
+        port.reset_input_buffer()
+    except (OSError, ValueError) as error:
+        raise DeviceError(f"cannot open {name}: {_reason(name, error)}") from None
+    # The USB chip waits 16 ms for more before it passes a short answer on; not for us, where the
+    # system and the port have such a mode. Without it everything works, only slower.
+    with contextlib.suppress(AttributeError, NotImplementedError, OSError, ValueError):
+        port.set_low_latency_mode(True)
+    return SerialPort(name, port)
+
+
+def _reason(name: str, error: Exception) -> str:
+    """What was wrong, and what to do about it."""
+    number = getattr(error, "errno", None)
+    if number == errno.ENOENT:
+        return "there is no such port (is the board plugged in?)"
+    if number == errno.EACCES:
+        return "no permission (on Linux: add yourself to the group dialout and log in again)"
+    if number in (errno.EAGAIN, errno.EBUSY, errno.EWOULDBLOCK):
+        return "another program uses it"
+    return " ".join(str(error).split())

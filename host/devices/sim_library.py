@@ -1,0 +1,84 @@
+"""The compiled simulation, built on first use or found in the cache.
+
+The one place outside the command line where `host` reaches into `sim`: inside a function, because a
+board has no simulator.  Where this Python lacks the simulator's packages, as one with the boards'
+software does, the environment variable PENSTOCK_SIM_PYTHON may name one that has them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from penstock.host.devices.device import DeviceError
+from penstock.models.spec.arch import Arch
+
+__all__ = ["simulation_library"]
+
+_RESULT = "library:"
+
+
+def simulation_library(
+    arch: Arch,
+    *,
+    top: str = "accel",
+    waves: bool = False,
+    record: bool = False,
+    train: Callable[[Path], None] | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Path:
+    """Return the path of the library; the parameters are those of `sim.library.build.library`.
+
+    Another Python does not train: its library is slower, and computes the same.
+
+    Raises
+    ------
+    DeviceError
+        If a package or tool is missing, or a tool fails.
+    """
+    other = os.environ.get("PENSTOCK_SIM_PYTHON")
+    if other:
+        return _elsewhere(other, arch, top, waves, record, progress)
+    try:
+        from penstock.sim.library.build import library
+        from penstock.sim.library.toolchain import ToolError
+    except ModuleNotFoundError as error:
+        raise DeviceError(
+            f"the package {error.name} is missing: pip install 'penstock[sim]'"
+        ) from None
+    try:
+        return library(arch, top=top, waves=waves, record=record, train=train, progress=progress)
+    except ToolError as error:
+        raise DeviceError(str(error)) from None
+
+
+def _elsewhere(
+    python: str,
+    arch: Arch,
+    top: str,
+    waves: bool,
+    record: bool,
+    progress: Callable[[str], None] | None,
+) -> Path:
+    """Let another Python do it."""
+    command = [python, "-m", "penstock.sim", json.dumps(asdict(arch)), top]
+    command += [str(int(waves)), str(int(record))]
+    try:
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            for line in process.stdout:
+                if line.startswith(_RESULT):
+                    return Path(line[len(_RESULT) :].rstrip("\n"))
+                if progress is not None:
+                    progress(line.rstrip("\n"))
+            errors = process.stderr.read().strip().splitlines() or ["no reason given"]
+    except OSError as error:
+        raise DeviceError(f"PENSTOCK_SIM_PYTHON: {python}: {error.strerror}") from None
+    raise DeviceError(f"{python} cannot build the simulator: {errors[-1]}")

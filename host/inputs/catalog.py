@@ -1,0 +1,221 @@
+"""Networks by name or file, quantised and ready to compile.
+
+===========================  ==============================================================
+name                         network
+===========================  ==============================================================
+``alexnet``                  BVLC (Caffe) AlexNet, 227x227
+``alexnet-torchvision``      torchvision's AlexNet, 224x224
+``nin``                      Network in Network (Caffe's model zoo), 224x224
+``googlenet``                BVLC GoogLeNet, 224x224
+``resnet18``                 ResNet-18, 224x224
+``cifar10-quick``            Caffe's cifar10_quick, 32x32
+``lenet5``                   LeNet-5, 32x32, one channel
+``tiny``                     39x39, three convolutions, ten classes: for tests
+``lenet5-digits`` and so on  trained and shipped: every network in ``models/data/trained``
+a file                       a saved network (`models.graph.store`), or ONNX, float or quantised
+===========================  ==============================================================
+
+Other networks by name have seeded weights unless a file of trained ones is given: ``.npz``
+(`models.networks.npz_weights`) or a float ONNX graph (`models.onnx_io.importer`), which stands for
+the whole network.  Float networks are quantised on the shipped photographs; the result is kept
+(`host.inputs.cache`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penstock.host.inputs.cache import cached, content_key, source_key
+from penstock.host.inputs.preprocess import load_codes, load_pixels
+from penstock.models.data.shipped import PHOTOS, TRAINED
+from penstock.models.graph import store
+from penstock.models.graph.graph import Conv, Fc, InputSpec, Network
+from penstock.models.networks import alexnet, googlenet, lenet, nin, resnet, tinynet
+from penstock.models.networks import npz_weights as weights
+from penstock.models.networks.seeded import seeded
+from penstock.models.quant.quantize import quantise
+
+__all__ = ["MODELS", "load_network", "photographs", "read_labels", "sample_input"]
+
+Progress = Callable[[str], None]
+Pixels = NDArray[np.uint8]
+
+_ALEXNETS = {variant.name: variant for variant in (alexnet.BVLC, alexnet.TORCHVISION)}
+_BUILDERS: dict[str, Callable[..., Network]] = {
+    googlenet.NAME: googlenet.build,
+    resnet.NAME: resnet.build,
+    "cifar10-quick": lenet.build_cifar10_quick,
+    "lenet5": lenet.build_lenet5,
+}
+_SHIPPED = tuple(sorted(path.stem for path in TRAINED.glob("*.net")))
+MODELS = (*_ALEXNETS, nin.NAME, *_BUILDERS, "tiny", *_SHIPPED)
+
+
+def photographs() -> list[Path]:
+    """The shipped photographs, in order of name."""
+    return sorted(PHOTOS.glob("*.jpg"))
+
+
+def sample_input(network: Network) -> tuple[str, Pixels]:
+    """Return an input to measure with, and its name: a photograph, or noise where none fits."""
+    spec = network.input
+    photograph = photographs()[0]
+    try:
+        return photograph.name, load_codes(photograph, spec)
+    except ValueError:
+        return "noise", np.random.default_rng(0).integers(0, 256, spec.shape, np.uint8)
+
+
+def _calibration(spec: InputSpec) -> Pixels:
+    return np.stack([load_pixels(path, spec) for path in photographs()])
+
+
+def _seeded(model: str) -> tuple[Network, Pixels]:
+    """A float network with seeded weights, and the images it was made on."""
+    if model == "tiny":
+        images = tinynet.tiny_images()
+        return tinynet.tiny_net(images), images
+    if model == nin.NAME:
+        images = _calibration(nin.SPEC)
+        return nin.seeded_nin(images), images
+    if model in _BUILDERS:
+        network = _BUILDERS[model]()
+        images = _calibration(network.input)
+        return seeded(network, images), images
+    variant = _ALEXNETS[model]
+    images = _calibration(variant.input)
+    return alexnet.seeded_alexnet(images, variant=variant), images
+
+
+def _trained(model: str, path: Path) -> tuple[Network, Pixels]:
+    """The float network whose weights `path` holds, and the images to calibrate it on."""
+    if path.suffix == ".npz" and model in _BUILDERS:
+        arrays = weights.read_arrays(path)
+        try:
+            network = _BUILDERS[model](arrays, source=str(path))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+    elif path.suffix == ".npz":
+        network = weights.load_npz(path)
+        if network.name != model:
+            raise ValueError(f"{path}: holds the weights of {network.name}, not of {model}")
+    elif path.suffix == ".onnx":
+        network = _onnx(path)
+        if not _is_float(network):
+            raise ValueError(f"{path}: is quantised already; it can be a model of its own")
+    else:
+        raise ValueError(f"{path}: weights must be an .npz or .onnx file")
+    return network, _calibration(network.input)
+
+
+def _onnx(path: Path) -> Network:
+    """The network of an ONNX file, float or quantised."""
+    try:
+        from penstock.models.onnx_io import importer as onnx_import
+    except ImportError:
+        raise ValueError(f"{path}: the package onnx is not installed") from None
+    return onnx_import.load(path)
+
+
+def _is_float(network: Network) -> bool:
+    return any(isinstance(layer, Conv | Fc) for layer in network.layers)
+
+
+def _kept(key: str, make: Callable[[], tuple[Network, Pixels]], progress: Progress) -> Network:
+    def quantised() -> Network:
+        progress("making the network")
+        network, images = make()
+        return quantise(network, images, progress=progress)
+
+    return cached("network", key, load=store.load, save=store.save, make=quantised)
+
+
+def read_labels(path: Path) -> tuple[str, ...]:
+    """Return the lines of a text file.
+
+    Raises
+    ------
+    ValueError
+        If it is not text or has no lines.
+    OSError
+        If it cannot be read.
+    """
+    try:
+        labels = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: not a text file in UTF-8") from None
+    if not labels:
+        raise ValueError(f"{path}: holds no labels")
+    return labels
+
+
+def _with_labels(network: Network, path: Path | None) -> Network:
+    if path is None:
+        return network
+    labels = read_labels(path)
+    last = network.layers[-1]
+    classes = len(getattr(last, "bias", ()))
+    if len(labels) != classes:
+        raise ValueError(f"{path}: {len(labels)} labels for {classes} classes")
+    return replace(network, labels=labels)
+
+
+def load_network(
+    model: str,
+    *,
+    weights_file: Path | None = None,
+    labels_file: Path | None = None,
+    progress: Progress = lambda text: None,
+) -> Network:
+    """Return the quantised network called `model`, or in the file `model`.
+
+    Parameters
+    ----------
+    model : str
+        One of `MODELS`, or the path of a saved network.
+    weights_file : Path, optional
+        Trained float weights for a network by name.
+    labels_file : Path, optional
+        A text file with one class to a line.
+    progress
+        Called with what happens now.
+
+    Raises
+    ------
+    ValueError
+        If there is no such model, or a file is not what it should be; the message names it.
+    OSError
+        If a file cannot be read.
+    """
+    if model in _SHIPPED:
+        if weights_file is not None:
+            raise ValueError(f"{model} has its own weights, {weights_file} is too many")
+        return _with_labels(store.load(TRAINED / f"{model}.net"), labels_file)
+    if model in MODELS:
+        shipped = [path.read_bytes() for path in photographs()]
+        if weights_file is None:
+            key = content_key([source_key().encode(), model.encode(), *shipped])
+            return _with_labels(_kept(key, lambda: _seeded(model), progress), labels_file)
+        # The name is part of the key: it is in the network's `source`.
+        name = str(weights_file).encode()
+        key = content_key(
+            [source_key().encode(), model.encode(), name, weights_file.read_bytes(), *shipped]
+        )
+        network = _kept(key, lambda: _trained(model, weights_file), progress)
+        return _with_labels(network, labels_file)
+    path = Path(model)
+    if not path.exists() and not path.suffix and len(path.parts) == 1:
+        raise ValueError(f"model must be {', '.join(MODELS)} or a file, not {model!r}")
+    if weights_file is not None:
+        raise ValueError(
+            f"{path}: a network in a file has its own weights, {weights_file} is too many"
+        )
+    network = _onnx(path) if path.suffix == ".onnx" else store.load(path)
+    if _is_float(network):
+        network = quantise(network, _calibration(network.input))
+    return _with_labels(network, labels_file)

@@ -1,0 +1,78 @@
+"""A folder of images, read one at a time: what calibration runs on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penstock.host.inputs.preprocess import load_pixels
+from penstock.models.graph.graph import InputSpec
+
+__all__ = ["SUFFIXES", "ImageFolder", "image_files"]
+
+# Of files that are taken for images; anything else in a folder is passed over.
+SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+
+Pixels = NDArray[np.uint8]
+
+
+def image_files(folder: Path, *, limit: int | None = None) -> list[Path]:
+    """Return the images in a folder and those below it, in order of name.
+
+    Parameters
+    ----------
+    folder : Path
+    limit : int, optional
+        Of more images, this many are taken, spread evenly over all.
+
+    Raises
+    ------
+    ValueError
+        If it is no folder, or holds no images.
+    """
+    if not folder.is_dir():
+        reason = "is not a folder" if folder.exists() else "no such folder"
+        raise ValueError(f"{folder}: {reason}")
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not files:
+        raise ValueError(f"{folder}: holds no images ({', '.join(sorted(SUFFIXES))})")
+    if limit is not None and len(files) > limit:
+        files = [files[index * len(files) // limit] for index in range(limit)]
+    return files
+
+
+class ImageFolder(Sequence[Pixels]):
+    """The pixels a network sees of image files; a file is read whenever its pixels are asked for.
+
+    Parameters
+    ----------
+    files : list of Path
+    spec : InputSpec
+
+    Raises
+    ------
+    ValueError
+        From item access: if a file is not an image.
+    """
+
+    def __init__(self, files: list[Path], spec: InputSpec) -> None:
+        self._files = files
+        self._spec = spec
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    @overload
+    def __getitem__(self, index: int) -> Pixels: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Pixels]: ...
+
+    def __getitem__(self, index: int | slice) -> Pixels | list[Pixels]:
+        if isinstance(index, slice):
+            return [load_pixels(path, self._spec) for path in self._files[index]]
+        return load_pixels(self._files[index], self._spec)

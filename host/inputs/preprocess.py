@@ -1,0 +1,239 @@
+"""From an image file to the codes a network reads.
+
+Whatever Pillow opens becomes RGB: the EXIF orientation is applied, grey and palette images are
+expanded, 16-bit greys keep their upper eight bits, CMYK is converted, and transparent pixels are
+laid on white.  `load_pixels` then scales the shorter side and cuts out the centre in one
+resampling, so an image of any size or shape costs no more memory than its own pixels; or it scales
+and pads the whole image, where the network wants that.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penstock.models.golden.ops import input_codes
+from penstock.models.graph.graph import InputSpec
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["MAX_PIXELS", "frame_codes", "load_codes", "load_image", "load_pixels"]
+
+# 12000 x 9000 is fine; beyond this a small file can claim more memory than the machine has.
+MAX_PIXELS = 200_000_000
+
+# PIL.Image.BILINEAR up to version 9.0, PIL.Image.Resampling.BILINEAR from 9.1 on.
+_BILINEAR = 2
+
+# Around an image that is padded.
+_GREY = 128
+
+Pixels = NDArray[np.uint8]
+
+
+@contextmanager
+def _own_limits() -> Iterator[None]:
+    """Replace Pillow's limit on pixels by ours, and its warnings about odd metadata by silence."""
+    from PIL import Image
+
+    limit = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def _check_file(path: str | os.PathLike[str]) -> None:
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise ValueError(f"{path}: {_reason(error)}") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise ValueError(f"{path}: is a directory, not an image")
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError(f"{path}: is not a regular file")
+    if status.st_size == 0:
+        raise ValueError(f"{path}: is empty (0 bytes)")
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
+    return (error.strerror or str(error)).lower()
+
+
+def _to_rgb(image: Image) -> Image:
+    """Return an 8-bit RGB image.
+
+    Raises
+    ------
+    ValueError
+        If the mode has no meaning as a photograph.
+    """
+    from PIL import Image as pil
+
+    if image.mode.startswith("I"):  # I;16 and its byte orders; 16-bit PNGs are I in old Pillows
+        grey = np.clip(np.asarray(image), 0, 65535) >> 8
+        return pil.fromarray(grey.astype(np.uint8)).convert("RGB")
+    if image.mode == "F":
+        raise ValueError("images of floating-point values are not supported")
+    transparent = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
+    if not transparent:
+        return image.convert("RGB")
+    layer = image.convert("RGBA")
+    white = pil.new("RGB", layer.size, (255, 255, 255))
+    white.paste(layer, mask=layer.getchannel("A"))
+    return white
+
+
+def load_image(path: str | os.PathLike[str], *, shorter: int | None = None) -> Image:
+    """Return the image in a file as an upright 8-bit RGB `PIL.Image.Image`.
+
+    Parameters
+    ----------
+    path
+    shorter : int, optional
+        If given, a JPEG whose shorter side is at least four times this is decoded at a half, a
+        quarter or an eighth of its size, but never below twice this: much faster.
+
+    Raises
+    ------
+    ValueError
+        If the file is missing, empty, cut short, not an image, or of more than `MAX_PIXELS`.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    _check_file(path)
+    with _own_limits():
+        try:
+            with Image.open(path) as image:
+                width, height = image.size
+                if width * height > MAX_PIXELS:
+                    raise ValueError(
+                        f"{width}x{height} pixels are more than {MAX_PIXELS // 1_000_000} million"
+                    )
+                if shorter is not None:
+                    scale = 2 * shorter / min(width, height)
+                    # Formats without reduced decoding ignore this.
+                    image.draft(None, (int(width * scale) + 1, int(height * scale) + 1))
+                # The orientation is read before anything is decoded: TIFFs close their file then.
+                return _to_rgb(ImageOps.exif_transpose(image))
+        except UnidentifiedImageError:
+            raise ValueError(f"{path}: not an image of a known format") from None
+        except MemoryError:
+            raise ValueError(f"{path}: not enough memory for this image") from None
+        except Exception as error:
+            # Damaged files make the decoders raise nearly anything.
+            text = str(error).splitlines() or [type(error).__name__]
+            raise ValueError(f"{path}: cannot read the image: {text[0]}") from None
+
+
+def _cut(image: Image, height: int, width: int, resize: int) -> Image:
+    """Scale the shorter side to `resize` and cut out the centre, in one resampling."""
+    scale = max(resize / min(image.size), width / image.width, height / image.height)
+    span_x, span_y = min(width / scale, image.width), min(height / scale, image.height)
+    left, top = (image.width - span_x) / 2, (image.height - span_y) / 2
+    box = (left, top, left + span_x, top + span_y)
+    return image.resize((width, height), _BILINEAR, box=box, reducing_gap=3.0)
+
+
+def _padded(image: Image, height: int, width: int) -> Image:
+    """Scale the image until it fits, and put it in the middle of a grey one."""
+    from PIL import Image as pil
+
+    scale = min(width / image.width, height / image.height)
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    scaled = image.resize(size, _BILINEAR, reducing_gap=3.0)
+    if size == (width, height):
+        return scaled
+    sheet = pil.new("RGB", (width, height), (_GREY,) * 3)
+    sheet.paste(scaled, ((width - size[0]) // 2, (height - size[1]) // 2))
+    return sheet
+
+
+def load_pixels(path: str | os.PathLike[str], spec: InputSpec) -> Pixels:
+    """Return the pixels a network sees of an image file.
+
+    Parameters
+    ----------
+    path
+    spec : InputSpec
+
+    Returns
+    -------
+    uint8 array (height, width, channels), in the network's channel order
+
+    Raises
+    ------
+    ValueError
+        As `load_image`, or if the network's input is not an image of 1 or 3 channels.
+    """
+    _check_spec(spec)
+    image = load_image(path, shorter=max(spec.resize, *spec.shape[:2]))
+    return _pixels(image, spec)
+
+
+def _check_spec(spec: InputSpec) -> None:
+    channels = spec.shape[2]
+    if channels != {"L": 1, "RGB": 3, "BGR": 3}.get(spec.order):
+        raise ValueError(
+            f"the network's input has {channels} channels in the order {spec.order}: "
+            "an image cannot be turned into that"
+        )
+
+
+def _pixels(whole: Image, spec: InputSpec) -> Pixels:
+    """Return the pixels a network sees of an upright RGB image."""
+    height, width, _ = spec.shape
+    if spec.fit == "pad":
+        image = _padded(whole, height, width)
+    else:
+        image = _cut(whole, height, width, spec.resize)
+    if spec.order == "L":
+        return np.asarray(image.convert("L"))[..., None]
+    pixels = np.asarray(image)
+    return np.ascontiguousarray(pixels[..., ::-1]) if spec.order == "BGR" else pixels
+
+
+def load_codes(path: str | os.PathLike[str], spec: InputSpec) -> NDArray[np.uint8]:
+    """Return the input codes, uint8 (height, width, channels), of an image file.
+
+    Raises
+    ------
+    ValueError
+        As `load_pixels`.
+    """
+    return input_codes(spec, load_pixels(path, spec))
+
+
+def frame_codes(frame: Pixels, spec: InputSpec) -> NDArray[np.uint8]:
+    """Return the input codes, uint8 (height, width, channels), of a picture in memory.
+
+    Parameters
+    ----------
+    frame : uint8 array (height, width, 3)
+        RGB, of any size.
+    spec : InputSpec
+
+    Raises
+    ------
+    ValueError
+        If the frame is not such an array, or the network's input no image.
+    """
+    from PIL import Image
+
+    _check_spec(spec)
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or not frame.size:
+        raise ValueError(f"frame must be uint8 (height, width, 3), not {frame.dtype} {frame.shape}")
+    return input_codes(spec, _pixels(Image.fromarray(frame), spec))

@@ -1,0 +1,104 @@
+"""The state that a walk's engines share: the time, the queues, what is complete when."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import inf
+
+from penstock.host.timing.latencies import Timing, Values
+from penstock.models.spec.isa import ENGINE_WAITS, Op
+
+__all__ = ["TINY", "Clock", "Work"]
+
+# Moments and positions that differ by less are the same.
+TINY = 1e-6
+
+
+@dataclass
+class Work:
+    """One descriptor, as far as time is concerned.
+
+    Parameters
+    ----------
+    op : Op
+    values : dict
+        Its fields.
+    waits : tuple of (Op, int)
+        Engines, and how many of their descriptors must be complete: not modulo anything.
+    """
+
+    op: Op
+    values: Values
+    waits: tuple[tuple[Op, int], ...]
+
+    @staticmethod
+    def stream(descriptors: Iterable[tuple[Op, Values]]) -> list[Work]:
+        """Return the work of a program's descriptors, in their order."""
+        count = dict.fromkeys(Op, 0)
+        result = []
+        for op, values in descriptors:
+            waits = []
+            for engine in ENGINE_WAITS[op]:
+                behind = (count[engine] - values[f"wait_{engine.name.lower()}"]) & 0xFFFF
+                if behind < count[engine]:
+                    waits.append((engine, count[engine] - behind))
+            result.append(Work(op, values, tuple(waits)))
+            count[op] += 1
+        return result
+
+
+class Clock:
+    """Time, and the descriptors on their way to their engines.
+
+    Parameters
+    ----------
+    timing : Timing
+
+    Members
+    -------
+    now : float
+        Cycles since the start bit.
+    wake : float
+        When something is known to happen next.
+    queues : dict of deque
+        For each engine, descriptors that were handed out, and when the engine can see them.
+    finish : dict of list
+        For each engine, when its descriptors complete; may lie ahead of `now`.
+    """
+
+    def __init__(self, timing: Timing) -> None:
+        self.timing = timing
+        self.now = 0.0
+        self.wake = inf
+        self.queues: dict[Op, deque[tuple[Work, float]]] = {op: deque() for op in Op}
+        self.finish: dict[Op, list[float]] = {op: [] for op in Op}
+        self._taken = dict.fromkeys(Op, -inf)
+
+    def due(self, moment: float) -> bool:
+        """Whether a moment has come; if not, the walk will stop there."""
+        if moment <= self.now + TINY:
+            return True
+        if moment < self.wake:
+            self.wake = moment
+        return False
+
+    def seen(self, op: Op) -> float | None:
+        """When the engine sees its next descriptor with its waits met; None if not yet known."""
+        queue = self.queues[op]
+        if not queue:
+            return None
+        work, moment = queue[0]
+        moment = max(moment, self._taken[op] + self.timing.counted)
+        for engine, count in work.waits:
+            done = self.finish[engine]
+            if len(done) < count:
+                return None
+            moment = max(moment, done[count - 1] + self.timing.counted)
+        return moment
+
+    def take(self, op: Op) -> Work:
+        """The engine takes its next descriptor now."""
+        self._taken[op] = self.now
+        return self.queues[op].popleft()[0]

@@ -1,0 +1,224 @@
+"""The reading ports of a walk: streams of beats, each limited by the FIFO behind it.
+
+A port has a position, the beats that have arrived since the start.  `settle` does what takes no
+time, `want` says how many beats a cycle it could take, `until` how long a given rate holds, and
+`advance` moves on.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from math import inf
+
+from penstock.host.timing.clock import TINY, Clock, Work
+from penstock.host.timing.latencies import BEAT
+from penstock.models.spec.isa import DESCRIPTOR_BYTES, Op
+
+__all__ = ["Fetch", "Loads", "Weights"]
+
+_DESC = DESCRIPTOR_BYTES // BEAT
+
+
+class Fetch:
+    """The fetcher: descriptors arrive ahead of their use and are handed out in order.
+
+    A full queue holds up all that come behind.
+    """
+
+    def __init__(self, clock: Clock, work: list[Work]) -> None:
+        self.clock = clock
+        self.work = work
+        self.handed = 0
+        self.position = 0.0
+        self._arrived: float | None = None  # when the next descriptor did
+        self._earliest = 0.0
+
+    @property
+    def done(self) -> bool:
+        """All are handed out."""
+        return self.handed == len(self.work)
+
+    def settle(self) -> bool:
+        """Hand out the next descriptor, if it is time."""
+        clock, timing = self.clock, self.clock.timing
+        if self.done:
+            return False
+        if self._arrived is None:
+            if self.position < _DESC * (self.handed + 1) - TINY:
+                return False
+            self._arrived = clock.now
+        if not clock.due(max(self._arrived + timing.hand_out, self._earliest)):
+            return False
+        work = self.work[self.handed]
+        queue = clock.queues[work.op]
+        if len(queue) >= timing.queue:
+            return False
+        queue.append((work, clock.now + timing.gate))
+        self.handed += 1
+        self._earliest = clock.now + timing.between
+        self._arrived = None
+        return True
+
+    def _goal(self) -> float:
+        """How far beats may come: what the FIFO takes, behind the descriptor being collected."""
+        ahead = _DESC * (self.handed + 1) + self.clock.timing.read_fifo
+        return min(_DESC * len(self.work), ahead)
+
+    def want(self) -> float:
+        return 1.0 if self.position < self._goal() - TINY else 0.0
+
+    def until(self, rate: float) -> float:
+        if not rate:
+            return inf
+        goal = float(_DESC * (self.handed + 1))
+        if self._arrived is not None or goal <= self.position:
+            goal = self._goal()
+        return (goal - self.position) / rate
+
+    def advance(self, beats: float) -> None:
+        self.position += beats
+
+
+class Loads:
+    """LOAD: planes after planes, the beats of the next ones following without a gap."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.position = 0.0
+        self._end = 0.0
+        # Descriptors taken: the position at which they end, and when their first beat can come.
+        self._line: deque[tuple[float, Work, float]] = deque()
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is on its way."""
+        return not self._line
+
+    def _front(self) -> float:
+        """The position from which on the front is done with all it has taken."""
+        timing = self.clock.timing
+        planes = timing.commands * self._line[-1][1].values["plane_beats"]
+        return self._end - timing.read_fifo - planes
+
+    def settle(self) -> bool:
+        """Take the next descriptor, if it is time."""
+        clock, timing = self.clock, self.clock.timing
+        moment = clock.seen(Op.LOAD)
+        if moment is None or len(self._line) >= timing.ahead:
+            return False
+        if (self._line and self.position < self._front() - TINY) or not clock.due(moment):
+            return False
+        work = clock.take(Op.LOAD)
+        self._end += work.values["plane_beats"] * work.values["planes"]
+        self._line.append((self._end, work, clock.now + timing.read))
+        return True
+
+    def want(self) -> float:
+        if not self._line:
+            return 0.0
+        _, work, begin = self._line[0]
+        return self.clock.timing.load_rate(work.values) if self.clock.due(begin) else 0.0
+
+    def until(self, rate: float) -> float:
+        if not rate:
+            return inf
+        goal = self._line[0][0]
+        if self.clock.queues[Op.LOAD] and self.position < self._front() - TINY:
+            goal = min(goal, self._front())
+        return (goal - self.position) / rate
+
+    def advance(self, beats: float) -> None:
+        self.position += beats
+        if self._line and self.position >= self._line[0][0] - TINY:
+            self.position = self._line.popleft()[0]
+            self.clock.finish[Op.LOAD].append(self.clock.now + self.clock.timing.loaded)
+
+
+class Weights:
+    """WEIGHTS: parameters and blocks, as far as the FIFO and the parameters' two banks take them.
+
+    Members
+    -------
+    tiles : deque of list
+        For each tile whose blocks are not all used: the position of its next block, blocks left,
+        and the drains after which its parameters have a bank (0: they have one).
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.position = 0.0
+        self.tiles: deque[list[float]] = deque()
+        self._end = 0.0
+        self._line: deque[tuple[float, float]] = deque()  # end position, first beat
+        self._params: deque[tuple[float, int]] = deque()  # position, drains needed
+        self._sets = 0
+        self._limit = 0.0
+        self._room = inf
+        self._used = 0.0  # beats a cycle that leave the FIFO
+
+    def settle(self) -> bool:
+        """Take the next descriptor, if it is time."""
+        clock, timing = self.clock, self.clock.timing
+        moment = clock.seen(Op.WEIGHTS)
+        if moment is None or len(self._line) >= timing.ahead or not clock.due(moment):
+            return False
+        v = clock.take(Op.WEIGHTS).values
+        needed = 0
+        if v["has_params"]:
+            self._sets += 1
+            needed = max(self._sets - 2, 0)
+            self._params.append((self._end, needed))
+        params = timing.params_beats * v["has_params"]
+        self.tiles.append([self._end + params, v["blocks"], needed])
+        self._end += v["beats"]
+        self._line.append((self._end, clock.now + timing.read))
+        return True
+
+    def _reach(self) -> float:
+        """How far beats may come: what was asked for, up to parameters that have no bank."""
+        clock, timing = self.clock, self.clock.timing
+        limit = self.position
+        for end, begin in self._line:
+            if not clock.due(begin):
+                break
+            limit = end
+        drained = clock.finish[Op.DRAIN]
+        while self._params:
+            position, needed = self._params[0]
+            if needed and not (len(drained) >= needed and clock.due(drained[needed - 1] + 1)):
+                return min(limit, position + timing.read_fifo)
+            self._params.popleft()
+        return limit
+
+    def want(self, taken: float, used: float) -> float:
+        """Return the beats a cycle that can come.
+
+        Parameters
+        ----------
+        taken : float
+            Position up to which blocks have left the FIFO.
+        used : float
+            Beats a cycle at which it moves on.
+        """
+        timing = self.clock.timing
+        self._limit = self._reach()
+        self._room = taken + timing.weight_beats + timing.read_fifo
+        self._used = used
+        if self.position >= self._limit - TINY:
+            return 0.0
+        full = self.position >= self._room - TINY
+        return min(timing.weight_rate, used) if full else timing.weight_rate
+
+    def until(self, rate: float) -> float:
+        if not rate:
+            return inf
+        step = (self._limit - self.position) / rate
+        if rate > self._used and self.position < self._room - TINY:
+            step = min(step, (self._room - self.position) / (rate - self._used))
+        return step
+
+    def advance(self, beats: float) -> None:
+        self.position += beats
+        while self._line and self.position >= self._line[0][0] - TINY:
+            self._line.popleft()
+            self.clock.finish[Op.WEIGHTS].append(self.clock.now)

@@ -1,0 +1,160 @@
+"""Partial sums: two banks for each column, one accumulates while the other drains."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Module, Mux, Signal, Value, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from penstock.hw.array.pe import sum_width
+from penstock.hw.lib.buffer import READ_LATENCY
+from penstock.hw.lib.delay import staged
+from penstock.hw.lib.duplicate import twin
+
+__all__ = ["PartialSums", "accumulate_layout"]
+
+
+_LOW_BITS = 16
+
+
+def accumulate_layout(words: int) -> data.StructLayout:
+    """What goes with each activation word: which partial sum it belongs to.
+
+    valid
+        The word is one of a tile, not a bubble.
+    first
+        Overwrite the partial sum instead of adding to it.
+    last
+        The tile's last word: its bank is complete after this.
+    bank, addr
+        Where.
+    """
+    return data.StructLayout({"valid": 1, "first": 1, "last": 1, "bank": 1, "addr": range(words)})
+
+
+class PartialSums(wiring.Component):
+    """Accumulators of all columns.
+
+    Two accumulations of the same address must be at least `RMW_LATENCY` cycles apart.
+
+    Parameters
+    ----------
+    rows, cols, words : int
+        Of the arch; `words` positions in a bank.
+    group : int
+        Columns whose sums come in the same cycle; each group's come a cycle after the one before.
+
+    Members
+    -------
+    i : In(accumulate_layout(words))
+        For the first group of columns.  `SUM_DELAY` cycles ahead of the sum.
+    sums : In(signed) array of cols
+        From the array.
+    filled : Out(1)
+        Pulse: the bank whose `last` word came is complete in every column.
+    r_en, r_bank, r_addr : In
+        Drain: read all columns at an address.
+    r_data : Out(signed(32)) array of cols
+        `READ_LATENCY` cycles after `r_en`, held until the next read completes.  The banks lie all
+        over the chip: there is a register on the way to them.
+    """
+
+    # A register takes the sums in, as the array's last row may be far away.
+    SUM_DELAY = READ_LATENCY - 1
+    RMW_LATENCY = READ_LATENCY + 2
+    READ_LATENCY = READ_LATENCY + 1
+
+    def __init__(self, *, rows: int, cols: int, words: int, group: int = 1) -> None:
+        sizes = {"rows": rows, "cols": cols, "words": words, "group": group}
+        for name, value in sizes.items():
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} must be a positive integer, not {value!r}")
+        self.rows = rows
+        self.cols = cols
+        self.words = words
+        self.group = group
+        self.layout = accumulate_layout(words)
+        super().__init__(
+            {
+                "i": In(self.layout),
+                "sums": In(signed(sum_width(rows))).array(cols),
+                "filled": Out(1),
+                "r_en": In(1),
+                "r_bank": In(1),
+                "r_addr": In(range(words)),
+                "r_data": Out(signed(32)).array(cols),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        read, read_bank, read_addr = Signal(), Signal(), Signal.like(self.r_addr)
+        m.d.sync += [read.eq(self.r_en), read_bank.eq(self.r_bank), read_addr.eq(self.r_addr)]
+        # One chain for all columns: what reaches a group of them goes to the next a cycle later.
+        steps = [self.i]
+        for i in range(1, (self.cols - 1) // self.group + READ_LATENCY + 2):
+            steps.append(staged(m, steps[-1], name=f"control_{i}"))
+        for c in range(self.cols):
+            control, stored = (steps[c // self.group + delay] for delay in (0, READ_LATENCY + 1))
+
+            def own(name: str, value: Value, c: int = c) -> Signal:
+                # A register of its own for each column, as they lie all over the chip.
+                register = twin(name=f"{name}_{c}", reset_less=True)
+                m.d.sync += register.eq(value)
+                return register
+
+            outputs, adds = [], []
+            total = Signal(signed(32), name=f"total_{c}")
+            for b in range(2):
+                memory = Memory(shape=signed(32), depth=self.words, init=[])
+                m.submodules[f"bank_{c}_{b}"] = memory
+                into, out = memory.write_port(), memory.read_port()
+                accumulates = Signal(name=f"accumulates_{c}_{b}")
+                m.d.comb += [
+                    accumulates.eq(control.valid & (control.bank == b)),
+                    out.en.eq(accumulates | (read & (read_bank == b))),
+                    out.addr.eq(Mux(accumulates, control.addr, read_addr)),
+                    into.en.eq(stored.valid & (stored.bank == b)),
+                    into.addr.eq(stored.addr),
+                    into.data.eq(total),
+                ]
+                outputs.append(out.data)
+                adds.append(own(f"adds_{b}", (control.bank == b) & ~control.first))
+            # The memories' output registers: one where they accumulate, 0 if there is nothing to
+            # add; and one where they drain.
+            old = Signal(32, name=f"old_{c}", reset_less=True)
+            m.d.sync += old.eq(Mux(adds[0], outputs[0], 0) | Mux(adds[1], outputs[1], 0))
+            found = Signal(signed(32), name=f"found_{c}", reset_less=True)
+            bank = own("read_bank", read_bank)
+            with m.If(own("asked", read)):
+                m.d.sync += found.eq(Mux(bank, outputs[1], outputs[0]))
+            m.d.comb += self.r_data[c].eq(found)
+            self._add(m, c, self.sums[c], old, total)
+            if c == self.cols - 1:
+                m.d.sync += self.filled.eq(stored.valid & stored.last)
+        return m
+
+    def _add(self, m: Module, c: int, given: Value, old: Value, total: Signal) -> None:
+        """Make `total` the sum of what was `given` two cycles ago and `old` in the cycle before.
+
+        A sum of 32 bits is a long path: the upper half is computed for both carries.
+        """
+        upper = given >> _LOW_BITS
+        # Look-up tables are shared where two adders differ in nothing but their carry, and those of
+        # a carry chain are better its own: hence the copy.
+        terms = []
+        for name, value in (("low", given[:_LOW_BITS]), ("high_0", upper), ("high_1", upper)):
+            term = twin(value.shape(), name=f"given_{name}_{c}", reset_less=True)
+            m.d.sync += term.eq(value)
+            terms.append(term)
+        low = Signal(_LOW_BITS, name=f"low_{c}", reset_less=True)
+        carry = Signal(name=f"carry_{c}", reset_less=True)
+        highs = [Signal(32 - _LOW_BITS, name=f"high_{k}_{c}", reset_less=True) for k in range(2)]
+        m.d.sync += [
+            Cat(low, carry).eq(terms[0] + old[:_LOW_BITS]),
+            highs[0].eq(terms[1] + old[_LOW_BITS:]),
+            # -(~x) is x + 1.
+            highs[1].eq(terms[2] - ~old[_LOW_BITS:]),
+        ]
+        m.d.comb += total.eq(Cat(low, Mux(carry, highs[1], highs[0])))

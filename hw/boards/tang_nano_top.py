@@ -1,0 +1,100 @@
+"""The Tang Nano 20K's top level for a GW2AR-18: clock, pins and `hw.boards.tang_nano.TangNano`."""
+
+from __future__ import annotations
+
+from amaranth import ClockDomain, ClockSignal, Const, Elaboratable, Instance, Module, Signal
+from amaranth.hdl import IOBufferInstance, IOPort
+from amaranth.lib.cdc import ResetSynchronizer
+
+from penstock.hw.boards.tang_nano import CLOCK_HZ, SHOWN, TangNano
+from penstock.models.spec.arch import Arch
+
+__all__ = ["INPUT_MHZ", "PINS", "TangNanoTop", "constraints"]
+
+INPUT_MHZ = 27
+
+# The oscillator's frequency must be within these, in MHz.
+_VCO = (500, 1250)
+
+# Pins of the package QN88 and what to write for them in the constraint file, from the board's
+# schematics as LiteX-Boards has them.
+_PLAIN = "IO_TYPE=LVCMOS33"
+PINS: dict[str, tuple[str, str]] = {
+    "clk27": ("4", _PLAIN),
+    "rx": ("70", f"{_PLAIN} PULL_MODE=UP"),
+    "tx": ("69", f"{_PLAIN} DRIVE=8"),
+    "button": ("88", f"{_PLAIN} PULL_MODE=DOWN"),
+    "led_n": ("15 16 17 18 19 20", f"{_PLAIN} DRIVE=8"),
+}
+
+
+def constraints() -> str:
+    """Text of the constraint file: pins and electrical standards."""
+    lines = []
+    for name, (pins, attributes) in PINS.items():
+        numbers = pins.split()
+        for k, pin in enumerate(numbers):
+            port = name if len(numbers) == 1 else f"{name}[{k}]"
+            lines += [f'IO_LOC "{port}" {pin};', f'IO_PORT "{port}" {attributes};']
+    return "\n".join(lines) + "\n"
+
+
+def _pll(m: Module, clock: Signal) -> None:
+    """Make the clock of the `sync` domain, which is in reset until it is steady."""
+    multiply, rest = divmod(CLOCK_HZ, INPUT_MHZ * 1_000_000)
+    assert rest == 0
+    output = next(k for k in (4, 8, 16, 32) if _VCO[0] <= CLOCK_HZ * k / 1e6 <= _VCO[1])
+    locked = Signal(name="pll_locked")
+    m.domains.sync = ClockDomain()
+    # Nothing is at CLKFB: the feedback is internal, and for each constant input of a PLL with a
+    # constant there, the placer searches the whole routing graph: a minute in all.
+    low = {"RESET": 1, "RESET_P": 1, "FBDSEL": 6, "IDSEL": 6, "ODSEL": 6}
+    low |= {"PSDA": 4, "DUTYDA": 4, "FDLY": 4}
+    m.submodules.pll = Instance(
+        "rPLL",
+        p_FCLKIN=str(INPUT_MHZ),
+        p_IDIV_SEL=0,
+        p_FBDIV_SEL=multiply - 1,
+        p_ODIV_SEL=output,
+        p_DEVICE="GW2AR-18C",
+        **{f"i_{name}": Const(0, width) for name, width in low.items()},
+        i_CLKIN=clock,
+        o_CLKOUT=ClockSignal(),
+        o_LOCK=locked,
+    )
+    m.submodules.pll_reset = ResetSynchronizer(~locked)
+
+
+class TangNanoTop(Elaboratable):
+    """The design with its pins.
+
+    Parameters
+    ----------
+    arch : Arch
+
+    Attributes
+    ----------
+    ports : list of IOPort
+        The pins, named as in `PINS`.
+    constraints : str
+        Text of the constraint file for nextpnr-himbaechel.
+    """
+
+    def __init__(self, *, arch: Arch) -> None:
+        self.arch = arch
+        self.pins = {name: IOPort(len(pins.split()), name=name) for name, (pins, _) in PINS.items()}
+        self.ports = list(self.pins.values())
+        self.constraints = constraints()
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.board = board = TangNano(arch=self.arch)
+        clock = Signal(name="clk27_in")
+        led_n = Signal(len(SHOWN))
+        m.d.comb += led_n.eq(~board.led)
+        for name, value in (("clk27", clock), ("rx", board.rx), ("button", board.button)):
+            m.submodules[f"{name}_pad"] = IOBufferInstance(self.pins[name], i=value)
+        for name, value in (("tx", board.tx), ("led_n", led_n)):
+            m.submodules[f"{name}_pad"] = IOBufferInstance(self.pins[name], o=value)
+        _pll(m, clock)
+        return m

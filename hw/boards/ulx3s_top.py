@@ -1,0 +1,119 @@
+"""The ULX3S's top level for its LFE5U-85F: clocks and pins around `hw.boards.ulx3s.Ulx3s`."""
+
+from __future__ import annotations
+
+from amaranth import Elaboratable, Module, Signal
+from amaranth.hdl import IOPort
+
+from penstock.hw.boards.ecp5_cells import Pll, add_clock_output, add_input, add_output, add_tristate
+from penstock.hw.boards.serial_soc import LAMPS
+from penstock.hw.boards.ulx3s import CLOCK_HZ, Ulx3s
+from penstock.models.spec.arch import Arch
+
+__all__ = ["INPUT_MHZ", "PINS", "SDRAM_PHASE", "Ulx3sTop", "constraints"]
+
+INPUT_MHZ = 25.0
+
+# The SDRAM's clock comes this part of a period after the FPGA's.  A word it sends is at the FPGA's
+# pin from `t_ac` after one of its edges to `t_oh` after the next, both later by the way out of the
+# clock and the way in of the word; the FPGA takes it at the second edge of its own.  At 90 MHz this
+# phase leaves room for ways of 0.7 to 8.9 ns together (from the datasheets, not measured).
+SDRAM_PHASE = 5 / 7
+
+# Sites of the package CABGA381 and what to write for them in the constraint file, from the
+# board's schematics as amaranth-boards has them.
+_PLAIN = "IO_TYPE=LVCMOS33"
+_FAST = "IO_TYPE=LVCMOS33 PULLMODE=NONE DRIVE=4 SLEWRATE=FAST"
+PINS: dict[str, tuple[str, str]] = {
+    "clk25": ("G2", _PLAIN),
+    "rx": ("M1", f"{_PLAIN} PULLMODE=UP"),
+    "tx": ("L4", _PLAIN),
+    "button": ("R1", f"{_PLAIN} PULLMODE=DOWN"),
+    "led": ("B2 C2 C1 D2 D1 E2 E1 H3", f"{_PLAIN} DRIVE=4"),
+    "sdram_clk": ("F19", _FAST),
+    "sdram_cke": ("F20", _FAST),
+    "sdram_cs_n": ("P20", _FAST),
+    "sdram_command": ("T20 T19 R20", _FAST),
+    "sdram_ba": ("P19 N20", _FAST),
+    "sdram_a": ("M20 M19 L20 L19 K20 K19 K18 J20 J19 H20 N19 G20 G19", _FAST),
+    "sdram_dqm": ("U19 E20", _FAST),
+    "sdram_dq": ("J16 L18 M18 N18 P18 T18 T17 U20 E19 D20 D19 C20 E18 F18 J18 J17", _FAST),
+}
+
+
+def constraints() -> str:
+    """Text of the constraint file: sites, electrical standards, and the clock that comes in."""
+    lines = ["BLOCK RESETPATHS;", "BLOCK ASYNCPATHS;"]
+    for name, (sites, attributes) in PINS.items():
+        names = [name]
+        if " " in sites:
+            names = [f"{name}[{k}]" for k in range(len(sites.split()))]
+        for pin, site in zip(names, sites.split()):
+            lines.append(f'LOCATE COMP "{pin}" SITE "{site}";')
+            lines.append(f'IOBUF PORT "{pin}" {attributes};')
+    lines.append(f'FREQUENCY PORT "clk25" {INPUT_MHZ:g} MHZ;')
+    return "\n".join(lines) + "\n"
+
+
+class Ulx3sTop(Elaboratable):
+    """The design with its pins.
+
+    Parameters
+    ----------
+    arch : Arch
+
+    Attributes
+    ----------
+    ports : list of IOPort
+        The pins, named as in `PINS`.
+    constraints : str
+        Text of the constraint file for nextpnr-ecp5.
+    """
+
+    def __init__(self, *, arch: Arch) -> None:
+        self.arch = arch
+        self.pins = {
+            name: IOPort(len(sites.split()), name=name) for name, (sites, _) in PINS.items()
+        }
+        self.ports = list(self.pins.values())
+        self.constraints = constraints()
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        pins = self.pins
+        m.submodules.board = board = Ulx3s(arch=self.arch, registered=False)
+        pll = Pll(input_mhz=INPUT_MHZ, output_mhz=CLOCK_HZ / 1e6, phase=SDRAM_PHASE)
+        pll.add(m, add_input(m, "clk25", pins["clk25"]), first="sync", second="sdram")
+        m.d.comb += [
+            board.rx.eq(add_input(m, "rx", pins["rx"])),
+            board.button.eq(add_input(m, "button", pins["button"])),
+        ]
+        add_output(m, "tx", pins["tx"], board.tx)
+        for k in range(len(LAMPS)):
+            add_output(m, f"led_{k}", pins["led"][k], board.led[k])
+
+        add_clock_output(m, "sdram_clk", pins["sdram_clk"], domain="sdram")
+        add_output(m, "sdram_cke", pins["sdram_cke"], Signal(init=1))
+        add_output(m, "sdram_cs_n", pins["sdram_cs_n"], Signal())
+        for name in ("command", "ba", "a", "dqm"):
+            for k, value in enumerate(getattr(board.sdram, name)):
+                add_output(
+                    m,
+                    f"sdram_{name}_{k}",
+                    pins[f"sdram_{name}"][k],
+                    value,
+                    registered=True,
+                    # No command until there is one.
+                    init=int(name == "command"),
+                )
+        for k in range(len(board.sdram.dq_i)):
+            m.d.comb += board.sdram.dq_i[k].eq(
+                add_tristate(
+                    m,
+                    f"sdram_dq_{k}",
+                    pins["sdram_dq"][k],
+                    board.sdram.dq_o[k],
+                    board.sdram.dq_oe,
+                )
+            )
+        return m

@@ -1,0 +1,296 @@
+"""The CSR bank: the AXI4-Lite slave of `models.spec.regs.REGISTERS`, run control, counters and log.
+
+It is the one part of the core that a soft reset leaves alone::
+
+    bus --> registers --> Control --> core_reset, go, halt --> rest of the core
+                ^            ^                                     |
+                |            +------ complete, errors, progress ---+
+                +---- Counters, LayerLog, diagnostics <------------+
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+from operator import or_
+
+from amaranth import Cat, Module, Mux, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from penstock.hw.bus.axi import axi_lite
+from penstock.hw.core.counters import Counters
+from penstock.hw.core.layer_log import LayerLog
+from penstock.hw.core.run_control import Control
+from penstock.models.spec.arch import Arch
+from penstock.models.spec.regs import (
+    CSR_BYTES,
+    ERROR_SOURCES,
+    LOG_BASE,
+    LOG_FIELDS,
+    MAGIC,
+    REGISTERS,
+    VERSION,
+)
+
+__all__ = ["DONE_COUNTS", "CsrBank"]
+
+# Engines whose completed descriptors the diagnostics show, in the order of `done_count`.
+DONE_COUNTS = ("LOAD", "CONV", "DRAIN", "POST")
+
+_ADDR_BITS = (CSR_BYTES - 1).bit_length()
+
+# Registers that are selected in one step of a read.
+_GROUP = 8
+
+
+class CsrBank(wiring.Component):
+    """Registers, run control, counters and layer log.
+
+    Every address answers OKAY; unknown ones read 0 and ignore writes.  Write strobes are honoured.
+    Outputs towards the core are registered.  A word that was written has changed its register four
+    cycles after address and data were taken; what is read comes five cycles after its address, and
+    shows the register as it was after two.
+
+    Parameters
+    ----------
+    arch : Arch
+
+    Members
+    -------
+    bus : In(axi_lite())
+    irq : Out(1)
+        Level: an interrupt is pending and enabled.
+    busy, error : Out(1)
+        Of STATUS, for lamps.
+    base, desc_addr, desc_count : Out(32)
+        The registers of the same names.
+    core_reset, core_reset_next, go, halt : Out(1)
+        See `hw.core.run_control.Control`: reset everything else, begin, stop asking memory.
+    complete, progress, bad_descriptor, all_idle : In(1)
+        See `hw.core.run_control.Control`.  `complete` and `bad_descriptor` are levels that
+        `core_reset` clears.
+    port_error : In(2).array(4)
+        `error` of the DMAs, in the order of `ERROR_SOURCES`: desc, wgt, act, out.
+    expected, received : In(32).array(4)
+        Beat counts of the DMAs, the same order.  They, `done_count` and `fetched` are shown as they
+        were when the run ended.
+    done_count : In(16).array(4)
+        Completed descriptors of the engines `DONE_COUNTS`.
+    fetched : In(32)
+        Descriptors fetched.
+    array_busy, wait_weights, wait_output, wait_input, act_waiting, wgt_waiting : In(1)
+        See `hw.core.counters.Counters`.
+    read_beat : In(3)
+        Beats of the ports desc, wgt and act this cycle.
+    write_beat : In(1)
+    mark : In(1)
+        Append a layer log entry; at the latest a cycle before `complete`.  Marks must be at least
+        10 cycles apart on average.
+    """
+
+    def __init__(self, *, arch: Arch) -> None:
+        self.arch = arch
+        ports = len(ERROR_SOURCES)
+        super().__init__(
+            {
+                "bus": In(axi_lite(addr_width=_ADDR_BITS)),
+                "irq": Out(1),
+                "busy": Out(1),
+                "error": Out(1),
+                "base": Out(32),
+                "desc_addr": Out(32),
+                "desc_count": Out(32),
+                "core_reset": Out(1),
+                "core_reset_next": Out(1),
+                "go": Out(1),
+                "halt": Out(1),
+                "complete": In(1),
+                "progress": In(1),
+                "bad_descriptor": In(1),
+                "all_idle": In(1),
+                "port_error": In(2).array(ports),
+                "expected": In(32).array(ports),
+                "received": In(32).array(ports),
+                "done_count": In(16).array(len(DONE_COUNTS)),
+                "fetched": In(32),
+                "array_busy": In(1),
+                "wait_weights": In(1),
+                "wait_output": In(1),
+                "wait_input": In(1),
+                "act_waiting": In(1),
+                "wgt_waiting": In(1),
+                "read_beat": In(3),
+                "write_beat": In(1),
+                "mark": In(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.control = control = Control()
+        m.submodules.counters = counters = Counters(bits=self.arch.count_bits)
+        m.submodules.log = log = LayerLog(entries=self.arch.log_entries)
+
+        irq_enable = Signal()
+        irq_pending = Signal()
+        watchdog = Signal(32)
+        command = Signal(2)
+        # In the run's first cycle, the first one that counts.
+        clear = Signal()
+        marked = Signal()
+        m.d.sync += clear.eq(control.begin)
+        m.d.comb += [
+            control.start.eq(command[0]),
+            control.reset.eq(command[1]),
+            control.watchdog.eq(watchdog),
+            control.log_busy.eq(log.busy),
+            self.core_reset.eq(control.core_reset),
+            self.core_reset_next.eq(control.core_reset_next),
+            self.go.eq(control.go),
+            self.halt.eq(control.halt),
+            self.busy.eq(control.busy),
+            self.error.eq(control.error),
+            counters.clear.eq(clear),
+            counters.enable.eq(control.busy),
+            log.clear.eq(clear),
+            log.mark.eq(marked),
+        ]
+        # An entry has the counts of its mark's cycle: with this one, log and counters are as late.
+        m.d.sync += marked.eq(self.mark & control.busy)
+        for name in ("complete", "progress", "bad_descriptor", "all_idle"):
+            m.d.comb += getattr(control, name).eq(getattr(self, name))
+        for name in ("array_busy", "wait_weights", "wait_output", "wait_input"):
+            m.d.comb += getattr(counters, name).eq(getattr(self, name))
+        for name in ("act_waiting", "wgt_waiting", "read_beat", "write_beat"):
+            m.d.comb += getattr(counters, name).eq(getattr(self, name))
+        for inner, outer in zip(control.port_error, self.port_error):
+            m.d.comb += inner.eq(outer)
+        for inner, outer in zip(log.counts, counters.counts):
+            m.d.comb += inner.eq(outer)
+
+        # The core forgets its counts when it is reset after an error: these are copies.
+        shown: dict[str, Value] = {"DESC_FETCHED": self.fetched}
+        for index, port in enumerate(ERROR_SOURCES):
+            shown[f"{port.upper()}_EXPECTED"] = self.expected[index]
+            shown[f"{port.upper()}_RECEIVED"] = self.received[index]
+        for index, engine in enumerate(DONE_COUNTS):
+            shown[f"{engine}_DONE"] = self.done_count[index]
+        for name, source in list(shown.items()):
+            shown[name] = copy = Signal(len(source), name=f"shown_{name.lower()}")
+            with m.If(control.busy):
+                m.d.sync += copy.eq(source)
+
+        values: dict[str, Value | int] = {
+            **shown,
+            "ID": MAGIC,
+            "VERSION": VERSION,
+            "FINGERPRINT_LO": self.arch.fingerprint & 0xFFFF_FFFF,
+            "FINGERPRINT_HI": self.arch.fingerprint >> 32,
+            "CTRL": 0,
+            "STATUS": _fields("STATUS", control),
+            "ERROR": _fields("ERROR", control),
+            "IRQ_ENABLE": irq_enable,
+            "IRQ_PENDING": irq_pending,
+            "BASE": self.base,
+            "DESC_ADDR": self.desc_addr,
+            "DESC_COUNT": self.desc_count,
+            "WATCHDOG": watchdog,
+            "LOG_COUNT": log.count,
+        }
+        for index, (name, _) in enumerate(LOG_FIELDS):
+            values[name.upper()] = counters.counts[index]
+
+        self._read_side(m, values, log)
+        write, address, data, strobe = self._write_side(m)
+        writable = {
+            "BASE": self.base,
+            "DESC_ADDR": self.desc_addr,
+            "DESC_COUNT": self.desc_count,
+            "WATCHDOG": watchdog,
+            "IRQ_ENABLE": irq_enable,
+        }
+        offsets = {register.name: register.offset for register in REGISTERS}
+        # Decoding has a cycle of its own; the next word is not taken before this one is written.
+        names = [*writable, "CTRL", "IRQ_PENDING"]
+        chosen, hits = Signal(len(names)), Signal(len(names))
+        m.d.sync += [
+            chosen.eq(Cat(address == offsets[name] >> 2 for name in names)),
+            hits.eq(Mux(write, chosen, 0)),
+            command.eq(0),
+        ]
+        hit = dict(zip(names, hits))
+        for name, register in writable.items():
+            for lane in range(-(-len(register) // 8)):
+                bits = slice(8 * lane, 8 * lane + 8)
+                with m.If(hit[name] & strobe[lane]):
+                    m.d.sync += register[bits].eq(data[bits])
+        with m.If(hit["CTRL"] & strobe[0]):
+            m.d.sync += command.eq(data)
+        with m.If(hit["IRQ_PENDING"] & strobe[0] & data[0]):
+            m.d.sync += irq_pending.eq(0)
+        # After the write, so that an event of the same cycle is not lost.
+        with m.If(control.event):
+            m.d.sync += irq_pending.eq(1)
+        m.d.sync += self.irq.eq(irq_pending & irq_enable)
+        return m
+
+    def _write_side(self, m: Module) -> tuple[Value, Value, Value, Value]:
+        """Answer writes; return a strobe with word address, data and byte strobes of each."""
+        bus = self.bus
+        address, data, strobe = Signal(_ADDR_BITS - 2), Signal(32), Signal(4)
+        have_address, have_data = Signal(), Signal()
+        # The address has been here for a cycle, and is decoded.
+        decoded = Signal()
+        write = decoded & have_data & ~bus.bvalid
+        m.d.sync += decoded.eq(have_address & ~write)
+        m.d.comb += [bus.awready.eq(~have_address), bus.wready.eq(~have_data)]
+        with m.If(bus.awvalid & bus.awready):
+            m.d.sync += [address.eq(bus.awaddr >> 2), have_address.eq(1)]
+        with m.If(bus.wvalid & bus.wready):
+            m.d.sync += [data.eq(bus.wdata), strobe.eq(bus.wstrb), have_data.eq(1)]
+        with m.If(bus.bvalid & bus.bready):
+            m.d.sync += bus.bvalid.eq(0)
+        with m.If(write):
+            m.d.sync += [have_address.eq(0), have_data.eq(0), bus.bvalid.eq(1)]
+        return write, address, data, strobe
+
+    def _read_side(self, m: Module, values: dict[str, Value | int], log: LayerLog) -> None:
+        """Answer reads from `values` and `log`, one at a time."""
+        bus = self.bus
+        address = Signal(_ADDR_BITS - 2)
+        # One bit for each step of a read that is under way: to the log's memory and back, or to a
+        # register in steps of a cycle each: decode, select in groups, select the group.
+        step = Signal(2 + log.READ_LATENCY)
+        value = Signal(32)
+        words = self.arch.log_entries * len(LOG_FIELDS)
+        in_log = (address >= LOG_BASE >> 2) & (address < (LOG_BASE >> 2) + words)
+        m.d.comb += [
+            bus.arready.eq(~step.any() & ~bus.rvalid),
+            log.r_en.eq(step[0]),
+            log.r_addr.eq(address - (LOG_BASE >> 2)),
+        ]
+        m.d.sync += step.eq((step << 1) | (bus.arvalid & bus.arready))
+        with m.If(bus.arvalid & bus.arready):
+            m.d.sync += address.eq(bus.araddr >> 2)
+        chosen = Signal(len(REGISTERS))
+        groups = []
+        m.d.sync += chosen.eq(Cat(address == register.offset >> 2 for register in REGISTERS))
+        hits = list(zip(chosen, (values[register.name] for register in REGISTERS)))
+        for first in range(0, len(hits), _GROUP):
+            group = Signal(32, name=f"group_{first}", reset_less=True)
+            m.d.sync += group.eq(reduce(or_, (Mux(*hit, 0) for hit in hits[first:][:_GROUP])))
+            groups.append(group)
+        m.d.sync += value.eq(reduce(or_, groups))
+        with m.If(step[-1]):
+            m.d.sync += [bus.rdata.eq(Mux(in_log, log.r_data, value)), bus.rvalid.eq(1)]
+        with m.If(bus.rvalid & bus.rready):
+            m.d.sync += bus.rvalid.eq(0)
+
+
+def _fields(name: str, source: wiring.Component) -> Value:
+    """Value of the register called `name`, its fields being the members of `source`."""
+    (register,) = (register for register in REGISTERS if register.name == name)
+    value: Value | int = 0
+    for field in register.fields:
+        value = value | (getattr(source, field.name)[: field.width] << field.lsb)
+    return value

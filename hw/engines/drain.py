@@ -1,0 +1,302 @@
+"""The DRAIN engine: a finished partial-sum bank, requantised, into the output buffer.
+
+Positions one after the other, `drain_lanes` columns a cycle::
+
+    partial sums --(4)--> select columns --(2)--> requantise lanes --> byte writes
+    parameters   ---------------(2)---------------^
+"""
+
+from __future__ import annotations
+
+import itertools
+
+from amaranth import Cat, EnableInserter, Module, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from penstock.hw.array.psum import PartialSums
+from penstock.hw.engines.descriptor import descriptor
+from penstock.hw.engines.requant import Requantise
+from penstock.hw.lib.buffer import READ_LATENCY, Buffer
+from penstock.hw.lib.duplicate import twin
+from penstock.models.golden.fixed import MULTIPLIER_BITS, SHIFT_BITS
+from penstock.models.spec.arch import Arch
+from penstock.models.spec.isa import Op
+
+__all__ = ["SELECT_LATENCY", "DrainEngine", "ParameterMemory", "parameter_layout"]
+
+# Columns are selected in two steps, the first one among so many.
+_MET_BITS = 2
+_MET = 1 << _MET_BITS
+SELECT_LATENCY = 2
+
+_PARAMETERS = data.StructLayout(
+    {"bias": signed(32), "multiplier": MULTIPLIER_BITS, "shift": SHIFT_BITS}
+)
+
+
+def parameter_layout(cols: int) -> data.StructLayout:
+    """One column's requantisation parameters in memory (`models.golden.fixed.pack_params`)."""
+    return data.StructLayout({"index": range(cols), "data": 64})
+
+
+class ParameterMemory(wiring.Component):
+    """Requantisation parameters of two tiles: one drains while the next one's arrive.
+
+    Parameters
+    ----------
+    cols, lanes : int
+
+    Members
+    -------
+    i : In(stream of parameter_layout(cols))
+        Columns 0 to cols-1 of tile after tile.  Stalls while both banks are in use.
+    release : In(1)
+        Pulse: the older tile's parameters are not needed any more.
+    r_en : In(1)
+        Read the parameters of one group of columns of the older tile.
+    r_group : In
+        Columns ``r_group * lanes`` and following.
+    r_data : Out(array of lanes)
+        `READ_LATENCY` cycles after `r_en`.
+    """
+
+    def __init__(self, *, cols: int, lanes: int) -> None:
+        if lanes < 1 or cols % lanes:
+            raise ValueError(f"lanes must divide cols, not be {lanes!r}")
+        self.cols = cols
+        self.lanes = lanes
+        self.groups = cols // lanes
+        super().__init__(
+            {
+                "i": In(stream.Signature(parameter_layout(cols))),
+                "release": In(1),
+                "r_en": In(1),
+                "r_group": In(range(self.groups)),
+                "r_data": Out(_PARAMETERS).array(lanes),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        used = Signal(range(3))
+        room = Signal(init=1)  # always `used != 2`
+        write_bank, read_bank = Signal(), Signal()
+        take, complete = Signal(), Signal()
+        lane_bits = (self.lanes - 1).bit_length()
+        lane = self.i.payload.index[:lane_bits]
+        group = self.i.payload.index[lane_bits:]
+        m.d.comb += [
+            self.i.ready.eq(room),
+            take.eq(self.i.valid & self.i.ready),
+            complete.eq(take & (self.i.payload.index == self.cols - 1)),
+        ]
+        m.d.sync += [
+            used.eq(used + complete - self.release),
+            write_bank.eq(write_bank ^ complete),
+            read_bank.eq(read_bank ^ self.release),
+        ]
+        with m.If(self.release):
+            m.d.sync += room.eq(1)
+        with m.Elif(complete):
+            m.d.sync += room.eq(used == 0)
+        group_bits = (self.groups - 1).bit_length()
+        for index in range(self.lanes):
+            memory = Buffer(depth=2 << group_bits, width=_PARAMETERS.size)
+            m.submodules[f"lane_{index}"] = memory
+            m.d.comb += [
+                memory.w_en.eq(take & (lane == index)),
+                memory.w_addr.eq(Cat(group[:group_bits], write_bank)),
+                memory.w_data.eq(self.i.payload.data),
+                memory.r_en.eq(self.r_en),
+                memory.r_addr.eq(Cat(self.r_group[:group_bits], read_bank)),
+                self.r_data[index].as_value().eq(memory.r_data),
+            ]
+        return m
+
+
+class DrainEngine(wiring.Component):
+    """Requantises tiles.  Never stalls: it owns the write port of the output buffer.
+
+    Parameters
+    ----------
+    arch : Arch
+
+    Members
+    -------
+    i : In(stream of descriptor(Op.DRAIN))
+    done : Out(1)
+        Pulse: the descriptor's last byte is in the output buffer.
+    i_params : In(stream of parameter_layout(cols))
+    filled : In(1)
+        Pulse: another partial-sum bank is complete.
+    freed : Out(1)
+        Pulse: the older bank is drained.
+    p_en, p_bank, p_addr, p_data
+        Read port of the partial sums, see `PartialSums`.
+    w_en, w_addr, w_data
+        Write port of the output buffer; one enable for each group of `drain_lanes` bytes.
+    """
+
+    def __init__(self, *, arch: Arch) -> None:
+        self.arch = arch
+        super().__init__(
+            {
+                "i": In(stream.Signature(descriptor(Op.DRAIN))),
+                "done": Out(1),
+                "i_params": In(stream.Signature(parameter_layout(arch.cols))),
+                "filled": In(1),
+                "freed": Out(1),
+                "p_en": Out(1),
+                "p_bank": Out(1),
+                "p_addr": Out(range(arch.psum_words)),
+                "p_data": In(signed(32)).array(arch.cols),
+                "w_en": Out(arch.rows // arch.drain_lanes),
+                "w_addr": Out(range(arch.out_words)),
+                "w_data": Out(arch.rows * 8),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        arch = self.arch
+        lanes = arch.drain_lanes
+        groups = arch.cols // lanes
+        slots = arch.rows // lanes
+        m = Module()
+        m.submodules.parameters = parameters = ParameterMemory(cols=arch.cols, lanes=lanes)
+        wiring.connect(m, wiring.flipped(self.i_params), parameters.i)
+
+        desc = Signal(descriptor(Op.DRAIN), reset_less=True)
+        # Positions are being walked; the pipeline still works on them.  The next descriptor begins
+        # when the last byte has been written and the bank is free.
+        active, running = Signal(), Signal()
+        position = Signal(16)
+        left = Signal(16, reset_less=True)  # positions after this one
+        group = Signal(range(groups))
+        last_group = Signal(range(groups), reset_less=True)
+        slot = Signal(range(slots))
+        row_word, word = Signal(16), Signal(16)
+        bank, full = Signal(), Signal(range(3))
+        # Compared a cycle ahead: always `group == last_group` and `left == 0`.
+        group_end, left_none = Signal(reset_less=True), Signal(reset_less=True)
+        last = Signal()
+        first_slot = Signal(range(slots))
+        slot_shift = (lanes - 1).bit_length()
+        m.d.comb += [
+            last.eq(active & group_end & left_none),
+            self.i.ready.eq(~running & (full != 0)),
+            first_slot.eq(desc.offset >> slot_shift),
+        ]
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += [
+                desc.eq(self.i.payload),
+                active.eq(1),
+                running.eq(1),
+                Cat(position, group).eq(0),
+                left.eq(self.i.payload.count - 1),
+                left_none.eq(self.i.payload.count == 1),
+                last_group.eq(self.i.payload.groups - 1),
+                group_end.eq(self.i.payload.groups == 1),
+                slot.eq(self.i.payload.offset >> slot_shift),
+                row_word.eq(self.i.payload.base),
+                word.eq(self.i.payload.base),
+            ]
+        with m.If(active):
+            with m.If(group_end):
+                m.d.sync += [
+                    group.eq(0),
+                    group_end.eq(last_group == 0),
+                    position.eq(position + 1),
+                    left.eq(left - 1),
+                    left_none.eq(left == 1),
+                    slot.eq(first_slot),
+                    row_word.eq(row_word + 1),
+                    word.eq(row_word + 1),
+                ]
+            with m.Else():
+                m.d.sync += [group.eq(group + 1), group_end.eq(group + 1 == last_group)]
+                with m.If(slot == slots - 1):
+                    m.d.sync += [slot.eq(0), word.eq(word + desc.plane_step)]
+                with m.Else():
+                    m.d.sync += slot.eq(slot + 1)
+            with m.If(last):
+                m.d.sync += active.eq(0)
+        m.d.sync += full.eq(full + self.filled - self.freed)
+        with m.If(self.freed):
+            m.d.sync += bank.eq(~bank)
+
+        m.d.comb += [
+            self.p_en.eq(active & (group == 0)),
+            self.p_bank.eq(bank),
+            self.p_addr.eq(position[: len(self.p_addr)]),
+        ]
+
+        # Tags that go along with the values through the pipeline.
+        tag = data.StructLayout(
+            {"valid": 1, "last": 1, "slot": range(slots), "word": 16, "group": range(groups)}
+        )
+        latency = PartialSums.READ_LATENCY + SELECT_LATENCY + Requantise.LATENCY
+        tags = [Signal(tag, name=f"tag_{i}") for i in range(latency + 1)]
+        m.d.comb += [
+            tags[0].valid.eq(active),
+            tags[0].last.eq(last),
+            tags[0].slot.eq(slot),
+            tags[0].word.eq(word),
+            tags[0].group.eq(group),
+        ]
+        with m.If(running):
+            m.d.sync += [later.eq(earlier) for earlier, later in itertools.pairwise(tags)]
+
+        # The parameters arrive level with the selected sums.
+        before, far = (tags[PartialSums.READ_LATENCY + n].group for n in (-1, 1))
+        asked = tags[PartialSums.READ_LATENCY + SELECT_LATENCY - READ_LATENCY]
+        m.d.comb += [
+            parameters.r_en.eq(asked.valid),
+            parameters.r_group.eq(asked.group),
+        ]
+        results = []
+        for lane in range(lanes):
+            # The columns are all over the chip: some of them are met half-way.
+            selected = Signal(signed(32), name=f"selected_{lane}", reset_less=True)
+            # A register of its own for each lane, as they are many.
+            near = twin(_MET_BITS, name=f"near_{lane}", reset_less=True)
+            with m.If(running):
+                m.d.sync += near.eq(before)
+            met = []
+            for first in range(0, groups, _MET):
+                some = Signal(signed(32), name=f"met_{lane}_{first}", reset_less=True)
+                with m.If(running), m.Switch(near):
+                    for index in range(min(_MET, groups - first)):
+                        with m.Case(index):
+                            m.d.sync += some.eq(self.p_data[(first + index) * lanes + lane])
+                met.append(some)
+            with m.If(running), m.Switch(far[_MET_BITS:]):
+                for index, some in enumerate(met):
+                    with m.Case(index):
+                        m.d.sync += selected.eq(some)
+            unit = Requantise()
+            m.submodules[f"requantise_{lane}"] = EnableInserter(running)(unit)
+            m.d.comb += [
+                unit.acc.eq(selected),
+                unit.bias.eq(parameters.r_data[lane].bias),
+                unit.multiplier.eq(parameters.r_data[lane].multiplier),
+                unit.shift.eq(parameters.r_data[lane].shift),
+            ]
+            results.append(unit.y)
+
+        written = tags[-1]
+        m.d.comb += [
+            self.w_en.eq(written.valid << written.slot),
+            self.w_addr.eq(written.word[: len(self.w_addr)]),
+            self.w_data.eq(Cat(*results * slots)),
+        ]
+        finished = Signal()
+        m.d.sync += finished.eq(written.valid & written.last)
+        with m.If(finished):
+            m.d.sync += running.eq(0)
+        m.d.comb += [
+            self.done.eq(finished),
+            self.freed.eq(finished),
+            parameters.release.eq(finished),
+        ]
+        return m

@@ -1,0 +1,4 @@
+"""The open tool chain for Gowin devices, and reading its bitstreams back.
+
+Imports `hw.flow`.
+"""

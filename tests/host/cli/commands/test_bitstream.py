@@ -1,0 +1,195 @@
+"""`penstock bitstream` and what `penstock doctor` says of its tools."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penstock.host.cli import app as cli
+from penstock.hw.flow import board, toolchain
+from penstock.hw.flow.programs import yosys_tool
+from penstock.hw.flow.xilinx.openxc7_tools import Tools
+from tests.support.flow_fake import BOARD, FakeChain
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def penstock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Run:
+    monkeypatch.setitem(board.BOARDS, "fake", BOARD)
+    monkeypatch.setitem(toolchain.TOOLCHAINS, "fake", "tests.support.flow_fake:FakeChain")
+    monkeypatch.setattr(
+        "penstock.host.cli.commands.bitstream.check_netlist", lambda *a: "the netlist is right"
+    )
+    monkeypatch.setattr(
+        "penstock.host.cli.commands.bitstream._cycles", lambda *a: {"net": 1_000_000}
+    )
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        status = cli.run(["bitstream", *arguments])
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return run
+
+
+def test_a_bitstream(penstock: Run, tmp_path: Path) -> None:
+    status, out, err = penstock("--board", "fake", "--seeds", "3")
+    assert status == 0, err
+    assert "reported fmax 150.0 MHz with seed 2, target 130 MHz; to be run at 75.00 MHz" in out
+    assert "estimate, not measured: 75.0 images/s of net on the array" in out
+    assert "files: build/fake" in out
+    assert (tmp_path / "build" / "fake" / "penstock.bit").is_file()
+    # Progress while it runs, with the time.
+    assert [line.split(" s  ")[1] for line in err.splitlines()][:2] == [
+        "Amaranth to RTLIL",
+        "synthesis",
+    ]
+
+
+def test_missed_timing_is_a_failure(penstock: Run, tmp_path: Path) -> None:
+    status, out, err = penstock("--board", "fake", "--seed", "1", "--out", "there")
+    assert status == 1
+    assert "120.0 MHz" in out
+    assert err.endswith(
+        "penstock: timing missed: fake must report 130 MHz "
+        "(more --seeds may do better; the files are in there)\n"
+    )
+    assert (tmp_path / "there" / "report.md").is_file()
+
+
+def test_without_the_tools(penstock: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeChain, "missing", ["place", "pack"])
+    status, _, err = penstock("--board", "fake")
+    assert status == 1
+    assert err.splitlines()[-1] == (
+        "penstock: missing: place, pack; the checked netlist is in build/fake; "
+        "to go on: get place somewhere; get pack somewhere"
+    )
+    assert (tmp_path / "build" / "fake" / "netlist.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--board", "nexys"],
+            "board must be one of pynq-z1, pynq-z2, ulx3s-85f, tang-nano-20k, fake, not 'nexys'",
+        ),
+        (["--board", "fake", "--arch", "3x"], "arch must be one of"),
+        (["--board", "fake", "--out", "file"], "file: not a folder"),
+        (["--board", "fake", "--seeds", "0"], "Invalid value for '--seeds'"),
+        (["--board", "fake", "--time", "0"], "Invalid value for '--time'"),
+        ([], "Missing option '--board'"),
+    ],
+)
+def test_bad_usage(penstock: Run, tmp_path: Path, arguments: list[str], message: str) -> None:
+    (tmp_path / "file").write_text("x")
+    status, out, err = penstock(*arguments)
+    assert (status, out) == (2, "")
+    assert message in err
+    assert len(err.splitlines()) == 1
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def program(path: Path, text: str = "") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Path:
+    """An installation of openXC7, as far as its files' names go."""
+    root = tmp_path / "openxc7"
+    version = "echo '\"nextpnr-xilinx\" -- Next Generation Place and Route (Version abc123)' >&2"
+    program(root / "bin" / "nextpnr-xilinx", version)
+    for name in ("fasm2frames", "xc7frames2bit", "bitread"):
+        program(root / "bin" / name)
+    family = root / "external" / "prjxray-db" / "zynq7"
+    for file in ("xc7z020/tilegrid.json", "xc7z020clg400-1/part.yaml"):
+        (family / file).parent.mkdir(parents=True)
+        (family / file).write_text("{}")
+    (root / "share").mkdir()
+    (root / "share" / "xc7z020clg400.bin").write_bytes(b"chip")
+    return root
+
+
+def tools(**env: Any) -> Tools:
+    values = {name: str(value) for name, value in env.items()}
+    return Tools(
+        family="zynq7", device="xc7z020", part="xc7z020clg400-1", env={"PATH": "", **values}
+    )
+
+
+def test_an_installation_is_found(installed: Path) -> None:
+    for found in (
+        tools(NEXTPNR_XILINX_DIR=installed).list(),
+        tools(PATH=installed / "bin").list(),
+    ):
+        values = {tool.name: tool.found for tool in found}
+        assert values.pop("nextpnr-xilinx") == "abc123"
+        assert list(values) == [
+            "fasm2frames",
+            "xc7frames2bit",
+            "bitread",
+            "xc7z020.bin",
+            "prjxray-db zynq7",
+        ]
+        for value in values.values():
+            assert value is not None
+            assert value.startswith("sha256 ")
+
+
+def test_databases_elsewhere(installed: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (installed / "external" / "prjxray-db").rename(other / "database")
+    (installed / "share" / "xc7z020clg400.bin").rename(other / "xc7z020.bin")
+    found = tools(NEXTPNR_XILINX_DIR=installed)
+    assert (found.database(), found.chip()) == (None, None)
+    for chip in (other, other / "xc7z020.bin"):
+        found = tools(NEXTPNR_XILINX_DIR=installed, PRJXRAY_DB_DIR=other / "database", CHIPDB=chip)
+        assert found.database() == other / "database" / "zynq7"
+        assert found.chip() == other / "xc7z020.bin"
+
+
+def test_a_database_without_the_device_is_none(installed: Path) -> None:
+    (installed / "external" / "prjxray-db" / "zynq7" / "xc7z020" / "tilegrid.json").unlink()
+    missing = [t.name for t in tools(NEXTPNR_XILINX_DIR=installed).list() if t.found is None]
+    assert missing == ["prjxray-db zynq7"]
+
+
+def test_nothing_is_found_where_nothing_is() -> None:
+    found = tools().list()
+    assert [tool.found for tool in found] == [None] * 6
+    for tool in found:
+        assert "openXC7" in tool.cure
+
+
+def test_yosys_is_found() -> None:
+    tool = yosys_tool()
+    assert tool.found is not None
+    assert tool.found[0].isdigit()
+
+
+def test_doctor_lists_the_tools(
+    installed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NEXTPNR_XILINX_DIR", str(installed))
+    (installed / "bin" / "bitread").unlink()
+    assert cli.run(["doctor"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.split() == ["ok", "nextpnr-xilinx", "abc123"] for line in lines)
+    (line,) = (line for line in lines if " bitread " in line)
+    assert line.startswith("optional")
+    assert "needed for penstock bitstream --board pynq-z1 or pynq-z2: install openXC7" in line

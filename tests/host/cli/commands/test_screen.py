@@ -1,0 +1,131 @@
+"""`penstock screen`: verdicts, resuming, broken files, exit status."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from penstock.host.cli import app as cli
+from penstock.host.runtime import session as runtime
+from penstock.models.golden.ops import run_quantised
+from penstock.models.graph import store
+from penstock.models.graph.graph import Network
+from tests.support.screening import bright_net, paint, write_model
+
+Maps = dict[str, NDArray[np.int64]]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of four images in two levels, with the model beside it."""
+    write_model(tmp_path / "model")
+    images = tmp_path / "images"
+    paint(images / "black.png", (0, 0, 0))
+    paint(images / "red.png", (250, 0, 0))
+    paint(images / "more" / "yellow.png", (250, 250, 0))
+    paint(images / "more" / "yellow2.jpg", (240, 250, 0))
+    return tmp_path
+
+
+def screen(folder: Path, *more: object, device: str = "golden") -> int:
+    arguments = ["screen", folder / "images", "--model", folder / "model" / "model.json"]
+    arguments += ["--device", device, "--arch", "tiny", *more]
+    return cli.run([str(argument) for argument in arguments])
+
+
+def test_every_feature_map_is_checked(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert screen(folder, "--check", device="functional") == 0
+    printed = capsys.readouterr().out
+    # Four images in the coarse stage, three in the fine one, a convolution and a pool in each.
+    assert "coarse stage bit-exact with the golden model: yes (8 feature maps)" in printed
+    assert "fine stage bit-exact with the golden model: yes (6 feature maps)" in printed
+
+    def wrong(network: Network, codes: NDArray[np.uint8], stop: str | None = None) -> Maps:
+        return {
+            name: values ^ 1 for name, values in run_quantised(network, codes, stop=stop).items()
+        }
+
+    monkeypatch.setattr(runtime, "run_quantised", wrong)
+    assert screen(folder, "--check", device="functional") == 1
+    assert "red: layer conv1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("device", ["golden", "functional"])
+def test_verdicts(folder: Path, device: str, capsys: pytest.CaptureFixture[str]) -> None:
+    out = folder / "out.jsonl"
+    assert screen(folder, "--json", out, device=device) == 0
+    printed = capsys.readouterr().out
+    assert "verified" not in printed
+    assert "4 images: 2 confirmed, 1 flagged by the coarse stage only, 1 pass" in printed
+    assert f"coarse stage on {device}, fine stage on {device}" in printed
+    entries = [json.loads(line) for line in out.read_text().splitlines()][1:]
+    assert {Path(entry["path"]).name: entry["verdict"] for entry in entries} == {
+        "black.png": "pass",
+        "red.png": "flagged",
+        "yellow.png": "confirmed",
+        "yellow2.jpg": "confirmed",
+    }
+
+
+def test_uploads_are_verified(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert screen(folder, "--verify", device="functional") == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"^verified: (\d+) of \1 bytes uploaded", printed, re.MULTILINE)
+
+
+def test_broken_files_are_passed_over(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    broken = folder / "images" / "broken.png"
+    broken.write_text("no image")
+    out = folder / "out.jsonl"
+    assert screen(folder, "--json", out) == 1
+    printed = capsys.readouterr().out
+    assert "1 unreadable" in printed
+    assert "2 confirmed" in printed
+    # Once it is mended only that one is looked at.
+    paint(broken, (250, 250, 0))
+    assert screen(folder, "--json", out) == 0
+    printed = capsys.readouterr().out
+    assert "5 images: 3 confirmed" in printed
+    assert "4 of them were in" in printed
+    assert printed.count(".png") == 1
+    before = out.read_bytes()
+    assert screen(folder, "--json", out) == 0
+    assert out.read_bytes() == before
+
+
+def test_thresholds(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert screen(folder, "--coarse-threshold", 0, "--fine-threshold", 0) == 0
+    assert "4 confirmed" in capsys.readouterr().out
+
+
+def test_a_stage_that_does_not_compile_runs_in_the_golden_model(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store.save(bright_net("green", 1, window=4), folder / "model" / "green.net")
+    assert screen(folder, "--fine-threshold", 0, device="functional") == 0
+    printed = capsys.readouterr()
+    assert "runs in the golden model: layer pool1" in printed.err
+    assert "coarse stage on functional, fine stage on golden" in printed.out
+    # But not if a device was asked for.
+    assert screen(folder, "--fine-device", "functional", device="functional") == 2
+    assert "layer pool1" in capsys.readouterr().err
+
+
+def test_bad_input(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = ["--model", folder / "model" / "model.json"]
+    for arguments, message in (
+        ([folder / "gone", *model], "gone: no such file or folder"),
+        ([folder / "model", *model], "holds no images"),
+        ([folder / "images", *model, "--device", "toaster"], "device must be one of"),
+        ([folder / "images", "--model", folder / "gone.json"], "gone.json: no such file"),
+        ([folder / "images", *model, "--coarse-threshold", "2"], "--coarse-threshold"),
+    ):
+        assert cli.run(["screen", *map(str, arguments)]) == 2
+        assert message in capsys.readouterr().err

@@ -1,0 +1,77 @@
+"""`penstock watch`: answers as pictures come, with their rate."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from penstock.host.cli import app as cli
+from penstock.host.cli.commands import watch as cli_watch
+from penstock.models.graph import store
+from tests.support.netgen import make_classifier
+from tests.support.networks import PHOTOS
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "small.net"
+    store.save(make_classifier(), path)
+    return path
+
+
+def watch(model: Path, *arguments: str | Path) -> int:
+    options = ["--model", str(model), "--device", "functional", "--arch", "tiny"]
+    return cli.run(["watch", *map(str, arguments), *options])
+
+
+def test_a_folder(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for path in PHOTOS:
+        shutil.copy(path, folder)
+    (folder / "broken.jpg").write_text("no image")
+    assert watch(model, folder, "--once", "--group", "2") == 0
+    out, err = capsys.readouterr()
+    lines = [line for line in out.splitlines() if not line.startswith("  ")]
+    for line, path in zip(lines, PHOTOS, strict=False):
+        assert re.fullmatch(rf"{folder}/{path.name}: \d+\.\d %  .+", line)
+    assert re.fullmatch(r"3 pictures in \d+\.\d s: \d+\.\d frames/s", lines[3])
+    assert f"{folder}/broken.jpg: not an image" in err
+
+
+def test_a_camera(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = []
+
+    def frames(camera: int) -> object:
+        seen.append(camera)
+        while True:
+            yield np.full((48, 64, 3), 100, np.uint8)
+
+    monkeypatch.setattr(cli_watch, "frames", frames)
+    assert watch(model, "camera:2", "--count", "3") == 0
+    out = capsys.readouterr().out
+    assert seen == [2]
+    assert out.count("frame ") == 3
+    assert "3 pictures in" in out
+
+
+def test_a_network_without_answers(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = make_classifier()
+    store.save(replace(whole, layers=whole.layers[:2]), model)
+    assert watch(model, tmp_path, "--once") == 2
+    assert "classifier has no layers that give an answer" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("source", ["/no/such", "camera:x"])
+def test_no_source(model: Path, source: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert watch(model, source) == 2
+    assert f"SOURCE must be a folder, camera or camera:N, not '{source}'" in capsys.readouterr().err

@@ -1,0 +1,133 @@
+# amaranth: UnusedElaboratable=no
+"""The WEIGHTS engine: words and parameters in order, prefetched, through the real DMA."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from amaranth import Module
+from amaranth.lib.wiring import connect
+
+from penstock.hw.bus.dma import ReadDma
+from penstock.hw.engines.weights import WeightsEngine
+from penstock.models.spec.arch import Arch
+from tests.support.hwsim import ReadSlave, collect, drive, run
+
+MEMORY = 8 * 4096
+BASE = 4096
+
+
+def arch_of(rows: int, cols: int) -> Arch:
+    return Arch(
+        name="test",
+        rows=rows,
+        cols=cols,
+        act_words=16,
+        psum_words=16,
+        out_words=16,
+        wgt_words=64,
+        drain_lanes=1,
+        lrn_lanes=1,
+    )
+
+
+def bench(arch: Arch, *, slices: bool = True) -> tuple[Module, ReadDma, WeightsEngine]:
+    m = Module()
+    m.submodules.dma = dma = ReadDma()
+    m.submodules.weights = weights = WeightsEngine(arch=arch, slices=slices)
+    connect(m, weights.cmd, dma.cmd)
+    connect(m, dma.o, weights.data)
+    m.d.comb += dma.base.eq(BASE)
+    return m, dma, weights
+
+
+def descriptor_of(arch: Arch, has_params: int, blocks: int, mem: int) -> dict[str, int]:
+    beats = has_params * arch.cols + blocks * arch.block_bytes // 8
+    return {"has_params": has_params, "blocks": blocks, "mem": mem, "beats": beats}
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize(("rows", "cols"), [(4, 4), (8, 6), (4, 12), (12, 16), (4, 32)])
+def test_words_and_parameters_in_order(rows: int, cols: int, seed: int) -> None:
+    rng = random.Random(100 * cols + seed)
+    arch = arch_of(rows, cols)
+    m, dma, weights = bench(arch, slices=seed == 0)
+    memory = bytearray(rng.randbytes(MEMORY))
+    slave = ReadSlave(dma.bus, memory, rng=rng, latency=10, stall=0.1)
+    descriptors, params, words = [], [], []
+    for _ in range(10):
+        has_params = rng.randrange(2)
+        blocks = rng.randint(1 - has_params, 4)
+        d = descriptor_of(arch, has_params, blocks, 8 * rng.randrange(800))
+        descriptors.append(d)
+        start = BASE + d["mem"]
+        text = memory[start : start + 8 * d["beats"]]
+        for column in range(cols * has_params):
+            value = int.from_bytes(text[8 * column : 8 * column + 8], "little")
+            params.append({"index": column, "data": value})
+        text = text[8 * cols * has_params :]
+        words += [int.from_bytes(text[k : k + cols], "little") for k in range(0, len(text), cols)]
+    dones = []
+
+    async def source(ctx: Any) -> None:
+        await drive(ctx, weights.i, descriptors, rng=rng, stall=0.1)
+
+    async def param_sink(ctx: Any) -> None:
+        assert await collect(ctx, weights.params, len(params), rng=rng) == params
+
+    async def word_sink(ctx: Any) -> None:
+        assert await collect(ctx, weights.o, len(words), rng=rng) == words
+
+    async def watch(ctx: Any) -> None:
+        for _ in descriptors:
+            await ctx.tick().until(weights.done)
+        dones.append(len(descriptors))
+
+    run(m, source, param_sink, word_sink, watch, background=[slave.process])
+    assert dones == [len(descriptors)]
+
+
+def test_done_comes_when_all_has_been_taken() -> None:
+    """Two cycles after the one in which the last parameter is handed over."""
+    arch = arch_of(4, 4)
+    dut = WeightsEngine(arch=arch)
+    seen = []
+
+    async def process(ctx: Any) -> None:
+        ctx.set(dut.cmd.ready, 1)
+        ctx.set(dut.params.ready, 1)
+        await drive(ctx, dut.i, [descriptor_of(arch, 1, 0, 0)], rng=random.Random(1), stall=0)
+        ctx.set(dut.data.valid, 1)
+        for _ in range(20):
+            *_, valid, done = await ctx.tick().sample(dut.params.valid, dut.done)
+            seen.append((valid, done))
+
+    run(dut, process)
+    first = seen.index((1, 0))
+    assert seen[first:] == [(1, 0)] * 4 + [(0, 0), (0, 1)] + [(0, 0)] * (14 - first)
+
+
+def test_prefetches_and_streams_across_descriptors() -> None:
+    rng = random.Random(3)
+    arch = arch_of(16, 16)
+    m, dma, weights = bench(arch)
+    memory = bytearray(rng.randbytes(MEMORY))
+    slave = ReadSlave(dma.bus, memory, rng=rng, latency=40, stall=0)
+    descriptors = [descriptor_of(arch, 0, 1, 256 * k) for k in range(16)]
+
+    async def source(ctx: Any) -> None:
+        await drive(ctx, weights.i, descriptors, rng=rng, stall=0)
+
+    async def sink(ctx: Any) -> None:
+        # Everything that fits is fetched although nothing is taken.
+        await ctx.tick().repeat(400)
+        assert ctx.get(dma.received) >= arch.wgt_words * 2 + 100
+        expected = [
+            int.from_bytes(memory[k : k + 16], "little") for k in range(BASE, BASE + 4096, 16)
+        ]
+        assert await collect(ctx, weights.o, 256, rng=rng, stall=0) == expected
+
+    # From the first take on: all beats but those of the words in the FIFO, and 3 cycles a block.
+    run(m, source, sink, background=[slave.process], cycles=400 + 512 - 128 + 3 * 16)

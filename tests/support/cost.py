@@ -1,0 +1,30 @@
+"""Counters of a program's layers as the RTL counts them: what the cost model is held to."""
+
+from __future__ import annotations
+
+from penstock.host.compiler.compile import compile_network
+from penstock.host.devices.rtl import RtlDevice
+from penstock.host.program.program import Program
+from penstock.models.graph.graph import Network
+from tests.support.infer import load
+from tests.support.netgen import random_codes
+
+__all__ = ["measure"]
+
+# Seconds: several million cycles on a machine that does other things too.
+_TIMEOUT = 600.0
+
+
+def measure(
+    device: RtlDevice, network: Network, program: Program | None = None
+) -> list[dict[str, int]]:
+    """Run a network on random images; return the counters of each layer."""
+    program = program or compile_network(network, device.arch)
+    buffer = load(device, program)
+    for index in range(program.batch):
+        for offset, data in program.pack_input(random_codes(network, index), index):
+            device.write(buffer, data, offset)
+    entries = device.run(program, buffer, timeout=_TIMEOUT).entries
+    device.free(buffer)
+    before = [dict.fromkeys(entries[0], 0), *entries]
+    return [{name: now[name] - old[name] for name in now} for old, now in zip(before, entries)]

@@ -1,0 +1,63 @@
+"""A top with the core's ports that drives its memory ports from registers, to break AXI's rules."""
+
+from __future__ import annotations
+
+from amaranth import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from penstock.hw.bus.axi import axi_lite, axi_read, axi_write
+from penstock.hw.core.csr import CsrBank
+from penstock.models.spec.arch import Arch
+
+__all__ = ["RuleBreaker"]
+
+
+class RuleBreaker(wiring.Component):
+    """BASE is the address and the data, DESC_ADDR the shape of the burst, DESC_COUNT the valids.
+
+    The valids are up for one cycle after a start, or for ever if bit 4 is set.
+    """
+
+    def __init__(self, *, arch: Arch) -> None:
+        self.arch = arch
+        super().__init__(
+            {
+                "csr": In(axi_lite()),
+                "irq": Out(1),
+                "m_desc": Out(axi_read()),
+                "m_wgt": Out(axi_read()),
+                "m_act": Out(axi_read()),
+                "m_out": Out(axi_write()),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.bank = bank = CsrBank(arch=self.arch)
+        connect(m, flipped(self.csr), bank.bus)
+        shape = bank.desc_addr
+        valid = Signal(4)
+        with m.If(bank.go | bank.desc_count[4]):
+            m.d.comb += valid.eq(bank.desc_count)
+        m.d.comb += [
+            bank.complete.eq(1),
+            bank.all_idle.eq(1),
+            self.m_act.araddr.eq(bank.base),
+            self.m_act.arlen.eq(shape[0:8]),
+            self.m_act.arsize.eq(shape[8:11]),
+            self.m_act.arburst.eq(shape[12:14]),
+            self.m_act.arvalid.eq(valid[0]),
+            self.m_act.rready.eq(1),
+            self.m_out.awaddr.eq(bank.base),
+            self.m_out.awlen.eq(shape[0:8]),
+            self.m_out.awsize.eq(shape[8:11]),
+            self.m_out.awburst.eq(shape[12:14]),
+            self.m_out.awvalid.eq(valid[1]),
+            self.m_out.wdata.eq(bank.base),
+            self.m_out.wstrb.eq(0xFF),
+            self.m_out.wlast.eq(valid[3]),
+            self.m_out.wvalid.eq(valid[2]),
+            self.m_out.bready.eq(1),
+        ]
+        return m

@@ -1,0 +1,110 @@
+"""Real bitstreams, from the board's name to the file to load: minutes each, so few."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penstock.host.cli import app as cli
+from penstock.hw.flow.gowin import nextpnr_gowin as gowin
+from penstock.hw.flow.process import Cost
+from penstock.hw.flow.toolchain import Job
+from penstock.hw.flow.xilinx.openxc7_tools import Tools
+
+# A weight of the array: the one whose products are the first in every sum.
+WEIGHT = ".conv.array.pe_0_0.weight"
+
+
+def build(board: str, out: Path, *arguments: str) -> int:
+    """Run the command, with one seed; return its exit status."""
+    return cli.run(
+        ["bitstream", "--board", board, *arguments, "--seeds", "1", "--out", str(out)],
+    )
+
+
+def check_folder(out: Path, file: str, resource: str) -> None:
+    """Whether a folder has a bitstream, and says what was checked."""
+    assert (out / file).stat().st_size > 100_000
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["state"] == "done"
+    assert file in manifest["files"]
+    assert None not in manifest["tools"].values()
+    report = json.loads((out / "report.json").read_text())
+    assert report["timing_met"]
+    assert report["resources"][resource]["used"] > 0
+    assert report["critical_path"]
+    assert "no difference from the golden model" in report["checks"][0]
+    assert "was read back" in report["checks"][1]
+
+
+def break_a_multiply(netlist: dict[str, Any]) -> None:
+    """Tie one bit of one weight low where it goes into its multiplier, and nowhere else."""
+    (top,) = (m for m in netlist["modules"].values() if "top" in m["attributes"])
+    (weight,) = (net for name, net in top["netnames"].items() if name.endswith(WEIGHT))
+    bit = weight["bits"][0]
+    pins = [
+        (cell["connections"], pin)
+        for cell in top["cells"].values()
+        if cell["type"].startswith("MULT")
+        for pin, bits in cell["connections"].items()
+        if bit in bits
+    ]
+    (connections, pin), *more = pins
+    assert not more, "one multiplier has the weight"
+    connections[pin] = ["0" if b == bit else b for b in connections[pin]]
+
+
+def test_tang_nano(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The small board; and again, but for one bit of one multiply: then no bitstream."""
+    out = tmp_path / "out"
+    status = build("tang-nano-20k", out)
+    printed = capsys.readouterr()
+    assert status == 0, printed.err
+    check_folder(out, "penstock.fs", "BSRAM")
+    assert "estimate, not measured" in printed.out
+
+    netlist = json.loads((out / "netlist.json").read_text())
+    break_a_multiply(netlist)
+
+    def synthesise(self: Any, job: Job) -> Cost:
+        job.netlist.write_text(json.dumps(netlist))
+        job.netlist_verilog.write_bytes((out / "netlist.v").read_bytes())
+        return Cost(0.0, 0.0)
+
+    monkeypatch.setattr(gowin.Gowin, "synthesise", synthesise)
+    broken = tmp_path / "broken"
+    assert build("tang-nano-20k", broken) == 1
+    assert "instead of" in capsys.readouterr().err
+    assert not broken.exists()
+
+
+def test_a_small_core_on_ecp5(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """4x4 cells, with the SDRAM and the link of the ULX3S."""
+    out = tmp_path / "out"
+    status = build("ulx3s-85f", out, "--arch", "tiny")
+    assert status == 0, capsys.readouterr().err
+    check_folder(out, "penstock.bit", "DP16KD")
+
+
+def test_a_small_core_on_zynq(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """4x4 cells behind the processor system's ports; without openXC7, as far as it goes."""
+    monkeypatch.setattr(Tools, "program", lambda self, name: None)
+    out = tmp_path / "out"
+    assert build("pynq-z2", out, "--arch", "tiny") == 1
+    error = capsys.readouterr().err
+    assert "missing: nextpnr-xilinx, fasm2frames" in error
+    assert "the checked netlist is in" in error and "install openXC7" in error
+    assert json.loads((out / "manifest.json").read_text())["state"] == "netlist"
+    report = json.loads((out / "report.json").read_text())
+    assert "5 small layers, 10 feature maps" in report["checks"][0]
+    assert "no difference from the golden model" in report["checks"][0]
+    # Two columns of an array share a DSP; the requantise and LRN lanes have some as well.
+    assert report["resources"]["DSP"]["used"] >= 8
+    assert (out / "netlist.json").exists() and (out / "vivado.tcl").exists()
