@@ -5,6 +5,8 @@
 #                accelerator; make run MODEL=alexnet: one photograph through a network by name
 #   make test    run the tests
 #   make test-board  the host's tests on a board's software: Python 3.10, NumPy 1.21, pynq
+#   make wheel   the package as a file to install, into dist/
+#   make test-wheel  that file in an environment of its own, outside the checkout
 #   make formal  carry out the proofs of docs/verification.md: make formal PROOFS="FIFO DMA"
 #   make coverage  what tests of the host and the core reach: lines of Python, branches of the core,
 #                values of descriptor fields
@@ -34,7 +36,7 @@ STAMP := .venv/.installed
 
 PROOFS ?=
 
-.PHONY: setup run test test-board formal coverage lint bench bitstream fuzz faults soak mutate docs clean
+.PHONY: setup run test test-board wheel test-wheel formal coverage lint bench bitstream fuzz faults soak mutate docs clean
 
 setup: $(STAMP)
 
@@ -73,6 +75,16 @@ BOARD_BIN := .venv-board/bin
 
 test-board: $(STAMP) .venv-board/.installed
 	OPENBLAS_NUM_THREADS=1 PENSTOCK_SIM_PYTHON=$(abspath $(BIN)/python) $(BOARD_BIN)/python -m pytest -q @tests/board/modules
+
+# setuptools puts what it builds beside the sources; nothing old may get into the wheel.
+wheel: $(STAMP)
+	@rm -rf build/lib build/bdist.* dist
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	@rm -rf build/lib build/bdist.*
+	@ls dist/*.whl
+
+test-wheel: wheel
+	@$(BIN)/python -m tests.wheel.check dist/*.whl .venv-wheel
 
 formal: $(STAMP)
 	@$(BIN)/python -m penstock.sim.formal --jobs $(JOBS) $(PROOFS)
@@ -118,5 +130,5 @@ docs: $(STAMP)
 	$(BIN)/python scripts/tables.py
 
 clean:
-	rm -rf .venv .venv-board build .coverage* *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-board .venv-wheel build dist .coverage* *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

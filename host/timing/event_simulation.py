@@ -31,6 +31,8 @@ def _shares(wants: list[float], rate: float) -> list[float]:
     """Give each port what it wants, or a fair share of what the others leave."""
     if sum(wants) <= rate:
         return wants
+    if wants.count(0.0) == len(wants) - 1:  # the usual case
+        return [min(want, rate) for want in wants]
     result = [0.0] * len(wants)
     order = sorted(range(len(wants)), key=wants.__getitem__)
     for index, port in enumerate(order):

@@ -140,6 +140,10 @@ def explain(choices: list[Choice], arch: Arch) -> str:
                 f"    its parts as layers of their own: {choice.apart.cycles:.0f} cycles, "
                 f"{choice.apart.bytes:.0f} bytes"
             )
+        elif choice.apart_estimate is not None:
+            lines.append(
+                f"    its parts as layers of their own: about {choice.apart_estimate:.0f} cycles"
+            )
         lines.append("")
     return "\n".join(lines)
 
