@@ -16,6 +16,7 @@ from amaranth import Cat, ClockDomain, ClockSignal, DomainRenamer, Module, Mux, 
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
+from penstock.hw.array.systolic import ArrayMaker, SystolicArray
 from penstock.hw.core.accel import DMA_DEPTH, Accel
 from penstock.hw.lib.duplicate import twin
 from penstock.hw.link.serial_link import HostLink
@@ -58,6 +59,8 @@ class LinkedAccel(wiring.Component):
         Frequency of the clock.
     baud : int
         Bits a second on the wire.
+    array : callable
+        As in `Accel`.
     dma_depth : int
         As in `Accel`.
     slices : bool
@@ -83,6 +86,7 @@ class LinkedAccel(wiring.Component):
         memory_bytes: int,
         clock_hz: int,
         baud: int,
+        array: ArrayMaker = SystolicArray,
         dma_depth: int = DMA_DEPTH,
         slices: bool = True,
         act_lanes: int = 1,
@@ -92,6 +96,7 @@ class LinkedAccel(wiring.Component):
         self.controller = controller
         self.memory_bytes = memory_bytes
         self.clock_hz = clock_hz
+        self.array = array
         self.divisor = round(clock_hz / baud)
         self.dma_depth = dma_depth
         self.slices = slices
@@ -104,6 +109,7 @@ class LinkedAccel(wiring.Component):
         m = Module()
         accel = Accel(
             arch=self.arch,
+            array=self.array,
             domain="engines",
             dma_depth=self.dma_depth,
             slices=self.slices,

@@ -206,6 +206,43 @@ ARCHES: dict[str, Arch] = {
             drain_lanes=2,
             lrn_lanes=1,
         ),
+        # 64 of the 72 multipliers of an LFE5U-45F are the array, the lanes take 6 of the rest.
+        Arch(
+            name="ulx3s-45f",
+            rows=8,
+            cols=8,
+            act_words=8192,
+            psum_words=512,
+            out_words=4096,
+            wgt_words=512,
+            drain_lanes=2,
+            lrn_lanes=1,
+        ),
+        # All 28 multipliers of an LFE5U-25F: 24 are the array, the lanes take 4.
+        Arch(
+            name="ulx3s-25f",
+            rows=4,
+            cols=6,
+            act_words=8192,
+            psum_words=512,
+            out_words=2048,
+            wgt_words=256,
+            drain_lanes=1,
+            lrn_lanes=1,
+        ),
+        # For an XC7A100T, about half of whose block RAMs are the board's memory.
+        Arch(
+            name="arty-a7-100t",
+            rows=8,
+            cols=16,
+            act_words=4096,
+            psum_words=512,
+            out_words=2048,
+            wgt_words=256,
+            drain_lanes=2,
+            lrn_lanes=1,
+            log_entries=64,
+        ),
         # As much as fits a GW2AR-18 together with 32 KiB of memory: networks like LeNet-5.  No
         # program that small runs for a million cycles.
         Arch(

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -42,8 +42,30 @@ def _cycles(network: str, arch: Arch, say: Callable[[str], None]) -> dict[str, i
     return {network: sum(layer.cycles for layer in predict(program, arch))}
 
 
+def _demand(board: str, missing: list[Any], netlist_only: bool) -> None:
+    """Print what is not installed, each cure once and with a number, and give up.
+
+    Raises
+    ------
+    WorkError
+        If anything is missing.
+    """
+    if not missing:
+        return
+    cures: dict[str, list[str]] = {}
+    for tool in missing:
+        cures.setdefault(tool.cure, []).append(tool.name)
+    print(f"penstock: missing for the bitstream of {board}:", file=sys.stderr)
+    for number, (cure, names) in enumerate(cures.items(), 1):
+        print(f"  {number}. {', '.join(names)}: {cure}", file=sys.stderr)
+    hint = "" if netlist_only else "; --netlist-only stops before place and route"
+    raise WorkError(f"nothing was made{hint}")
+
+
 def bitstream(
-    board: Annotated[str, typer.Option("--board", help="Such as pynq-z2.")],
+    board: Annotated[
+        str, typer.Option("--board", help="Such as pynq-z2, or a Python file that defines BOARD.")
+    ],
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder to write; default build/BOARD.")
     ] = None,
@@ -58,11 +80,14 @@ def bitstream(
     arch: Annotated[
         str | None, typer.Option("--arch", help="Another arch than the board's own.")
     ] = None,
+    netlist_only: Annotated[
+        bool, typer.Option("--netlist-only", help="Stop after the checked netlist.")
+    ] = False,
 ) -> None:
     """Build a board's bitstream with open tools, and check it."""
     try:
-        from penstock.hw.flow.board import get_board
-        from penstock.hw.flow.build import build
+        from penstock.hw.boards.catalog import get_board
+        from penstock.hw.flow.build import build, missing_tools
         from penstock.hw.flow.errors import BuildError
     except ModuleNotFoundError as error:
         raise WorkError(
@@ -70,11 +95,12 @@ def bitstream(
         ) from None
     with bad_input():
         target = get_board(board)
-    shape = arch_for(arch or target.arch)
-    folder = out or Path("build") / board
+    shape = target.preset if arch is None else arch_for(arch)
+    folder = out or Path("build") / target.name
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: not a folder")
     try:
+        _demand(target.name, missing_tools(target, netlist_only=netlist_only), netlist_only)
         say = _steps()
         report = build(
             target,
@@ -86,14 +112,19 @@ def bitstream(
             cycles=_cycles(target.network, shape, say),
             say=say,
             jobs=jobs,
+            netlist_only=netlist_only,
         )
     except BuildError as error:
         raise WorkError(one_line(error)) from None
     for text in report.summary():
         print(text)
     print(f"files: {folder}")
+    if netlist_only:
+        return
+    if target.load:
+        print(f"to load it, in that folder: {target.load}")
     if not report.met:
         raise WorkError(
-            f"timing missed: {board} must report {target.target_mhz:g} MHz "
+            f"timing missed: {target.name} must report {target.target_mhz:g} MHz "
             f"(more --seeds may do better; the files are in {folder})"
         )

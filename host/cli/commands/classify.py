@@ -35,6 +35,7 @@ from penstock.host.cli.support.tables import (
     show,
 )
 from penstock.host.compiler.compile import compile_network
+from penstock.host.devices.serial.serial_board import SERIAL_DEVICES
 from penstock.host.inputs.catalog import MODELS, load_network
 from penstock.host.inputs.preprocess import load_codes
 from penstock.host.program.program import Program
@@ -68,7 +69,8 @@ ModelOption = Annotated[
 DeviceOption = Annotated[
     str,
     typer.Option(
-        "--device", help="rtl, functional, pynq-sim, or a board: pynq, ulx3s, tang-nano-20k."
+        "--device",
+        help=f"rtl, functional, pynq-sim, or a board: pynq, {', '.join(SERIAL_DEVICES)}.",
     ),
 ]
 ArchOption = Annotated[

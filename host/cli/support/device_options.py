@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from penstock.host.apps.open_device import device_names, open_device
+from penstock.host.apps.open_device import device_names, full_name, open_device
 from penstock.host.cli.support.exit_status import InputError, one_line
 from penstock.host.cli.support.progress import task
 from penstock.host.devices.device import Device
+from penstock.host.devices.serial.serial_board import SERIAL_DEVICES
 from penstock.host.runtime.parallel import cores
 from penstock.models.spec.arch import Arch, get_arch
 
@@ -25,8 +26,6 @@ __all__ = [
 # Devices with a simulator that may have to be built, and devices that load a bitstream.
 _BUILT = ("rtl", "pynq-sim")
 _LOADED = ("pynq", "pynq-sim")
-# Boards on a serial port; the arch of each has the board's name.
-_SERIAL = {"ulx3s": "ulx3s-85f", "tang-nano-20k": "tang-nano-20k"}
 
 
 def check_device(name: str) -> None:
@@ -37,7 +36,7 @@ def check_device(name: str) -> None:
     InputError
         The message lists those there are.
     """
-    if name not in device_names():
+    if full_name(name) not in device_names():
         raise InputError(f"device must be one of {', '.join(device_names())}, not {name!r}")
 
 
@@ -58,7 +57,7 @@ def arch_for(name: str) -> Arch:
 
 def default_arch(device: str) -> str:
     """Name of the arch that `device` has if none is asked for."""
-    return "pynq-z2" if device in _LOADED else _SERIAL.get(device, "lab")
+    return "pynq-z2" if device in _LOADED else SERIAL_DEVICES.get(full_name(device)) or "lab"
 
 
 def open_for(
@@ -100,12 +99,12 @@ def open_for(
         if name not in _LOADED:
             raise InputError(f"--overlay is for {' and '.join(_LOADED)}, not for {name}")
         options["bitstream"] = overlay
-    if name in _SERIAL:
+    if full_name(name) in SERIAL_DEVICES:
         if port is None:
             raise InputError(f"the {name} device needs a port: --port /dev/ttyUSB0")
         options["port"] = port
     elif port is not None:
-        raise InputError(f"--port is for {' and '.join(_SERIAL)}, not for {name}")
+        raise InputError(f"--port is for {' and '.join(SERIAL_DEVICES)}, not for {name}")
     device: Device
     if name in _BUILT:
         with task("building the simulator") as progress:

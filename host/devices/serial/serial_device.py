@@ -1,4 +1,4 @@
-"""A board with a memory of its own on a serial port: what the `ulx3s` device and others are.
+"""A board with a memory of its own on a serial port.
 
 Programs and feature maps lie in the board's memory; everything goes through the host link
 (`host.devices.serial.link_client`), whose frames move 8 bytes at a time.
@@ -51,6 +51,8 @@ class LinkedDevice(Device):
     ----------
     arch : Arch
         What the bitstream on the board must be of.
+    name : str or None
+        What messages call the device; None: its kind.
     port : str or Port
         The serial port, such as ``/dev/ttyUSB0``, or an open stream, which then belongs to the
         device.
@@ -80,6 +82,7 @@ class LinkedDevice(Device):
         self,
         arch: Arch,
         *,
+        name: str | None = None,
         port: str | Port | None = None,
         baud: int,
         patience: float = 0.2,
@@ -87,6 +90,8 @@ class LinkedDevice(Device):
         watchdog: int = DEFAULT_WATCHDOG,
     ) -> None:
         super().__init__(arch)
+        if name is not None:
+            self.name = name
         if port is None:
             raise DeviceError(f"the {self.name} device needs a port: --port /dev/ttyUSB0")
         if not 0 <= watchdog < 1 << 32:
