@@ -9,13 +9,13 @@ from amaranth.lib.wiring import In, Out
 from penstock.hw.boards.serial_soc import LAMPS, LinkedAccel, check_baud
 from penstock.hw.memory.block_memory import BlockMemory
 from penstock.models.spec.arch import Arch
+from penstock.models.spec.link_rates import LINK_BAUD
 
 __all__ = ["BAUD", "CLOCK_HZ", "MEMORY_BYTES", "SHOWN", "TangNano"]
 
 CLOCK_HZ = 54_000_000
 
-# The clock is a multiple of it.
-BAUD = 1_000_000
+BAUD = LINK_BAUD["tang-nano-20k"]
 
 MEMORY_BYTES = 32 << 10
 

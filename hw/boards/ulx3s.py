@@ -10,13 +10,13 @@ from penstock.hw.boards.serial_soc import LAMPS, LinkedAccel, check_baud
 from penstock.hw.memory.sdram import SdramController
 from penstock.hw.memory.sdram_chip import ULX3S_SDRAM, SdramChip, sdram_pins
 from penstock.models.spec.arch import Arch
+from penstock.models.spec.link_rates import LINK_BAUD
 
 __all__ = ["BAUD", "CLOCK_HZ", "Ulx3s"]
 
 CLOCK_HZ = 90_000_000
 
-# The fastest that the board's FT231X does; the clock is a multiple of it.
-BAUD = 3_000_000
+BAUD = LINK_BAUD["ulx3s-85f"]
 
 
 class Ulx3s(wiring.Component):

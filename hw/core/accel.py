@@ -22,7 +22,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from penstock.hw.array.systolic import ArrayMaker, SystolicArray
 from penstock.hw.bus.axi import axi_lite, axi_read, axi_write
 from penstock.hw.bus.dma import COMMANDS, ReadDma, WriteDma
-from penstock.hw.core.csr import DONE_COUNTS, CsrBank
+from penstock.hw.core.csr import CsrBank
 from penstock.hw.core.sequencer import Sequencer
 from penstock.hw.engines.conv import ConvEngine
 from penstock.hw.engines.drain import DrainEngine
@@ -34,6 +34,7 @@ from penstock.hw.lib.duplicate import twin
 from penstock.hw.lib.register_slice import RegisterSlice
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.isa import Op
+from penstock.models.spec.regs import DONE_COUNTS
 
 __all__ = ["DMA_DEPTH", "Accel"]
 

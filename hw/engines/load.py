@@ -25,14 +25,14 @@ from penstock.hw.lib.fifo import Fifo
 from penstock.hw.lib.register_slice import NoSlice, RegisterSlice
 from penstock.hw.lib.split_counter import counted_down
 from penstock.hw.lib.stream import Upsizer, tag_beats, word_layout
-from penstock.models.golden.fixed import LRN_TABLE_ENTRIES
+from penstock.models.golden.fixed import LRN_TABLE_PAIRS
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.isa import Dest, Op
 
 __all__ = ["LoadEngine", "write_layout", "write_port"]
 
 _ADDR_BITS = 16
-_TABLE_BITS = (LRN_TABLE_ENTRIES // 2 - 1).bit_length()
+_TABLE_BITS = (LRN_TABLE_PAIRS - 1).bit_length()
 
 # Of an address: the sum of these bits has a carry of its own.
 _LOW_BITS = 16

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from penstock.hw.lib.buffer import READ_LATENCY, Buffer
 from penstock.hw.lib.delay import delayed
 from penstock.hw.lib.duplicate import twin
-from penstock.models.golden.fixed import LRN_TABLE_ENTRIES
+from penstock.models.golden.fixed import LRN_TABLE_ENTRIES, LRN_TABLE_PAIRS
 
 __all__ = ["LrnLane", "LrnLanes"]
 
@@ -66,7 +66,7 @@ class LrnLane(wiring.Component):
         super().__init__(
             {
                 "w_en": In(1),
-                "w_addr": In(range(LRN_TABLE_ENTRIES // 2)),
+                "w_addr": In(range(LRN_TABLE_PAIRS)),
                 "w_data": In(64),
                 "shift": In(5),
                 "squares": In(_SUM_BITS),
@@ -113,7 +113,7 @@ class LrnLane(wiring.Component):
             fraction.eq(tail),
         ]
 
-        m.submodules.table = table = Buffer(depth=LRN_TABLE_ENTRIES // 2, width=64)
+        m.submodules.table = table = Buffer(depth=LRN_TABLE_PAIRS, width=64)
         m.d.comb += [
             table.w_en.eq(self.w_en),
             table.w_addr.eq(self.w_addr),
@@ -211,7 +211,7 @@ class LrnLanes(wiring.Component):
         super().__init__(
             {
                 "w_en": In(1),
-                "w_addr": In(range(LRN_TABLE_ENTRIES // 2)),
+                "w_addr": In(range(LRN_TABLE_PAIRS)),
                 "w_data": In(64),
                 "shift": In(5),
                 "i_start": In(1),

@@ -8,6 +8,7 @@ from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from penstock.hw.bus.dma import command_layout
 from penstock.hw.engines.descriptor import descriptor
 from penstock.hw.engines.lrn import LrnLanes
 from penstock.hw.engines.pool import MaxPool, pool_control
@@ -16,7 +17,7 @@ from penstock.hw.lib.buffer import READ_LATENCY
 from penstock.hw.lib.duplicate import twin
 from penstock.hw.lib.fifo import Fifo
 from penstock.hw.lib.stream import Downsizer
-from penstock.models.golden.fixed import LRN_TABLE_ENTRIES
+from penstock.models.golden.fixed import LRN_TABLE_PAIRS
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.isa import Op
 
@@ -74,7 +75,7 @@ class PostEngine(wiring.Component):
         Read port of the output buffer; data `READ_LATENCY` cycles after the address.
     table_en, table_addr, table_data : In
         Write port of the LRN table, see `LrnLane`.
-    cmd : Out(stream of addr, beats)
+    cmd : Out(stream of command_layout)
         To the write DMA, one for each descriptor.
     o : Out(stream of 64 bits)
         The beats of those writes.
@@ -93,9 +94,9 @@ class PostEngine(wiring.Component):
                 "rd_addr": Out(range(arch.out_words)),
                 "rd_data": In(arch.rows * 8),
                 "table_en": In(1),
-                "table_addr": In(range(LRN_TABLE_ENTRIES // 2)),
+                "table_addr": In(range(LRN_TABLE_PAIRS)),
                 "table_data": In(64),
-                "cmd": Out(stream.Signature(data.StructLayout({"addr": 32, "beats": 24}))),
+                "cmd": Out(stream.Signature(command_layout)),
                 "o": Out(stream.Signature(64)),
                 "written": In(1),
             }

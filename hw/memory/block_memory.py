@@ -8,10 +8,9 @@ from amaranth.lib.wiring import In, Out
 
 from penstock.hw.lib.buffer import READ_LATENCY, Buffer
 from penstock.hw.memory.sdram import read_layout, request_layout, write_layout
+from penstock.models.spec.memory import BEAT_BYTES
 
 __all__ = ["BlockMemory"]
-
-_BEAT = 8  # bytes
 
 
 class BlockMemory(wiring.Component):
@@ -49,8 +48,8 @@ class BlockMemory(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        depth = self.size // _BEAT
-        m.submodules.memory = memory = Buffer(depth=depth, width=8 * _BEAT, granularity=8)
+        depth = self.size // BEAT_BYTES
+        m.submodules.memory = memory = Buffer(depth=depth, width=8 * BEAT_BYTES, granularity=8)
         active = Signal()
         request = Signal(request_layout(self.tag_bits), reset_less=True)
         beat = Signal(range(depth), reset_less=True)
@@ -73,7 +72,7 @@ class BlockMemory(wiring.Component):
                 active.eq(~last),
             ]
         with m.Elif(self.i.valid):
-            start, end = _BEAT.bit_length() - 1, self.size.bit_length() - 1
+            start, end = BEAT_BYTES.bit_length() - 1, self.size.bit_length() - 1
             m.d.sync += [
                 active.eq(1),
                 request.eq(self.i.payload),

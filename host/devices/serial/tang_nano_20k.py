@@ -6,10 +6,11 @@ from typing import Any
 
 from penstock.host.devices.serial.serial_device import LinkedDevice
 from penstock.models.spec.arch import Arch
+from penstock.models.spec.link_rates import LINK_BAUD
 
 __all__ = ["BAUD", "TangNanoDevice", "create"]
 
-BAUD = 1_000_000
+BAUD = LINK_BAUD["tang-nano-20k"]
 
 
 class TangNanoDevice(LinkedDevice):

@@ -6,10 +6,11 @@ from typing import Any
 
 from penstock.host.devices.serial.serial_device import LinkedDevice
 from penstock.models.spec.arch import Arch
+from penstock.models.spec.link_rates import LINK_BAUD
 
 __all__ = ["BAUD", "Ulx3sDevice", "create"]
 
-BAUD = 3_000_000
+BAUD = LINK_BAUD["ulx3s-85f"]
 
 
 class Ulx3sDevice(LinkedDevice):
