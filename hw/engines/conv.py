@@ -22,10 +22,10 @@ from penstock.hw.lib.delay import delayed, staged
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.isa import Op
 
-__all__ = ["ConvEngine"]
+__all__ = ["ISSUE_TO_ARRAY", "ConvEngine"]
 
 # A padded word is chosen in the cycle after the buffer's data.
-_ISSUE_TO_ARRAY = READ_LATENCY + 1
+ISSUE_TO_ARRAY = READ_LATENCY + 1
 
 
 class ConvEngine(wiring.Component):
@@ -88,11 +88,11 @@ class ConvEngine(wiring.Component):
             rows=arch.rows, cols=arch.cols, words=arch.psum_words, group=array.group
         )
         # The loader hears of a block that is taken a cycle late: many things hang on it.  The swap
-        # comes to the array 1 + _ISSUE_TO_ARRAY cycles after that, a shift 2 cycles after the hold.
+        # comes to the array 1 + ISSUE_TO_ARRAY cycles after that, a shift 2 cycles after the hold.
         taken = Signal()
         m.d.sync += taken.eq(address.take_weights)
         m.submodules.loader = loader = WeightLoader(
-            rows=arch.rows, cols=arch.cols, hold=_ISSUE_TO_ARRAY + array.swap_hold - 1
+            rows=arch.rows, cols=arch.cols, hold=ISSUE_TO_ARRAY + array.swap_hold - 1
         )
         connect(m, flipped(self.i), address.i)
         connect(m, flipped(self.i_wgt), loader.i)

@@ -29,7 +29,7 @@ from penstock.models.golden.fixed import LRN_TABLE_PAIRS
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.isa import Dest, Op
 
-__all__ = ["LoadEngine", "write_layout", "write_port"]
+__all__ = ["AHEAD", "LoadEngine", "write_layout", "write_port"]
 
 _ADDR_BITS = 16
 _TABLE_BITS = (LRN_TABLE_PAIRS - 1).bit_length()
@@ -38,7 +38,7 @@ _TABLE_BITS = (LRN_TABLE_PAIRS - 1).bit_length()
 _LOW_BITS = 16
 
 # Most descriptors between front and back.
-_AHEAD = 4
+AHEAD = 4
 
 # The fields of a descriptor that the back needs.
 _FIELDS = ("dest", "base", "row_words", "row_beats", "plane_beats", "planes")
@@ -102,7 +102,7 @@ class LoadEngine(wiring.Component):
         m = Module()
         layout = descriptor(Op.LOAD)
         run_layout = data.StructLayout({name: layout[name].shape for name in _FIELDS})
-        ahead = min(_AHEAD, max(1, self.arch.queue_depth))
+        ahead = min(AHEAD, max(1, self.arch.queue_depth))
         m.submodules.runs = runs = Fifo(shape=run_layout, depth=ahead)
         # Beats are counted where they come: what they go into says too late whether it takes them.
         kind = RegisterSlice if self.slices else NoSlice

@@ -21,13 +21,13 @@ from penstock.models.golden.fixed import LRN_TABLE_PAIRS
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.isa import Op
 
-__all__ = ["PostEngine"]
+__all__ = ["UNACKNOWLEDGED", "PostEngine"]
 
 # Finished words that wait for memory.  A word counts from the moment its last pixel is asked for,
 # so this also covers the pipeline's latency, with LRN about 30 cycles or 10 words.
 _WORDS_AHEAD = 32
 # Descriptors whose data is sent and whose write memory has not acknowledged.
-_UNACKNOWLEDGED = 4
+UNACKNOWLEDGED = 4
 
 
 class Plane(IntEnum):
@@ -195,9 +195,9 @@ class PostEngine(wiring.Component):
         idle = twin(init=1, name="idle")  # always `~busy`, for the many bits of `d`
         take = Signal()
         beats = Signal(24, reset_less=True)
-        marks = Signal(_UNACKNOWLEDGED, reset_less=True)
+        marks = Signal(UNACKNOWLEDGED, reset_less=True)
         # One bit for each number there may be: no sum, no compare.
-        waiting = Signal(_UNACKNOWLEDGED + 1, init=1)
+        waiting = Signal(UNACKNOWLEDGED + 1, init=1)
         more, fewer = Signal(), Signal()
         m.d.comb += [
             self.i.ready.eq(~busy & ~self.cmd.valid & ~waiting[-1]),

@@ -30,10 +30,10 @@ from penstock.hw.lib.stream import Upsizer, tag_beats, word_layout
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.isa import Op
 
-__all__ = ["WeightsEngine"]
+__all__ = ["AHEAD", "WeightsEngine"]
 
 # Descriptors between front and back.
-_AHEAD = 4
+AHEAD = 4
 
 
 class WeightsEngine(wiring.Component):
@@ -79,7 +79,7 @@ class WeightsEngine(wiring.Component):
         cols = self.arch.cols
         m = Module()
         run_layout = data.StructLayout({"has_params": 1, "beats": 24})
-        m.submodules.runs = runs = Fifo(shape=run_layout, depth=_AHEAD)
+        m.submodules.runs = runs = Fifo(shape=run_layout, depth=AHEAD)
         m.submodules.upsizer = upsizer = Upsizer(in_bytes=8, out_bytes=cols)
         depth = self.arch.wgt_words
         m.submodules.words = words = Fifo(
