@@ -7,6 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from penstock.hw.boards.serial_soc import LAMPS, LinkedAccel, check_baud
+from penstock.hw.lib.timing_policy import SMALL
 from penstock.hw.memory.block_memory import BlockMemory
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.link_rates import LINK_BAUD
@@ -56,6 +57,7 @@ class TangNano(wiring.Component):
             clock_hz=clock_hz,
             baud=baud,
             slices=False,  # cells are scarcer than time
+            timing=SMALL,
         )
         super().__init__(
             {"rx": In(1, init=1), "tx": Out(1, init=1), "button": In(1), "led": Out(len(SHOWN))}

@@ -270,8 +270,8 @@ class CsrBank(wiring.Component):
         in_log = (address >= LOG_BASE >> 2) & (address < (LOG_BASE >> 2) + words)
         m.d.comb += [
             bus.arready.eq(~step.any() & ~bus.rvalid),
-            log.r_en.eq(step[0]),
-            log.r_addr.eq(address - (LOG_BASE >> 2)),
+            log.r.en.eq(step[0]),
+            log.r.addr.eq(address - (LOG_BASE >> 2)),
         ]
         m.d.sync += step.eq((step << 1) | (bus.arvalid & bus.arready))
         with m.If(bus.arvalid & bus.arready):
@@ -286,7 +286,7 @@ class CsrBank(wiring.Component):
             groups.append(group)
         m.d.sync += value.eq(reduce(or_, groups))
         with m.If(step[-1]):
-            m.d.sync += [bus.rdata.eq(Mux(in_log, log.r_data, value)), bus.rvalid.eq(1)]
+            m.d.sync += [bus.rdata.eq(Mux(in_log, log.r.data, value)), bus.rvalid.eq(1)]
         with m.If(bus.rvalid & bus.rready):
             m.d.sync += bus.rvalid.eq(0)
 

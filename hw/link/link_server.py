@@ -149,14 +149,14 @@ class LinkServer(wiring.Component):
         ended = Signal()
         state = {"fresh": self.fresh, "bus_error": bus_error, "dropped": dropped}
         m.d.comb += [
-            frame.r_addr.eq(Mux(memory, index, index >> 1)),
+            frame.r.addr.eq(Mux(memory, index, index >> 1)),
             csr.araddr.eq(header.word),
             csr.awaddr.eq(header.word),
-            csr.wdata.eq(frame.r_data.word_select(index[0], 32)),
+            csr.wdata.eq(frame.r.data.word_select(index[0], 32)),
             csr.wstrb.eq(0xF),
             csr.bready.eq(1),
             csr.rready.eq(1),
-            write_dma.i.payload.eq(frame.r_data),
+            write_dma.i.payload.eq(frame.r.data),
         ]
         for dma in (read_dma, write_dma):
             m.d.comb += [
@@ -199,7 +199,7 @@ class LinkServer(wiring.Component):
                 with m.If(write_dma.cmd.ready):
                     m.next = "fetch"
             with m.State("fetch"):
-                m.d.comb += frame.r_en.eq(1)
+                m.d.comb += frame.r.en.eq(1)
                 m.next = "fetching"
             with m.State("fetching"):
                 m.next = "write"
@@ -286,8 +286,8 @@ class LinkServer(wiring.Component):
         word = Signal(BEAT_BYTES * 8, reset_less=True)
         full = Cat(word[8:], self.i.p.data)
         m.d.comb += [
-            frame.w_data.eq(full),
-            frame.w_addr.eq(received[3:] - HEADER_BYTES // BEAT_BYTES),
+            frame.w.data.eq(full),
+            frame.w.addr.eq(received[3:] - HEADER_BYTES // BEAT_BYTES),
         ]
         with m.If(self.i.valid & self.i.ready & ~self.i.p.end):
             m.d.sync += word.eq(full)
@@ -297,7 +297,7 @@ class LinkServer(wiring.Component):
                 with m.If(received[3:] == 0):
                     m.d.sync += header.eq(full)
                 with m.Elif(received < HEADER_BYTES + MAX_PAYLOAD):
-                    m.d.comb += frame.w_en.eq(1)
+                    m.d.comb += frame.w.en.eq(1)
 
 
 def _state(values: dict[str, Value]) -> Value:

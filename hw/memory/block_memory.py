@@ -59,11 +59,11 @@ class BlockMemory(wiring.Component):
             self.i.ready.eq(~active),
             last.eq(request.beats == 1),
             self.w.ready.eq(active & request.write),
-            memory.r_en.eq(active & ~request.write),
-            memory.w_en.eq(Mux(self.w.ready & ~outside, self.w.p.strobe, 0)),
-            memory.r_addr.eq(beat),
-            memory.w_addr.eq(beat),
-            memory.w_data.eq(self.w.p.data),
+            memory.r.en.eq(active & ~request.write),
+            memory.w.en.eq(Mux(self.w.ready & ~outside, self.w.p.strobe, 0)),
+            memory.r.addr.eq(beat),
+            memory.w.addr.eq(beat),
+            memory.w.data.eq(self.w.p.data),
         ]
         with m.If(active):
             m.d.sync += [
@@ -87,7 +87,7 @@ class BlockMemory(wiring.Component):
         ]
         # What goes with a beat takes as long as the beat.
         facts = Cat(request.tag, last, outside)
-        valid = memory.r_en
+        valid = memory.r.en
         for k in range(READ_LATENCY):
             before, facts = facts, Signal(len(facts), name=f"facts_{k}", reset_less=True)
             first, valid = valid, Signal(name=f"valid_{k}")
@@ -97,6 +97,6 @@ class BlockMemory(wiring.Component):
             self.r.tag.eq(facts[: self.tag_bits]),
             self.r.last.eq(facts[-2]),
             self.r.error.eq(facts[-1]),
-            self.r.data.eq(Mux(facts[-1], 0, memory.r_data)),
+            self.r.data.eq(Mux(facts[-1], 0, memory.r.data)),
         ]
         return m

@@ -95,4 +95,4 @@ def test_queues_of_descriptors_hold_what_is_not_known() -> None:
 
 
 def test_tables_are_written_two_entries_at_a_time() -> None:
-    assert len(PostEngine(arch=TINY).table_data) == 64
+    assert len(PostEngine(arch=TINY).table.data) == 64
