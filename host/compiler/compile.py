@@ -26,14 +26,13 @@ from penstock.host.program.tensor_layout import Planes
 from penstock.models.graph.graph import INPUT, Concat, Network, infer_shapes
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.isa import DESCRIPTOR_BYTES
+from penstock.models.spec.memory import PAGE_BYTES
 
 __all__ = ["CompileError", "compile_choices", "compile_network"]
 
-PAGE = 4096
-
 
 def _align(size: int) -> int:
-    return -(-size // PAGE) * PAGE
+    return -(-size // PAGE_BYTES) * PAGE_BYTES
 
 
 def _stored(network: Network, plans: list[Plan]) -> dict[str, View]:

@@ -20,12 +20,11 @@ from numpy.typing import NDArray
 
 from penstock.host.program.program import Program
 from penstock.host.program.tensor_layout import BEAT
+from penstock.models.golden.fixed import LRN_TABLE_PAIRS
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.isa import ENGINE_WAITS, Dest, Op
 
 __all__ = ["VerifyError", "verify"]
-
-TABLE_PAIRS = 128
 
 Values = dict[str, int]
 Clock = dict[Op, int]
@@ -137,7 +136,7 @@ class _Walk:
         self.clocks: dict[Op, list[Clock]] = {op: [{}] for op in Op}
         self.act = _Store("activation buffer", arch.act_words)
         self.out = _Store("output buffer", arch.out_words)
-        self.table = _Store("LRN table", TABLE_PAIRS)
+        self.table = _Store("LRN table", LRN_TABLE_PAIRS)
         self.memory = _Store("memory", -(-program.arena_bytes // BEAT))
         self.tiles = 0
         self.tile_ends: list[int] = []
@@ -186,7 +185,7 @@ class _Walk:
         elif op is Op.POST:
             yield self.out, _post_words(v, self.arch), False
             if v["lrn"]:
-                yield self.table, np.arange(TABLE_PAIRS), False
+                yield self.table, np.arange(LRN_TABLE_PAIRS), False
             yield self.memory, _memory_beats(v["mem"], v["beats"]), True
 
     def step(self, op: Op, values: Values) -> None:

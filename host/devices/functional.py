@@ -18,11 +18,11 @@ from penstock.host.program.allocator import Arena
 from penstock.host.program.program import Program
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.isa import DESCRIPTOR_BYTES, ENGINE_WAITS, Op, decode
+from penstock.models.spec.memory import PAGE_BYTES
 from penstock.models.spec.regs import LOG_FIELDS
 
 __all__ = ["FunctionalDevice", "create"]
 
-PAGE = 4096
 DEFAULT_MEMORY = 256 << 20
 
 
@@ -45,10 +45,10 @@ class FunctionalDevice(Device):
         self, arch: Arch, *, memory_bytes: int = DEFAULT_MEMORY, poison: int | None = None
     ) -> None:
         super().__init__(arch)
-        if memory_bytes < PAGE:
-            raise ValueError(f"memory_bytes must be at least {PAGE}, not {memory_bytes!r}")
+        if memory_bytes < PAGE_BYTES:
+            raise ValueError(f"memory_bytes must be at least {PAGE_BYTES}, not {memory_bytes!r}")
         self.memory = np.zeros(memory_bytes, np.uint8)
-        self._arena = Arena(memory_bytes, alignment=PAGE)
+        self._arena = Arena(memory_bytes, alignment=PAGE_BYTES)
         self._engines = Engines(arch, self.memory)
         self._poison = poison
         self._random = None if poison is None else np.random.default_rng(poison)

@@ -22,11 +22,11 @@ from penstock.host.devices.sim_library import simulation_library
 from penstock.host.program.allocator import Arena
 from penstock.host.program.program import Program
 from penstock.models.spec.arch import Arch
+from penstock.models.spec.memory import PAGE_BYTES
 from penstock.models.spec.regs import ERROR_SOURCES, LOG_FIELDS
 
 __all__ = ["RtlDevice", "create"]
 
-PAGE = 4096
 DEFAULT_MEMORY = 256 << 20
 DEFAULT_WATCHDOG = 100_000
 
@@ -105,7 +105,7 @@ class RtlDevice(Device):
             )
         self._library = library
         self._waves = waves
-        self._arena = Arena(memory_bytes, alignment=PAGE)
+        self._arena = Arena(memory_bytes, alignment=PAGE_BYTES)
         self._totals = {name: 0 for name, _ in LOG_FIELDS}
         try:
             self._model = Model(library, memory_bytes=memory_bytes, registers=registers)

@@ -38,7 +38,7 @@ class Fetch:
         self._aim()
 
     def _aim(self) -> None:
-        """Set how far beats may come: what the FIFO takes, behind the descriptor being collected."""
+        """Set how far beats may come: what the FIFO takes behind the descriptor it collects."""
         self._next = float(_DESC * (self.handed + 1))
         self._goal = min(_DESC * len(self.work), self._next + self.clock.timing.read_fifo)
 

@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from penstock.hw.array.systolic import ArrayMaker, SystolicArray
 from penstock.hw.boards.serial_soc import LAMPS, LinkedAccel, check_baud
+from penstock.hw.lib.timing_policy import FAST, TimingPolicy
 from penstock.hw.memory.block_memory import BlockMemory
 from penstock.models.spec.arch import Arch
 
@@ -32,8 +33,8 @@ class OnChipBoard(wiring.Component):
         Bits a second on the wire.
     shown : sequence of str
         Those of `hw.boards.serial_soc.LAMPS` that the board has LEDs for.
-    array, slices
-        As in `hw.core.accel.Accel`.
+    array, slices, timing
+        As in `hw.boards.serial_soc.LinkedAccel`.
 
     Members
     -------
@@ -54,6 +55,7 @@ class OnChipBoard(wiring.Component):
         shown: Sequence[str],
         array: ArrayMaker = SystolicArray,
         slices: bool = True,
+        timing: TimingPolicy = FAST,
     ) -> None:
         check_baud(baud, clock_hz)  # before there is anything that would be left unused
         self.shown = tuple(shown)
@@ -65,6 +67,7 @@ class OnChipBoard(wiring.Component):
             baud=baud,
             array=array,
             slices=slices,
+            timing=timing,
         )
         super().__init__(
             {

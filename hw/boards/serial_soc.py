@@ -18,7 +18,7 @@ from amaranth.lib.wiring import In, Out, connect
 
 from penstock.hw.array.systolic import ArrayMaker, SystolicArray
 from penstock.hw.core.accel import DMA_DEPTH, Accel
-from penstock.hw.lib.duplicate import twin
+from penstock.hw.lib.timing_policy import FAST, TimingPolicy
 from penstock.hw.link.serial_link import HostLink
 from penstock.hw.memory.block_memory import BlockMemory
 from penstock.hw.memory.memory_port import MemoryPort
@@ -66,7 +66,8 @@ class LinkedAccel(wiring.Component):
     slices : bool
         As in `Accel` and `MemoryPort`.
     act_lanes : int
-        As in `Accel`.
+    timing : TimingPolicy
+        As in `Accel`; for all that is here.
 
     Members
     -------
@@ -90,6 +91,7 @@ class LinkedAccel(wiring.Component):
         dma_depth: int = DMA_DEPTH,
         slices: bool = True,
         act_lanes: int = 1,
+        timing: TimingPolicy = FAST,
     ) -> None:
         check_baud(baud, clock_hz)
         self.arch = arch
@@ -101,6 +103,7 @@ class LinkedAccel(wiring.Component):
         self.dma_depth = dma_depth
         self.slices = slices
         self.act_lanes = act_lanes
+        self.timing = timing
         super().__init__(
             {"rx": In(1, init=1), "tx": Out(1, init=1), "button": In(1), "led": Out(len(LAMPS))}
         )
@@ -114,6 +117,7 @@ class LinkedAccel(wiring.Component):
             dma_depth=self.dma_depth,
             slices=self.slices,
             act_lanes=self.act_lanes,
+            timing=self.timing,
         )
         link = HostLink(
             divisor=self.divisor, memory_bytes=self.memory_bytes, clock_hz=self.clock_hz
@@ -129,10 +133,10 @@ class LinkedAccel(wiring.Component):
         m.d.comb += engines.clk.eq(ClockSignal())
         for name, block in (("accel", accel), ("link", link), ("memory", memory)):
             m.domains += [domain := ClockDomain(f"{name}_work", local=True)]
-            reset = twin(init=1, name=f"{name}_reset")
+            reset = self.timing.duplicate(init=1, name=f"{name}_reset")
             m.d.sync += reset.eq(pressed[-1])
             m.d.comb += [domain.clk.eq(ClockSignal()), domain.rst.eq(reset)]
-            m.submodules[name] = DomainRenamer(domain.name)(block)
+            m.submodules[name] = self.timing(DomainRenamer(domain.name)(block))
         connect(m, link.csr, accel.csr)
         for index, reader in enumerate((accel.m_desc, accel.m_wgt, accel.m_act, link.m_read)):
             connect(m, reader, memory.r[index])

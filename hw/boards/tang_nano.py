@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from penstock.hw.boards.on_chip_board import OnChipBoard
 from penstock.hw.boards.serial_soc import LAMPS
+from penstock.hw.lib.timing_policy import SMALL
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.serial_boards import SERIAL_BOARDS
 
@@ -38,4 +39,5 @@ class TangNano(OnChipBoard):
             baud=baud,
             shown=SHOWN,
             slices=False,  # cells are scarcer than time
+            timing=SMALL,
         )

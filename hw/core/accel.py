@@ -22,7 +22,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from penstock.hw.array.systolic import ArrayMaker, SystolicArray
 from penstock.hw.bus.axi import axi_lite, axi_read, axi_write
 from penstock.hw.bus.dma import COMMANDS, ReadDma, WriteDma
-from penstock.hw.core.csr import DONE_COUNTS, CsrBank
+from penstock.hw.core.csr import CsrBank
 from penstock.hw.core.sequencer import Sequencer
 from penstock.hw.engines.conv import ConvEngine
 from penstock.hw.engines.drain import DrainEngine
@@ -30,10 +30,11 @@ from penstock.hw.engines.load import LoadEngine
 from penstock.hw.engines.post import PostEngine
 from penstock.hw.engines.weights import WeightsEngine
 from penstock.hw.lib.buffer import Buffer
-from penstock.hw.lib.duplicate import twin
 from penstock.hw.lib.register_slice import RegisterSlice
+from penstock.hw.lib.timing_policy import FAST, TimingPolicy
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.isa import Op
+from penstock.models.spec.regs import DONE_COUNTS
 
 __all__ = ["DMA_DEPTH", "Accel"]
 
@@ -59,6 +60,8 @@ class Accel(wiring.Component):
         fewer gaps for more cells.
     act_lanes : int
         Memories side by side that the activation buffer is made of, see `Buffer`.
+    timing : TimingPolicy
+        What is done for a short clock period; it changes no cycle.
 
     Members
     -------
@@ -83,6 +86,7 @@ class Accel(wiring.Component):
         dma_depth: int = DMA_DEPTH,
         slices: bool = True,
         act_lanes: int = 1,
+        timing: TimingPolicy = FAST,
     ) -> None:
         self.arch = arch
         self.array = array
@@ -90,6 +94,7 @@ class Accel(wiring.Component):
         self.dma_depth = dma_depth
         self.slices = slices
         self.act_lanes = act_lanes
+        self.timing = timing
         super().__init__(
             {
                 "csr": In(axi_lite()),
@@ -106,13 +111,14 @@ class Accel(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         arch = self.arch
         m = Module()
-        m.submodules.csr_bank = csr = CsrBank(arch=arch)
+        csr = CsrBank(arch=arch)
+        m.submodules.csr_bank = self.timing(csr)
 
         def reset(block: wiring.Component) -> Any:
-            # A register of its own for each, as they are far apart.
-            own = twin(init=1, name="core_reset")
+            # Each has a duplicate of the reset, as they are far apart.
+            own = self.timing.duplicate(init=1, name="core_reset")
             m.d.sync += own.eq(csr.core_reset_next)
-            return DomainRenamer(self.domain)(ResetInserter(own)(block))
+            return self.timing(DomainRenamer(self.domain)(ResetInserter(own)(block)))
 
         sequencer = Sequencer(arch=arch)
         load = LoadEngine(arch=arch, slices=self.slices)
@@ -167,9 +173,9 @@ class Accel(wiring.Component):
             "act": dma_act,
             "out": dma_out,
         }
-        # It is constant during a run; a copy for each, as they add to it and are far apart.
+        # It is constant during a run; a duplicate for each, as they add to it and are far apart.
         for name, dma in dmas.items():
-            base = twin(32, name=f"base_{name}", reset_less=True)
+            base = self.timing.duplicate(32, name=f"base_{name}", reset_less=True)
             m.d.sync += base.eq(csr.base)
             m.d.comb += dma.base.eq(base)
 
@@ -192,15 +198,8 @@ class Accel(wiring.Component):
         # Weights, parameters and partial sums.
         connect(m, weights.o, conv.i_wgt)
         connect(m, weights.params, drain.i_params)
-        m.d.comb += [
-            drain.filled.eq(conv.filled),
-            conv.freed.eq(drain.freed),
-            conv.r_en.eq(drain.p_en),
-            conv.r_bank.eq(drain.p_bank),
-            conv.r_addr.eq(drain.p_addr),
-        ]
-        for c in range(arch.cols):
-            m.d.comb += drain.p_data[c].eq(conv.r_data[c])
+        connect(m, drain.psums, conv.psums)
+        m.d.comb += [drain.filled.eq(conv.filled), conv.freed.eq(drain.freed)]
 
         self._connect_buffers(m, load=load, conv=conv, drain=drain, post=post, act=act, out=out)
 
@@ -210,7 +209,7 @@ class Accel(wiring.Component):
         acknowledge = self.m_out.bvalid & self.m_out.bready
         progress = Signal()
         m.d.sync += progress.eq(
-            Cat(*reads, write, acknowledge, drain.w_en, conv.busy, post.rd_en).any()
+            Cat(*reads, write, acknowledge, drain.out.en, conv.busy, post.out.en).any()
         )
         m.d.comb += [
             self.irq.eq(csr.irq),
@@ -275,27 +274,19 @@ class Accel(wiring.Component):
         out: Buffer,
     ) -> None:
         """Connect the on-chip memories to the engines that write and read them."""
+        connect(m, load.act, act.w)
+        connect(m, conv.act, act.r)
+        connect(m, load.table, post.table)
+        connect(m, post.out, out.r)
         draining = Signal()
         m.d.comb += [
-            act.w_en.eq(load.act.en),
-            act.w_addr.eq(load.act.addr[: len(act.w_addr)]),
-            act.w_data.eq(load.act.data),
-            act.r_en.eq(conv.act_en),
-            act.r_addr.eq(conv.act_addr),
-            conv.act_data.eq(act.r_data),
             # A drain cannot stall, so a load gives way to it.
-            draining.eq(drain.w_en.any()),
+            draining.eq(drain.out.en.any()),
             load.out.ready.eq(~draining),
-            out.r_en.eq(post.rd_en),
-            out.r_addr.eq(post.rd_addr),
-            post.rd_data.eq(out.r_data),
-            post.table_en.eq(load.table.en),
-            post.table_addr.eq(load.table.addr),
-            post.table_data.eq(load.table.data),
         ]
         # Registered: the memory lies all over the chip.  Both `done` come no sooner than this.
         m.d[self.domain] += [
-            out.w_en.eq(Mux(draining, drain.w_en, load.out.valid.replicate(len(out.w_en)))),
-            out.w_addr.eq(Mux(draining, drain.w_addr, load.out.payload.addr[: len(out.w_addr)])),
-            out.w_data.eq(Mux(draining, drain.w_data, load.out.payload.data)),
+            out.w.en.eq(Mux(draining, drain.out.en, load.out.valid.replicate(len(out.w.en)))),
+            out.w.addr.eq(Mux(draining, drain.out.addr, load.out.payload.addr)),
+            out.w.data.eq(Mux(draining, drain.out.data, load.out.payload.data)),
         ]

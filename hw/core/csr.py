@@ -14,7 +14,7 @@ from functools import reduce
 from operator import or_
 
 from amaranth import Cat, Module, Mux, Signal, Value
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from penstock.hw.bus.axi import axi_lite
@@ -24,20 +24,24 @@ from penstock.hw.core.run_control import Control
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.regs import (
     CSR_BYTES,
+    DONE_COUNTS,
     ERROR_SOURCES,
     LOG_BASE,
     LOG_FIELDS,
     MAGIC,
     REGISTERS,
     VERSION,
+    Register,
+    field,
 )
 
-__all__ = ["DONE_COUNTS", "CsrBank"]
-
-# Engines whose completed descriptors the diagnostics show, in the order of `done_count`.
-DONE_COUNTS = ("LOAD", "CONV", "DRAIN", "POST")
+__all__ = ["CsrBank"]
 
 _ADDR_BITS = (CSR_BYTES - 1).bit_length()
+
+# The bit of the interrupt, in the register that enables it and the one that shows it.
+_IRQ = field("IRQ_PENDING", "done")
+assert _IRQ.mask == field("IRQ_ENABLE", "done").mask == 1
 
 # Registers that are selected in one step of a read.
 _GROUP = 8
@@ -134,14 +138,14 @@ class CsrBank(wiring.Component):
         irq_enable = Signal()
         irq_pending = Signal()
         watchdog = Signal(32)
-        command = Signal(2)
+        command = Signal(_layout("CTRL"))
         # In the run's first cycle, the first one that counts.
         clear = Signal()
         marked = Signal()
         m.d.sync += clear.eq(control.begin)
         m.d.comb += [
-            control.start.eq(command[0]),
-            control.reset.eq(command[1]),
+            control.start.eq(command.start),
+            control.reset.eq(command.reset),
             control.watchdog.eq(watchdog),
             control.log_busy.eq(log.busy),
             self.core_reset.eq(control.core_reset),
@@ -201,7 +205,7 @@ class CsrBank(wiring.Component):
             values[name.upper()] = counters.counts[index]
 
         self._read_side(m, values, log)
-        write, address, data, strobe = self._write_side(m)
+        write, address, word, strobe = self._write_side(m)
         writable = {
             "BASE": self.base,
             "DESC_ADDR": self.desc_addr,
@@ -223,10 +227,10 @@ class CsrBank(wiring.Component):
             for lane in range(-(-len(register) // 8)):
                 bits = slice(8 * lane, 8 * lane + 8)
                 with m.If(hit[name] & strobe[lane]):
-                    m.d.sync += register[bits].eq(data[bits])
+                    m.d.sync += register[bits].eq(word[bits])
         with m.If(hit["CTRL"] & strobe[0]):
-            m.d.sync += command.eq(data)
-        with m.If(hit["IRQ_PENDING"] & strobe[0] & data[0]):
+            m.d.sync += command.as_value().eq(word)
+        with m.If(hit["IRQ_PENDING"] & strobe[0] & word[_IRQ.lsb]):
             m.d.sync += irq_pending.eq(0)
         # After the write, so that an event of the same cycle is not lost.
         with m.If(control.event):
@@ -237,7 +241,7 @@ class CsrBank(wiring.Component):
     def _write_side(self, m: Module) -> tuple[Value, Value, Value, Value]:
         """Answer writes; return a strobe with word address, data and byte strobes of each."""
         bus = self.bus
-        address, data, strobe = Signal(_ADDR_BITS - 2), Signal(32), Signal(4)
+        address, word, strobe = Signal(_ADDR_BITS - 2), Signal(32), Signal(4)
         have_address, have_data = Signal(), Signal()
         # The address has been here for a cycle, and is decoded.
         decoded = Signal()
@@ -247,12 +251,12 @@ class CsrBank(wiring.Component):
         with m.If(bus.awvalid & bus.awready):
             m.d.sync += [address.eq(bus.awaddr >> 2), have_address.eq(1)]
         with m.If(bus.wvalid & bus.wready):
-            m.d.sync += [data.eq(bus.wdata), strobe.eq(bus.wstrb), have_data.eq(1)]
+            m.d.sync += [word.eq(bus.wdata), strobe.eq(bus.wstrb), have_data.eq(1)]
         with m.If(bus.bvalid & bus.bready):
             m.d.sync += bus.bvalid.eq(0)
         with m.If(write):
             m.d.sync += [have_address.eq(0), have_data.eq(0), bus.bvalid.eq(1)]
-        return write, address, data, strobe
+        return write, address, word, strobe
 
     def _read_side(self, m: Module, values: dict[str, Value | int], log: LayerLog) -> None:
         """Answer reads from `values` and `log`, one at a time."""
@@ -266,8 +270,8 @@ class CsrBank(wiring.Component):
         in_log = (address >= LOG_BASE >> 2) & (address < (LOG_BASE >> 2) + words)
         m.d.comb += [
             bus.arready.eq(~step.any() & ~bus.rvalid),
-            log.r_en.eq(step[0]),
-            log.r_addr.eq(address - (LOG_BASE >> 2)),
+            log.r.en.eq(step[0]),
+            log.r.addr.eq(address - (LOG_BASE >> 2)),
         ]
         m.d.sync += step.eq((step << 1) | (bus.arvalid & bus.arready))
         with m.If(bus.arvalid & bus.arready):
@@ -282,15 +286,28 @@ class CsrBank(wiring.Component):
             groups.append(group)
         m.d.sync += value.eq(reduce(or_, groups))
         with m.If(step[-1]):
-            m.d.sync += [bus.rdata.eq(Mux(in_log, log.r_data, value)), bus.rvalid.eq(1)]
+            m.d.sync += [bus.rdata.eq(Mux(in_log, log.r.data, value)), bus.rvalid.eq(1)]
         with m.If(bus.rvalid & bus.rready):
             m.d.sync += bus.rvalid.eq(0)
 
 
 def _fields(name: str, source: wiring.Component) -> Value:
     """Value of the register called `name`, its fields being the members of `source`."""
-    (register,) = (register for register in REGISTERS if register.name == name)
     value: Value | int = 0
-    for field in register.fields:
-        value = value | (getattr(source, field.name)[: field.width] << field.lsb)
+    for part in _register(name).fields:
+        value = value | (getattr(source, part.name)[: part.width] << part.lsb)
     return value
+
+
+def _layout(name: str) -> data.Layout:
+    """Layout of the register called `name`, up to its last field."""
+    fields = _register(name).fields
+    return data.FlexibleLayout(
+        max(part.lsb + part.width for part in fields),
+        {part.name: data.Field(part.width, part.lsb) for part in fields},
+    )
+
+
+def _register(name: str) -> Register:
+    (register,) = (register for register in REGISTERS if register.name == name)
+    return register

@@ -8,10 +8,9 @@ from amaranth.lib.wiring import In, Out
 
 from penstock.hw.lib.buffer import READ_LATENCY, Buffer
 from penstock.hw.memory.sdram import read_layout, request_layout, write_layout
+from penstock.models.spec.memory import BEAT_BYTES
 
 __all__ = ["BlockMemory"]
-
-_BEAT = 8  # bytes
 
 
 class BlockMemory(wiring.Component):
@@ -49,8 +48,8 @@ class BlockMemory(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        depth = self.size // _BEAT
-        m.submodules.memory = memory = Buffer(depth=depth, width=8 * _BEAT, granularity=8)
+        depth = self.size // BEAT_BYTES
+        m.submodules.memory = memory = Buffer(depth=depth, width=8 * BEAT_BYTES, granularity=8)
         active = Signal()
         request = Signal(request_layout(self.tag_bits), reset_less=True)
         beat = Signal(range(depth), reset_less=True)
@@ -60,11 +59,11 @@ class BlockMemory(wiring.Component):
             self.i.ready.eq(~active),
             last.eq(request.beats == 1),
             self.w.ready.eq(active & request.write),
-            memory.r_en.eq(active & ~request.write),
-            memory.w_en.eq(Mux(self.w.ready & ~outside, self.w.p.strobe, 0)),
-            memory.r_addr.eq(beat),
-            memory.w_addr.eq(beat),
-            memory.w_data.eq(self.w.p.data),
+            memory.r.en.eq(active & ~request.write),
+            memory.w.en.eq(Mux(self.w.ready & ~outside, self.w.p.strobe, 0)),
+            memory.r.addr.eq(beat),
+            memory.w.addr.eq(beat),
+            memory.w.data.eq(self.w.p.data),
         ]
         with m.If(active):
             m.d.sync += [
@@ -73,7 +72,7 @@ class BlockMemory(wiring.Component):
                 active.eq(~last),
             ]
         with m.Elif(self.i.valid):
-            start, end = _BEAT.bit_length() - 1, self.size.bit_length() - 1
+            start, end = BEAT_BYTES.bit_length() - 1, self.size.bit_length() - 1
             m.d.sync += [
                 active.eq(1),
                 request.eq(self.i.payload),
@@ -88,7 +87,7 @@ class BlockMemory(wiring.Component):
         ]
         # What goes with a beat takes as long as the beat.
         facts = Cat(request.tag, last, outside)
-        valid = memory.r_en
+        valid = memory.r.en
         for k in range(READ_LATENCY):
             before, facts = facts, Signal(len(facts), name=f"facts_{k}", reset_less=True)
             first, valid = valid, Signal(name=f"valid_{k}")
@@ -98,6 +97,6 @@ class BlockMemory(wiring.Component):
             self.r.tag.eq(facts[: self.tag_bits]),
             self.r.last.eq(facts[-2]),
             self.r.error.eq(facts[-1]),
-            self.r.data.eq(Mux(facts[-1], 0, memory.r_data)),
+            self.r.data.eq(Mux(facts[-1], 0, memory.r.data)),
         ]
         return m

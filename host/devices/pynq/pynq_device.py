@@ -22,11 +22,11 @@ from penstock.host.devices.pynq.linux import System
 from penstock.host.devices.pynq.overlay_loader import load_overlay
 from penstock.host.program.program import Program
 from penstock.models.spec.arch import Arch
+from penstock.models.spec.memory import PAGE_BYTES
 from penstock.models.spec.regs import LOG_FIELDS
 
 __all__ = ["BITSTREAM", "PynqDevice", "create"]
 
-PAGE = 4096
 
 # Where `penstock bitstream --board pynq-z2` leaves it.
 BITSTREAM = Path("build/pynq-z2/penstock.bit")
@@ -131,7 +131,7 @@ class PynqDevice(Device):
         from pynq import allocate
 
         self._check_open()
-        rounded = -(-size // PAGE) * PAGE
+        rounded = -(-size // PAGE_BYTES) * PAGE_BYTES
         try:
             memory = allocate((rounded,), "u1", target=self.overlay.device)
         except (OSError, RuntimeError, MemoryError) as error:
@@ -142,7 +142,7 @@ class PynqDevice(Device):
                 f"{reason}"
             ) from None
         address = int(memory.device_address)
-        if address % PAGE or address + rounded > 1 << 32:
+        if address % PAGE_BYTES or address + rounded > 1 << 32:
             memory.freebuffer()
             raise DeviceError(f"pynq's buffer is at {address:#x}, not on a page of 4 KiB")
         self._pieces[address] = _Piece(memory)

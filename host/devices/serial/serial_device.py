@@ -28,11 +28,11 @@ from penstock.host.program.allocator import Arena
 from penstock.host.program.program import Program
 from penstock.models.spec.arch import ARCHES, Arch
 from penstock.models.spec.link_frames import INFO_FIELDS, MAX_PAYLOAD, PROTOCOL, LinkOp
+from penstock.models.spec.memory import PAGE_BYTES
 from penstock.models.spec.regs import LOG_FIELDS
 
 __all__ = ["LinkedDevice"]
 
-PAGE = 4096
 
 # A tenth of a second: the SDRAM never keeps a burst waiting that long.
 DEFAULT_WATCHDOG = 10_000_000
@@ -112,7 +112,7 @@ class LinkedDevice(Device):
         except BaseException:
             self._port.close()
             raise
-        self._arena = Arena(self.info["memory_bytes"], alignment=PAGE)
+        self._arena = Arena(self.info["memory_bytes"], alignment=PAGE_BYTES)
 
     @property
     def statistics(self) -> Statistics:

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from penstock.hw.core.csr import DONE_COUNTS, CsrBank
+from penstock.hw.core.csr import CsrBank
 from penstock.models.spec.arch import get_arch
 from penstock.models.spec.regs import (
+    DONE_COUNTS,
     ERROR_SOURCES,
     LOG_BASE,
     LOG_FIELDS,

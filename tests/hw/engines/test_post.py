@@ -142,15 +142,15 @@ class Bench:
         due: list[int | None] = [None, None]
         now = 0
         while True:
-            _, _, enable, address = await ctx.tick().sample(dut.rd_en, dut.rd_addr)
+            _, _, enable, address = await ctx.tick().sample(dut.out.en, dut.out.addr)
             due = [due[1], address if enable else None]
             if enable:
                 self.reads.append((now, address))
             # Where no read completes the buffer may hold anything.
-            value = self.rng.getrandbits(len(dut.rd_data))
+            value = self.rng.getrandbits(len(dut.out.data))
             if due[0] is not None:
                 value = int.from_bytes(self.out[due[0]].tobytes(), "little")
-            ctx.set(dut.rd_data, value)
+            ctx.set(dut.out.data, value)
             now += 1
 
     async def _monitor(self, ctx: Any) -> None:
@@ -166,11 +166,11 @@ class Bench:
         async def control(ctx: Any) -> None:
             words = np.frombuffer(pack_lrn_table(TABLE, DIFFERENCE), "<u8").tolist()
             for i, word in enumerate(words if dut.arch.lrn_lanes else []):
-                ctx.set(dut.table_en, 1)
-                ctx.set(dut.table_addr, i)
-                ctx.set(dut.table_data, word)
+                ctx.set(dut.table.en, 1)
+                ctx.set(dut.table.addr, i)
+                ctx.set(dut.table.data, word)
                 await ctx.tick()
-            ctx.set(dut.table_en, 0)
+            ctx.set(dut.table.en, 0)
             await drive(ctx, dut.i, descriptors, rng=rng, stall=stall)
 
         async def commands(ctx: Any) -> None:

@@ -316,7 +316,7 @@ def test_drain() -> None:
         positions, addresses = [], []
         for _ in range(100):
             *_, en, address, w_en, w_address, done = await ctx.tick().sample(
-                *(dut.p_en, dut.p_addr, dut.w_en, dut.w_addr, dut.done)
+                *(dut.psums.en, dut.psums.addr.word, dut.out.en, dut.out.addr, dut.done)
             )
             assert not done
             positions += [address] if en else []
