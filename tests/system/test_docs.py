@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from penstock.models.spec.behaviour import BEHAVIOUR
 from penstock.models.spec.isa import FIELDS
 from penstock.models.spec.reference_pages import isa_markdown, registers_markdown
 from penstock.models.spec.regs import REGISTERS
@@ -23,7 +24,8 @@ def test_pages_are_current(name: str, text: str) -> None:
 def test_pages_are_complete() -> None:
     page = isa_markdown()
     for op, fields in FIELDS.items():
-        section = page.split(f"## {op.name} ")[1].split("\n## ")[0]
+        section = page.split(f"## {op.name}\n")[1].split("\n## ")[0]
+        assert BEHAVIOUR[op].loops in section
         for field in fields:
             assert f"| `{field.name}` |" in section
     page = registers_markdown()
