@@ -20,7 +20,8 @@
 #   make soak    inferences one after the other, each as the first: make soak N=1000 SEED=1
 #   make mutate  plant single faults in the core and report which ones the tests catch:
 #                make mutate N=100 SEED=1, and MUTATE="--module hw/bus/dma.py" for one module
-#   make docs    write the generated pages of docs/
+#   make docs    write the generated pages of docs/ and the folder list of CONTRIBUTING.md
+#   make docs-site  the documentation as a web site, into build/site: open build/site/index.html
 #   make clean   remove .venv and build products
 
 PYTHON ?= python3
@@ -36,7 +37,7 @@ STAMP := .venv/.installed
 
 PROOFS ?=
 
-.PHONY: setup run test test-board wheel test-wheel formal coverage lint bench bitstream fuzz faults soak mutate docs clean
+.PHONY: setup run test test-board wheel test-wheel formal coverage lint bench bitstream fuzz faults soak mutate docs docs-site clean
 
 setup: $(STAMP)
 
@@ -127,7 +128,12 @@ mutate: $(STAMP)
 	@$(BIN)/python scripts/mutate.py --count $(N) --seed $(SEED) --jobs $(JOBS) $(MUTATE)
 
 docs: $(STAMP)
-	$(BIN)/python scripts/tables.py
+	$(BIN)/python -m scripts.tables
+
+# Warnings are errors: a link to nowhere, a page that no menu shows, a docstring that does not parse.
+docs-site: $(STAMP)
+	$(BIN)/python -m sphinx -W --keep-going -q -j $(JOBS) -d build/site-cache docs build/site
+	@echo "penstock: open build/site/index.html"
 
 clean:
 	rm -rf .venv .venv-board .venv-wheel build dist .coverage* *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -55,6 +55,7 @@ MORE = {
     "host/devices/serial/serial_port.py": {"serial"},
     "host/cli": {"typer", "rich", "click"},
     "sim/mutation/server.py": {"pytest"},
+    "scripts/command_page.py": {"typer"},
 }
 # What only some machines have is imported where it is used, inside a function: boards do not have
 # `sim`, other machines may not have `pynq`.
