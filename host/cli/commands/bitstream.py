@@ -56,7 +56,8 @@ def bitstream(
     ] = 30.0,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Placements at a time.")] = 2,
     arch: Annotated[
-        str | None, typer.Option("--arch", help="Another arch than the board's own.")
+        str | None,
+        typer.Option("--arch", help="Another arch than the board's own; also a .toml file."),
     ] = None,
 ) -> None:
     """Build a board's bitstream with open tools, and check it."""
