@@ -54,7 +54,7 @@ def arch_for(name: str) -> Arch:
         with bad_input():
             return find_arch(name)
     except InputError as error:
-        prefix = "" if name and name in str(error) else f"arch {name}: "
+        prefix = "" if name in str(error) else f"arch {name}: "
         raise InputError(f"{prefix}{one_line(error)}") from None
 
 
