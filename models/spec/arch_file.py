@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ from typing import Any
 
 from penstock.models.spec.arch import ARCHES, Arch, get_arch
 
-__all__ = ["SUFFIX", "find_arch", "load_arch"]
+__all__ = ["SUFFIX", "find_arch", "load_arch", "to_toml"]
 
 SUFFIX = ".toml"
 
@@ -124,3 +125,8 @@ def _arch(values: Mapping[str, Any], *, default_name: str) -> Arch:
     if name in ARCHES and arch != ARCHES[name]:
         raise ValueError(f"name must not be that of a preset with other parameters, not {name!r}")
     return arch
+
+
+def to_toml(arch: Arch) -> str:
+    """Return the text of a file that `load_arch` reads as `arch`."""
+    return "".join(f"{key} = {json.dumps(value)}\n" for key, value in asdict(arch).items())

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,9 +15,11 @@ from penstock.host.cli.support.device_options import arch_for
 from penstock.host.cli.support.exit_status import InputError, WorkError, bad_input, one_line
 from penstock.host.compiler.compile import compile_network
 from penstock.host.compiler.planning.cost import predict
+from penstock.host.explore.fit import Target, doubts, misfits
 from penstock.host.inputs.catalog import load_network
 from penstock.host.program.compile_error import CompileError
 from penstock.models.spec.arch import Arch
+from penstock.models.spec.devices import get_device
 
 __all__ = ["bitstream"]
 
@@ -40,6 +42,29 @@ def _cycles(network: str, arch: Arch, say: Callable[[str], None]) -> dict[str, i
     except CompileError:
         return {}
     return {network: sum(layer.cycles for layer in predict(program, arch))}
+
+
+def _check_fit(arch: Arch, board: Any) -> None:
+    """Refuse an arch that the board's FPGA has no room for, before anything is synthesised.
+
+    Raises
+    ------
+    InputError
+        With each resource that is short.
+    """
+    try:
+        device = get_device(board.part)
+    except ValueError:
+        return  # synthesis will tell
+    target = Target.of(device, board.name)
+    wrong = misfits(arch, target)
+    if wrong:
+        raise InputError(
+            f"arch {arch.name} does not fit {board.name} ({device.name}): {'; '.join(wrong)} "
+            f"(penstock explore --board {board.name} finds what does)"
+        )
+    for doubt in doubts(arch, target):
+        print(f"penstock: arch {arch.name} may be too large: {doubt}", file=sys.stderr)
 
 
 def bitstream(
@@ -72,6 +97,7 @@ def bitstream(
     with bad_input():
         target = get_board(board)
     shape = arch_for(arch or target.arch)
+    _check_fit(shape, target)
     folder = out or Path("build") / board
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: not a folder")

@@ -9,7 +9,7 @@ import pytest
 
 from penstock.models.spec import arch_file
 from penstock.models.spec.arch import ARCHES, Arch, get_arch
-from penstock.models.spec.arch_file import find_arch, load_arch
+from penstock.models.spec.arch_file import find_arch, load_arch, to_toml
 
 
 def write(folder: Path, text: str, name: str = "mine.toml") -> Path:
@@ -115,3 +115,8 @@ def test_every_parameter_can_be_given(tmp_path: Path) -> None:
     assert set(other) == set(asdict(ARCHES["lab"])) - {"name"}
     text = "\n".join(f"{key} = {value}" for key, value in other.items())
     assert load_arch(write(tmp_path, text)) == Arch(name="mine", **other)
+
+
+@pytest.mark.parametrize("name", [*ARCHES, "12x32"])
+def test_what_is_written_is_read_back(tmp_path: Path, name: str) -> None:
+    assert load_arch(write(tmp_path, to_toml(get_arch(name)))) == get_arch(name)
