@@ -26,6 +26,7 @@ __all__ = [
     "TOOLCHAINS",
     "Tool",
     "Toolchain",
+    "cell_names",
     "count_cells",
     "get_toolchain",
     "signal_names",
@@ -222,6 +223,11 @@ def _top(netlist: Path) -> Any:
     if len(tops) != 1:
         raise BuildError(f"{netlist.name} must have one top module, not {len(tops)}")
     return tops[0]
+
+
+def cell_names(netlist: Path) -> dict[str, str]:
+    """Return the type of each cell of the top module of a flat netlist, by name."""
+    return {name: str(cell["type"]) for name, cell in _top(netlist)["cells"].items()}
 
 
 def count_cells(netlist: Path) -> dict[str, int]:

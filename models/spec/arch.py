@@ -13,7 +13,7 @@ import json
 import re
 from dataclasses import asdict, dataclass, fields, replace
 
-__all__ = ["ARCHES", "Arch", "get_arch"]
+__all__ = ["ARCHES", "Arch", "get_arch", "lanes_for"]
 
 # Raised whenever a program made by an older version would no longer run correctly.
 ISA_VERSION = 3
@@ -263,8 +263,8 @@ ARCHES: dict[str, Arch] = {
 }
 
 
-def _lanes(*sizes: int) -> int:
-    """Largest of 4, 2 and 1 that divides all sizes."""
+def lanes_for(*sizes: int) -> int:
+    """Return the largest of 4, 2 and 1 that divides all sizes."""
     return max(n for n in (1, 2, 4) if all(size % n == 0 for size in sizes))
 
 
@@ -288,6 +288,6 @@ def get_arch(name: str) -> Arch:
         name=name,
         rows=rows,
         cols=cols,
-        drain_lanes=_lanes(rows, cols),
-        lrn_lanes=_lanes(rows),
+        drain_lanes=lanes_for(rows, cols),
+        lrn_lanes=lanes_for(rows),
     )

@@ -25,7 +25,7 @@ ORDER = (
     *("host/program", "host/inputs", "host/timing"),
     *("host/compiler/lowering", "host/compiler/emission", "host/compiler/planning"),
     *("host/compiler", "host/devices", "host/devices/pynq", "host/devices/serial"),
-    *("host/runtime", "host/apps", "host/report"),
+    *("host/runtime", "host/apps", "host/report", "host/explore"),
     *("host/cli/support", "host/cli/commands", "host/cli", "host", "host/penstock"),
     *("sim/coverage", "sim/library", "sim/netlist", "sim/bench"),
     *("sim/formal/checking", "sim/formal/claims", "sim/formal", "sim/mutation", "sim"),

@@ -15,9 +15,11 @@ from penstock.host.cli.support.device_options import arch_for
 from penstock.host.cli.support.exit_status import InputError, WorkError, bad_input, one_line
 from penstock.host.compiler.compile import compile_network
 from penstock.host.compiler.planning.cost import predict
+from penstock.host.explore.fit import Target, doubts, misfits
 from penstock.host.inputs.catalog import load_network
 from penstock.host.program.compile_error import CompileError
 from penstock.models.spec.arch import Arch
+from penstock.models.spec.devices import get_device
 
 __all__ = ["bitstream"]
 
@@ -62,6 +64,29 @@ def _demand(board: str, missing: list[Any], netlist_only: bool) -> None:
     raise WorkError(f"nothing was made{hint}")
 
 
+def _check_fit(arch: Arch, board: Any) -> None:
+    """Refuse an arch that the board's FPGA has no room for, before anything is synthesised.
+
+    Raises
+    ------
+    InputError
+        With each resource that is short.
+    """
+    try:
+        device = get_device(board.part)
+    except ValueError:
+        return  # synthesis will tell
+    target = Target.of(device, board.name)
+    wrong = misfits(arch, target)
+    if wrong:
+        raise InputError(
+            f"arch {arch.name} does not fit {board.name} ({device.name}): {'; '.join(wrong)} "
+            f"(penstock explore --board {board.name} finds what does)"
+        )
+    for doubt in doubts(arch, target):
+        print(f"penstock: arch {arch.name} may be too large: {doubt}", file=sys.stderr)
+
+
 def bitstream(
     board: Annotated[
         str, typer.Option("--board", help="Such as pynq-z2, or a Python file that defines BOARD.")
@@ -78,7 +103,8 @@ def bitstream(
     ] = 30.0,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Placements at a time.")] = 2,
     arch: Annotated[
-        str | None, typer.Option("--arch", help="Another arch than the board's own.")
+        str | None,
+        typer.Option("--arch", help="Another arch than the board's own; also a .toml file."),
     ] = None,
     netlist_only: Annotated[
         bool, typer.Option("--netlist-only", help="Stop after the checked netlist.")
@@ -96,6 +122,7 @@ def bitstream(
     with bad_input():
         target = get_board(board)
     shape = target.preset if arch is None else arch_for(arch)
+    _check_fit(shape, target)
     folder = out or Path("build") / target.name
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: not a folder")

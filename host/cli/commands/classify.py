@@ -74,12 +74,13 @@ DeviceOption = Annotated[
     ),
 ]
 ArchOption = Annotated[
-    str, typer.Option("--arch", help="lab, pynq-z2, tiny or ROWSxCOLS such as 12x32.")
+    str,
+    typer.Option("--arch", help="lab, pynq-z2, tiny, ROWSxCOLS such as 12x32, or a .toml file."),
 ]
 DeviceArchOption = Annotated[
     str | None,
     typer.Option(
-        "--arch", help="lab, pynq-z2, ..., tiny or ROWSxCOLS such as 12x32; default the board's."
+        "--arch", help="lab, ..., tiny, ROWSxCOLS such as 12x32, a .toml file; default the board's."
     ),
 ]
 OverlayOption = Annotated[

@@ -48,7 +48,9 @@ def _bench_error(error: AssertionError) -> str:
 
 def simulate(
     layer: Annotated[str, typer.Argument(metavar="LAYER", help=", ".join(SCALED_LAYERS))],
-    arch: Annotated[str, typer.Option("--arch", help="tiny or a small ROWSxCOLS.")] = "tiny",
+    arch: Annotated[
+        str, typer.Option("--arch", help="tiny, a small ROWSxCOLS, or a .toml file.")
+    ] = "tiny",
     simulator: Annotated[
         str, typer.Option("--simulator", help="verilator or icarus.")
     ] = "verilator",

@@ -7,12 +7,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from penstock.host.apps.open_device import device_names, full_name, open_device
-from penstock.host.cli.support.exit_status import InputError, one_line
+from penstock.host.cli.support.exit_status import InputError, bad_input, one_line
 from penstock.host.cli.support.progress import task
 from penstock.host.devices.device import Device
 from penstock.host.devices.serial.serial_board import SERIAL_DEVICES
 from penstock.host.runtime.parallel import cores
-from penstock.models.spec.arch import Arch, get_arch
+from penstock.models.spec.arch import Arch
+from penstock.models.spec.arch_file import find_arch
 
 __all__ = [
     "arch_for",
@@ -41,7 +42,7 @@ def check_device(name: str) -> None:
 
 
 def arch_for(name: str) -> Arch:
-    """Return the arch called `name`.
+    """Return the arch called `name`, or in the file `name`.
 
     Raises
     ------
@@ -49,9 +50,10 @@ def arch_for(name: str) -> Arch:
         If there is none, or the hardware cannot have that size.
     """
     try:
-        return get_arch(name)
-    except ValueError as error:
-        prefix = "" if repr(name) in str(error) else f"arch {name}: "
+        with bad_input():
+            return find_arch(name)
+    except InputError as error:
+        prefix = "" if name in str(error) else f"arch {name}: "
         raise InputError(f"{prefix}{one_line(error)}") from None
 
 

@@ -206,3 +206,12 @@ def test_doctor_lists_the_tools(
     assert (
         "needed for penstock bitstream --board pynq-z1 or pynq-z2 or arty-a7-100t: install" in line
     )
+
+
+def test_an_arch_that_cannot_fit_is_refused_at_once(penstock: Run, tmp_path: Path) -> None:
+    status, _, err = penstock("--board", "ulx3s-85f", "--arch", "16x16")
+    assert status == 2
+    assert len(err.splitlines()) == 1
+    assert "16x16 does not fit ulx3s-85f (LFE5U-85F): it takes 272 DSP of 156" in err
+    assert "penstock explore --board ulx3s-85f" in err
+    assert not list(tmp_path.iterdir())
