@@ -34,7 +34,7 @@ from penstock.host.inputs.cache import cached, content_key, source_key
 from penstock.host.inputs.preprocess import load_codes, load_pixels
 from penstock.models.data.shipped import PHOTOS, TRAINED
 from penstock.models.graph import store
-from penstock.models.graph.graph import Conv, Fc, InputSpec, Network
+from penstock.models.graph.graph import InputSpec, Network
 from penstock.models.networks import alexnet, googlenet, lenet, nin, resnet, tinynet
 from penstock.models.networks import npz_weights as weights
 from penstock.models.networks.seeded import seeded
@@ -106,7 +106,7 @@ def _trained(model: str, path: Path) -> tuple[Network, Pixels]:
             raise ValueError(f"{path}: holds the weights of {network.name}, not of {model}")
     elif path.suffix == ".onnx":
         network = _onnx(path)
-        if not _is_float(network):
+        if not network.is_float:
             raise ValueError(f"{path}: is quantised already; it can be a model of its own")
     else:
         raise ValueError(f"{path}: weights must be an .npz or .onnx file")
@@ -120,10 +120,6 @@ def _onnx(path: Path) -> Network:
     except ImportError:
         raise ValueError(f"{path}: the package onnx is not installed") from None
     return onnx_import.load(path)
-
-
-def _is_float(network: Network) -> bool:
-    return any(isinstance(layer, Conv | Fc) for layer in network.layers)
 
 
 def _kept(key: str, make: Callable[[], tuple[Network, Pixels]], progress: Progress) -> Network:
@@ -216,6 +212,6 @@ def load_network(
             f"{path}: a network in a file has its own weights, {weights_file} is too many"
         )
     network = _onnx(path) if path.suffix == ".onnx" else store.load(path)
-    if _is_float(network):
+    if network.is_float:
         network = quantise(network, _calibration(network.input))
     return _with_labels(network, labels_file)

@@ -40,7 +40,8 @@ from penstock.host.compiler.planning.stages import explain_stages, stages
 from penstock.host.inputs.catalog import load_network
 from penstock.host.program.program import MAGIC, Program
 from penstock.models.graph import store
-from penstock.models.graph.graph import MaxPool, Network, infer_shapes, macs
+from penstock.models.graph.graph import Network
+from penstock.models.graph.summary import network_table, weight_count
 from penstock.models.spec.arch import ARCHES
 
 __all__ = ["compile_model", "inspect"]
@@ -162,39 +163,16 @@ def _print_costs(program: Program) -> None:
         print(f"  {layer.name}: {layer.choice}")
 
 
-def _describe(layer: Any) -> str:
-    """A layer's geometry in a few words."""
-    geometry = getattr(layer, "geometry", None)
-    if geometry is None:
-        return ""
-    kernel, stride, pad = geometry.kernel, geometry.stride, geometry.pad
-    words = [f"{kernel[0]}x{kernel[1]}", f"stride {stride[0]}"]
-    if stride[0] != stride[1]:
-        words[-1] += f"x{stride[1]}"
-    if any(pad):
-        words.append(f"pad {pad[0]}" if len(set(pad)) == 1 else f"pad {','.join(map(str, pad))}")
-    if not isinstance(layer, MaxPool) and geometry.groups > 1:
-        words.append(f"{geometry.groups} groups")
-    return ", ".join(words)
-
-
 def _print_network(network: Network) -> None:
-    shapes, counts = infer_shapes(network), macs(network)
-    weights = sum(layer.weight.size for layer in network.layers if hasattr(layer, "weight"))
-    print(f"network {network.name}, {human(weights)} weights")
+    print(f"network {network.name}, {human(weight_count(network))} weights")
     print(f"weights: {network.source or 'of unknown origin'}")
     spec = network.input
     print(
         f"input {'x'.join(map(str, spec.shape))} {spec.order}, shorter side {spec.resize}, "
         f"scale {spec.scale:g}, zero {spec.zero}; {len(network.labels)} labels"
     )
-    table = _table(["layer", "kind", "geometry", "output", "MACs"], ["layer", "kind", "geometry"])
-    for layer in network.layers:
-        table.add_row(
-            layer.name,
-            type(layer).__name__,
-            _describe(layer),
-            "x".join(map(str, shapes[layer.name])),
-            human(counts[layer.name]) if layer.name in counts else "",
-        )
+    layers = network_table(network)
+    table = _table(layers.columns, ["layer", *layers.words])
+    for row in layers.rows:
+        table.add_row(*row)
     show(table)
