@@ -14,7 +14,7 @@ __all__ = ["geometry_text", "network_table", "weight_count"]
 
 
 def geometry_text(layer: Any) -> str:
-    """Return a layer's kernel, stride, padding and groups in a few words; nothing if it has none."""
+    """Return kernel, stride, padding and groups in a few words; nothing if there is no window."""
     geometry = getattr(layer, "geometry", None)
     if geometry is None:
         return ""

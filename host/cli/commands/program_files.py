@@ -12,20 +12,18 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from penstock.host.cli.commands.classify import (
-    ArchOption,
-    BatchOption,
-    FcOption,
-    GroupOption,
-    LabelsOption,
-    WeightsOption,
-    on_array,
-)
 from penstock.host.cli.support.device_options import arch_for
 from penstock.host.cli.support.exit_status import bad_input
+from penstock.host.cli.support.option_groups import grouped
+from penstock.host.cli.support.options import (
+    ArchOption,
+    LabelsOption,
+    RunOptions,
+    WeightsOption,
+)
 from penstock.host.cli.support.output_file import OutputFile
 from penstock.host.cli.support.progress import task
-from penstock.host.cli.support.tables import human, show
+from penstock.host.cli.support.tables import show
 from penstock.host.compiler.compile import compile_choices
 from penstock.host.compiler.planning.explain import (
     CLOCK_MHZ,
@@ -43,6 +41,7 @@ from penstock.models.graph import store
 from penstock.models.graph.graph import Network
 from penstock.models.graph.summary import network_table, weight_count
 from penstock.models.spec.arch import ARCHES
+from penstock.models.spec.number_format import human
 
 __all__ = ["compile_model", "inspect"]
 
@@ -55,9 +54,11 @@ def _table(names: Sequence[str], left: Sequence[str]) -> Table:
     return table
 
 
+@grouped
 def compile_model(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A network by name, or saved.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The program file.")],
+    run: RunOptions,
     arch: ArchOption = "lab",
     trace: Annotated[
         bool, typer.Option("--trace", help="Store every feature map, for classify --check.")
@@ -67,19 +68,15 @@ def compile_model(
     save_network: Annotated[
         Path | None, typer.Option("--save-network", help="Save the quantised network as well.")
     ] = None,
-    batch: BatchOption = 1,
-    fc: FcOption = "cpu",
     why: Annotated[
         bool, typer.Option("--explain", help="Say what was considered, and why it was taken.")
     ] = False,
     mhz: Annotated[
         float, typer.Option("--mhz", help="Clock of the array that --explain tells seconds for.")
     ] = CLOCK_MHZ,
-    group: GroupOption = 1,
 ) -> None:
     """Compile a network for an arch and write the program."""
     target = arch_for(arch)
-    array = on_array(fc)
     with ExitStack() as stack:
         file = stack.enter_context(OutputFile(output))
         second = None if save_network is None else stack.enter_context(OutputFile(save_network))
@@ -88,18 +85,20 @@ def compile_model(
                 model, weights_file=weights, labels_file=labels, progress=progress.say
             )
             progress.say("compiling")
-            choices = plan_network(network, target, batch=batch, trace=trace, fc=array)
+            choices = plan_network(
+                network, target, batch=run.batch, trace=trace, fc=run.fc == "fpga"
+            )
             program = compile_choices(network, target, choices, trace=trace)
             text = explain(choices, target) if why else ""
-            places = placements(network, target, batch=batch, mhz=mhz) if why else []
-            found = stages(network, program, target, mhz=mhz, group=group) if why else []
+            places = placements(network, target, batch=run.batch, mhz=mhz) if why else []
+            found = stages(network, program, target, mhz=mhz, group=run.group) if why else []
         if second is not None:
             second.commit(lambda path: store.save(network, path))
         file.commit(program.to_bytes())
     if why:
         print(text)
         if places:
-            print(explain_placements(places, batch, mhz))
+            print(explain_placements(places, run.batch, mhz))
         print(explain_stages(found))
     _print_program(program)
 
