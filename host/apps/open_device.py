@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 
 from penstock.host.devices.device import Device
 from penstock.host.devices.serial.serial_board import SERIAL_DEVICES
 from penstock.models.spec.arch import Arch
 
-__all__ = ["device_names", "full_name", "open_device"]
+__all__ = ["DEVICES", "device_names", "full_name", "open_device"]
 
 # Imported when they are asked for: a board has no simulator, other computers have no pynq.
 _BACK_ENDS = {
@@ -21,11 +22,13 @@ _BACK_ENDS = {
 
 # What devices were called before there were more of their kind.
 _FORMER = {"ulx3s": "ulx3s-85f"}
+# Names that `open_device` takes.
+DEVICES = tuple(_BACK_ENDS)
 
 
 def device_names() -> tuple[str, ...]:
     """Names that `open_device` takes."""
-    return tuple(_BACK_ENDS)
+    return DEVICES
 
 
 def full_name(name: str) -> str:
@@ -33,11 +36,23 @@ def full_name(name: str) -> str:
     return _FORMER.get(name, name)
 
 
-def open_device(name: str, arch: Arch, **options: object) -> Device:
+# Those with a simulator, which may have to be built.
+_BUILT = ("rtl", "pynq-sim")
+
+
+def open_device(
+    name: str,
+    arch: Arch,
+    *,
+    progress: Callable[[str], None] | None = None,
+    **options: object,
+) -> Device:
     """Open the back end called `name`.
 
     Parameters
     ----------
+    progress : callable or None
+        Called with what happens now while a simulator is built; other back ends never call it.
     options
         Passed on; what there is depends on the back end.
 
@@ -51,6 +66,8 @@ def open_device(name: str, arch: Arch, **options: object) -> Device:
     name = full_name(name)
     if name not in _BACK_ENDS:
         raise ValueError(f"device must be one of {', '.join(_BACK_ENDS)}, not {name!r}")
+    if progress is not None and name in _BUILT:
+        options = {"progress": progress, **options}
     if name == "rtl":
         from penstock.host.apps.training import exercise
 

@@ -32,6 +32,7 @@ from penstock.host.cli.support.exit_status import (
     one_line,
 )
 from penstock.host.devices.device import DeviceError
+from penstock.host.report.missing_package import MissingPackage
 
 __all__ = ["app", "run"]
 
@@ -81,7 +82,7 @@ def run(arguments: Sequence[str]) -> int:
         return status if isinstance(status, int) else 0
     except InputError as error:
         return _fail(one_line(error), EXIT_USAGE)
-    except (WorkError, DeviceError) as error:
+    except (WorkError, DeviceError, MissingPackage) as error:
         return _fail(one_line(error), EXIT_FAILED)
     except typer.Exit as error:
         return error.exit_code

@@ -25,7 +25,7 @@ ORDER = (
     *("host/program", "host/inputs", "host/timing"),
     *("host/compiler/lowering", "host/compiler/emission", "host/compiler/planning"),
     *("host/compiler", "host/devices", "host/devices/pynq", "host/devices/serial"),
-    *("host/runtime", "host/apps", "host/report", "host/explore"),
+    *("host/runtime", "host/apps", "host/report", "host/api", "host/explore"),
     *("host/cli/support", "host/cli/commands", "host/cli", "host", "host/penstock"),
     *("sim/coverage", "sim/library", "sim/netlist", "sim/bench"),
     *("sim/formal/checking", "sim/formal/claims", "sim/formal", "sim/mutation", "sim"),
@@ -60,7 +60,9 @@ MORE = {
 # What only some machines have is imported where it is used, inside a function: boards do not have
 # `sim`, other machines may not have `pynq`.
 LAZY = {
-    "host/cli": {"sim", "hw", "matplotlib"},
+    "host/cli": {"sim", "hw"},
+    "host/report": {"matplotlib"},
+    "host/api/verilog_export.py": {"sim", "hw"},
     "host/devices/sim_library.py": {"sim"},
     "host/devices/pynq": {"pynq"},
     "host/devices/serial/serial_port.py": {"serial"},

@@ -15,8 +15,8 @@ import typer
 
 from penstock.host.apps.open_device import device_names
 from penstock.host.cli.support.exit_status import EXIT_FAILED
-from penstock.host.cli.support.tables import human
 from penstock.host.inputs.cache import cache_dir
+from penstock.models.spec.number_format import human
 
 __all__ = ["doctor"]
 

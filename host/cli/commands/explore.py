@@ -18,9 +18,8 @@ from penstock.host.cli.support.device_options import arch_for
 from penstock.host.cli.support.exit_status import InputError, WorkError, bad_input
 from penstock.host.cli.support.explore_plot import Dot, draw_sweep
 from penstock.host.cli.support.output_file import OutputFile
-from penstock.host.cli.support.profile_plot import picture_format
 from penstock.host.cli.support.progress import Task, task
-from penstock.host.cli.support.tables import human, show
+from penstock.host.cli.support.tables import show
 from penstock.host.explore.area import Area, estimate_area, family_error
 from penstock.host.explore.fit import Target, misfits
 from penstock.host.explore.points import Point, mark_front, points_of
@@ -28,10 +27,12 @@ from penstock.host.explore.ranges import numbers, shapes, whole_numbers
 from penstock.host.explore.space import VARIED, Space, arches
 from penstock.host.explore.sweep import memory_at, sweep
 from penstock.host.inputs.catalog import MODELS, load_network
+from penstock.host.report.plot import plot_format
 from penstock.host.runtime.parallel import cores
 from penstock.models.spec.arch import Arch, get_arch
 from penstock.models.spec.arch_file import to_toml
 from penstock.models.spec.devices import BLOCK_RAM, get_device
+from penstock.models.spec.number_format import human
 
 __all__ = ["explore"]
 
@@ -173,6 +174,7 @@ def _draw(path: Path, points: Sequence[Point], target: Target, title: str, form:
     draw_sweep(path, dots, title=title, limits=limits, form=form)
 
 
+_PLOTS = ("png", "svg")
 _LIST = "a list or range: 8,16 or 1024..8192 (doubled) or 8..16:4 (in steps)"
 
 
@@ -249,7 +251,10 @@ def explore(
 ) -> None:
     """Compare arches: predicted speed and bytes of networks against DSPs, block RAMs and LUTs."""
     names = list(dict.fromkeys(models or ["alexnet"]))
-    form = "" if plot is None else picture_format(plot)
+    form = ""
+    if plot is not None:
+        with bad_input():
+            form = plot_format(plot, _PLOTS)
     if array is not None and (rows is not None or cols is not None):
         raise InputError("--array or --rows and --cols, not both")
     if board is not None and family is not None:

@@ -30,7 +30,6 @@ from penstock.host.apps.two_stage import (
     load_model,
 )
 from penstock.host.apps.verdict_log import ScreenLog
-from penstock.host.cli.commands.classify import DeviceArchOption, OverlayOption, VerifyOption
 from penstock.host.cli.support.device_options import (
     arch_for,
     check_device,
@@ -39,11 +38,12 @@ from penstock.host.cli.support.device_options import (
     say_verified,
 )
 from penstock.host.cli.support.exit_status import EXIT_FAILED, InputError, bad_input
+from penstock.host.cli.support.options import DeviceArchOption, OverlayOption, VerifyOption
 from penstock.host.cli.support.progress import task
-from penstock.host.cli.support.tables import figures
 from penstock.host.compiler.compile import CompileError, compile_network
 from penstock.host.devices.device import Device
 from penstock.host.inputs.folder import image_files
+from penstock.host.report.layer_profile import measured_profile
 from penstock.host.runtime.session import Session
 from penstock.models.spec.arch import Arch
 
@@ -135,7 +135,8 @@ def _print_work(name: str, scores: Scores, arch: Arch) -> None:
         return
     session = scores.session
     if scores.log.totals.get("cycles"):
-        _, total = figures(session.program.layers, [scores.log], arch)
+        program, device = session.program, session.device.name
+        total = measured_profile(program, [scores.log], arch, device=device).total
         cycles = f"{total.cycles:,}".replace(",", " ")
         print(
             f"{name} stage, {session.network.name}: {cycles} cycles an image on arch {arch.name} "

@@ -17,10 +17,11 @@ from penstock.host.cli.support.device_options import arch_for
 from penstock.host.cli.support.exit_status import InputError, WorkError, bad_input, one_line
 from penstock.host.cli.support.output_file import OutputFile
 from penstock.host.cli.support.progress import task
-from penstock.host.cli.support.tables import figures, layer_table, show
+from penstock.host.cli.support.tables import layer_table, show
 from penstock.host.compiler.compile import compile_network
 from penstock.host.devices.device import RunLog
 from penstock.host.program.program import Program
+from penstock.host.report.layer_profile import measured_profile
 from penstock.host.runtime.session import compare_maps
 from penstock.models.golden.ops import run_quantised
 from penstock.models.networks.scaled_down import SCALED_LAYERS, scaled_layer
@@ -104,8 +105,9 @@ def simulate(
     }
     shapes = ", ".join(f"{name} {'x'.join(map(str, maps[name].shape))}" for name in maps)
     print(f"{layer} in small on {simulator}, arch {target.name}: {shapes}")
-    layers, total = figures(program.layers, [RunLog(result.entries, result.totals)], target)
-    show(layer_table(layers, total))
+    log = RunLog(result.entries, result.totals)
+    profile = measured_profile(program, [log], target, device=simulator)
+    show(layer_table(profile, profile.total))
     if output is not None:
         print(f"waves: {output.path}")
     mismatches = compare_maps(maps, run_quantised(network, codes))

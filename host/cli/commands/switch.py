@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -15,27 +14,28 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from penstock.host.apps.model_switch import Request, Switch, difference, order, requests, summary
-from penstock.host.cli.commands.classify import (
+from penstock.host.cli.support.device_options import arch_for, check_device, default_arch, open_for
+from penstock.host.cli.support.exit_status import WorkError, bad_input
+from penstock.host.cli.support.options import (
     DeviceArchOption,
     DeviceOption,
     JsonOption,
     OverlayOption,
     PortOption,
 )
-from penstock.host.cli.support.device_options import arch_for, check_device, default_arch, open_for
-from penstock.host.cli.support.exit_status import WorkError, bad_input
 from penstock.host.cli.support.output_file import OutputFile
 from penstock.host.cli.support.progress import task
-from penstock.host.cli.support.tables import human, show
+from penstock.host.cli.support.tables import show
 from penstock.host.compiler.compile import compile_network
-from penstock.host.devices.device import Device
 from penstock.host.inputs.catalog import load_network, sample_input
 from penstock.host.program.program import Program
+from penstock.host.report.json_report import as_file, switch_json
 from penstock.host.runtime.resident import Resident
 from penstock.host.runtime.session import Result, compare_maps
 from penstock.models.golden.ops import run_quantised
 from penstock.models.graph.graph import Network
 from penstock.models.spec.arch import Arch
+from penstock.models.spec.number_format import human
 
 __all__ = ["switch_command"]
 
@@ -85,37 +85,6 @@ def _table(
             f"{loads[each.name] * 1e3:.1f} ms",
         )
     return table
-
-
-def _report(
-    device: Device,
-    made: Sequence[Request],
-    switches: Sequence[Switch],
-    programs: Mapping[str, Program],
-    loads: Mapping[str, float],
-) -> dict[str, Any]:
-    """Return the JSON report; its keys are a contract."""
-    return {
-        "arch": device.arch.name,
-        "device": device.name,
-        "models": [
-            {
-                "model": each.name,
-                "memory_bytes": programs[each.name].arena_bytes,
-                "image_bytes": len(programs[each.name].image),
-                "cycles_after_itself": each.cycles_after_itself,
-                "cycles_after_another": each.cycles_after_another,
-                "switch_cycles": each.cycles,
-                "register_writes": each.register_writes,
-                "register_changes": each.register_changes,
-                "host_seconds_after_itself": each.host_seconds_after_itself,
-                "host_seconds_after_another": each.host_seconds_after_another,
-                "load_seconds": loads[each.name],
-            }
-            for each in switches
-        ],
-        "requests": [request.to_json() for request in made],
-    }
 
 
 def _prepare(names: Sequence[str], arch: Arch) -> dict[str, tuple[Network, Program]]:
@@ -191,5 +160,5 @@ def switch_command(
         print(f"All {len(made)} answers equal the first of their network, the golden model's.")
         if output is not None:
             programs = {name: program for name, (_, program) in prepared.items()}
-            report = _report(opened, made, switches, programs, loads)
-            output.commit(json.dumps(report, indent=2).encode() + b"\n")
+            report = switch_json(opened, made, switches, programs, loads)
+            output.commit(as_file(report))

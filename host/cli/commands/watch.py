@@ -6,7 +6,6 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -15,30 +14,20 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from penstock.host.cli.commands.classify import (
-    BatchOption,
-    DeviceArchOption,
-    DeviceOption,
-    FcOption,
-    GroupOption,
-    LabelsOption,
-    ModelOption,
-    OverlayOption,
-    PortOption,
-    VerifyOption,
-    WeightsOption,
-    prepare,
-)
+from penstock.host.api.opened_device import Device
+from penstock.host.cli.commands.classify import prepare
 from penstock.host.cli.support.device_options import open_for, say_verified
 from penstock.host.cli.support.exit_status import InputError, bad_input
+from penstock.host.cli.support.option_groups import grouped
+from penstock.host.cli.support.options import DeviceOptions, NetworkOptions, RunOptions
 from penstock.host.inputs.preprocess import frame_codes, load_codes
 from penstock.host.inputs.sources import ahead, arriving, frames
-from penstock.host.runtime.session import Session
 from penstock.models.graph.graph import InputSpec
 
 __all__ = ["watch"]
 
 _CAMERA = "camera"
+_BOARD = DeviceOptions(device="pynq")
 
 
 def _pictures(source: str, spec: InputSpec, once: bool) -> Iterator[tuple[str, NDArray[np.uint8]]]:
@@ -62,55 +51,31 @@ def _pictures(source: str, spec: InputSpec, once: bool) -> Iterator[tuple[str, N
         yield str(path), codes
 
 
+@grouped
 def watch(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="A folder, camera, or camera:N.")],
-    model: ModelOption = "alexnet",
-    device: DeviceOption = "pynq",
-    arch: DeviceArchOption = None,
-    overlay: OverlayOption = None,
-    port: PortOption = None,
-    weights: WeightsOption = None,
-    labels: LabelsOption = None,
+    network: NetworkOptions,
+    run: RunOptions,
+    target: DeviceOptions = _BOARD,
     count: Annotated[
         int | None, typer.Option("--count", min=1, help="End after so many pictures.")
     ] = None,
     once: Annotated[
         bool, typer.Option("--once", help="End after the pictures that are in the folder.")
     ] = False,
-    batch: BatchOption = 1,
-    fc: FcOption = "cpu",
-    group: GroupOption = 1,
-    verify: VerifyOption = False,
 ) -> None:
     """Classify pictures as they come, until Ctrl-C; the rate is that of the last second or more."""
-    job = prepare(
-        model=model,
-        weights=weights,
-        labels=labels,
-        arch_name=arch,
-        program_file=None,
-        device=device,
-        overlay=overlay,
-        port=port,
-        top=1,
-        check=False,
-        batch=batch,
-        fc=fc,
-        group=group,
+    compiled = prepare(network, target, run)
+    back_end = open_for(
+        target.device, compiled.arch, target.overlay, port=target.port, verify=target.verify
     )
-    with ExitStack() as stack:
-        opened = stack.enter_context(
-            open_for(job.device, job.arch, job.overlay, port=job.port, verify=verify)
-        )
-        session = stack.enter_context(
-            Session(job.network, job.program, opened, top=1, group=job.group)
-        )
-        if not session.cpu.layers:
-            raise InputError(f"{job.network.name} has no layers that give an answer")
+    with Device.around(back_end) as device:
+        if not compiled.layers_on_cpu:
+            raise InputError(f"{compiled.network.name} has no layers that give an answer")
         names: deque[str] = deque()
 
         def codes() -> Iterator[NDArray[np.uint8]]:
-            pictures = _pictures(source, job.network.input, once)
+            pictures = _pictures(source, compiled.network.input, once)
             for name, values in ahead(islice(pictures, count)):
                 names.append(name)
                 yield values
@@ -118,7 +83,7 @@ def watch(
         begin = mark = time.perf_counter()
         done = since = 0
         with bad_input():
-            for result in session.run(codes()):
+            for result in device.stream(compiled, codes(), top=1, group=run.group, raw=True):
                 answer = result.top[0]
                 print(f"{names.popleft()}: {answer.score * 100:.1f} %  {answer.label}", flush=True)
                 done, since = done + 1, since + 1
@@ -127,5 +92,5 @@ def watch(
                     print(f"  {since / (now - mark):.1f} frames/s", flush=True)
                     mark, since = now, 0
         seconds = time.perf_counter() - begin
-        say_verified([opened])
+        say_verified(device.back_ends)
     print(f"{done} pictures in {seconds:.1f} s: {done / seconds:.1f} frames/s")

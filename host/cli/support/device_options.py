@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from penstock.host.apps.open_device import device_names, full_name, open_device
 from penstock.host.cli.support.exit_status import InputError, bad_input, one_line
 from penstock.host.cli.support.progress import task
 from penstock.host.devices.device import Device
 from penstock.host.devices.serial.serial_board import SERIAL_DEVICES
-from penstock.host.runtime.parallel import cores
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.arch_file import find_arch
 
@@ -20,7 +19,6 @@ __all__ = [
     "check_device",
     "default_arch",
     "open_for",
-    "open_several",
     "say_verified",
 ]
 
@@ -94,7 +92,7 @@ def open_for(
         If the device cannot be opened, or the simulator not be built.
     """
     check_device(name)
-    options: dict[str, object] = {}
+    options: dict[str, Any] = {}
     if record:
         options["record"] = True
     if overlay is not None:
@@ -126,46 +124,3 @@ def say_verified(devices: Sequence[Device]) -> None:
         uploaded = sum(device.uploaded for device in devices)
         verified = sum(device.verified for device in devices)
         print(f"verified: {verified} of {uploaded} bytes uploaded were read back, all equal")
-
-
-def open_several(
-    stack: ExitStack,
-    name: str,
-    arch: Arch,
-    overlay: Path | None = None,
-    *,
-    port: str | None = None,
-    jobs: int | None,
-    runs: int,
-    record: bool = False,
-    verify: bool = False,
-) -> list[Device]:
-    """Open as many devices called `name` as `runs` runs can use.
-
-    Parameters
-    ----------
-    stack : ExitStack
-        Closes them.
-    jobs : int or None
-        Devices at the most; None: as many as there are processors, and as this kind allows.
-    name, arch, overlay, port, record, verify
-        As in `open_for`.
-
-    Raises
-    ------
-    InputError
-        If there is no such device, or not `jobs` of it.
-    DeviceError
-        If a device cannot be opened, or the simulator not be built.
-    """
-    first = open_for(name, arch, overlay, port=port, record=record, verify=verify)
-    devices = [stack.enter_context(first)]
-    while len(devices) < min(cores() if jobs is None else jobs, runs):
-        device = devices[0].another()
-        if device is None:
-            if jobs is None:
-                break
-            raise InputError(f"--jobs {jobs}: there is only one device {name}")
-        device.verify = verify
-        devices.append(stack.enter_context(device))
-    return devices

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -177,7 +178,7 @@ def test_unwritable_outputs_are_refused_first(
     def never(*arguments: object, **options: object) -> None:
         raise AssertionError("the work began")
 
-    monkeypatch.setattr(cli_classify, "load_network", never)
+    monkeypatch.setattr(cli_classify, "load", never)
     refused(classify(penstock, PHOTO, "--json", tmp_path / "no" / "out.json"), "no/out.json")
     refused(classify(penstock, PHOTO, "--json", tmp_path), "is a directory")
     refused(classify(penstock, PHOTO, "--json", "/proc/out.json"), "/proc/out.json")
@@ -402,8 +403,12 @@ def test_damaged_cache_is_made_again(penstock: Run, cache: Path) -> None:
         data[-1] ^= 1
         path.write_bytes(data)
     assert classify(penstock, PHOTO, "--check").status == 0
-    for path in files[-1:]:
-        store.load(path)
+    good = 0
+    for path in files:  # the cache holds other tests' networks as well
+        with contextlib.suppress(ValueError):
+            store.load(path)
+            good += 1
+    assert good == 1
 
 
 def test_as_a_process(cache: Path) -> None:

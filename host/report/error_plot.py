@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from penstock.host.cli.support.exit_status import WorkError
+from penstock.host.report.missing_package import require
+from penstock.host.report.plot import Plot
 from penstock.models.quant.sqnr import LayerError
 
 __all__ = ["plot_errors"]
@@ -32,28 +33,22 @@ _NAMES = {
 _BAR, _FRAME = 0.19, 1.5
 
 
-def plot_errors(rows: list[LayerError], title: str, path: Path, *, kind: str) -> None:
-    """Draw the signal to noise of each layer into a file.
+def plot_errors(rows: Sequence[LayerError], title: str) -> Plot:
+    """Draw the signal to noise of each layer.
 
     Parameters
     ----------
-    rows : list of LayerError
+    rows : sequence of LayerError
     title : str
-    path : Path
-    kind : str
-        ``png``, ``svg`` or ``pdf``.
 
     Raises
     ------
-    WorkError
+    MissingPackage
         If matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise WorkError(
-            f"the package {error.name} is missing: pip install 'penstock[plot]'"
-        ) from None
+    require("matplotlib", "plot")
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(7.5, _FRAME + _BAR * len(rows)), layout="constrained")
     axes = figure.add_subplot()
     finite = [row.sqnr for row in rows if np.isfinite(row.sqnr)]
@@ -85,4 +80,4 @@ def plot_errors(rows: list[LayerError], title: str, path: Path, *, kind: str) ->
     figure.legend(
         list(legend.values()), list(legend), loc="outside lower center", ncols=6, fontsize=7
     )
-    figure.savefig(path, format=kind, dpi=150)
+    return Plot(figure, dpi=150)

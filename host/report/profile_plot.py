@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from penstock.host.cli.support.exit_status import InputError, WorkError
-from penstock.host.cli.support.tables import LayerFigures, human
+from penstock.host.report.missing_package import require
+from penstock.host.report.plot import Plot
 from penstock.host.timing.cycle_breakdown import ACCOUNTS, LOSSES
 from penstock.host.timing.latencies import BEAT, MEMORY
 from penstock.models.spec.arch import Arch
+from penstock.models.spec.number_format import human
 
-__all__ = ["draw", "picture_format", "spread"]
+if TYPE_CHECKING:
+    from penstock.host.report.layer_profile import LayerFigures
 
-FORMATS = ("png", "svg")
+__all__ = ["draw", "spread"]
 
 _COLOURS = {
     "work": "#2c6e9b",
@@ -33,24 +33,6 @@ _COLOURS = {
 _BAR = 0.3
 _NAME = 0.16
 _PANEL = 5.4
-
-
-def picture_format(path: Path) -> str:
-    """Return the format that a file's suffix asks for.
-
-    Raises
-    ------
-    InputError
-        If there is none of that name.
-    WorkError
-        If matplotlib is missing: better known before the work than after it.
-    """
-    suffix = path.suffix.lower().removeprefix(".")
-    if suffix not in FORMATS:
-        raise InputError(f"--plot writes .png or .svg, not {path.name!r}")
-    if importlib.util.find_spec("matplotlib") is None:
-        raise WorkError("the package matplotlib is missing: pip install 'penstock[plot]'")
-    return suffix
 
 
 def spread(wanted: Sequence[float], gap: float) -> list[float]:
@@ -144,35 +126,37 @@ def _bars(axes: Any, shares: Sequence[Mapping[str, float]], names: Sequence[str]
 
 
 def draw(
-    path: Path,
     layers: Sequence[LayerFigures],
     parts: Sequence[Mapping[str, int]],
     *,
     title: str,
     arch: Arch,
-    form: str,
-) -> None:
-    """Write the picture.
+) -> Plot:
+    """Return the picture.
 
     Parameters
     ----------
-    path : Path
     layers : sequence of LayerFigures
         Of a device that counts cycles.
     parts : sequence of mappings
         The accounts of each layer (`host.timing.cycle_breakdown.accounts`).
     title : str
     arch : Arch
-    form : str
-        One of `FORMATS`.
+
+    Raises
+    ------
+    MissingPackage
+        If matplotlib is not installed.
     """
+    require("matplotlib", "plot")
     from matplotlib import rc_context
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
     wide = max(_PANEL, 1.4 + _NAME * len(layers))
     high = max(4.6, 1.9 + _BAR * len(layers))
-    with rc_context({"font.size": 9, "svg.fonttype": "none", "svg.hashsalt": title}):
+    settings: Any = {"font.size": 9, "svg.fonttype": "none", "svg.hashsalt": title}
+    with rc_context(settings):
         figure = Figure(figsize=(wide + 2 * _PANEL, high), layout="constrained")
         figure.suptitle(title)
         roof, whole, lost = figure.subplots(1, 3, width_ratios=[wide, _PANEL, _PANEL])
@@ -198,4 +182,4 @@ def draw(
             ncols=4,
             frameon=False,
         )
-        figure.savefig(path, format=form, dpi=130)
+    return Plot(figure, settings)

@@ -10,9 +10,10 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from penstock.host.cli.support.exit_status import InputError, WorkError
-from penstock.host.cli.support.profile_plot import draw, picture_format, spread
-from penstock.host.cli.support.tables import LayerFigures
+from penstock.host.report.layer_profile import LayerFigures
+from penstock.host.report.missing_package import MissingPackage
+from penstock.host.report.plot import plot_format
+from penstock.host.report.profile_plot import draw, spread
 from penstock.host.timing.cycle_breakdown import ACCOUNTS
 from penstock.models.spec.arch import get_arch
 from penstock.models.spec.regs import LOG_FIELDS
@@ -54,7 +55,7 @@ def test_what_is_apart_stays_where_it_is() -> None:
 def test_names_do_not_overlap(tmp_path: Path, count: int) -> None:
     figures, parts = layers(count)
     path = tmp_path / "picture.svg"
-    draw(path, figures, parts, title="a profile", arch=get_arch("tiny"), form="svg")
+    draw(figures, parts, title="a profile", arch=get_arch("tiny")).save(path)
     texts = [
         "".join(element.itertext())
         for element in ElementTree.parse(path).iter("{http://www.w3.org/2000/svg}text")
@@ -69,16 +70,20 @@ def test_names_do_not_overlap(tmp_path: Path, count: int) -> None:
 def test_png(tmp_path: Path) -> None:
     figures, parts = layers(3)
     path = tmp_path / "picture"
-    draw(path, figures, parts, title="a profile", arch=get_arch("tiny"), form="png")
+    plot = draw(figures, parts, title="a profile", arch=get_arch("tiny"))
+    plot.save(path, form="png")
+    assert plot._repr_png_().startswith(b"\x89PNG")
+    with pytest.raises(ValueError, match=r"picture: a plot must be one of \.png, \.svg, \.pdf"):
+        plot.save(path)
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
 def test_formats(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert picture_format(Path("a.PNG")) == "png"
-    assert picture_format(Path("a.b.svg")) == "svg"
+    assert plot_format("a.PNG") == "png"
+    assert plot_format(Path("a.b.svg")) == "svg"
     for name in ("a", "a.pdf"):
-        with pytest.raises(InputError, match=r"--plot writes \.png or \.svg, not '" + name):
-            picture_format(Path(name))
+        with pytest.raises(ValueError, match=rf"^{name}: a plot must be one of \.png, \.svg$"):
+            plot_format(name, ("png", "svg"))
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(WorkError, match=r"matplotlib is missing: pip install 'penstock\[plot\]'"):
-        picture_format(Path("a.png"))
+    with pytest.raises(MissingPackage, match=r"matplotlib is missing: pip install 'penstock\[plot"):
+        plot_format("a.png")
