@@ -16,7 +16,6 @@ from rich.table import Table
 
 from penstock.host.cli.support.device_options import arch_for
 from penstock.host.cli.support.exit_status import InputError, WorkError, bad_input
-from penstock.host.cli.support.explore_plot import Dot, draw_sweep
 from penstock.host.cli.support.output_file import OutputFile
 from penstock.host.cli.support.progress import Task, task
 from penstock.host.cli.support.tables import show
@@ -27,6 +26,7 @@ from penstock.host.explore.ranges import numbers, shapes, whole_numbers
 from penstock.host.explore.space import VARIED, Space, arches
 from penstock.host.explore.sweep import memory_at, sweep
 from penstock.host.inputs.catalog import MODELS, load_network
+from penstock.host.report.explore_plot import Dot, draw_sweep
 from penstock.host.report.plot import plot_format
 from penstock.host.runtime.parallel import cores
 from penstock.models.spec.arch import Arch, get_arch

@@ -67,4 +67,4 @@ def test_refusals(penstock: Run, tmp_path: Path) -> None:
     refused(penstock(*SMALL, "--family", "x"), "ecp5", "'x'")
     refused(penstock(*SMALL, "--board", "pynq-z2", "--family", "xc7"), "not both")
     refused(penstock(*SMALL, "--save", tmp_path / "a.txt"), ".toml", "a.txt")
-    refused(penstock(*SMALL, "--plot", tmp_path / "a.gif"), ".png or .svg")
+    refused(penstock(*SMALL, "--plot", tmp_path / "a.gif"), ".png, .svg")
