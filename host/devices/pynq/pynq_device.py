@@ -25,11 +25,16 @@ from penstock.models.spec.arch import Arch
 from penstock.models.spec.memory import PAGE_BYTES
 from penstock.models.spec.regs import LOG_FIELDS
 
-__all__ = ["BITSTREAM", "PynqDevice", "create"]
+__all__ = ["PynqDevice", "create", "default_bitstream"]
 
 
-# Where `penstock bitstream --board pynq-z2` leaves it.
-BITSTREAM = Path("build/pynq-z2/penstock.bit")
+# Where `penstock bitstream` leaves it, in the folder it was started in: first that of whoever uses
+# the device now, then the checkout's.
+_BITSTREAMS = tuple(
+    Path(root, "build", board, "penstock.bit")
+    for root in ("", Path(__file__).resolve().parents[3])
+    for board in ("pynq-z2", "pynq-z1")
+)
 
 # A tenth of a second: memory never keeps a burst waiting that long.
 DEFAULT_WATCHDOG = 10_000_000
@@ -68,8 +73,7 @@ class PynqDevice(Device):
     ----------
     arch : Arch
     bitstream : Path or None
-        The ``.bit`` file; None: what the environment variable PENSTOCK_OVERLAY says, or
-        `BITSTREAM`.
+        The ``.bit`` file; None: see `default_bitstream`.
     watchdog : int
         Cycles without progress after which a run is given up; 0: never.
     interrupt : bool
@@ -112,7 +116,7 @@ class PynqDevice(Device):
         self.reset_limit = 5.0
         self._system = System() if system is None else system
         if bitstream is None:
-            bitstream = Path(os.environ.get("PENSTOCK_OVERLAY") or BITSTREAM)
+            bitstream = default_bitstream()
         self._pieces: dict[int, _Piece] = {}
         self._totals = {name: 0 for name, _ in LOG_FIELDS}
         self.csr: Csr
@@ -291,6 +295,29 @@ class PynqDevice(Device):
             if isinstance(error, DeviceError):
                 raise
             raise DeviceError(f"the board does not answer: {error}") from None
+
+
+def default_bitstream() -> Path:
+    """Return the bitstream to load when none is named.
+
+    What the environment variable PENSTOCK_OVERLAY says; else the first that is there of those that
+    `penstock bitstream` makes for a PYNQ board.
+
+    Raises
+    ------
+    DeviceError
+        If there is none.
+    """
+    named = os.environ.get("PENSTOCK_OVERLAY")
+    if named:
+        return Path(named)
+    for path in _BITSTREAMS:
+        if path.is_file():
+            return path
+    raise DeviceError(
+        "no overlay: --overlay or PENSTOCK_OVERLAY says where it is (`penstock bitstream --board "
+        f"pynq-z2` makes one); looked for {', '.join(map(str, _BITSTREAMS))}"
+    )
 
 
 def create(arch: Arch, **options: Any) -> PynqDevice:

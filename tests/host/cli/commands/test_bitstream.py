@@ -59,6 +59,37 @@ def test_a_bitstream(penstock: Run, tmp_path: Path) -> None:
     ]
 
 
+def test_a_board_in_a_file_outside_the_project(penstock: Run, tmp_path: Path) -> None:
+    path = tmp_path / "boards" / "mine.py"
+    path.parent.mkdir()
+    path.write_text(
+        "from dataclasses import replace\n"
+        "from tests.support.flow_fake import BOARD as FAKE\n"
+        "BOARD = replace(FAKE, name='mine', title='My board')\n"
+    )
+    status, out, err = penstock("--board", "boards/mine.py", "--seeds", "2")
+    assert status == 0, err
+    assert out.splitlines()[0] == "My board, arch tiny, 16 MACs a cycle"
+    assert "files: build/mine" in out
+    assert (tmp_path / "build" / "mine" / "penstock.bit").is_file()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "defines no BOARD: it must say BOARD = Board(...), of hw.boards.board"),
+        ("BOARD = 'pynq-z2'\n", "defines BOARD as str: it must say BOARD = Board(...)"),
+        ("import nothing_of_that_name\n", "line 1: ModuleNotFoundError: No module named 'nothing_"),
+    ],
+)
+def test_a_file_without_a_board(penstock: Run, tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "mine.py").write_text(text)
+    status, out, err = penstock("--board", "mine.py")
+    assert (status, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    assert str(tmp_path / "mine.py") in err and message in err
+
+
 def test_missed_timing_is_a_failure(penstock: Run, tmp_path: Path) -> None:
     status, out, err = penstock("--board", "fake", "--seed", "1", "--out", "there")
     assert status == 1
@@ -95,6 +126,7 @@ def test_without_the_tools(penstock: Run, tmp_path: Path, monkeypatch: pytest.Mo
             "board must be one of pynq-z1, pynq-z2, ulx3s-85f, ulx3s-45f, ulx3s-25f, "
             "tang-nano-20k, arty-a7-100t, fake, or a Python file that defines BOARD, not 'nexys'",
         ),
+        (["--board", "none.py"], "none.py: no such file"),
         (["--board", "fake", "--arch", "3x"], "arch must be one of"),
         (["--board", "fake", "--out", "file"], "file: not a folder"),
         (["--board", "fake", "--seeds", "0"], "Invalid value for '--seeds'"),
