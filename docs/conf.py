@@ -9,7 +9,6 @@ from scripts.command_page import commands_markdown
 (Path(__file__).parent / "cli.md").write_text(commands_markdown(), encoding="utf-8")
 
 project = "Penstock"
-author = "the Penstock authors"
 release = version = __version__
 
 extensions = [
@@ -24,8 +23,10 @@ html_title = f"Penstock {__version__}"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_show_sphinx = False
+html_show_copyright = False
 html_copy_source = False
 
+smartquotes = False  # they would make one dash of the two before an option
 # Links to headings as GitHub names them: page.md#some-heading.
 myst_heading_anchors = 4
 

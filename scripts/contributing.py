@@ -10,6 +10,8 @@ __all__ = ["with_targets", "with_tree"]
 
 _END = "<!-- end -->\n"
 _TOPS = ("models", "hw", "host", "sim", "scripts")
+# Folders that are no packages.
+_WITHOUT = {"scripts": "What `make` targets run, and the training of the networks that ship."}
 
 
 def _between(page: str, name: str, text: str) -> str:
@@ -29,6 +31,8 @@ def with_tree(page: str, root: Path) -> str:
     """Return the page with every folder of the tree below `root`: what its ``__init__`` says."""
     lines: list[str] = []
     for top in _TOPS:
+        if not (root / top / "__init__.py").is_file():
+            lines += ["", f"### `{top}/`", "", _WITHOUT[top], ""]
         for path in sorted((root / top).rglob("__init__.py"), key=lambda path: path.parts):
             folder = path.parent.relative_to(root).as_posix()
             text = " ".join(_docstring(path).split())
