@@ -14,6 +14,7 @@ from penstock.host.cli.commands.classify import classify
 from penstock.host.cli.commands.describe import describe_command
 from penstock.host.cli.commands.doctor import doctor
 from penstock.host.cli.commands.explore import explore
+from penstock.host.cli.commands.export import export
 from penstock.host.cli.commands.profile import profile
 from penstock.host.cli.commands.program_files import compile_model, inspect
 from penstock.host.cli.commands.quantize import quantize
@@ -51,6 +52,7 @@ app.command()(quantize)
 app.command()(screen)
 app.command()(simulate)
 app.command()(explore)
+app.command()(export)
 app.command()(bitstream)
 app.command("describe")(describe_command)
 app.command()(watch)

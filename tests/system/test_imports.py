@@ -20,7 +20,7 @@ ORDER = (
     *("models/spec", "models/data", "models/graph", "models/golden", "models/quant"),
     *("models/zynq", "models/networks", "models/onnx_io"),
     *("hw/lib", "hw/bus", "hw/array", "hw/engines", "hw/core", "hw/memory", "hw/link"),
-    *("hw/floorplan", "hw/boards", "hw/flow"),
+    *("hw/export", "hw/floorplan", "hw/boards", "hw/flow"),
     *("hw/flow/xilinx", "hw/flow/lattice", "hw/flow/gowin"),
     *("host/program", "host/inputs", "host/timing"),
     *("host/compiler/lowering", "host/compiler/emission", "host/compiler/planning"),
