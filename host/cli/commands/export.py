@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from penstock.host.cli.commands.classify import ArchOption
 from penstock.host.cli.support.device_options import arch_for
 from penstock.host.cli.support.exit_status import InputError, WorkError, bad_input, one_line
+from penstock.host.cli.support.options import ArchOption
 from penstock.host.cli.support.progress import task
 from penstock.host.compiler.compile import compile_network
 from penstock.host.compiler.planning.cost import predict
