@@ -17,15 +17,18 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from penstock.hw.bus.dma import command_layout
 from penstock.hw.core.fetch import Fetch
+from penstock.hw.core.program_port import program_port
 from penstock.hw.engines.descriptor import descriptor
 from penstock.hw.lib.fifo import Fifo
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.isa import ENGINE_WAITS, FIELDS, Op
+from penstock.models.spec.regs import DONE_COUNTS
 
 __all__ = ["COUNTED", "Gate", "Sequencer"]
 
 # Engines whose progress descriptors can wait for.
 COUNTED = tuple(op for op in Op if any(op in waits for waits in ENGINE_WAITS.values()))
+assert tuple(op.name for op in COUNTED) == DONE_COUNTS
 
 _COUNT_BITS = 16
 _OP_BITS = FIELDS[Op.LOAD][0].width
@@ -98,10 +101,8 @@ class Sequencer(wiring.Component):
 
     Members
     -------
-    start : In(1)
-        Pulse, once after a reset: run `desc_count` descriptors from `desc_addr` on.
-    desc_addr, desc_count : In(32)
-        Constant from `start` on.
+    program : In(program_port())
+        What to run, and how far it is.
     cmd : Out(stream of command_layout)
         To the descriptor DMA.
     data : In(stream of 64 bits)
@@ -110,14 +111,6 @@ class Sequencer(wiring.Component):
         Descriptors whose waits are met; also as the mapping `engines`.
     done_load, done_weights, ... : In(1)
         Pulse: the engine completed a descriptor; also as the mapping `done`.
-    count_load, count_conv, count_drain, count_post : Out(16)
-        Descriptors completed, modulo 2**16; also as the mapping `count`.
-    fetched : Out(32)
-        Descriptors fetched, a bad one included.
-    bad : Out(1)
-        The descriptor fetched last is bad (see `Fetch`); it holds, and nothing follows.
-    complete : Out(1)
-        All descriptors were fetched and every engine has completed its own; it holds.
     conv_waiting : Out(1)
         A CONV descriptor waits for LOAD.
     """
@@ -127,17 +120,11 @@ class Sequencer(wiring.Component):
         names = {op: op.name.lower() for op in Op}
         super().__init__(
             {
-                "start": In(1),
-                "desc_addr": In(32),
-                "desc_count": In(32),
+                "program": In(program_port(count_bits=_COUNT_BITS)),
                 "cmd": Out(stream.Signature(command_layout)),
                 "data": In(stream.Signature(64)),
                 **{f"o_{names[op]}": Out(stream.Signature(descriptor(op))) for op in Op},
                 **{f"done_{names[op]}": In(1) for op in Op},
-                **{f"count_{names[op]}": Out(_COUNT_BITS) for op in COUNTED},
-                "fetched": Out(32),
-                "bad": Out(1),
-                "complete": Out(1),
                 "conv_waiting": Out(1),
             }
         )
@@ -155,7 +142,7 @@ class Sequencer(wiring.Component):
     @property
     def count(self) -> dict[Op, Signal]:
         """The count of completed descriptors of each engine that can be waited for."""
-        return {op: getattr(self, f"count_{op.name.lower()}") for op in COUNTED}
+        return dict(zip(COUNTED, self.program.done))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -163,11 +150,11 @@ class Sequencer(wiring.Component):
         connect(m, fetch.cmd, flipped(self.cmd))
         connect(m, flipped(self.data), fetch.data)
         m.d.comb += [
-            fetch.start.eq(self.start),
-            fetch.desc_addr.eq(self.desc_addr),
-            fetch.desc_count.eq(self.desc_count),
-            self.fetched.eq(fetch.fetched),
-            self.bad.eq(fetch.bad),
+            fetch.start.eq(self.program.start),
+            fetch.desc_addr.eq(self.program.desc_addr),
+            fetch.desc_count.eq(self.program.desc_count),
+            self.program.fetched.eq(fetch.fetched),
+            self.program.bad.eq(fetch.bad),
         ]
         # The pulses come from far away: they enable, and are not in the sums.
         for op, count in self.count.items():
@@ -185,7 +172,7 @@ class Sequencer(wiring.Component):
             with m.If(taken != self.done[op]):
                 m.d.sync += pending.eq(pending + Mux(taken, 1, -1))
             finished = finished & (pending == 0)
-        m.d.sync += self.complete.eq(finished)
+        m.d.sync += self.program.complete.eq(finished)
         return m
 
     def _queue(self, m: Module, op: Op, given: stream.Interface) -> None:
