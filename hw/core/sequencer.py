@@ -11,8 +11,8 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Const, Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from penstock.hw.bus.dma import command_layout
@@ -21,7 +21,7 @@ from penstock.hw.core.program_port import program_port
 from penstock.hw.engines.descriptor import descriptor
 from penstock.hw.lib.fifo import Fifo
 from penstock.models.spec.arch import Arch
-from penstock.models.spec.isa import ENGINE_WAITS, FIELDS, Op
+from penstock.models.spec.isa import ENGINE_WAITS, Op
 from penstock.models.spec.regs import DONE_COUNTS
 
 __all__ = ["COUNTED", "Gate", "Sequencer"]
@@ -31,7 +31,6 @@ COUNTED = tuple(op for op in Op if any(op in waits for waits in ENGINE_WAITS.val
 assert tuple(op.name for op in COUNTED) == DONE_COUNTS
 
 _COUNT_BITS = 16
-_OP_BITS = FIELDS[Op.LOAD][0].width
 
 # Descriptors that one engine can have in its queue and under way together.
 _PENDING_BITS = 8
@@ -82,14 +81,21 @@ class Gate(wiring.Component):
             self.i.ready.eq(taken),
             self.waiting.eq(self.i.valid & ~is_open & ~taken),
         ]
-        # Counts only grow, so what was met stays met: the comparison may take its own cycle.  The
-        # queue hears of what was taken a cycle later, which keeps the engines' paths out of it.
+        # Counts only grow, so what was met stays met: the comparison may have a cycle of its own.
+        # `taken` is registered, which keeps the engines' paths out of the queue.
         m.d.sync += taken.eq(is_open & self.o.ready)
         with m.If(is_open):
             m.d.sync += is_open.eq(~self.o.ready)
         with m.Else():
             m.d.sync += is_open.eq(self.i.valid & met & ~taken)
         return m
+
+
+def queued_layout(op: Op) -> data.StructLayout:
+    """Layout of what a queue holds of a descriptor: all but the opcode, which it is known by."""
+    fields = dict(descriptor(op).members)
+    del fields["op"]
+    return data.StructLayout(fields)
 
 
 class Sequencer(wiring.Component):
@@ -181,23 +187,21 @@ class Sequencer(wiring.Component):
         The queue leaves out the opcode.
         """
         name = op.name.lower()
-        bits = descriptor(op).size - _OP_BITS
         gate = Gate(op=op)
         m.submodules[f"gate_{name}"] = gate
-        payload, valid, ready = given.payload.as_value()[_OP_BITS:], given.valid, given.ready
         if self.arch.queue_depth:
-            queue = Fifo(shape=bits, depth=self.arch.queue_depth)
+            layout = queued_layout(op)
+            queue = Fifo(shape=layout, depth=self.arch.queue_depth)
             m.submodules[f"queue_{name}"] = queue
-            m.d.comb += [
-                queue.i.payload.eq(payload),
-                queue.i.valid.eq(valid),
-                ready.eq(queue.i.ready),
-            ]
-            payload, valid, ready = queue.o.payload, queue.o.valid, queue.o.ready
+            m.d.comb += [queue.i.p[field].eq(given.p[field]) for field in layout.members]
+            m.d.comb += [queue.i.valid.eq(given.valid), given.ready.eq(queue.i.ready)]
+            given = queue.o
+        fields = [field for field in descriptor(op).members if field != "op"]
+        m.d.comb += [gate.i.p[field].eq(given.p[field]) for field in fields]
         m.d.comb += [
-            gate.i.payload.eq(Cat(Const(op.value, _OP_BITS), payload)),
-            gate.i.valid.eq(valid),
-            ready.eq(gate.i.ready),
+            gate.i.p.op.eq(op.value),
+            gate.i.valid.eq(given.valid),
+            given.ready.eq(gate.i.ready),
         ]
         m.d.comb += [
             getattr(gate, f"count_{wait.name.lower()}").eq(self.count[wait])
