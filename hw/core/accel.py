@@ -208,7 +208,7 @@ class Accel(wiring.Component):
 
     def _connect_ports(self, m: Module, csr: CsrBank, dmas: Mapping[str, Any]) -> None:
         """Connect the DMAs, in the order of `ERROR_SOURCES`, to the registers."""
-        # The DMAs hear of `halt` a cycle late: from its second cycle on nothing begins any more.
+        # The DMAs see `halt` one cycle late: from its second cycle on no burst begins.
         halted = Signal()
         m.d.sync += [
             halted.eq(csr.halt),

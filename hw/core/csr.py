@@ -67,7 +67,7 @@ class CsrBank(wiring.Component):
     irq : Out(1)
         Level: an interrupt is pending and enabled.
     busy, error : Out(1)
-        Of STATUS, for lamps.
+        Of STATUS, for LEDs.
     base : Out(32)
         The register BASE.
     program : Out(program_port())

@@ -37,7 +37,7 @@ _PENDING_BITS = 8
 
 
 class Gate(wiring.Component):
-    """Holds a descriptor back until the engines it waits for have come far enough.
+    """Wait gate: holds a descriptor back until the engines it waits for have come far enough.
 
     Parameters
     ----------

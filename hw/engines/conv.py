@@ -91,8 +91,9 @@ class ConvEngine(wiring.Component):
         m.submodules.psums = psums = PartialSums(
             rows=arch.rows, cols=arch.cols, words=arch.psum_words, group=array.group
         )
-        # The loader hears of a block that is taken a cycle late: many things hang on it.  The swap
-        # comes to the array 1 + ISSUE_TO_ARRAY cycles after that, a shift 2 cycles after the hold.
+        # `taken` is registered because of its fan-out; the loader sees it one cycle later.  The
+        # swap comes to the array 1 + ISSUE_TO_ARRAY cycles after that, a shift 2 cycles after the
+        # hold.
         taken = Signal()
         m.d.sync += taken.eq(address.take_weights)
         m.submodules.loader = loader = WeightLoader(

@@ -122,7 +122,7 @@ class SdramController(wiring.Component):
         self.chip = chip
         self.clock_hz = clock_hz
         self.tag_bits = tag_bits
-        # Nothing but these waits is counted; that they imply the other rules is checked here.
+        # Only these timers exist; the assertions below show that they imply the other rules.
         self.t_rcd = max(chip.cycles("t_rcd", clock_hz), chip.cycles("t_rrd", clock_hz))
         self.t_rp = chip.cycles("t_rp", clock_hz)
         self.t_rfc = chip.cycles("t_rfc", clock_hz)
