@@ -20,7 +20,9 @@ from amaranth.lib.wiring import In, Out
 from penstock.hw.bus.axi import axi_lite
 from penstock.hw.core.counters import Counters
 from penstock.hw.core.layer_log import LayerLog
+from penstock.hw.core.program_port import program_port
 from penstock.hw.core.run_control import Control
+from penstock.hw.engines.conv import array_activity
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.regs import (
     CSR_BYTES,
@@ -65,24 +67,23 @@ class CsrBank(wiring.Component):
     irq : Out(1)
         Level: an interrupt is pending and enabled.
     busy, error : Out(1)
-        Of STATUS, for lamps.
-    base, desc_addr, desc_count : Out(32)
-        The registers of the same names.
-    core_reset, core_reset_next, go, halt : Out(1)
-        See `hw.core.run_control.Control`: reset everything else, begin, stop asking memory.
-    complete, progress, bad_descriptor, all_idle : In(1)
-        See `hw.core.run_control.Control`.  `complete` and `bad_descriptor` are levels that
-        `core_reset` clears.
+        Of STATUS, for LEDs.
+    base : Out(32)
+        The register BASE.
+    program : Out(program_port())
+        To the sequencer.  `complete` and `bad` are levels that `core_reset` clears.
+    core_reset, core_reset_next, halt : Out(1)
+        See `hw.core.run_control.Control`: reset everything else, stop asking memory.
+    progress, all_idle : In(1)
+        See `hw.core.run_control.Control`.
     port_error : In(2).array(4)
         `error` of the DMAs, in the order of `ERROR_SOURCES`: desc, wgt, act, out.
     expected, received : In(32).array(4)
-        Beat counts of the DMAs, the same order.  They, `done_count` and `fetched` are shown as they
+        Beat counts of the DMAs, the same order.  They and the counts in `program` are shown as they
         were when the run ended.
-    done_count : In(16).array(4)
-        Completed descriptors of the engines `DONE_COUNTS`.
-    fetched : In(32)
-        Descriptors fetched.
-    array_busy, wait_weights, wait_output, wait_input, act_waiting, wgt_waiting : In(1)
+    activity : In(array_activity())
+        Of the CONV engine.
+    wait_input, act_waiting, wgt_waiting : In(1)
         See `hw.core.counters.Counters`.
     read_beat : In(3)
         Beats of the ports desc, wgt and act this cycle.
@@ -102,24 +103,16 @@ class CsrBank(wiring.Component):
                 "busy": Out(1),
                 "error": Out(1),
                 "base": Out(32),
-                "desc_addr": Out(32),
-                "desc_count": Out(32),
+                "program": Out(program_port()),
                 "core_reset": Out(1),
                 "core_reset_next": Out(1),
-                "go": Out(1),
                 "halt": Out(1),
-                "complete": In(1),
                 "progress": In(1),
-                "bad_descriptor": In(1),
                 "all_idle": In(1),
                 "port_error": In(2).array(ports),
                 "expected": In(32).array(ports),
                 "received": In(32).array(ports),
-                "done_count": In(16).array(len(DONE_COUNTS)),
-                "fetched": In(32),
-                "array_busy": In(1),
-                "wait_weights": In(1),
-                "wait_output": In(1),
+                "activity": In(array_activity()),
                 "wait_input": In(1),
                 "act_waiting": In(1),
                 "wgt_waiting": In(1),
@@ -150,7 +143,7 @@ class CsrBank(wiring.Component):
             control.log_busy.eq(log.busy),
             self.core_reset.eq(control.core_reset),
             self.core_reset_next.eq(control.core_reset_next),
-            self.go.eq(control.go),
+            self.program.start.eq(control.go),
             self.halt.eq(control.halt),
             self.busy.eq(control.busy),
             self.error.eq(control.error),
@@ -159,13 +152,19 @@ class CsrBank(wiring.Component):
             log.clear.eq(clear),
             log.mark.eq(marked),
         ]
-        # An entry has the counts of its mark's cycle: with this one, log and counters are as late.
+        # An entry has the counts of its mark's cycle: delay `mark` one cycle, to align the snapshot
+        # with the counters.
         m.d.sync += marked.eq(self.mark & control.busy)
-        for name in ("complete", "progress", "bad_descriptor", "all_idle"):
-            m.d.comb += getattr(control, name).eq(getattr(self, name))
-        for name in ("array_busy", "wait_weights", "wait_output", "wait_input"):
-            m.d.comb += getattr(counters, name).eq(getattr(self, name))
-        for name in ("act_waiting", "wgt_waiting", "read_beat", "write_beat"):
+        m.d.comb += [
+            control.complete.eq(self.program.complete),
+            control.bad_descriptor.eq(self.program.bad),
+            control.progress.eq(self.progress),
+            control.all_idle.eq(self.all_idle),
+            counters.array_busy.eq(self.activity.busy),
+            counters.wait_weights.eq(self.activity.wait_weights),
+            counters.wait_output.eq(self.activity.wait_bank),
+        ]
+        for name in ("wait_input", "act_waiting", "wgt_waiting", "read_beat", "write_beat"):
             m.d.comb += getattr(counters, name).eq(getattr(self, name))
         for inner, outer in zip(control.port_error, self.port_error):
             m.d.comb += inner.eq(outer)
@@ -173,12 +172,12 @@ class CsrBank(wiring.Component):
             m.d.comb += inner.eq(outer)
 
         # The core forgets its counts when it is reset after an error: these are copies.
-        shown: dict[str, Value] = {"DESC_FETCHED": self.fetched}
+        shown: dict[str, Value] = {"DESC_FETCHED": self.program.fetched}
         for index, port in enumerate(ERROR_SOURCES):
             shown[f"{port.upper()}_EXPECTED"] = self.expected[index]
             shown[f"{port.upper()}_RECEIVED"] = self.received[index]
         for index, engine in enumerate(DONE_COUNTS):
-            shown[f"{engine}_DONE"] = self.done_count[index]
+            shown[f"{engine}_DONE"] = self.program.done[index]
         for name, source in list(shown.items()):
             shown[name] = copy = Signal(len(source), name=f"shown_{name.lower()}")
             with m.If(control.busy):
@@ -196,8 +195,8 @@ class CsrBank(wiring.Component):
             "IRQ_ENABLE": irq_enable,
             "IRQ_PENDING": irq_pending,
             "BASE": self.base,
-            "DESC_ADDR": self.desc_addr,
-            "DESC_COUNT": self.desc_count,
+            "DESC_ADDR": self.program.desc_addr,
+            "DESC_COUNT": self.program.desc_count,
             "WATCHDOG": watchdog,
             "LOG_COUNT": log.count,
         }
@@ -208,8 +207,8 @@ class CsrBank(wiring.Component):
         write, address, word, strobe = self._write_side(m)
         writable = {
             "BASE": self.base,
-            "DESC_ADDR": self.desc_addr,
-            "DESC_COUNT": self.desc_count,
+            "DESC_ADDR": self.program.desc_addr,
+            "DESC_COUNT": self.program.desc_count,
             "WATCHDOG": watchdog,
             "IRQ_ENABLE": irq_enable,
         }

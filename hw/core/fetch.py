@@ -140,8 +140,7 @@ class Fetch(wiring.Component):
                 m.d.sync += word.eq(self.data.payload)
 
         views = {op: data.View(descriptor(op), Cat(words)[: descriptor(op).size]) for op in Op}
-        # The queues' paths begin with `offers`, those of what comes next with `legal`: always the
-        # same, but one net for both would be a long one.
+        # Duplicate of `legal` that drives only the queues, to limit fan-out.
         offers = timing.duplicate(len(Op), name="offers")
         handed = Signal()
         for o, view, offered, waits in zip(self.engines.values(), views.values(), offers, legal):

@@ -23,10 +23,21 @@ from penstock.hw.lib.memory_ports import read_port
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.isa import Op
 
-__all__ = ["ISSUE_TO_ARRAY", "ConvEngine"]
+__all__ = ["ISSUE_TO_ARRAY", "ConvEngine", "array_activity"]
 
 # A padded word is chosen in the cycle after the buffer's data.
 ISSUE_TO_ARRAY = READ_LATENCY + 1
+
+
+def array_activity() -> wiring.Signature:
+    """Signature of what the engine does this cycle; none of them: it has no descriptor.
+
+    busy : Out(1)
+        A word enters the array.
+    wait_weights, wait_bank : Out(1)
+        It waits for a weight block, for a free bank of partial sums.
+    """
+    return wiring.Signature({"busy": Out(1), "wait_weights": Out(1), "wait_bank": Out(1)})
 
 
 class ConvEngine(wiring.Component):
@@ -53,8 +64,7 @@ class ConvEngine(wiring.Component):
         Pulse: the older complete bank is drained.
     psums : Out(psum_port())
         The partial sums, see `PartialSums`.
-    busy, wait_weights, wait_bank : Out(1)
-        What the engine does this cycle; none of them: it has no descriptor.
+    activity : Out(array_activity())
     """
 
     def __init__(self, *, arch: Arch, array: ArrayMaker = SystolicArray) -> None:
@@ -69,9 +79,7 @@ class ConvEngine(wiring.Component):
                 "filled": Out(1),
                 "freed": In(1),
                 "psums": Out(psum_port(cols=arch.cols, words=arch.psum_words)),
-                "busy": Out(1),
-                "wait_weights": Out(1),
-                "wait_bank": Out(1),
+                "activity": Out(array_activity()),
             }
         )
 
@@ -83,8 +91,9 @@ class ConvEngine(wiring.Component):
         m.submodules.psums = psums = PartialSums(
             rows=arch.rows, cols=arch.cols, words=arch.psum_words, group=array.group
         )
-        # The loader hears of a block that is taken a cycle late: many things hang on it.  The swap
-        # comes to the array 1 + ISSUE_TO_ARRAY cycles after that, a shift 2 cycles after the hold.
+        # `taken` is registered because of its fan-out; the loader sees it one cycle later.  The
+        # swap comes to the array 1 + ISSUE_TO_ARRAY cycles after that, a shift 2 cycles after the
+        # hold.
         taken = Signal()
         m.d.sync += taken.eq(address.take_weights)
         m.submodules.loader = loader = WeightLoader(
@@ -95,9 +104,9 @@ class ConvEngine(wiring.Component):
         connect(m, flipped(self.psums), psums.r)
         m.d.comb += [
             self.done.eq(address.done),
-            self.busy.eq(address.busy),
-            self.wait_weights.eq(address.wait_weights),
-            self.wait_bank.eq(address.wait_bank),
+            self.activity.busy.eq(address.busy),
+            self.activity.wait_weights.eq(address.wait_weights),
+            self.activity.wait_bank.eq(address.wait_bank),
             address.weights.eq(loader.ready),
             loader.take.eq(taken),
             array.shift.eq(loader.shift),

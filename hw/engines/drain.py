@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 
-from amaranth import Cat, EnableInserter, Module, Signal, signed
+from amaranth import Cat, EnableInserter, Module, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -19,7 +19,7 @@ from penstock.hw.engines.descriptor import descriptor
 from penstock.hw.engines.requant import Requantise
 from penstock.hw.lib.buffer import READ_LATENCY, Buffer
 from penstock.hw.lib.memory_ports import read_port, write_port
-from penstock.hw.lib.timing_policy import policy_of
+from penstock.hw.lib.timing_policy import TimingPolicy, policy_of
 from penstock.models.golden.fixed import MULTIPLIER_BITS, SHIFT_BITS
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.isa import Op
@@ -136,6 +136,8 @@ class DrainEngine(wiring.Component):
 
     def __init__(self, *, arch: Arch) -> None:
         self.arch = arch
+        self._groups = arch.cols // arch.drain_lanes
+        self._slots = arch.rows // arch.drain_lanes
         super().__init__(
             {
                 "i": In(stream.Signature(descriptor(Op.DRAIN))),
@@ -156,18 +158,44 @@ class DrainEngine(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         arch = self.arch
-        lanes = arch.drain_lanes
-        groups = arch.cols // lanes
-        slots = arch.rows // lanes
         m = Module()
-        timing = policy_of(platform)
-        m.submodules.parameters = parameters = ParameterMemory(cols=arch.cols, lanes=lanes)
+        m.submodules.parameters = parameters = ParameterMemory(
+            cols=arch.cols, lanes=arch.drain_lanes
+        )
         wiring.connect(m, wiring.flipped(self.i_params), parameters.i)
+        # The next descriptor begins when the last byte has been written and the bank is free.
+        running, finished = Signal(), Signal()
+        tags = self._scan(m, running)
+        results = self._requantise(m, tags, running, parameters, policy_of(platform))
+        written = tags[-1]
+        m.d.comb += [
+            self.out.en.eq(written.valid << written.slot),
+            self.out.addr.eq(written.word),
+            self.out.data.eq(Cat(*results * self._slots)),
+        ]
+        m.d.sync += finished.eq(written.valid & written.last)
+        with m.If(finished):
+            m.d.sync += running.eq(0)
+        m.d.comb += [
+            self.done.eq(finished),
+            self.freed.eq(finished),
+            parameters.release.eq(finished),
+        ]
+        return m
 
+    def _scan(self, m: Module, running: Signal) -> list[data.View]:
+        """Take descriptors and ask for their columns, group after group.
+
+        Returns
+        -------
+        list of data.View
+            What goes along with the values: the tag of what is asked for, of what was asked for a
+            cycle ago, and so on to the end of the pipeline.
+        """
+        lanes, groups, slots = self.arch.drain_lanes, self._groups, self._slots
         desc = Signal(descriptor(Op.DRAIN), reset_less=True)
-        # Positions are being walked; the pipeline still works on them.  The next descriptor begins
-        # when the last byte has been written and the bank is free.
-        active, running = Signal(), Signal()
+        # Positions are still being scanned; while `running`, the pipeline works on them.
+        active = Signal()
         position = Signal(16)
         left = Signal(16, reset_less=True)  # positions after this one
         group = Signal(range(groups))
@@ -175,7 +203,7 @@ class DrainEngine(wiring.Component):
         slot = Signal(range(slots))
         row_word, word = Signal(16), Signal(16)
         bank, full = Signal(), Signal(range(3))
-        # Compared a cycle ahead: always `group == last_group` and `left == 0`.
+        # Terminal-count flags, computed a cycle ahead: `group == last_group` and `left == 0`.
         group_end, left_none = Signal(reset_less=True), Signal(reset_less=True)
         last = Signal()
         first_slot = Signal(range(slots))
@@ -229,7 +257,6 @@ class DrainEngine(wiring.Component):
             self.psums.addr.word.eq(position),
         ]
 
-        # Tags that go along with the values through the pipeline.
         tag = data.StructLayout(
             {"valid": 1, "last": 1, "slot": range(slots), "word": 16, "group": range(groups)}
         )
@@ -244,7 +271,18 @@ class DrainEngine(wiring.Component):
         ]
         with m.If(running):
             m.d.sync += [later.eq(earlier) for earlier, later in itertools.pairwise(tags)]
+        return tags
 
+    def _requantise(
+        self,
+        m: Module,
+        tags: list[data.View],
+        running: Signal,
+        parameters: ParameterMemory,
+        timing: TimingPolicy,
+    ) -> list[Value]:
+        """Select a group's columns and requantise them; return the results, one for each lane."""
+        lanes, groups = self.arch.drain_lanes, self._groups
         # The parameters arrive level with the selected sums.
         before, far = (tags[PartialSums.READ_LATENCY + n].group for n in (-1, 1))
         asked = tags[PartialSums.READ_LATENCY + SELECT_LATENCY - READ_LATENCY]
@@ -252,9 +290,9 @@ class DrainEngine(wiring.Component):
             parameters.r.en.eq(asked.valid),
             parameters.r.addr.eq(asked.group),
         ]
-        results = []
+        results: list[Value] = []
         for lane in range(lanes):
-            # The columns are all over the chip: some of them are met half-way.
+            # Two-stage multiplexer: the columns are spread across the die.
             selected = Signal(signed(32), name=f"selected_{lane}", reset_less=True)
             # Each lane has a duplicate, as they are many.
             near = timing.duplicate(_MET_BITS, name=f"near_{lane}", reset_less=True)
@@ -281,20 +319,4 @@ class DrainEngine(wiring.Component):
                 unit.shift.eq(parameters.r.data[lane].shift),
             ]
             results.append(unit.y)
-
-        written = tags[-1]
-        m.d.comb += [
-            self.out.en.eq(written.valid << written.slot),
-            self.out.addr.eq(written.word),
-            self.out.data.eq(Cat(*results * slots)),
-        ]
-        finished = Signal()
-        m.d.sync += finished.eq(written.valid & written.last)
-        with m.If(finished):
-            m.d.sync += running.eq(0)
-        m.d.comb += [
-            self.done.eq(finished),
-            self.freed.eq(finished),
-            parameters.release.eq(finished),
-        ]
-        return m
+        return results

@@ -98,7 +98,7 @@ class LoadEngine(wiring.Component):
         run_layout = data.StructLayout({name: layout[name].shape for name in _FIELDS})
         ahead = min(AHEAD, max(1, self.arch.queue_depth))
         m.submodules.runs = runs = Fifo(shape=run_layout, depth=ahead)
-        # Beats are counted where they come: what they go into says too late whether it takes them.
+        # Count beats at the input; the upsizer's `ready` arrives too late in the cycle.
         kind = RegisterSlice if self.slices else NoSlice
         m.submodules.tagged = tagged = kind(shape=word_layout(8))
         m.submodules.upsizer = upsizer = Upsizer(in_bytes=8, out_bytes=self.arch.rows)

@@ -1,4 +1,4 @@
-"""The POST engine: output buffer -> LRN (optional) -> max pool -> memory."""
+"""The POST (post-processing) engine: output buffer -> LRN (optional) -> max pool -> memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from penstock.hw.bus.dma import command_layout
 from penstock.hw.engines.descriptor import descriptor
 from penstock.hw.engines.lrn import LrnLanes, table_port
 from penstock.hw.engines.pool import MaxPool, pool_control
-from penstock.hw.engines.post_scan import PostWalk
+from penstock.hw.engines.post_scan import PostScan
 from penstock.hw.lib.buffer import READ_LATENCY
 from penstock.hw.lib.fifo import Fifo
 from penstock.hw.lib.memory_ports import read_port
@@ -46,13 +46,13 @@ class PostEngine(wiring.Component):
 
     ::
 
-        walk --> reads --(out)--> window --> LRN --.
+        scan --> reads --(out)--> window --> LRN --.
                                      |              v
                                      '----------> max pool --> FIFO --> downsizer --> o
 
     One pixel a cycle, with LRN one every `interval` cycles: three reads (the planes before and
     after give the neighbouring channels), then ``rows / lrn_lanes`` cycles in the lanes.  Nothing
-    between the walk and the FIFO can stall: a pixel that completes an output word is read only
+    between the scan and the FIFO can stall: a pixel that completes an output word is read only
     when the FIFO will have room for the word.
 
     A descriptor is taken when the beats of the one before have all been handed over; it need not
@@ -111,18 +111,18 @@ class PostEngine(wiring.Component):
         d = Signal(descriptor(Op.POST), reset_less=True)
         lrn = d.lrn if self.arch.lrn_lanes else Const(0)
 
-        m.submodules.walk = walk = PostWalk(words=self.arch.out_words)
+        m.submodules.scan = scan = PostScan(words=self.arch.out_words)
         m.submodules.pool = pool = MaxPool(rows=rows)
         m.submodules.fifo = fifo = Fifo(shape=rows * 8, depth=_WORDS_AHEAD)
         m.submodules.downsizer = downsizer = Downsizer(in_bytes=rows, out_bytes=8)
 
         start = Signal()
         keep = Signal(rows, reset_less=True)
-        m.d.comb += [walk.d.eq(d), walk.start.eq(start), pool.kernel.eq(d.kernel)]
+        m.d.comb += [scan.d.eq(d), scan.start.eq(start), pool.kernel.eq(d.kernel)]
         self._take(m, d, start, policy_of(platform))
         m.d.sync += keep.eq(Cat(d.channels > c for c in range(rows)))
 
-        read = self._reads(m, d, lrn, walk, taken=fifo.o.valid & fifo.o.ready)
+        read = self._reads(m, d, lrn, scan, taken=fifo.o.valid & fifo.o.ready)
 
         # The pixel, and with LRN its neighbours, padding and channels that do not exist being 0.
         pixel = [Signal(8, name=f"pixel_{c}", reset_less=True) for c in range(rows)]
@@ -232,14 +232,14 @@ class PostEngine(wiring.Component):
             m.d.sync += self.cmd.valid.eq(0)
 
     def _reads(
-        self, m: Module, d: data.View, lrn: Signal, walk: PostWalk, taken: Signal
+        self, m: Module, d: data.View, lrn: Signal, scan: PostScan, taken: Signal
     ) -> data.View:
-        """Read the pixels of the walk; return what each word of `out` is, as it arrives.
+        """Read the pixels of the scan; return what each word of `out` is, as it arrives.
 
         `taken` says that a word has left the FIFO.
         """
         # Room in the FIFO that no word on its way has claimed.  Words are counted late, to keep the
-        # walk's path short: `has_room` does not know of the last two claims.
+        # scan's path short: `has_room` does not know of the last two claims.
         room = Signal(range(_WORDS_AHEAD + 1), init=_WORDS_AHEAD)
         has_room = Signal()
         claimed, freed = Signal(), Signal()
@@ -248,9 +248,9 @@ class PostEngine(wiring.Component):
         accept = Signal()
         claim = Signal()
         m.d.comb += [
-            walk.o.ready.eq(~waits & (~walk.o.p.control.emit | has_room)),
-            accept.eq(walk.o.valid & walk.o.ready),
-            claim.eq(accept & walk.o.p.control.emit),
+            scan.o.ready.eq(~waits & (~scan.o.p.control.emit | has_room)),
+            accept.eq(scan.o.valid & scan.o.ready),
+            claim.eq(accept & scan.o.p.control.emit),
         ]
         m.d.sync += [
             claimed.eq(claim),
@@ -266,7 +266,7 @@ class PostEngine(wiring.Component):
         # The pixel, held while its planes are read one after the other.
         valid = Signal()
         plane = Signal(Plane, reset_less=True)
-        pixel = Signal.like(walk.o.payload, reset_less=True)
+        pixel = Signal.like(scan.o.payload, reset_less=True)
         distance = Signal.like(self.out.addr, reset_less=True)
         # What leads from the pixel to the plane: a sum, minus `distance` as its complement and 1.
         way = Signal.like(self.out.addr)
@@ -275,8 +275,8 @@ class PostEngine(wiring.Component):
             m.d.sync += [
                 valid.eq(1),
                 plane.eq(Mux(lrn, Plane.PREV, Plane.OWN)),
-                pixel.eq(walk.o.payload),
-                distance.eq(Mux(walk.o.p.halo, d.halo_step, d.step)),
+                pixel.eq(scan.o.payload),
+                distance.eq(Mux(scan.o.p.halo, d.halo_step, d.step)),
             ]
         with m.Elif(lrn & (plane == Plane.PREV)):
             m.d.sync += plane.eq(Plane.OWN)

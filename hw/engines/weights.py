@@ -88,7 +88,7 @@ class WeightsEngine(wiring.Component):
         )
         self._front(m, runs)
 
-        # Beats are counted where they come: what they go into says too late whether it takes them.
+        # Count beats at the input; the upsizer's `ready` arrives too late in the cycle.
         kind = RegisterSlice if self.slices else NoSlice
         m.submodules.tagged = tagged = kind(shape=word_layout(8))
         comes, beats = Signal(), Signal()
@@ -107,7 +107,7 @@ class WeightsEngine(wiring.Component):
         column = Signal(range(cols))
         # What beats that are still to go are; words or beats are still to go.
         to_params, to_words, busy = Signal(), Signal(), Signal()
-        # Always `to_words`, for the upsizer's many bits.
+        # Duplicate of `to_words` that drives only the upsizer's many bits.
         words_turn = timing.duplicate(name="words_turn")
         beat, word, params_end, finished = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [

@@ -13,7 +13,7 @@ COUNT_LATENCY = 2
 
 _LOW_BITS = 16
 # Of the upper half of what is left, at most; of the lower one, at least: it must not come to its
-# end before the upper one has heard of the borrow.
+# end before the borrow has reached the upper one.
 _UPPER_BITS = 16
 _LEAST = 8
 
@@ -29,7 +29,7 @@ def counted(
 ) -> Value:
     """Return how much of `more` has come until `COUNT_LATENCY` cycles ago, modulo ``2**bits``.
 
-    A sum of 32 bits is a long path: here the upper half hears of the lower half's carry a cycle
+    A sum of 32 bits is a long path: here the lower half's carry reaches the upper half a cycle
     later.  The halves that are shown belong together.
 
     Parameters
@@ -95,7 +95,7 @@ def counted_down(
 ) -> Signal:
     """Return whether one step is left, of as many as were taken.
 
-    The upper half of what is left hears of a borrow a cycle later; by then the lower half is far
+    A borrow reaches the upper half of what is left a cycle later; by then the lower half is far
     from its end.
 
     Parameters

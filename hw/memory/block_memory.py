@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from penstock.hw.lib.buffer import READ_LATENCY, Buffer
-from penstock.hw.memory.sdram import read_layout, request_layout, write_layout
+from penstock.hw.lib.delay import delayed
+from penstock.hw.memory.sdram import context_layout, read_layout, request_layout, write_layout
 from penstock.models.spec.memory import BEAT_BYTES
 
 __all__ = ["BlockMemory"]
@@ -50,6 +51,11 @@ class BlockMemory(wiring.Component):
         m = Module()
         depth = self.size // BEAT_BYTES
         m.submodules.memory = memory = Buffer(depth=depth, width=8 * BEAT_BYTES, granularity=8)
+        byte_bits, beat_bits = BEAT_BYTES.bit_length() - 1, depth.bit_length() - 1
+        address = data.StructLayout(
+            {"byte": byte_bits, "beat": beat_bits, "beyond": 32 - byte_bits - beat_bits}
+        )
+        place = data.View(address, self.i.p.addr)
         active = Signal()
         request = Signal(request_layout(self.tag_bits), reset_less=True)
         beat = Signal(range(depth), reset_less=True)
@@ -72,12 +78,11 @@ class BlockMemory(wiring.Component):
                 active.eq(~last),
             ]
         with m.Elif(self.i.valid):
-            start, end = BEAT_BYTES.bit_length() - 1, self.size.bit_length() - 1
             m.d.sync += [
                 active.eq(1),
                 request.eq(self.i.payload),
-                beat.eq(self.i.p.addr[start:end]),
-                outside.eq(self.i.p.addr[end:].any()),
+                beat.eq(place.beat),
+                outside.eq(place.beyond.any()),
             ]
 
         m.d.sync += [
@@ -86,17 +91,22 @@ class BlockMemory(wiring.Component):
             self.w_error.eq(outside),
         ]
         # What goes with a beat takes as long as the beat.
-        facts = Cat(request.tag, last, outside)
+        context = Signal(context_layout(self.tag_bits))
+        m.d.comb += [
+            context.tag.eq(request.tag),
+            context.last.eq(last),
+            context.error.eq(outside),
+        ]
+        late = delayed(m, context, READ_LATENCY)
         valid = memory.r.en
         for k in range(READ_LATENCY):
-            before, facts = facts, Signal(len(facts), name=f"facts_{k}", reset_less=True)
             first, valid = valid, Signal(name=f"valid_{k}")
-            m.d.sync += [facts.eq(before), valid.eq(first)]
+            m.d.sync += valid.eq(first)
         m.d.comb += [
             self.r_valid.eq(valid),
-            self.r.tag.eq(facts[: self.tag_bits]),
-            self.r.last.eq(facts[-2]),
-            self.r.error.eq(facts[-1]),
-            self.r.data.eq(Mux(facts[-1], 0, memory.r.data)),
+            self.r.tag.eq(late.tag),
+            self.r.last.eq(late.last),
+            self.r.error.eq(late.error),
+            self.r.data.eq(Mux(late.error, 0, memory.r.data)),
         ]
         return m

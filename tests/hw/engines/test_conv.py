@@ -209,7 +209,7 @@ def test_says_what_it_waits_for() -> None:
     async def watch(ctx):
         while True:
             *_, busy, weights, bank = await ctx.tick().sample(
-                dut.busy, dut.wait_weights, dut.wait_bank
+                dut.activity.busy, dut.activity.wait_weights, dut.activity.wait_bank
             )
             states.append((busy, weights, bank))
 

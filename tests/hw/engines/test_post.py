@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from penstock.hw.engines.post import PostEngine
-from penstock.hw.engines.post_scan import PostWalk
+from penstock.hw.engines.post_scan import PostScan
 from penstock.models.golden.fixed import lrn_apply, lrn_gains, lrn_table, pack_lrn_table
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.isa import FIELDS, Op
@@ -321,4 +321,4 @@ def test_cycles_of_a_pixel_with_lrn(rows: int, lanes: int, interval: int) -> Non
 @pytest.mark.parametrize("words", [0, 1, 12, 2.0])
 def test_wrong_words(words: Any) -> None:
     with pytest.raises(ValueError, match="words must be a power of two of at least 2, not"):
-        PostWalk(words=words)
+        PostScan(words=words)
