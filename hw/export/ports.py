@@ -58,8 +58,8 @@ RULES = (
     "`ready`; `valid` does not wait for `ready` and, with its payload, stays until then.",
     f"Bursts are INCR, of whole 64-bit beats, {MAX_BURST} beats at most (AXI3 takes them as well), "
     f"and never cross a boundary of {BOUNDARY} bytes. IDs are 0: answers come in order.",
-    "A memory may be as slow as it likes, and answer each port in its own time: a run takes longer, "
-    "and gives the same bytes. A wait of WATCHDOG cycles without any progress ends it.",
+    "A memory may be as slow as it likes, and answer each port in its own time: a run takes "
+    "longer, and gives the same bytes. A wait of WATCHDOG cycles without any progress ends it.",
     "Registers: an address is taken when no access of its kind is under way. A word that was "
     "written has changed its register four cycles after address and data were taken; what is read "
     "comes five cycles after its address. Reading changes nothing. Every address answers OKAY; "
