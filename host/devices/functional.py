@@ -12,9 +12,9 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock.host.devices.device import Buffer, Data, Device, DeviceError, DeviceFull, RunLog
+from penstock.host.devices.arena_device import ArenaDevice
+from penstock.host.devices.device import Buffer, Data, DeviceError, RunLog
 from penstock.host.devices.functional_engines import Engines
-from penstock.host.program.allocator import Arena
 from penstock.host.program.program import Program
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.isa import DESCRIPTOR_BYTES, ENGINE_WAITS, Op, decode
@@ -26,7 +26,7 @@ __all__ = ["FunctionalDevice", "create"]
 DEFAULT_MEMORY = 256 << 20
 
 
-class FunctionalDevice(Device):
+class FunctionalDevice(ArenaDevice):
     """A device in NumPy.
 
     Parameters
@@ -48,22 +48,10 @@ class FunctionalDevice(Device):
         if memory_bytes < PAGE_BYTES:
             raise ValueError(f"memory_bytes must be at least {PAGE_BYTES}, not {memory_bytes!r}")
         self.memory = np.zeros(memory_bytes, np.uint8)
-        self._arena = Arena(memory_bytes, alignment=PAGE_BYTES)
+        self.own(memory_bytes)
         self._engines = Engines(arch, self.memory)
         self._poison = poison
         self._random = None if poison is None else np.random.default_rng(poison)
-
-    def alloc(self, size: int) -> Buffer:
-        offset = self._arena.alloc(size)
-        if offset is None:
-            raise DeviceFull(f"no {size} bytes of device memory left in one piece")
-        return Buffer(offset, size)
-
-    def free(self, buffer: Buffer) -> None:
-        try:
-            self._arena.free(buffer.offset)
-        except KeyError:
-            raise DeviceError(f"no buffer at {buffer.offset} to free") from None
 
     def write(self, buffer: Buffer, data: Data, offset: int = 0) -> None:
         values = np.frombuffer(data, np.uint8)

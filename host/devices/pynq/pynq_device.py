@@ -6,7 +6,6 @@ through the processor's view of it, which is flushed before a run in it and inva
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from dataclasses import dataclass
@@ -16,14 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock.host.devices.csr import Csr
-from penstock.host.devices.device import Buffer, Data, Device, DeviceError, DeviceFull, RunLog
+from penstock.host.devices.csr_device import CsrDevice
+from penstock.host.devices.device import Buffer, Data, DeviceError, DeviceFull, RunLog
 from penstock.host.devices.pynq.linux import System
 from penstock.host.devices.pynq.overlay_loader import load_overlay
 from penstock.host.program.program import Program
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.memory import PAGE_BYTES
-from penstock.models.spec.regs import LOG_FIELDS
 
 __all__ = ["PynqDevice", "create", "default_bitstream"]
 
@@ -66,7 +64,7 @@ class _Piece:
         return self.memory
 
 
-class PynqDevice(Device):
+class PynqDevice(CsrDevice):
     """A board.
 
     Parameters
@@ -98,6 +96,7 @@ class PynqDevice(Device):
     """
 
     name = "pynq"
+    FAULTS = (OSError, RuntimeError)
 
     def __init__(
         self,
@@ -109,17 +108,12 @@ class PynqDevice(Device):
         system: System | None = None,
         board: Any = None,
     ) -> None:
-        super().__init__(arch)
-        if not 0 <= watchdog < 1 << 32:
-            raise ValueError(f"watchdog must be from 0 to {(1 << 32) - 1}, not {watchdog!r}")
-        self.watchdog = watchdog
+        super().__init__(arch, watchdog=watchdog)
         self.reset_limit = 5.0
         self._system = System() if system is None else system
         if bitstream is None:
             bitstream = default_bitstream()
         self._pieces: dict[int, _Piece] = {}
-        self._totals = {name: 0 for name, _ in LOG_FIELDS}
-        self.csr: Csr
         self.overlay, self.csr, self.handoff = load_overlay(
             bitstream, arch, system=self._system, device=board
         )
@@ -176,52 +170,32 @@ class PynqDevice(Device):
         piece.stale = True
         return self.read(buffer, offset, size)
 
+    def start(self, program: Program, buffer: Buffer) -> None:
+        """Begin a run: what `run` does first."""
+        piece = self._piece(buffer)
+        piece.flush()
+        if self._interrupt is not None:
+            self._interrupt.enable()
+        piece.stale = True
+        super().start(program, buffer)
+
     def run(self, program: Program, buffer: Buffer, *, timeout: float = 60.0) -> RunLog:
         """Run `program`, whose image and input are in `buffer`, to its end.
 
         After an error, the device is ready for the next run.
         """
-        self.check_program(program, buffer)
-        piece = self._piece(buffer)
-        begin = time.monotonic()
-        ended = False
-        try:
-            if not self.csr.idle:
-                self._recover()
-            piece.flush()
-            if self._interrupt is not None:
-                self._interrupt.enable()
-            piece.stale = True
-            self.csr.start(
-                base=buffer.offset,
-                desc_offset=program.desc_offset,
-                desc_count=program.desc_count,
-                watchdog=self.watchdog,
-            )
-            self._wait(program, begin, timeout)
-            if self.csr.failed:
-                error = self.describe_error(program, buffer)
-                raise DeviceError(f"{error}; {self.csr.dump()}")
-            self.check_counts(program)
-            self.csr.acknowledge()
-            seconds = time.monotonic() - begin
-            self._totals = self.csr.totals()
-            log = RunLog(self.csr.log(), dict(self._totals), seconds)
-            ended = True
-        except (OSError, RuntimeError) as error:
-            if isinstance(error, DeviceError):
-                raise
-            raise DeviceError(f"the board does not answer: {error}") from None
-        finally:
-            if not ended:
-                # What went wrong says more; a core that does not stop is met again by the next run.
-                with contextlib.suppress(DeviceError):
-                    self._recover()
-        return log
+        self._piece(buffer)  # refused before the core is touched
+        return super().run(program, buffer, timeout=timeout)
 
-    def counters(self) -> dict[str, int]:
-        """Return the counters (`models.spec.regs.LOG_FIELDS`) of the last completed run."""
-        return dict(self._totals)
+    def describe_error(self, program: Program, buffer: Buffer) -> str:
+        """Say why a run stopped, with all registers."""
+        return f"{super().describe_error(program, buffer)}; {self.csr.dump()}"
+
+    def _ended(self) -> None:
+        self.csr.acknowledge()
+
+    def _fault(self, error: Exception) -> str:
+        return f"the board does not answer: {error}"
 
     def close(self) -> None:
         """Stop what runs and give the memory back; more than once does nothing."""
