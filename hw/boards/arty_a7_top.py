@@ -122,7 +122,6 @@ ARTY_A7_100T = Board(
         ),
     ),
     memory=OnChip(MEMORY_BYTES),
-    resources={"LUT": 63400, "FF": 126800, "DSP": 240, "RAMB36": 135},
     network="cifar10-quick",
     load="openFPGALoader --board arty_a7_100t penstock.bit",
 )

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from penstock.models.spec.arch import Arch, get_arch
+from penstock.models.spec.devices import get_device
 
 if TYPE_CHECKING:  # a record can be made where there is no Amaranth
     from amaranth import Elaboratable
@@ -127,14 +128,15 @@ class Board:
     host : Serial or Processor
     memory : SdramChip or OnChip or None
         None: the host's own.
-    resources : mapping of str to int
-        What the device has, by resource: ``LUT``, ``FF``, ``DSP`` and so on.
     floorplan : callable or None
         See `Floorplan`; None: the placer finds all places itself.
     network : str
         Whose speed is estimated.
     load : str
         The command that brings the bitstream onto the board, run in the folder of the bitstream.
+    resources : mapping of str to int
+        What the device has, by resource: ``LUT``, ``FF``, ``DSP`` and so on.  Empty: what
+        `models.spec.devices` says of the part.
     """
 
     name: str
@@ -145,19 +147,21 @@ class Board:
     arch: str | Arch
     target_mhz: float
     host: Serial | Processor
-    resources: Mapping[str, int]
     clock_mhz: float | None = None
     memory: SdramChip | OnChip | None = None
     options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     floorplan: Floorplan | None = None
     network: str = "alexnet"
     load: str = ""
+    resources: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
             raise ValueError(f"name must be letters, digits, dots and dashes, not {self.name!r}")
         if not self.target_mhz > 0:
             raise ValueError(f"target_mhz must be positive, not {self.target_mhz!r}")
+        if not self.resources:
+            object.__setattr__(self, "resources", get_device(self.part).resources)
         if not callable(self.top):
             raise ValueError(f"top must be a class or a function of the arch, not {self.top!r}")
         if not isinstance(self.host, Serial | Processor):

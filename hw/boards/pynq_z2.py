@@ -182,7 +182,6 @@ def _pynq(name: str, title: str) -> Board:
         arch="pynq-z2",
         target_mhz=130.0,
         host=Processor(registers=CSR_BASE),
-        resources={"LUT": 53200, "FF": 106400, "DSP": 220, "RAMB36": 140},
         floorplan=zynq_7020,
         load="penstock selftest --device pynq --overlay penstock.bit",
     )

@@ -117,7 +117,6 @@ TANG_NANO_20K = Board(
         pins=Pins(clock="clk27", outputs={"tx": ("tx", 1), "led": ("~led_n", len(SHOWN))}),
     ),
     memory=OnChip(MEMORY_BYTES),
-    resources={"LUT": 20736, "FF": 15552, "DSP": 48, "BSRAM": 46},
     floorplan=gw2a_18,
     network="lenet5",
     load="openFPGALoader --board tangnano20k penstock.fs",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from amaranth import Elaboratable, Module, Signal
 from amaranth.hdl import IOPort
 
@@ -136,7 +134,7 @@ class Ulx3sTop(Elaboratable):
 _SDRAM_WIDTHS = {"command": 3, "ba": 2, "a": 13, "dqm": 2}
 
 
-def _ulx3s(size: int, idcode: str, resources: Mapping[str, int], floorplan: Floorplan) -> Board:
+def _ulx3s(size: int, idcode: str, floorplan: Floorplan) -> Board:
     """The board with an ECP5 of one size: the same pins, another die."""
     return Board(
         name=f"ulx3s-{size}f",
@@ -166,14 +164,11 @@ def _ulx3s(size: int, idcode: str, resources: Mapping[str, int], floorplan: Floo
             ),
         ),
         memory=ULX3S_SDRAM,
-        resources=resources,
         floorplan=floorplan,
         load="openFPGALoader --board ulx3s penstock.bit",
     )
 
 
-ULX3S_85F = _ulx3s(
-    85, "0x41113043", {"LUT": 83640, "FF": 83640, "DSP": 156, "DP16KD": 208}, ecp5_85
-)
-ULX3S_45F = _ulx3s(45, "0x41112043", {"LUT": 43848, "FF": 43848, "DSP": 72, "DP16KD": 108}, ecp5_45)
-ULX3S_25F = _ulx3s(25, "0x41111043", {"LUT": 24288, "FF": 24288, "DSP": 28, "DP16KD": 56}, ecp5_25)
+ULX3S_85F = _ulx3s(85, "0x41113043", ecp5_85)
+ULX3S_45F = _ulx3s(45, "0x41112043", ecp5_45)
+ULX3S_25F = _ulx3s(25, "0x41111043", ecp5_25)

@@ -37,7 +37,6 @@ BOARD = Board(
     arch="pynq-z2",
     target_mhz=130.0,
     host=Processor(registers=CSR_BASE),
-    resources={},
 )
 
 

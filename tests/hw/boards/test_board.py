@@ -72,6 +72,7 @@ def test_the_clock_of_a_processor_is_not_the_boards() -> None:
     [
         ({"name": "my board"}, "name must be letters, digits, dots and dashes, not 'my board'"),
         ({"name": ""}, "name must be letters"),
+        ({"resources": {}}, "part 'fake-1' is of no FPGA known here, which are XC7Z010, "),
         ({"target_mhz": 0}, "target_mhz must be positive, not 0"),
         ({"top": "module:Top"}, "top must be a class or a function of the arch, not 'module:Top'"),
         ({"arch": "3x"}, "arch must be one of tiny, .* not '3x'"),
@@ -115,7 +116,7 @@ def test_a_file_may_import_what_lies_beside_it(tmp_path: Path) -> None:
         ("x = 1\nx / 0\n", "board.py: line 2: ZeroDivisionError: division by zero"),
         (
             "from penstock.hw.boards.board import Board\n\nBOARD = Board(name='x')\n",
-            r"board.py: line 3: TypeError: .*missing 8 required keyword-only arguments: 'title'",
+            r"board.py: line 3: TypeError: .*missing 7 required keyword-only arguments: 'title'",
         ),
     ],
 )
