@@ -51,7 +51,7 @@ def without_comments(code: str) -> list[str]:
 
 
 def test_the_ten_lines(folder: Path) -> None:
-    page = (ROOT / "docs" / "using.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     # On an array whose simulator other tests build as well.
     small = code.replace('ps.arch("8x8", act_words=4096)', 'ps.arch("tiny")')
