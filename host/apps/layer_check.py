@@ -127,7 +127,9 @@ class LayerCase:
             raise LayerWrong(str(wrong[0]))
         return LayerOutcome(maps, log)
 
-    def run(self, device: Device, *, times: int = 1, clear: bool = True) -> LayerOutcome:
+    def run(
+        self, device: Device, *, times: int = 1, clear: bool = True, timeout: float = 60
+    ) -> LayerOutcome:
         """Run on a device and compare after each run.
 
         Parameters
@@ -136,6 +138,8 @@ class LayerCase:
         times : int
         clear : bool
             Whether to fill memory with noise first; over a slow link that takes long.
+        timeout : float
+            Seconds for each run.
 
         Raises
         ------
@@ -152,7 +156,7 @@ class LayerCase:
             for number in range(times):
                 for offset, data in self.program.pack_input(self.codes):
                     device.upload(buffer, data, offset)
-                log = device.run(self.program, buffer, timeout=60)
+                log = device.run(self.program, buffer, timeout=timeout)
                 try:
                     outcome = self.compare(
                         lambda offset, size: device.read(buffer, offset, size), log

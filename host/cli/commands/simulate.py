@@ -1,4 +1,8 @@
-"""`simulate`: one layer of AlexNet in small, on the core in cocotb, against the golden model."""
+"""`simulate`: one layer on the core, against the golden model, with waves.
+
+Layers of AlexNet in small run in cocotb; a layer of any network, as large as it is, on the `rtl`
+device, which is a thousand times faster.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +16,25 @@ from typing import Annotated
 import typer
 
 from penstock.host.apps.layer_check import LayerCase, LayerWrong
+from penstock.host.apps.open_device import open_device
+from penstock.host.apps.single_layer import single_layer
 from penstock.host.cli.support.device_options import arch_for
 from penstock.host.cli.support.exit_status import InputError, WorkError, bad_input, one_line
 from penstock.host.cli.support.output_file import OutputFile
 from penstock.host.cli.support.progress import task
 from penstock.host.cli.support.tables import layer_table, show
+from penstock.host.compiler.planning.cost import predict
 from penstock.host.devices.device import RunLog
+from penstock.host.inputs.catalog import load_network
 from penstock.host.program.program import Program
 from penstock.host.report.layer_profile import measured_profile
 from penstock.models.networks.scaled_down import SCALED_LAYERS
+from penstock.models.spec.arch import Arch
 
 __all__ = ["simulate"]
+
+# Seconds after which a simulation is given up; with waves it may take hours.
+_TIMEOUT = 4 * 3600.0
 
 
 def _bench_error(error: AssertionError) -> str:
@@ -40,8 +52,54 @@ def _shapes(program: Program) -> str:
     )
 
 
+def _simulate_model(model: str, layer: str, arch: Arch, waves: Path | None) -> None:
+    """Simulate the hardware layer of a network that does `layer`, with its own weights and input.
+
+    Raises
+    ------
+    WorkError
+        If it gives another result than the golden model.
+    """
+    with ExitStack() as stack:
+        output = None if waves is None else stack.enter_context(OutputFile(waves))
+        with task("reading the network") as progress, bad_input():
+            network = load_network(model, progress=progress.say)
+            progress.say(f"cutting out {layer}")
+            case = single_layer(network, layer, arch)
+        cycles = sum(cost.cycles for cost in predict(case.program, arch))
+        print(f"{case.network.name} on rtl, arch {arch.name}: {_shapes(case.program)}")
+        print(f"predicted: {cycles} cycles", flush=True)
+        options = {} if output is None else {"waves": output.temporary}
+        with task("building the simulator") as progress:
+            device = open_device("rtl", arch, progress=progress.say, **options)
+        try:
+            with device, task(f"simulating {cycles} cycles"):
+                outcome = case.run(device, timeout=_TIMEOUT)
+        except LayerWrong as error:
+            print("bit-exact with the golden model: no")
+            raise WorkError(str(error)) from None
+        finally:
+            if output is not None:
+                output.keep()
+    assert outcome.log is not None
+    profile = measured_profile(case.program, [outcome.log], arch, device="rtl")
+    show(layer_table(profile, profile.total))
+    if output is not None:
+        print(f"waves: {output.path}")
+    print("bit-exact with the golden model: yes")
+
+
 def simulate(
-    layer: Annotated[str, typer.Argument(metavar="LAYER", help=", ".join(SCALED_LAYERS))],
+    layer: Annotated[
+        str | None, typer.Argument(metavar="[LAYER]", help=", ".join(SCALED_LAYERS))
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help="A network by name, saved or ONNX, instead of LAYER."),
+    ] = None,
+    of_model: Annotated[
+        str | None, typer.Option("--layer", help="The layer of --model to simulate.")
+    ] = None,
     arch: Annotated[
         str, typer.Option("--arch", help="tiny, a small ROWSxCOLS, or a .toml file.")
     ] = "tiny",
@@ -51,8 +109,13 @@ def simulate(
     waves: Annotated[Path | None, typer.Option("--waves", help="Write FST waves here.")] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the input and the stalls.")] = 1,
 ) -> None:
-    """Simulate a layer of AlexNet, scaled down, in cocotb and compare it with the golden model."""
+    """Simulate one layer, of AlexNet in small or of --model, against the golden model."""
     target = arch_for(arch)
+    if (layer is None) == (model is None) or (model is None) != (of_model is None):
+        raise InputError(f"either LAYER, one of {', '.join(SCALED_LAYERS)}, or --model and --layer")
+    if model is not None and of_model is not None:
+        _simulate_model(model, of_model, target, waves)
+        return
     if layer not in SCALED_LAYERS:
         raise InputError(f"layer must be one of {', '.join(SCALED_LAYERS)}, not {layer!r}")
     try:

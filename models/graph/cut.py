@@ -1,0 +1,71 @@
+"""A few layers of a network as a network of their own, with the weights they have."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from penstock.models.graph.graph import INPUT, InputSpec, Network, infer_shapes
+
+__all__ = ["cut_out"]
+
+
+def cut_out(network: Network, names: Collection[str]) -> tuple[Network, str]:
+    """Return the layers `names` of a network, and which map is their input.
+
+    Parameters
+    ----------
+    network : Network
+        Quantised.
+    names : collection of str
+        Layers that read nothing from outside but one map.
+
+    Returns
+    -------
+    (Network, str)
+        Its input is that map, codes as they are; `INPUT`: the network's own.
+
+    Raises
+    ------
+    ValueError
+        If there is no such layer, or they read several maps.
+    """
+    layers = [layer for layer in network.layers if layer.name in names]
+    missing = sorted(set(names) - {layer.name for layer in layers})
+    if missing:
+        raise ValueError(f"{network.name} has no layer {', '.join(missing)}")
+    inside = {layer.name for layer in layers}
+    outside = dict.fromkeys(name for layer in layers for name in layer.inputs if name not in inside)
+    if len(outside) != 1:
+        raise ValueError(
+            f"{', '.join(inside)} reads {len(outside)} maps ({', '.join(outside)}): "
+            "only layers with one input can stand alone"
+        )
+    (source,) = outside
+    spec = network.input
+    if source != INPUT:
+        shape = infer_shapes(network)[source]
+        if len(shape) != 3:
+            raise ValueError(f"{source} is no map of height, width and channels")
+        height, width, channels = shape
+        spec = InputSpec(
+            shape=(height, width, channels),
+            resize=min(height, width),
+            mean=(0.0,) * channels,
+            std=(1.0,) * channels,
+            scale=network.scales.get(source, 1.0),
+            zero=network.zeros.get(source, 0),
+        )
+    moved = tuple(
+        replace(layer, inputs=tuple(INPUT if name == source else name for name in layer.inputs))
+        for layer in layers
+    )
+    kept = {
+        field: {name: value for name, value in getattr(network, field).items() if name in inside}
+        for field in ("scales", "zeros")
+    }
+    alone = replace(
+        network, name=f"{layers[0].name} of {network.name}", input=spec, layers=moved, labels=(),
+        **kept,
+    )  # fmt: skip
+    return alone, source
