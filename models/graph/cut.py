@@ -60,12 +60,13 @@ def cut_out(network: Network, names: Collection[str]) -> tuple[Network, str]:
         replace(layer, inputs=tuple(INPUT if name == source else name for name in layer.inputs))
         for layer in layers
     )
-    kept = {
-        field: {name: value for name, value in getattr(network, field).items() if name in inside}
-        for field in ("scales", "zeros")
-    }
     alone = replace(
-        network, name=f"{layers[0].name} of {network.name}", input=spec, layers=moved, labels=(),
-        **kept,
-    )  # fmt: skip
+        network,
+        name=f"{layers[0].name} of {network.name}",
+        input=spec,
+        layers=moved,
+        labels=(),
+        scales={name: value for name, value in network.scales.items() if name in inside},
+        zeros={name: value for name, value in network.zeros.items() if name in inside},
+    )
     return alone, source
