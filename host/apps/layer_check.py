@@ -128,7 +128,7 @@ class LayerCase:
         return LayerOutcome(maps, log)
 
     def run(
-        self, device: Device, *, times: int = 1, clear: bool = True, timeout: float = 60.0
+        self, device: Device, *, times: int = 1, clear: bool = True, timeout: float = 60
     ) -> LayerOutcome:
         """Run on a device and compare after each run.
 

@@ -23,6 +23,7 @@ from penstock.host.cli.support.exit_status import InputError, WorkError, bad_inp
 from penstock.host.cli.support.output_file import OutputFile
 from penstock.host.cli.support.progress import task
 from penstock.host.cli.support.tables import layer_table, show
+from penstock.host.compiler.planning.cost import predict
 from penstock.host.devices.device import RunLog
 from penstock.host.inputs.catalog import load_network
 from penstock.host.program.program import Program
@@ -32,7 +33,7 @@ from penstock.models.spec.arch import Arch
 
 __all__ = ["simulate"]
 
-# Seconds after which a simulation is given up; with waves it may take an hour.
+# Seconds after which a simulation is given up; with waves it may take hours.
 _TIMEOUT = 4 * 3600.0
 
 
@@ -51,7 +52,7 @@ def _shapes(program: Program) -> str:
     )
 
 
-def _simulate_model(model: str, layer: str, arch: Arch, waves: Path | None, seed: int) -> None:
+def _simulate_model(model: str, layer: str, arch: Arch, waves: Path | None) -> None:
     """Simulate the hardware layer of a network that does `layer`, with its own weights and input.
 
     Raises
@@ -64,29 +65,27 @@ def _simulate_model(model: str, layer: str, arch: Arch, waves: Path | None, seed
         with task("reading the network") as progress, bad_input():
             network = load_network(model, progress=progress.say)
             progress.say(f"cutting out {layer}")
-            alone = single_layer(network, layer, arch)
-        does = " ".join(layer.name for layer in alone.network.layers)
-        print(f"{alone.network.name} on rtl, arch {arch.name}: {does}", flush=True)
-        print(f"predicted: {alone.cycles} cycles", flush=True)
+            case = single_layer(network, layer, arch)
+        cycles = sum(cost.cycles for cost in predict(case.program, arch))
+        print(f"{case.network.name} on rtl, arch {arch.name}: {_shapes(case.program)}")
+        print(f"predicted: {cycles} cycles", flush=True)
         options = {} if output is None else {"waves": output.temporary}
         with task("building the simulator") as progress:
             device = open_device("rtl", arch, progress=progress.say, **options)
-        case = LayerCase(layer, alone.network, alone.program, alone.codes, seed)
-        failure = None
-        with device, task(f"simulating {alone.cycles} cycles"):
-            try:
+        try:
+            with device, task(f"simulating {cycles} cycles"):
                 outcome = case.run(device, timeout=_TIMEOUT)
-            except LayerWrong as error:
-                failure = error
-        if output is not None:  # most of all when something is wrong
-            output.keep()
-            print(f"waves: {output.path}")
-    if failure is not None:
-        print("bit-exact with the golden model: no")
-        raise WorkError(str(failure)) from None
+        except LayerWrong as error:
+            print("bit-exact with the golden model: no")
+            raise WorkError(str(error)) from None
+        finally:
+            if output is not None:
+                output.keep()
     assert outcome.log is not None
-    profile = measured_profile(alone.program, [outcome.log], arch, device="rtl")
+    profile = measured_profile(case.program, [outcome.log], arch, device="rtl")
     show(layer_table(profile, profile.total))
+    if output is not None:
+        print(f"waves: {output.path}")
     print("bit-exact with the golden model: yes")
 
 
@@ -115,7 +114,7 @@ def simulate(
     if (layer is None) == (model is None) or (model is None) != (of_model is None):
         raise InputError(f"either LAYER, one of {', '.join(SCALED_LAYERS)}, or --model and --layer")
     if model is not None and of_model is not None:
-        _simulate_model(model, of_model, target, waves, seed)
+        _simulate_model(model, of_model, target, waves)
         return
     if layer not in SCALED_LAYERS:
         raise InputError(f"layer must be one of {', '.join(SCALED_LAYERS)}, not {layer!r}")
