@@ -61,11 +61,10 @@ def test_counts_of_beats_have_32_bits() -> None:
     csr = CsrBank(arch=ARCH)
     for dma in (ReadDma(), WriteDma()):
         assert len(dma.expected) == len(dma.received) == 32
-    for signal in (*csr.expected, *csr.received, csr.fetched, csr.base, csr.desc_addr):
+    for port in (csr.program, Sequencer(arch=ARCH).program):
+        assert len(port.fetched) == len(port.desc_addr) == len(port.desc_count) == 32
+    for signal in (*csr.expected, *csr.received, csr.base, Fetch(arch=ARCH).fetched):
         assert len(signal) == 32
-    assert len(csr.desc_count) == 32
-    for block in (Fetch(arch=ARCH), Sequencer(arch=ARCH)):
-        assert len(block.fetched) == 32
 
 
 def test_long_command() -> None:
