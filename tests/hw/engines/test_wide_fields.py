@@ -8,6 +8,7 @@ and end at once.
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -116,7 +117,7 @@ def test_load_of_many_beats(beats: int, planes: int) -> None:
 
 
 def test_load_of_a_long_row() -> None:
-    arch = Arch(**{**{f: getattr(ARCH, f) for f in ARCH.__dataclass_fields__}, "rows": 6})
+    arch = replace(ARCH, rows=6, out_words=1 << 16)
     dut = LoadEngine(arch=arch)
     data = random.Random(3).randbytes(8 * 24)
 
