@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penstock.models.spec.arch import Arch
+from penstock.models.spec.memory import PAGE_BYTES
 from penstock.models.spec.regs import MAGIC, REGISTERS
 
 __all__ = ["Example", "example_files"]
 
 _WORD = 8
-_PAGE = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +47,8 @@ class Example:
 
 def _hex(data: NDArray[np.uint8]) -> str:
     """Words for $readmemh, from a page of zeros on: the arena is not at address 0."""
-    padded = np.zeros(_PAGE + -(-len(data) // _PAGE) * _PAGE, np.uint8)
-    padded[_PAGE : _PAGE + len(data)] = data
+    padded = np.zeros(PAGE_BYTES + -(-len(data) // PAGE_BYTES) * PAGE_BYTES, np.uint8)
+    padded[PAGE_BYTES : PAGE_BYTES + len(data)] = data
     return "".join(f"{word:016x}\n" for word in padded.view("<u8"))
 
 
@@ -62,7 +62,7 @@ def example_files(example: Example, arch: Arch) -> dict[str, str]:
     words = len(program.splitlines())
     values = {
         "PROGRAM_WORDS": words,
-        "PROGRAM_BASE": _PAGE,
+        "PROGRAM_BASE": PAGE_BYTES,
         "PROGRAM_DESC_ADDR": example.desc_offset,
         "PROGRAM_DESC_COUNT": example.desc_count,
         "PROGRAM_FINGERPRINT_LO": arch.fingerprint & 0xFFFF_FFFF,

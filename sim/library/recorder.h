@@ -38,7 +38,7 @@ public:
     // Look at a cycle whose signals have settled.
     void sample(const Vaccel& top) {
         const Vaccel___024root& in = *top.rootp;
-        if (in.accel__DOT__sequencer__DOT__start) begin();
+        if (in.accel__DOT__sequencer__DOT__program___05Fstart) begin();
         if (!running_) return;
         fetch(in);
         engine<1>(in.accel__DOT__sequencer__DOT__gate_load__DOT__i___05Fready,
@@ -104,11 +104,11 @@ private:
 
     void count(const Vaccel& top, const Vaccel___024root& in) {
         ++now_.cycles;
-        if (in.accel__DOT__conv__DOT__busy) {
+        if (in.accel__DOT__conv__DOT__activity___05Fbusy) {
             ++now_.busy;
-        } else if (in.accel__DOT__conv__DOT__wait_weights) {
+        } else if (in.accel__DOT__conv__DOT__activity___05Fwait_weights) {
             ++now_.stall_weights;
-        } else if (in.accel__DOT__conv__DOT__wait_bank) {
+        } else if (in.accel__DOT__conv__DOT__activity___05Fwait_bank) {
             ++now_.stall_output;
         } else if (in.accel__DOT__sequencer__DOT__conv_waiting) {
             ++now_.stall_input;

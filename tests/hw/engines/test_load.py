@@ -13,6 +13,7 @@ from amaranth.lib.wiring import connect
 
 from penstock.hw.bus.dma import ReadDma
 from penstock.hw.engines.load import LoadEngine
+from penstock.models.golden.fixed import LRN_TABLE_PAIRS
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.isa import ENGINE_WAITS, Dest, Op
 from tests.support.hwsim import ReadSlave, drive, run
@@ -64,11 +65,12 @@ def reference(arch: Arch, memory: bytearray, d: dict[str, int]) -> list[tuple[in
         words, size, row = 1, 8, 8
     else:
         words, size, row = d["row_words"], arch.rows, 8 * d["row_beats"]
+    sizes = {Dest.ACT: arch.act_words, Dest.OUT: arch.out_words, Dest.TABLE: LRN_TABLE_PAIRS}
     writes = []
     for start in range(0, len(text), row):
         for k in range(words):
             value = int.from_bytes(text[start + k * size : start + (k + 1) * size], "little")
-            address = (d["base"] + len(writes)) % (128 if d["dest"] == Dest.TABLE else 1 << 16)
+            address = (d["base"] + len(writes)) % sizes[Dest(d["dest"])]
             writes.append((d["dest"], address, value))
     return writes
 

@@ -8,6 +8,7 @@ and end at once.
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -61,11 +62,10 @@ def test_counts_of_beats_have_32_bits() -> None:
     csr = CsrBank(arch=ARCH)
     for dma in (ReadDma(), WriteDma()):
         assert len(dma.expected) == len(dma.received) == 32
-    for signal in (*csr.expected, *csr.received, csr.fetched, csr.base, csr.desc_addr):
+    for port in (csr.program, Sequencer(arch=ARCH).program):
+        assert len(port.fetched) == len(port.desc_addr) == len(port.desc_count) == 32
+    for signal in (*csr.expected, *csr.received, csr.base, Fetch(arch=ARCH).fetched):
         assert len(signal) == 32
-    assert len(csr.desc_count) == 32
-    for block in (Fetch(arch=ARCH), Sequencer(arch=ARCH)):
-        assert len(block.fetched) == 32
 
 
 def test_long_command() -> None:
@@ -117,7 +117,7 @@ def test_load_of_many_beats(beats: int, planes: int) -> None:
 
 
 def test_load_of_a_long_row() -> None:
-    arch = Arch(**{**{f: getattr(ARCH, f) for f in ARCH.__dataclass_fields__}, "rows": 6})
+    arch = replace(ARCH, rows=6, out_words=1 << 16)
     dut = LoadEngine(arch=arch)
     data = random.Random(3).randbytes(8 * 24)
 
