@@ -9,6 +9,7 @@ from typing import Any
 from penstock.hw.flow.board import Board
 from penstock.hw.flow.timing import Timing
 from penstock.models.spec.arch import Arch
+from penstock.models.spec.number_format import grouped, percent
 
 __all__ = ["Report", "SeedResult", "usage"]
 
@@ -176,7 +177,7 @@ class Report:
         ]
         for name, total in self.board.resources.items():
             used = self.used.get(name, 0)
-            lines.append(f"| {name} | {used:g} | {total} | {used / total:.0%} |")
+            lines.append(f"| {name} | {used:g} | {total} | {percent(used / total, 0)} |")
         lines += ["", *self._speed()]
         lines += [f"- {note}" for note in self.notes]
         if self.seeds:
@@ -214,6 +215,7 @@ class Report:
         for name, rate in self.frames_per_second().items():
             lines.append(
                 f"- Estimate, not measured on a board: {rate:.1f} images a second of {name} "
-                f"on the array ({self.cycles[name]} predicted cycles at {self.clock_mhz:.2f} MHz)."
+                f"on the array ({grouped(self.cycles[name])} predicted cycles "
+                f"at {self.clock_mhz:.2f} MHz)."
             )
         return lines

@@ -15,6 +15,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from penstock.host.cli.support.check_cost import check_cost
 from penstock.host.cli.support.device_options import (
     arch_for,
     check_device,
@@ -23,16 +24,16 @@ from penstock.host.cli.support.device_options import (
     say_verified,
 )
 from penstock.host.cli.support.exit_status import EXIT_FAILED, InputError, bad_input
+from penstock.host.cli.support.fitted import fill, show
 from penstock.host.cli.support.output_file import OutputFile
 from penstock.host.cli.support.progress import task
 from penstock.host.cli.support.tables import (
+    LAYER_NOTES,
     LayerFigures,
     figures,
-    human,
     layer_table,
     report_json,
     run_seconds,
-    show,
 )
 from penstock.host.compiler.compile import compile_network
 from penstock.host.inputs.catalog import MODELS, load_network
@@ -40,8 +41,10 @@ from penstock.host.inputs.preprocess import load_codes
 from penstock.host.program.program import Program
 from penstock.host.runtime.parallel import ParallelSession
 from penstock.host.runtime.session import Result, Session
+from penstock.host.timing.cycle_breakdown import accounts
 from penstock.models.graph.graph import Network
 from penstock.models.spec.arch import Arch
+from penstock.models.spec.number_format import human
 
 __all__ = [
     "ArchOption",
@@ -235,7 +238,7 @@ def _print_result(name: str, result: Result, *, checked: bool) -> None:
 
 
 def _print_figures(
-    job: Job, layers: Sequence[LayerFigures], total: LayerFigures, images: int
+    job: Job, layers: Sequence[LayerFigures], total: LayerFigures, images: int, only: str | None
 ) -> None:
     where = f"{job.network.name} on {job.device}, arch {job.arch.name}"
     size = f"{job.arch.rows}x{job.arch.cols}"
@@ -245,12 +248,14 @@ def _print_figures(
         return
     mean = f", mean of {images} images" if images > 1 else ""
     print(f"\n{where} ({size}){mean}")
-    show(layer_table(layers, total))
-    print("Stalls in cycles; memory is the part of input and weights spent waiting for memory.")
-    if any(layer.efficiency is not None and layer.efficiency > 1 for layer in layers):
-        print("A layer ends with its last byte in memory; by then the next one has long begun.")
+    parts = accounts(job.program, [layer.counts for layer in layers], job.arch)
+    whole = {name: sum(part[name] for part in parts) for name in parts[0]}
+    kept = [at for at, layer in enumerate(layers) if only in (None, layer.name)]
+    shown = [layers[at] for at in kept]
+    show(layer_table(shown, total, [*(parts[at] for at in kept), whole]))
+    print(fill(LAYER_NOTES))
     if job.check:
-        print("With --check every feature map is stored, which costs a few cycles.")
+        print(fill(check_cost(job.network, job.program, job.arch)))
 
 
 def _print_seconds(results: Sequence[Result], devices: int, cycles: int, wall: float) -> None:
@@ -305,7 +310,7 @@ def work(
         batch=job.program.batch,
     )
     shown = [layer for layer in layers if only in (None, layer.name)]
-    _print_figures(job, shown, total, len(results))
+    _print_figures(job, layers, total, len(results), only)
     wall = time.perf_counter() - start
     _print_seconds(results, devices, total.cycles, wall)
     if output is not None:

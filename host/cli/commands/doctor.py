@@ -14,8 +14,8 @@ import typer
 
 from penstock.host.apps.open_device import device_names
 from penstock.host.cli.support.exit_status import EXIT_FAILED
-from penstock.host.cli.support.tables import human
 from penstock.host.inputs.cache import cache_dir
+from penstock.models.spec.number_format import human
 
 __all__ = ["doctor"]
 
@@ -117,7 +117,8 @@ def _cache() -> _Finding:
     except OSError:
         return _Finding("cache", None, "quick starts", cure)
     simulators = sum(path.suffix == ".so" for path in files)
-    found = f"{folder}: {human(size, 'B')}, {simulators} simulators"
+    many = "1 simulator" if simulators == 1 else f"{simulators} simulators"
+    found = f"{folder}: {human(size, 'B')}, {many}"
     return _Finding("cache", found, "quick starts", cure)
 
 

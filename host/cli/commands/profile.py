@@ -35,6 +35,7 @@ from penstock.host.inputs.catalog import sample_input
 from penstock.host.report.timeline import timeline
 from penstock.host.report.trace_events import to_trace_events
 from penstock.host.timing.cycle_breakdown import accounts
+from penstock.models.spec.number_format import grouped, percent
 
 __all__ = ["profile"]
 
@@ -44,9 +45,8 @@ def _title(job: Job, total: LayerFigures | None = None) -> str:
     title = f"{job.network.name} on {job.device}, arch {job.arch.name} ({size})"
     if total is None or total.efficiency is None:
         return title
-    cycles = f"{total.cycles:,}".replace(",", " ")
-    share = f"{total.efficiency * 100:.1f} %"
-    return f"{title}: {cycles} cycles an image, {share} of the array's peak"
+    share = percent(total.efficiency)
+    return f"{title}: {grouped(total.cycles)} cycles an image, {share} of the array's peak"
 
 
 def _draw(

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 
 from penstock.host.cli.commands.classify import (
     ArchOption,
@@ -21,14 +18,14 @@ from penstock.host.cli.commands.classify import (
     WeightsOption,
     on_array,
 )
+from penstock.host.cli.support.arch_board import board_of
 from penstock.host.cli.support.device_options import arch_for
 from penstock.host.cli.support.exit_status import bad_input
+from penstock.host.cli.support.fitted import Column, Rows, show
 from penstock.host.cli.support.output_file import OutputFile
 from penstock.host.cli.support.progress import task
-from penstock.host.cli.support.tables import human, show
 from penstock.host.compiler.compile import compile_choices
 from penstock.host.compiler.planning.explain import (
-    CLOCK_MHZ,
     COST_COLUMNS,
     cost_rows,
     explain,
@@ -42,16 +39,9 @@ from penstock.host.program.program import MAGIC, Program
 from penstock.models.graph import store
 from penstock.models.graph.graph import MaxPool, Network, infer_shapes, macs
 from penstock.models.spec.arch import ARCHES
+from penstock.models.spec.number_format import human
 
 __all__ = ["compile_model", "inspect"]
-
-
-def _table(names: Sequence[str], left: Sequence[str]) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in names:
-        justify: Any = "left" if name in left else "right"
-        table.add_column(name, justify=justify, overflow="fold")
-    return table
 
 
 def compile_model(
@@ -72,13 +62,16 @@ def compile_model(
         bool, typer.Option("--explain", help="Say what was considered, and why it was taken.")
     ] = False,
     mhz: Annotated[
-        float, typer.Option("--mhz", help="Clock of the array that --explain tells seconds for.")
-    ] = CLOCK_MHZ,
+        float | None,
+        typer.Option("--mhz", help="Clock that --explain tells seconds for; default the board's."),
+    ] = None,
     group: GroupOption = 1,
 ) -> None:
     """Compile a network for an arch and write the program."""
     target = arch_for(arch)
     array = on_array(fc)
+    board = board_of(target)
+    clock = board.mhz if mhz is None else mhz
     with ExitStack() as stack:
         file = stack.enter_context(OutputFile(output))
         second = None if save_network is None else stack.enter_context(OutputFile(save_network))
@@ -90,16 +83,18 @@ def compile_model(
             choices = plan_network(network, target, batch=batch, trace=trace, fc=array)
             program = compile_choices(network, target, choices, trace=trace)
             text = explain(choices, target) if why else ""
-            places = placements(network, target, batch=batch, mhz=mhz) if why else []
-            found = stages(network, program, target, mhz=mhz, group=group) if why else []
+            places = placements(network, target, batch=batch, mhz=clock) if why else []
+            found = []
+            if why:
+                found = stages(network, program, target, mhz=clock, group=group, link=board.link)
         if second is not None:
             second.commit(lambda path: store.save(network, path))
         file.commit(program.to_bytes())
     if why:
         print(text)
         if places:
-            print(explain_placements(places, batch, mhz))
-        print(explain_stages(found))
+            print(explain_placements(places, batch, clock))
+        print(explain_stages(found, board.title))
     _print_program(program)
 
 
@@ -137,15 +132,16 @@ def _print_program(program: Program) -> None:
         f"{program.desc_count} descriptors, image {human(len(program.image), 'B')}, "
         f"device memory {human(program.arena_bytes, 'B')}"
     )
-    table = _table(["layer", "MACs", "does", "stores"], ["layer", "does", "stores"])
+    rows = []
     for layer in program.layers:
         stored = [
             f"{name} {'x'.join(map(str, program.outputs[name].shape))}"
             for name in layer.covers
             if name in program.outputs
         ]
-        table.add_row(layer.name, human(layer.macs), " ".join(layer.covers), ", ".join(stored))
-    show(table)
+        rows.append((layer.name, human(layer.macs), " ".join(layer.covers), ", ".join(stored)))
+    columns = [Column("layer"), Column("MACs")]
+    show(Rows([*columns, Column("does", text=True), Column("stores", text=True)], rows))
 
 
 def _print_costs(program: Program) -> None:
@@ -154,10 +150,7 @@ def _print_costs(program: Program) -> None:
     if not rows:
         return
     print("predicted cycles, stalls and bytes:")
-    table = _table(COST_COLUMNS, ["layer"])
-    for row in rows:
-        table.add_row(*row)
-    show(table)
+    show(Rows([Column(name) for name in COST_COLUMNS], rows, total=True))
     for layer in program.layers:
         print(f"  {layer.name}: {layer.choice}")
 
@@ -188,13 +181,15 @@ def _print_network(network: Network) -> None:
         f"input {'x'.join(map(str, spec.shape))} {spec.order}, shorter side {spec.resize}, "
         f"scale {spec.scale:g}, zero {spec.zero}; {len(network.labels)} labels"
     )
-    table = _table(["layer", "kind", "geometry", "output", "MACs"], ["layer", "kind", "geometry"])
-    for layer in network.layers:
-        table.add_row(
+    rows = [
+        (
             layer.name,
             type(layer).__name__,
             _describe(layer),
             "x".join(map(str, shapes[layer.name])),
             human(counts[layer.name]) if layer.name in counts else "",
         )
-    show(table)
+        for layer in network.layers
+    ]
+    columns = [Column("layer"), Column("kind", text=True), Column("geometry", text=True)]
+    show(Rows([*columns, Column("output"), Column("MACs")], rows))

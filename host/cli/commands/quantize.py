@@ -9,19 +9,18 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 
 from penstock.host.cli.support.error_plot import plot_errors
 from penstock.host.cli.support.exit_status import InputError, WorkError, bad_input
+from penstock.host.cli.support.fitted import Column, Rows, show
 from penstock.host.cli.support.output_file import OutputFile
 from penstock.host.cli.support.progress import Task, task
-from penstock.host.cli.support.tables import show
 from penstock.host.inputs.folder import ImageFolder, image_files
 from penstock.models.graph.graph import Network
 from penstock.models.quant.calibrate import METHODS, Calibration
 from penstock.models.quant.quantize import quantise
 from penstock.models.quant.sqnr import LayerError, layer_errors
+from penstock.models.spec.number_format import percent
 
 __all__ = ["quantize"]
 
@@ -48,20 +47,21 @@ def _layer_methods(entries: list[str]) -> dict[str, str]:
     return methods
 
 
-def _table(rows: list[LayerError]) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in ("layer", "kind", "step", "zero", "at the end", "SQNR"):
-        table.add_column(name, justify="left" if name in ("layer", "kind") else "right")
-    for row in rows:
-        table.add_row(
+def _table(found: list[LayerError]) -> Rows:
+    columns = [Column("layer"), Column("kind", text=True)]
+    columns += map(Column, ("step", "zero", "at the end", "SQNR"))
+    rows = [
+        (
             row.name,
             row.kind,
             f"{row.scale:g}",
             str(row.zero),
-            f"{row.clipped:.2%}" if row.clipped else "",
+            percent(row.clipped, 2) if row.clipped else "",
             f"{row.sqnr:.1f} dB",
         )
-    return table
+        for row in found
+    ]
+    return Rows(columns, rows)
 
 
 class _Steps:

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from penstock.host.cli.support.device_options import arch_for
 from penstock.host.cli.support.exit_status import InputError, WorkError, bad_input, one_line
+from penstock.host.cli.support.fitted import show
 from penstock.host.cli.support.output_file import OutputFile
 from penstock.host.cli.support.progress import task
-from penstock.host.cli.support.tables import figures, layer_table, show
+from penstock.host.cli.support.tables import figures, layer_table
 from penstock.host.compiler.compile import compile_network
 from penstock.host.devices.device import RunLog
 from penstock.host.program.program import Program

@@ -11,8 +11,6 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from rich.box import SIMPLE
-from rich.table import Table
 
 from penstock.host.apps.model_switch import Request, Switch, difference, order, requests, summary
 from penstock.host.cli.commands.classify import (
@@ -24,9 +22,9 @@ from penstock.host.cli.commands.classify import (
 )
 from penstock.host.cli.support.device_options import arch_for, check_device, default_arch, open_for
 from penstock.host.cli.support.exit_status import WorkError, bad_input
+from penstock.host.cli.support.fitted import Column, Rows, fill, show
 from penstock.host.cli.support.output_file import OutputFile
 from penstock.host.cli.support.progress import task
-from penstock.host.cli.support.tables import human, show
 from penstock.host.compiler.compile import compile_network
 from penstock.host.devices.device import Device
 from penstock.host.inputs.catalog import load_network, sample_input
@@ -36,6 +34,7 @@ from penstock.host.runtime.session import Result, compare_maps
 from penstock.models.golden.ops import run_quantised
 from penstock.models.graph.graph import Network
 from penstock.models.spec.arch import Arch
+from penstock.models.spec.number_format import grouped, human
 
 __all__ = ["switch_command"]
 
@@ -52,39 +51,34 @@ _COLUMNS = (
     "load",
 )
 
-_NOTES = """\
-Cycles from the start bit to done: fetching the first descriptors and loading the first tile, with
-the array waiting, are in both columns, as every run begins with empty buffers. The switch is the
-difference. Registers are written for every run; changed: those that a switch gives another value.
-Host: a request without the run and the CPU layers. Load: what a network takes that is not resident
-yet. Seconds are this machine's and vary; medians."""
-
-
-def _thousands(value: int | None) -> str:
-    return "" if value is None else f"{value:,}".replace(",", " ")
+_NOTES = (
+    "Cycles from the start bit to done: fetching the first descriptors and loading the first "
+    "tile, with the array waiting, are in both columns, as every run begins with empty buffers. "
+    "The switch is the difference. Registers are written for every run; changed: those that a "
+    "switch gives another value. Host: a request without the run and the CPU layers. Load: what "
+    "a network takes that is not resident yet. Seconds are this machine's and vary; medians."
+)
 
 
 def _table(
     switches: Sequence[Switch], memory: Mapping[str, int], loads: Mapping[str, float]
-) -> Table:
-    table = Table(box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in _COLUMNS:
-        justify: Any = "left" if name == "network" else "right"
-        table.add_column(name, justify=justify, overflow="fold")
-    for each in switches:
-        table.add_row(
+) -> Rows:
+    rows = [
+        (
             each.name,
             human(memory[each.name], "B"),
-            _thousands(each.cycles_after_itself),
-            _thousands(each.cycles_after_another),
-            _thousands(each.cycles),
+            grouped(each.cycles_after_itself),
+            grouped(each.cycles_after_another),
+            grouped(each.cycles),
             str(each.register_writes),
             str(each.register_changes),
             f"{each.host_seconds_after_itself * 1e3:.1f} ms",
             f"{each.host_seconds_after_another * 1e3:.1f} ms",
             f"{loads[each.name] * 1e3:.1f} ms",
         )
-    return table
+        for each in switches
+    ]
+    return Rows([Column(name) for name in _COLUMNS], rows)
 
 
 def _report(
@@ -187,7 +181,7 @@ def switch_command(
         show(_table(switches, resident.memory, loads))
         if switches[0].cycles is None:
             print("This device counts no cycles.")
-        print(_NOTES)
+        print(fill(_NOTES))
         print(f"All {len(made)} answers equal the first of their network, the golden model's.")
         if output is not None:
             programs = {name: program for name, (_, program) in prepared.items()}

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from penstock.host.cli.support.exit_status import InputError, WorkError
-from penstock.host.cli.support.tables import LayerFigures, human
+from penstock.host.cli.support.tables import LayerFigures
 from penstock.host.timing.cycle_breakdown import ACCOUNTS, LOSSES
 from penstock.host.timing.latencies import BEAT, MEMORY
 from penstock.models.spec.arch import Arch
+from penstock.models.spec.number_format import human
 
 __all__ = ["draw", "picture_format", "spread"]
 

@@ -7,41 +7,27 @@ own end; ``totals.cycles`` from the start bit to done.
 
 from __future__ import annotations
 
-import shutil
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rich.box import SIMPLE
-from rich.console import Console
-from rich.table import Table
-
+from penstock.host.cli.support.fitted import Column, Rows
 from penstock.host.devices.device import RunLog
 from penstock.host.program.program import LayerInfo
 from penstock.host.program.tensor_layout import BEAT
 from penstock.host.runtime.session import Result
 from penstock.models.spec.arch import Arch
+from penstock.models.spec.number_format import grouped, human, percent
 from penstock.models.spec.regs import LOG_FIELDS
 
-__all__ = ["LayerFigures", "figures", "human", "layer_table", "report_json", "run_seconds", "show"]
+__all__ = ["LAYER_NOTES", "LayerFigures", "figures", "layer_table", "report_json", "run_seconds"]
 
-
-# The layer table takes 96 columns; files and pipes have no width of their own.
-_LEAST_WIDTH = 100
-
-_COLUMNS = (
-    "layer",
-    "MACs",
-    "cycles",
-    "effic.",
-    "input",
-    "weights",
-    "output",
-    "memory",
-    "idle",
-    "read",
-    "written",
+# What stands below the table of a run.
+LAYER_NOTES = (
+    "effic.: multiply-accumulates in these cycles, for this layer or already for the next, as a "
+    "share of the array's peak. Cycles lost: padding to rows and columns of the array without "
+    "weights; input, weights, output and idle to waiting (memory is the part of input and weights "
+    "that memory caused). What an efficiency lacks of 100 % is in these columns."
 )
 
 
@@ -159,47 +145,48 @@ def figures(
     return each, LayerFigures("total", macs, _mean([log.totals for log in runs], batch), peak)
 
 
-def show(table: Table) -> None:
-    """Print a table, never narrower than the layer table needs."""
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
-    Console(width=max(width, _LEAST_WIDTH), highlight=False).print(table)
+def _useful(row: LayerFigures, part: Mapping[str, int] | None) -> float | None:
+    """Share of the array's peak that was multiply-accumulates a network asked for."""
+    if part is None:
+        return row.efficiency
+    return (part["work"] + part["ahead"]) / row.cycles if row.cycles else None
 
 
-def human(value: float, unit: str = "") -> str:
-    """Return a number with three or four digits and a decimal prefix: 105.4 M."""
-    for prefix in ("", "k", "M", "G"):
-        if abs(value) < 1000 or prefix == "G":
-            break
-        value /= 1000
-    digits = f"{value:.0f}" if prefix == "" else f"{value:.1f}"
-    return f"{digits} {prefix}{unit}".rstrip()
-
-
-def _row(row: LayerFigures) -> list[str]:
-    efficiency = "" if row.efficiency is None else f"{row.efficiency * 100:.1f} %"
-    stalls = [f"{count:,}".replace(",", " ") for count in row.stalls.values()]
+def _row(row: LayerFigures, part: Mapping[str, int] | None) -> list[str]:
     return [
         row.name,
         human(row.macs),
-        f"{row.cycles:,}".replace(",", " "),
-        efficiency,
-        *stalls,
+        grouped(row.cycles),
+        percent(_useful(row, part)),
+        *([] if part is None else [grouped(part["padding"])]),
+        *(grouped(count) for count in row.stalls.values()),
         human(row.read_bytes, "B"),
         human(row.write_bytes, "B"),
     ]
 
 
-def layer_table(layers: Iterable[LayerFigures], total: LayerFigures) -> Table:
-    """Return the table of layers, with the whole in the last line."""
-    table = Table(box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in _COLUMNS:
-        justify: Any = "left" if name == "layer" else "right"
-        table.add_column(name, justify=justify, no_wrap=True)
-    for layer in layers:
-        table.add_row(*_row(layer))
-    table.add_section()
-    table.add_row(*_row(total))
-    return table
+def layer_table(
+    layers: Sequence[LayerFigures],
+    total: LayerFigures,
+    parts: Sequence[Mapping[str, int]] | None = None,
+) -> Rows:
+    """Return the table of layers, with the whole in the last line.
+
+    Parameters
+    ----------
+    layers : sequence of LayerFigures
+    total : LayerFigures
+    parts : sequence of mappings or None
+        The cycle breakdown of each layer and of the whole (`host.timing.cycle_breakdown`).  With it
+        ``effic.`` is what the array did in the layer's own cycles, be it for this layer or already
+        for the next, and so at most 100 %; and ``padding`` are cycles lost to rows and columns
+        without weights.
+    """
+    names = ["MACs", "cycles", "effic.", *([] if parts is None else ["padding"])]
+    names += [*total.stalls, "read", "written"]
+    given = [None] * (len(layers) + 1) if parts is None else list(parts)
+    rows = [_row(row, part) for row, part in zip([*layers, total], given, strict=True)]
+    return Rows([Column("layer"), *map(Column, names)], rows, total=True)
 
 
 def report_json(

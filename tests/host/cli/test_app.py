@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -402,8 +403,12 @@ def test_damaged_cache_is_made_again(penstock: Run, cache: Path) -> None:
         data[-1] ^= 1
         path.write_bytes(data)
     assert classify(penstock, PHOTO, "--check").status == 0
-    for path in files[-1:]:
-        store.load(path)
+    whole = 0
+    for path in files:  # those of other tests are not used here, and stay as they are
+        with contextlib.suppress(ValueError):
+            store.load(path)
+            whole += 1
+    assert whole == 1
 
 
 def test_as_a_process(cache: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from penstock.host.cli.support.tables import figures, human
+from penstock.host.cli.support.tables import LayerFigures, figures, layer_table
 from penstock.host.devices.device import RunLog
 from penstock.host.program.program import LayerInfo
 from penstock.models.spec.arch import get_arch
@@ -44,12 +44,23 @@ def test_figures() -> None:
         figures(layers, [RunLog([first], total)], get_arch("tiny"))
 
 
-def test_human() -> None:
-    assert [human(n, "B") for n in (7, 999, 1500, 105_415_200, 2.5e12)] == [
-        "7 B",
-        "999 B",
-        "1.5 kB",
-        "105.4 MB",
-        "2500.0 GB",
+def test_a_layer_that_ran_ahead_is_not_above_the_peak() -> None:
+    """A layer whose work was done in the cycles of the one before: 246.6 % once."""
+    counts = dict.fromkeys((name for name, _ in LOG_FIELDS), 0)
+    first = LayerFigures("a", 8000, {**counts, "cycles": 1000, "busy": 900}, 16)
+    second = LayerFigures("b", 7200, {**counts, "cycles": 200, "busy": 150}, 16)
+    total = LayerFigures("total", 15_200, {**counts, "cycles": 1210, "busy": 1050}, 16)
+    assert second.efficiency == 2.25
+    parts = [
+        {"work": 500, "ahead": 350, "padding": 50},
+        {"work": 100, "ahead": 0, "padding": 50},
+        {"work": 600, "ahead": 350, "padding": 100},
     ]
-    assert human(12) == "12"
+    table = layer_table([first, second], total, parts)
+    names = [column.name for column in table.columns]
+    column = names.index("effic.")
+    assert [row[column] for row in table.rows] == ["85.0 %", "50.0 %", "78.5 %"]
+    assert [row[names.index("padding")] for row in table.rows] == ["50", "50", "100"]
+    plain = layer_table([first, second], total)
+    assert "padding" not in [column.name for column in plain.columns]
+    assert plain.rows[1][3] == "225.0 %"
