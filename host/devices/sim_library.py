@@ -16,6 +16,7 @@ from pathlib import Path
 
 from penstock.host.devices.device import DeviceError
 from penstock.models.spec.arch import Arch
+from penstock.models.spec.install_hint import install_hint
 
 __all__ = ["simulation_library"]
 
@@ -47,9 +48,7 @@ def simulation_library(
         from penstock.sim.library.build import library
         from penstock.sim.library.toolchain import ToolError
     except ModuleNotFoundError as error:
-        raise DeviceError(
-            f"the package {error.name} is missing: pip install 'penstock[sim]'"
-        ) from None
+        raise DeviceError(f"the package {error.name} is missing: {install_hint('sim')}") from None
     try:
         return library(arch, top=top, waves=waves, record=record, train=train, progress=progress)
     except ToolError as error:

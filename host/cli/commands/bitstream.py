@@ -18,6 +18,7 @@ from penstock.host.compiler.planning.cost import predict
 from penstock.host.inputs.catalog import load_network
 from penstock.host.program.compile_error import CompileError
 from penstock.models.spec.arch import Arch
+from penstock.models.spec.install_hint import install_hint
 
 __all__ = ["bitstream"]
 
@@ -65,9 +66,7 @@ def bitstream(
         from penstock.hw.flow.build import build
         from penstock.hw.flow.errors import BuildError
     except ModuleNotFoundError as error:
-        raise WorkError(
-            f"the package {error.name} is missing: pip install 'penstock[sim]'"
-        ) from None
+        raise WorkError(f"the package {error.name} is missing: {install_hint('sim')}") from None
     with bad_input():
         target = get_board(board)
     shape = arch_for(arch or target.arch)

@@ -9,6 +9,7 @@ import numpy as np
 
 from penstock.host.cli.support.exit_status import WorkError
 from penstock.models.quant.sqnr import LayerError
+from penstock.models.spec.install_hint import install_hint
 
 __all__ = ["plot_errors"]
 
@@ -51,9 +52,7 @@ def plot_errors(rows: list[LayerError], title: str, path: Path, *, kind: str) ->
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
-        raise WorkError(
-            f"the package {error.name} is missing: pip install 'penstock[plot]'"
-        ) from None
+        raise WorkError(f"the package {error.name} is missing: {install_hint('plot')}") from None
     figure = Figure(figsize=(7.5, _FRAME + _BAR * len(rows)), layout="constrained")
     axes = figure.add_subplot()
     finite = [row.sqnr for row in rows if np.isfinite(row.sqnr)]

@@ -14,6 +14,7 @@ from penstock.host.cli.support.tables import LayerFigures
 from penstock.host.timing.cycle_breakdown import ACCOUNTS, LOSSES
 from penstock.host.timing.latencies import BEAT, MEMORY
 from penstock.models.spec.arch import Arch
+from penstock.models.spec.install_hint import install_hint
 from penstock.models.spec.number_format import human
 
 __all__ = ["draw", "picture_format", "spread"]
@@ -50,7 +51,7 @@ def picture_format(path: Path) -> str:
     if suffix not in FORMATS:
         raise InputError(f"--plot writes .png or .svg, not {path.name!r}")
     if importlib.util.find_spec("matplotlib") is None:
-        raise WorkError("the package matplotlib is missing: pip install 'penstock[plot]'")
+        raise WorkError(f"the package matplotlib is missing: {install_hint('plot')}")
     return suffix
 
 

@@ -356,7 +356,8 @@ def test_simulate_fails_with_one_line(penstock: Run, monkeypatch: pytest.MonkeyP
 def test_doctor(penstock: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     outcome = penstock("doctor")
     assert outcome.status == 0, outcome
-    for text in ("python", "g++", "verilator", "cache", "functional"):
+    parts = ("python", "g++", "verilator", "cache", "functional", "pynq", "matplotlib", "opencv")
+    for text in parts:
         assert text in outcome.out
     monkeypatch.setenv("CXX", "no-such-compiler")
     outcome = penstock("doctor")

@@ -80,5 +80,5 @@ def test_formats(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(InputError, match=r"--plot writes \.png or \.svg, not '" + name):
             picture_format(Path(name))
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(WorkError, match=r"matplotlib is missing: pip install 'penstock\[plot\]'"):
+    with pytest.raises(WorkError, match=r"matplotlib is missing: pip install -e '.*\[plot\]'"):
         picture_format(Path("a.png"))
