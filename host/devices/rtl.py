@@ -72,6 +72,7 @@ class RtlDevice(Device):
     """
 
     name = "rtl"
+    counts_cycles = True
 
     def __init__(
         self,
@@ -182,8 +183,11 @@ class RtlDevice(Device):
             if not self.csr.idle:
                 self._recover()
             self.start(program, buffer)
+            passed = 0
             while not self._model.irq:
-                self._model.run(_CHUNK)
+                passed += self._model.run(_CHUNK)
+                if self.heard is not None:
+                    self.heard(passed)
                 if self.stop.is_set():
                     raise DeviceError("stopped")
                 if time.monotonic() - begin > timeout and not self._model.irq:

@@ -25,7 +25,7 @@ from penstock.models.graph.graph import InputSpec
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["MAX_PIXELS", "frame_codes", "load_codes", "load_image", "load_pixels"]
+__all__ = ["MAX_PIXELS", "check_file", "frame_codes", "load_codes", "load_image", "load_pixels"]
 
 # 12000 x 9000 is fine; beyond this a small file can claim more memory than the machine has.
 MAX_PIXELS = 200_000_000
@@ -54,7 +54,14 @@ def _own_limits() -> Iterator[None]:
         Image.MAX_IMAGE_PIXELS = limit
 
 
-def _check_file(path: str | os.PathLike[str]) -> None:
+def check_file(path: str | os.PathLike[str]) -> None:
+    """Refuse what is no regular file with something in it.
+
+    Raises
+    ------
+    ValueError
+        The message names the file.
+    """
     try:
         status = os.stat(path)
     except OSError as error:
@@ -114,7 +121,7 @@ def load_image(path: str | os.PathLike[str], *, shorter: int | None = None) -> I
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
-    _check_file(path)
+    check_file(path)
     with _own_limits():
         try:
             with Image.open(path) as image:

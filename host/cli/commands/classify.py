@@ -25,8 +25,10 @@ from penstock.host.cli.support.device_options import (
 )
 from penstock.host.cli.support.exit_status import EXIT_FAILED, InputError, bad_input
 from penstock.host.cli.support.fitted import fill, show
+from penstock.host.cli.support.image_arguments import images_of
 from penstock.host.cli.support.output_file import OutputFile
 from penstock.host.cli.support.progress import task
+from penstock.host.cli.support.run_progress import run_task
 from penstock.host.cli.support.tables import (
     LAYER_NOTES,
     LayerFigures,
@@ -191,7 +193,8 @@ def _run(
 ) -> tuple[list[Result], int]:
     """Run the images and print each answer as it comes; return the results and the devices."""
     results: list[Result] = []
-    runs = -(-len(images) // (job.program.batch * job.group))
+    groups = -(-len(images) // (job.program.batch * job.group))
+    runs = -(-len(images) // job.program.batch)
     with ExitStack() as stack:
         devices = open_several(
             stack,
@@ -200,7 +203,7 @@ def _run(
             job.overlay,
             port=job.port,
             jobs=jobs,
-            runs=runs,
+            runs=groups,
             record=job.record,
             verify=job.verify,
         )
@@ -217,12 +220,12 @@ def _run(
                 )
             sessions.append(stack.enter_context(made))
         stream = stack.enter_context(closing(ParallelSession(sessions).run(images)))
-        for index, name in enumerate(names):
-            what = f"image {index + 1} of {len(names)} on {job.device}"
-            with task(what, total=None):
+        with run_task("", devices, job.program, runs) as progress:
+            for index, name in enumerate(names):
+                progress.say(f"image {index + 1} of {len(names)} on {job.device}")
                 result = next(stream)
-            results.append(result)
-            _print_result(name, result, checked=job.check)
+                results.append(result)
+                _print_result(name, result, checked=job.check)
         say_verified(devices)
     return results, len(devices)
 
@@ -335,7 +338,9 @@ def work(
 
 
 def classify(
-    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Photographs.")],
+    images: Annotated[
+        list[str], typer.Argument(metavar="IMAGE...", help="Photographs, or folders.")
+    ],
     model: ModelOption = "alexnet",
     device: DeviceOption = "rtl",
     arch: DeviceArchOption = None,
@@ -367,6 +372,7 @@ def classify(
 ) -> None:
     """Say what photographs show; every convolution runs on the accelerator."""
     start = time.perf_counter()
+    images = images_of(images)
     with ExitStack() as stack:
         output = None if json_file is None else stack.enter_context(OutputFile(json_file))
         job = prepare(

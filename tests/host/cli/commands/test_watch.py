@@ -92,6 +92,11 @@ def test_the_last_answer_does_not_wait_for_another_picture(
     text = "".join(shown)
     assert text.count(" %  ") == len(PHOTOS), text
     assert "3 pictures in" in capfd.readouterr().out
+    # The thread that looks into the folder ends with the next picture.
+    shutil.copy(PHOTOS[0], folder / "last.jpg")
+    for thread in threading.enumerate():
+        if thread.name == "pictures":
+            thread.join(10)
 
 
 def test_a_network_without_answers(
