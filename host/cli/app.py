@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import re
 import sys
@@ -12,7 +13,6 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from penstock import __version__
 from penstock.host.cli.commands.bitstream import bitstream
 from penstock.host.cli.commands.classify import classify
 from penstock.host.cli.commands.describe import describe_command
@@ -49,7 +49,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        print(f"penstock {__version__}")
+        print(f"penstock {importlib.metadata.version('penstock')}")
         raise typer.Exit
 
 

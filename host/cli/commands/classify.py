@@ -45,6 +45,7 @@ from penstock.host.runtime.parallel import ParallelSession
 from penstock.host.runtime.session import Result, Session
 from penstock.host.timing.cycle_breakdown import accounts
 from penstock.models.graph.graph import Network
+from penstock.models.networks.seeded import other_numbers
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.number_format import human
 
@@ -305,6 +306,8 @@ def work(
             f"{job.network.name} has random weights: the labels below are meaningless "
             "(--weights takes trained ones)"
         )
+        if other_numbers():
+            print(fill(other_numbers()))
     results, devices = _run(job, images, names, jobs)
     layers, total = figures(
         job.program.layers,

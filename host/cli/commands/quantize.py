@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +17,8 @@ from penstock.host.cli.support.fitted import Column, Rows, show
 from penstock.host.cli.support.output_file import OutputFile
 from penstock.host.cli.support.progress import Task, task
 from penstock.host.inputs.folder import ImageFolder, image_files
-from penstock.models.graph.graph import Network
+from penstock.host.inputs.preprocess import load_pixels
+from penstock.models.graph.graph import InputSpec, Network
 from penstock.models.quant.calibrate import METHODS, Calibration
 from penstock.models.quant.quantize import quantise
 from penstock.models.quant.sqnr import LayerError, layer_errors
@@ -62,6 +64,27 @@ def _table(found: list[LayerError]) -> Rows:
         for row in found
     ]
     return Rows(columns, rows)
+
+
+def _readable(files: list[Path], spec: InputSpec, progress: Task) -> list[Path]:
+    """Return the files that are images; name the others on standard error.
+
+    Raises
+    ------
+    ValueError
+        If less than half of them are, or none.
+    """
+    good = []
+    for number, path in enumerate(files, start=1):
+        try:
+            load_pixels(path, spec)
+            good.append(path)
+        except ValueError as error:
+            print(f"penstock: left out: {error}", file=sys.stderr)
+        progress.update(number)
+    if 2 * len(good) < len(files) or not good:
+        raise ValueError(f"{len(good)} of {len(files)} files are images: too few to calibrate on")
+    return good
 
 
 class _Steps:
@@ -151,7 +174,8 @@ def quantize(
         picture = None if plot is None else stack.enter_context(OutputFile(plot))
         with task("reading the network") as progress, bad_input():
             network, ends = load_float_ends(model, order=order, mean=means, std=stds, resize=resize)
-            progress.say("quantising")
+        with task("reading the images", total=len(files)) as progress, bad_input():
+            files = _readable(files, network.input, progress)
         steps = len(network.layers) + 2 * len(files)
         with task("calibrating", total=steps) as progress, bad_input():
             shown = _Steps(progress)

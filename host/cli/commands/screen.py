@@ -230,6 +230,12 @@ def screen(
             fine, second = devices.scores(
                 loaded.fine, fine_device or device, instead=fine_device is None
             )
+            if "rtl" in (first, second):
+                print(
+                    "penstock: on rtl every cycle is simulated, a few seconds an image; "
+                    "--device golden gives the same answers fastest",
+                    file=sys.stderr,
+                )
             begin = time.monotonic()
             counts = _run(Screen(loaded, coarse, fine), files, log)
             say_verified(list(devices.opened.values()))

@@ -54,7 +54,10 @@ def simulate(
     simulator: Annotated[
         str, typer.Option("--simulator", help="verilator or icarus.")
     ] = "verilator",
-    waves: Annotated[Path | None, typer.Option("--waves", help="Write FST waves here.")] = None,
+    waves: Annotated[
+        Path | None,
+        typer.Option("--waves", help="FST waves, for GTKWave or Surfer."),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the input and the stalls.")] = 1,
 ) -> None:
     """Simulate a layer of AlexNet, scaled down, in cocotb and compare it with the golden model."""
