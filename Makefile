@@ -7,6 +7,8 @@
 #   make test-board  the host's tests on a board's software: Python 3.10, NumPy 1.21, pynq
 #   make board-env  the environment of the simulated board, and the command that uses it:
 #                .venv-board/bin/penstock-sim classify photo.jpg --device pynq-sim
+#   make wheel   the package as a file to install, into dist/
+#   make test-wheel  that file in an environment of its own, outside the checkout
 #   make formal  carry out the proofs of docs/verification.md: make formal PROOFS="FIFO DMA"
 #   make coverage  what tests of the host and the core reach: lines of Python, branches of the core,
 #                values of descriptor fields
@@ -20,7 +22,8 @@
 #   make soak    inferences one after the other, each as the first: make soak N=1000 SEED=1
 #   make mutate  plant single faults in the core and report which ones the tests catch:
 #                make mutate N=100 SEED=1, and MUTATE="--module hw/bus/dma.py" for one module
-#   make docs    write the generated pages of docs/
+#   make docs    write the generated pages of docs/ and the folder list of CONTRIBUTING.md
+#   make docs-site  the documentation as a web site, into build/site: open build/site/index.html
 #   make clean   remove .venv and build products
 
 PYTHON ?= python3
@@ -36,7 +39,7 @@ STAMP := .venv/.installed
 
 PROOFS ?=
 
-.PHONY: setup run test test-board board-env formal coverage lint bench bitstream fuzz faults soak mutate docs clean
+.PHONY: setup run test test-board board-env wheel test-wheel formal coverage lint bench bitstream fuzz faults soak mutate docs docs-site clean
 
 setup: $(STAMP)
 
@@ -82,6 +85,16 @@ board-env: $(STAMP) .venv-board/.installed
 test-board: $(STAMP) .venv-board/.installed
 	OPENBLAS_NUM_THREADS=1 PENSTOCK_SIM_PYTHON=$(abspath $(BIN)/python) $(BOARD_BIN)/python -m pytest -q @tests/board/modules
 
+# setuptools puts what it builds beside the sources; nothing old may get into the wheel.
+wheel: $(STAMP)
+	@rm -rf build/lib build/bdist.* dist
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	@rm -rf build/lib build/bdist.*
+	@ls dist/*.whl
+
+test-wheel: wheel
+	@$(BIN)/python -m tests.wheel.check dist/*.whl .venv-wheel
+
 formal: $(STAMP)
 	@$(BIN)/python -m penstock.sim.formal --jobs $(JOBS) $(PROOFS)
 
@@ -123,8 +136,13 @@ mutate: $(STAMP)
 	@$(BIN)/python scripts/mutate.py --count $(N) --seed $(SEED) --jobs $(JOBS) $(MUTATE)
 
 docs: $(STAMP)
-	$(BIN)/python scripts/tables.py
+	$(BIN)/python -m scripts.tables
+
+# Warnings are errors: a link to nowhere, a page that no menu shows, a docstring that does not parse.
+docs-site: $(STAMP)
+	$(BIN)/python -m sphinx -W --keep-going -q -j $(JOBS) -d build/site-cache docs build/site
+	@echo "penstock: open build/site/index.html"
 
 clean:
-	rm -rf .venv .venv-board build .coverage* *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-board .venv-wheel build dist .coverage* *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

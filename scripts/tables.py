@@ -1,5 +1,5 @@
-"""Write docs/isa.md, docs/registers.md and the table of proofs in docs/verification.md from the
-tables in `models` and `sim.formal`: ``make docs``.
+"""Write what documentation is generated: docs/isa.md, docs/registers.md, the table of proofs in
+docs/verification.md, and tree and targets in CONTRIBUTING.md: ``make docs``.
 """
 
 from __future__ import annotations
@@ -8,18 +8,31 @@ from pathlib import Path
 
 from penstock.models.spec.reference_pages import isa_markdown, registers_markdown
 from penstock.sim.formal.catalog import with_proofs
+from scripts.contributing import with_targets, with_tree
 
-__all__ = ["main"]
+__all__ = ["main", "pages"]
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def pages() -> dict[Path, str]:
+    """Return every generated page and what must be in it."""
+    docs = ROOT / "docs"
+    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    verification = (docs / "verification.md").read_text(encoding="utf-8")
+    return {
+        docs / "isa.md": isa_markdown(),
+        docs / "registers.md": registers_markdown(),
+        docs / "verification.md": with_proofs(verification),
+        ROOT / "CONTRIBUTING.md": with_tree(with_targets(contributing, makefile), ROOT),
+    }
 
 
 def main() -> None:
     """Write the files."""
-    (DOCS / "isa.md").write_text(isa_markdown(), encoding="utf-8")
-    (DOCS / "registers.md").write_text(registers_markdown(), encoding="utf-8")
-    page = DOCS / "verification.md"
-    page.write_text(with_proofs(page.read_text(encoding="utf-8")), encoding="utf-8")
+    for path, text in pages().items():
+        path.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

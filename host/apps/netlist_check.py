@@ -9,14 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock.host.compiler.compile import compile_network
+from penstock.host.apps.layer_check import LayerCase, LayerWrong
 from penstock.host.devices.device import Buffer, Data, Device
 from penstock.host.devices.rtl import RtlDevice
 from penstock.host.devices.serial.link_client import Port
 from penstock.host.devices.serial.serial_device import LinkedDevice
-from penstock.host.runtime.session import compare_maps
-from penstock.models.golden.ops import run_quantised
-from penstock.models.networks.scaled_down import SCALED_LAYERS, scaled_layer
+from penstock.models.networks.scaled_down import SCALED_LAYERS
 from penstock.models.spec.arch import Arch
 
 __all__ = ["DirectDevice", "NetlistError", "check_board", "check_library"]
@@ -89,23 +87,13 @@ def _run_layer(device: Device, name: str, seed: int) -> tuple[int, int, int]:
     NetlistError
         At the first difference.
     """
-    network = scaled_layer(name)
-    program = compile_network(network, device.arch, trace=True)
-    codes = np.random.default_rng(seed).integers(0, 256, network.input.shape, np.uint8)
-    buffer = device.alloc(program.arena_bytes)
-    device.upload(buffer, program.image)
-    for offset, data in program.pack_input(codes):
-        device.upload(buffer, data, offset)
-    log = device.run(program, buffer)
-    got = {
-        name: program.unpack(name, device.read(buffer, spec.offset, spec.size))
-        for name, spec in program.outputs.items()
-    }
-    device.free(buffer)
-    wrong = compare_maps(got, run_quantised(network, codes))
-    if wrong:
-        raise NetlistError(f"{name} in small: {wrong[0]}")
-    return len(got), sum(array.size for array in got.values()), log.totals["cycles"]
+    case = LayerCase.make(name, device.arch, seed=seed)
+    try:
+        # Through the link noise would take minutes.
+        outcome = case.run(device, clear=not isinstance(device, LinkedDevice))
+    except LayerWrong as error:
+        raise NetlistError(f"{name} in small: {error}") from None
+    return len(outcome.maps), outcome.values, device.counters()["cycles"]
 
 
 def check_board(

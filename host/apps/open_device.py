@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 
 from penstock.host.devices.device import Device
+from penstock.host.devices.serial.serial_board import SERIAL_DEVICES
 from penstock.models.spec.arch import Arch
 
-__all__ = ["device_names", "open_device"]
+__all__ = ["DEVICES", "device_names", "full_name", "open_device"]
 
 # Imported when they are asked for: a board has no simulator, other computers have no pynq.
 _BACK_ENDS = {
@@ -15,21 +17,42 @@ _BACK_ENDS = {
     "pynq": "penstock.host.devices.pynq.pynq_device",
     "pynq-sim": "penstock.host.devices.pynq.pynq_sim",
     "rtl": "penstock.host.devices.rtl",
-    "tang-nano-20k": "penstock.host.devices.serial.tang_nano_20k",
-    "ulx3s": "penstock.host.devices.serial.ulx3s",
+    **dict.fromkeys(SERIAL_DEVICES, "penstock.host.devices.serial.serial_board"),
 }
+
+# What devices were called before there were more of their kind.
+_FORMER = {"ulx3s": "ulx3s-85f"}
+# Names that `open_device` takes.
+DEVICES = tuple(_BACK_ENDS)
 
 
 def device_names() -> tuple[str, ...]:
     """Names that `open_device` takes."""
-    return tuple(_BACK_ENDS)
+    return DEVICES
 
 
-def open_device(name: str, arch: Arch, **options: object) -> Device:
+def full_name(name: str) -> str:
+    """Return the name that a device has today, or `name` itself."""
+    return _FORMER.get(name, name)
+
+
+# Those with a simulator, which may have to be built.
+_BUILT = ("rtl", "pynq-sim")
+
+
+def open_device(
+    name: str,
+    arch: Arch,
+    *,
+    progress: Callable[[str], None] | None = None,
+    **options: object,
+) -> Device:
     """Open the back end called `name`.
 
     Parameters
     ----------
+    progress : callable or None
+        Called with what happens now while a simulator is built; other back ends never call it.
     options
         Passed on; what there is depends on the back end.
 
@@ -40,12 +63,17 @@ def open_device(name: str, arch: Arch, **options: object) -> Device:
     DeviceError
         If it cannot be opened.
     """
+    name = full_name(name)
     if name not in _BACK_ENDS:
         raise ValueError(f"device must be one of {', '.join(_BACK_ENDS)}, not {name!r}")
+    if progress is not None and name in _BUILT:
+        options = {"progress": progress, **options}
     if name == "rtl":
         from penstock.host.apps.training import exercise
 
         options = {"train": exercise, **options}
+    if name in SERIAL_DEVICES:
+        options = {"board": name, **options}
     module = importlib.import_module(_BACK_ENDS[name])
     device: Device = module.create(arch, **options)
     return device

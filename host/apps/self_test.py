@@ -11,12 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from penstock.host.compiler.compile import compile_network
+from penstock.host.apps.layer_check import LayerCase, LayerWrong
 from penstock.host.devices.csr import Csr
 from penstock.host.devices.device import Device, DeviceError
-from penstock.host.runtime.session import compare_maps
-from penstock.models.golden.ops import run_quantised
-from penstock.models.networks.scaled_down import SCALED_LAYERS, scaled_layer
+from penstock.models.networks.scaled_down import SCALED_LAYERS
 from penstock.models.spec.regs import REGISTERS
 
 __all__ = ["Step", "selftest"]
@@ -95,31 +93,14 @@ def _memory(device: Device, csr: Csr) -> str:
 
 def _layer(name: str) -> Callable[[Device, Csr], str]:
     def run(device: Device, csr: Csr) -> str:
-        network = scaled_layer(name)
-        program = compile_network(network, device.arch, trace=True)
-        codes = np.random.default_rng(2).integers(0, 256, network.input.shape, np.uint8)
-        golden = run_quantised(network, codes)
-        buffer = device.alloc(program.arena_bytes)
+        case = LayerCase.make(name, device.arch, seed=2)
         try:
-            device.write(buffer, np.full(program.arena_bytes, 0xC3, np.uint8))
-            device.upload(buffer, program.image)
-            for attempt in ("the first run", "the second run"):
-                for offset, data in program.pack_input(codes):
-                    device.upload(buffer, data, offset)
-                device.run(program, buffer, timeout=60)
-                maps = {
-                    output: program.unpack(output, device.read(buffer, spec.offset, spec.size))
-                    for output, spec in program.outputs.items()
-                }
-                wrong = compare_maps(maps, golden)
-                if wrong:
-                    raise _Wrong(f"{attempt}: {wrong[0]}")
-        finally:
-            device.free(buffer)
-        values = sum(values.size for values in maps.values())
-        what = " and ".join(type(layer).__name__ for layer in network.layers)
+            outcome = case.run(device, times=2)
+        except LayerWrong as error:
+            raise _Wrong(str(error)) from None
+        what = " and ".join(type(layer).__name__ for layer in case.network.layers)
         cycles = device.counters()["cycles"]
-        return f"{what}: {values} values equal the golden model's, twice, {cycles} cycles"
+        return f"{what}: {outcome.values} values equal the golden model's, twice, {cycles} cycles"
 
     return run
 

@@ -17,6 +17,8 @@ from penstock.host.cli.commands.bitstream import bitstream
 from penstock.host.cli.commands.classify import classify
 from penstock.host.cli.commands.describe import describe_command
 from penstock.host.cli.commands.doctor import doctor
+from penstock.host.cli.commands.explore import explore
+from penstock.host.cli.commands.export import export
 from penstock.host.cli.commands.profile import profile
 from penstock.host.cli.commands.program_files import compile_model, inspect
 from penstock.host.cli.commands.quantize import quantize
@@ -35,6 +37,7 @@ from penstock.host.cli.support.exit_status import (
     one_line,
 )
 from penstock.host.devices.device import DeviceError
+from penstock.host.report.missing_package import MissingPackage
 
 __all__ = ["app", "run"]
 
@@ -72,6 +75,8 @@ _COMMANDS = (
     ("quantize", quantize, "Quantise a float ONNX file on a folder of images."),
     ("screen", screen, "Say which images show a QR code."),
     ("simulate", simulate, "Simulate one scaled-down layer in cocotb."),
+    ("explore", explore, "Compare arrays, buffers and clocks for a network."),
+    ("export", export, "Write the core's Verilog, to build in elsewhere."),
     ("bitstream", bitstream, "Build a board's bitstream, and check it."),
     ("describe", describe_command, "Write the .hwh of a bitstream made elsewhere."),
     ("watch", watch, "Classify pictures as they come."),
@@ -118,7 +123,7 @@ def run(arguments: Sequence[str]) -> int:
         return status if isinstance(status, int) else 0
     except InputError as error:
         return _fail(one_line(error), EXIT_USAGE)
-    except (WorkError, DeviceError) as error:
+    except (WorkError, DeviceError, MissingPackage) as error:
         return _fail(one_line(error), EXIT_FAILED)
     except typer.Exit as error:
         return error.exit_code

@@ -18,6 +18,7 @@ from penstock.host.compiler.emission.emit import Emitter
 from penstock.host.compiler.emission.tile import Plan
 from penstock.host.compiler.lowering.nodes import build_graph
 from penstock.host.compiler.planning.planner import Choice, plan_network
+from penstock.host.compiler.verify import VerifyError, verify
 from penstock.host.program.channel_views import View
 from penstock.host.program.compile_error import CompileError
 from penstock.host.program.program import LayerInfo, Program, TensorSpec
@@ -25,14 +26,13 @@ from penstock.host.program.tensor_layout import Planes
 from penstock.models.graph.graph import INPUT, Concat, Network, infer_shapes
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.isa import DESCRIPTOR_BYTES
+from penstock.models.spec.memory import PAGE_BYTES
 
 __all__ = ["CompileError", "compile_choices", "compile_network"]
 
-PAGE = 4096
-
 
 def _align(size: int) -> int:
-    return -(-size // PAGE) * PAGE
+    return -(-size // PAGE_BYTES) * PAGE_BYTES
 
 
 def _stored(network: Network, plans: list[Plan]) -> dict[str, View]:
@@ -88,12 +88,13 @@ def compile_network(
 def compile_choices(
     network: Network, arch: Arch, choices: list[Choice], *, trace: bool = False
 ) -> Program:
-    """Write the program of a network whose layers are planned.
+    """Write the program of a network whose layers are planned, and verify it.
 
     Raises
     ------
     CompileError
-        If there are too many layers, or a value does not fit its field.
+        If there are too many layers, a value does not fit its field, or the program's waits do not
+        order everything that must be ordered (`host.compiler.verify`).
     """
     shapes = infer_shapes(network)
     plans = [choice.plan for choice in choices]
@@ -118,7 +119,7 @@ def compile_choices(
     parts = tuple(
         replace(part, offset=part.offset + data_base) for part in emitter.maps.input_parts
     )
-    return Program(
+    program = Program(
         model=network.name,
         arch_name=arch.name,
         arch_fingerprint=arch.fingerprint,
@@ -146,3 +147,11 @@ def compile_choices(
         parts=tuple((record.layer, record.part) for record in records),
         batch=plans[0].batch,
     )
+    try:
+        verify(program, arch)
+    except VerifyError as error:
+        raise CompileError(
+            f"the program of {network.name} for arch {arch.name} failed its verification, a fault "
+            f"of the compiler: {error}"
+        ) from None
+    return program

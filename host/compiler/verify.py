@@ -12,6 +12,7 @@ begins a tile when the drain of the tile two before is complete.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 import numpy as np
@@ -19,12 +20,11 @@ from numpy.typing import NDArray
 
 from penstock.host.program.program import Program
 from penstock.host.program.tensor_layout import BEAT
+from penstock.models.golden.fixed import LRN_TABLE_PAIRS
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.isa import ENGINE_WAITS, Dest, Op
 
 __all__ = ["VerifyError", "verify"]
-
-TABLE_PAIRS = 128
 
 Values = dict[str, int]
 Clock = dict[Op, int]
@@ -74,14 +74,28 @@ def _memory_beats(start: int, beats: int) -> Words:
     return start // BEAT + np.arange(beats)
 
 
-def _conv_words(v: Values, arch: Arch) -> Words:
-    """Words of the activation buffer that a CONV really uses."""
+# The fields of a CONV that say which words of one plane its windows cover.
+_WINDOW = (
+    *("n_y", "n_x", "n_ky", "n_kx", "y0", "x0", "stride_y", "stride_x"),
+    *("in_h", "in_w", "step_ky", "step_y"),
+)
+
+
+@functools.lru_cache(maxsize=256)
+def _window_words(window: tuple[int, ...]) -> Words:
+    """Words of one plane that a CONV's windows cover, counted from its base; padding has none."""
+    v = dict(zip(_WINDOW, window, strict=True))
     y, x, ky, kx = np.ix_(*(np.arange(v[n]) for n in ("n_y", "n_x", "n_ky", "n_kx")))
     rows = v["y0"] + y * v["stride_y"] + ky
     columns = v["x0"] + x * v["stride_x"] + kx
     inside = (rows >= 0) & (rows < v["in_h"]) & (columns >= 0) & (columns < v["in_w"])
     address = ky * v["step_ky"] + kx + y * v["step_y"] + x * v["stride_x"]
-    one = np.unique(np.broadcast_to(address, inside.shape)[inside])
+    return np.unique(np.broadcast_to(address, inside.shape)[inside])
+
+
+def _conv_words(v: Values, arch: Arch) -> Words:
+    """Words of the activation buffer that a CONV really uses."""
+    one = _window_words(tuple(v[name] for name in _WINDOW))
     planes = np.arange(v["n_cb"])[:, None] * v["step_cb"]
     images = np.arange(v["more_images"] + 1)[:, None, None] * v["step_image"]
     return np.asarray((v["base"] + images + planes + one).reshape(-1) % arch.act_words)
@@ -122,7 +136,7 @@ class _Walk:
         self.clocks: dict[Op, list[Clock]] = {op: [{}] for op in Op}
         self.act = _Store("activation buffer", arch.act_words)
         self.out = _Store("output buffer", arch.out_words)
-        self.table = _Store("LRN table", TABLE_PAIRS)
+        self.table = _Store("LRN table", LRN_TABLE_PAIRS)
         self.memory = _Store("memory", -(-program.arena_bytes // BEAT))
         self.tiles = 0
         self.tile_ends: list[int] = []
@@ -171,7 +185,7 @@ class _Walk:
         elif op is Op.POST:
             yield self.out, _post_words(v, self.arch), False
             if v["lrn"]:
-                yield self.table, np.arange(TABLE_PAIRS), False
+                yield self.table, np.arange(LRN_TABLE_PAIRS), False
             yield self.memory, _memory_beats(v["mem"], v["beats"]), True
 
     def step(self, op: Op, values: Values) -> None:

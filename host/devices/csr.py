@@ -17,13 +17,17 @@ from penstock.models.spec.regs import (
     REGISTERS,
     VERSION,
     ErrorCause,
+    field,
     offset,
 )
 
 __all__ = ["Csr"]
 
-_START, _RESET = 1, 2
-_BUSY, _DONE, _ERROR, _RESETTING = 1, 2, 4, 8
+_START, _RESET = (field("CTRL", name).mask for name in ("start", "reset"))
+_BUSY, _DONE, _ERROR, _RESETTING = (
+    field("STATUS", name).mask for name in ("busy", "done", "error", "resetting")
+)
+_CAUSE, _SOURCE = (field("ERROR", name) for name in ("cause", "source"))
 
 
 class Csr:
@@ -89,13 +93,13 @@ class Csr:
         self.write("DESC_ADDR", desc_offset)
         self.write("DESC_COUNT", desc_count)
         self.write("WATCHDOG", watchdog)
-        self.write("IRQ_ENABLE", 1)
+        self.write("IRQ_ENABLE", field("IRQ_ENABLE", "done").mask)
         self.acknowledge()
         self.write("CTRL", _START)
 
     def acknowledge(self) -> None:
-        """Take the interrupt back."""
-        self.write("IRQ_PENDING", 1)
+        """Clear the pending interrupt."""
+        self.write("IRQ_PENDING", field("IRQ_PENDING", "done").mask)
 
     def begin_reset(self) -> None:
         """Stop a run: bursts under way come to their end, see `idle`."""
@@ -121,7 +125,7 @@ class Csr:
     @property
     def cause(self) -> int:
         """Why the run failed: a `models.spec.regs.ErrorCause`."""
-        return self.read("ERROR") & 0xFF
+        return _CAUSE.of(self.read("ERROR"))
 
     def totals(self) -> dict[str, int]:
         """Return the counters of `models.spec.regs.LOG_FIELDS`."""
@@ -163,7 +167,7 @@ class Csr:
     def describe_error(self) -> str:
         """Say why the run stopped, with `diagnosis`."""
         value = self.read("ERROR")
-        cause, source = value & 0xFF, value >> 8 & 0xFF
+        cause, source = _CAUSE.of(value), _SOURCE.of(value)
         if cause in (ErrorCause.SLVERR, ErrorCause.DECERR):
             text = f"memory answered port {ERROR_SOURCES[source]} with {ErrorCause(cause).name}"
         elif cause == ErrorCause.BAD_DESCRIPTOR:

@@ -12,21 +12,21 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock.host.devices.device import Buffer, Data, Device, DeviceError, DeviceFull, RunLog
+from penstock.host.devices.arena_device import ArenaDevice
+from penstock.host.devices.device import Buffer, Data, DeviceError, RunLog
 from penstock.host.devices.functional_engines import Engines
-from penstock.host.program.allocator import Arena
 from penstock.host.program.program import Program
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.isa import DESCRIPTOR_BYTES, ENGINE_WAITS, Op, decode
+from penstock.models.spec.memory import PAGE_BYTES
 from penstock.models.spec.regs import LOG_FIELDS
 
 __all__ = ["FunctionalDevice", "create"]
 
-PAGE = 4096
 DEFAULT_MEMORY = 256 << 20
 
 
-class FunctionalDevice(Device):
+class FunctionalDevice(ArenaDevice):
     """A device in NumPy.
 
     Parameters
@@ -45,25 +45,13 @@ class FunctionalDevice(Device):
         self, arch: Arch, *, memory_bytes: int = DEFAULT_MEMORY, poison: int | None = None
     ) -> None:
         super().__init__(arch)
-        if memory_bytes < PAGE:
-            raise ValueError(f"memory_bytes must be at least {PAGE}, not {memory_bytes!r}")
+        if memory_bytes < PAGE_BYTES:
+            raise ValueError(f"memory_bytes must be at least {PAGE_BYTES}, not {memory_bytes!r}")
         self.memory = np.zeros(memory_bytes, np.uint8)
-        self._arena = Arena(memory_bytes, alignment=PAGE)
+        self.own(memory_bytes)
         self._engines = Engines(arch, self.memory)
         self._poison = poison
         self._random = None if poison is None else np.random.default_rng(poison)
-
-    def alloc(self, size: int) -> Buffer:
-        offset = self._arena.alloc(size)
-        if offset is None:
-            raise DeviceFull(f"no {size} bytes of device memory left in one piece")
-        return Buffer(offset, size)
-
-    def free(self, buffer: Buffer) -> None:
-        try:
-            self._arena.free(buffer.offset)
-        except KeyError:
-            raise DeviceError(f"no buffer at {buffer.offset} to free") from None
 
     def write(self, buffer: Buffer, data: Data, offset: int = 0) -> None:
         values = np.frombuffer(data, np.uint8)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from penstock.host.program.tensor_layout import BEAT
 from penstock.models.golden.fixed import (
+    LRN_TABLE_PAIRS,
     lrn_apply,
     lrn_gains,
     requantise,
@@ -20,8 +21,6 @@ from penstock.models.spec.arch import Arch
 from penstock.models.spec.isa import Dest, Op
 
 __all__ = ["Engines"]
-
-TABLE_PAIRS = 128
 
 # What two CONVs must have in common, besides the address, to read the same window.
 _WINDOW_FIELDS = (
@@ -48,7 +47,7 @@ class Engines:
         self.memory = memory
         self.act = np.zeros((arch.act_words, arch.rows), np.uint8)
         self.out = np.zeros((arch.out_words, arch.rows), np.uint8)
-        self.table = np.zeros(TABLE_PAIRS * BEAT, np.uint8)
+        self.table = np.zeros(LRN_TABLE_PAIRS * BEAT, np.uint8)
         self._base = 0
         self._end = 0
         self._params: deque[bytes] = deque()

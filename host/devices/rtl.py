@@ -15,18 +15,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from penstock.host.devices.arena_device import ArenaDevice
 from penstock.host.devices.csr import Csr
-from penstock.host.devices.device import Buffer, Data, Device, DeviceError, DeviceFull, RunLog
+from penstock.host.devices.csr_device import CsrDevice
+from penstock.host.devices.device import Buffer, Data, Device, DeviceError, RunLog
 from penstock.host.devices.rtl_model import PROFILE, Fault, Model, ModelError, Profile
 from penstock.host.devices.sim_library import simulation_library
-from penstock.host.program.allocator import Arena
 from penstock.host.program.program import Program
 from penstock.models.spec.arch import Arch
-from penstock.models.spec.regs import ERROR_SOURCES, LOG_FIELDS
+from penstock.models.spec.regs import ERROR_SOURCES
 
 __all__ = ["RtlDevice", "create"]
 
-PAGE = 4096
 DEFAULT_MEMORY = 256 << 20
 DEFAULT_WATCHDOG = 100_000
 
@@ -40,7 +40,7 @@ _TRAINED = 64
 _RESET_LIMIT = 20_000
 
 
-class RtlDevice(Device):
+class RtlDevice(ArenaDevice, CsrDevice):
     """A device in simulated hardware.
 
     Parameters
@@ -73,6 +73,7 @@ class RtlDevice(Device):
 
     name = "rtl"
     counts_cycles = True
+    FAULTS = (ModelError,)
 
     def __init__(
         self,
@@ -88,10 +89,7 @@ class RtlDevice(Device):
         train: Callable[[Device], None] | None = None,
         progress: Callable[[str], None] | None = None,
     ) -> None:
-        super().__init__(arch)
-        if not 0 <= watchdog < 1 << 32:
-            raise ValueError(f"watchdog must be from 0 to {(1 << 32) - 1}, not {watchdog!r}")
-        self.watchdog = watchdog
+        super().__init__(arch, watchdog=watchdog)
         self.profile = profile
         self.record = record
         if library is None:
@@ -106,13 +104,12 @@ class RtlDevice(Device):
             )
         self._library = library
         self._waves = waves
-        self._arena = Arena(memory_bytes, alignment=PAGE)
-        self._totals = {name: 0 for name, _ in LOG_FIELDS}
+        self.own(memory_bytes)
         try:
             self._model = Model(library, memory_bytes=memory_bytes, registers=registers)
         except (OSError, ModelError) as error:
             raise DeviceError(f"cannot open the simulation: {error}") from None
-        self.csr: Csr = Csr(self._model.read, self._model.write)
+        self.csr = Csr(self._model.read, self._model.write)
         try:
             wrong = self.csr.identity_error(arch)
             if wrong is not None:
@@ -133,18 +130,6 @@ class RtlDevice(Device):
         """The simulated core; to test with."""
         return self._model
 
-    def alloc(self, size: int) -> Buffer:
-        offset = self._arena.alloc(size)
-        if offset is None:
-            raise DeviceFull(f"no {size} bytes of device memory left in one piece")
-        return Buffer(offset, size)
-
-    def free(self, buffer: Buffer) -> None:
-        try:
-            self._arena.free(buffer.offset)
-        except KeyError:
-            raise DeviceError(f"no buffer at {buffer.offset} to free") from None
-
     def write(self, buffer: Buffer, data: Data, offset: int = 0) -> None:
         values = np.frombuffer(data, np.uint8)
         self.check_range(buffer, offset, len(values))
@@ -164,52 +149,31 @@ class RtlDevice(Device):
         base = buffer.offset
         self._model.profile(self.profile)
         self._model.writable([(base + low, base + end) for low, end in program.traffic.written])
-        self.csr.start(
-            base=base,
-            desc_offset=program.desc_offset,
-            desc_count=program.desc_count,
-            watchdog=self.watchdog,
-        )
+        super().start(program, buffer)
+
+    def _wait(self, program: Program, begin: float, timeout: float) -> None:
+        passed = 0
+        while not self._model.irq:
+            passed += self._model.run(_CHUNK)
+            if self.heard is not None:
+                self.heard(passed)
+            if self.stop.is_set():
+                raise DeviceError("stopped")
+            if time.monotonic() - begin > timeout and not self._model.irq:
+                raise DeviceError(f"no end after {timeout:g} s: {self.diagnosis(program)}")
 
     def run(self, program: Program, buffer: Buffer, *, timeout: float = 60.0) -> RunLog:
         """Run `program`, whose image and input are in `buffer`, to its end.
 
         After an error, the device is ready for the next run.
         """
-        self.check_program(program, buffer)
-        begin = time.monotonic()
-        ended = False
-        try:
-            if not self.csr.idle:
-                self._recover()
-            self.start(program, buffer)
-            passed = 0
-            while not self._model.irq:
-                passed += self._model.run(_CHUNK)
-                if self.heard is not None:
-                    self.heard(passed)
-                if self.stop.is_set():
-                    raise DeviceError("stopped")
-                if time.monotonic() - begin > timeout and not self._model.irq:
-                    raise DeviceError(f"no end after {timeout:g} s: {self.diagnosis(program)}")
-            if self.csr.failed:
-                raise DeviceError(self.describe_error(program, buffer))
-            self.check_counts(program)
-            self._totals = self.csr.totals()
-            log = RunLog(self.csr.log(), dict(self._totals), time.monotonic() - begin)
-            if self.record:
+        log = super().run(program, buffer, timeout=timeout)
+        if self.record:
+            try:
                 log.recording = self._model.recorded()
-            ended = True
-        except ModelError as error:
-            raise DeviceError(str(error)) from None
-        finally:
-            if not ended:
-                self._recover()
+            except ModelError as error:
+                raise DeviceError(str(error)) from None
         return log
-
-    def counters(self) -> dict[str, int]:
-        """Return the counters (`models.spec.regs.LOG_FIELDS`) of the last completed run."""
-        return dict(self._totals)
 
     def another(self) -> RtlDevice | None:
         """Open one more, with the same options; None if this one writes waves."""

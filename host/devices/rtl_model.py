@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penstock.host.devices.recording import EVENT, SAMPLE, Recording
+from penstock.models.spec.memory import PAGE_BYTES
 from penstock.models.spec.regs import offset
 
 __all__ = ["PROFILE", "Fault", "Model", "ModelError", "Profile"]
@@ -135,9 +136,10 @@ class Model:
     """
 
     def __init__(self, library: Path, *, memory_bytes: int, registers: int = 0) -> None:
-        if memory_bytes < 4096 or memory_bytes > 1 << 32 or memory_bytes % 4096:
+        if memory_bytes < PAGE_BYTES or memory_bytes > 1 << 32 or memory_bytes % PAGE_BYTES:
             raise ValueError(
-                f"memory_bytes must be a multiple of 4096 up to {1 << 32}, not {memory_bytes!r}"
+                f"memory_bytes must be a multiple of {PAGE_BYTES} up to {1 << 32}, "
+                f"not {memory_bytes!r}"
             )
         self._library = ctypes.CDLL(str(library))
         for name, (result, arguments) in _SIGNATURES.items():

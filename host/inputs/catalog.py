@@ -23,9 +23,10 @@ the whole network.  Float networks are quantised on the shipped photographs; the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,7 @@ from penstock.host.inputs.cache import cached, content_key, source_key
 from penstock.host.inputs.preprocess import load_codes, load_pixels
 from penstock.models.data.shipped import PHOTOS, TRAINED
 from penstock.models.graph import store
-from penstock.models.graph.graph import Conv, Fc, InputSpec, Network
+from penstock.models.graph.graph import InputSpec, Network
 from penstock.models.networks import alexnet, googlenet, lenet, nin, resnet, tinynet
 from penstock.models.networks import npz_weights as weights
 from penstock.models.networks.seeded import seeded
@@ -106,24 +107,20 @@ def _trained(model: str, path: Path) -> tuple[Network, Pixels]:
             raise ValueError(f"{path}: holds the weights of {network.name}, not of {model}")
     elif path.suffix == ".onnx":
         network = _onnx(path)
-        if not _is_float(network):
+        if not network.is_float:
             raise ValueError(f"{path}: is quantised already; it can be a model of its own")
     else:
         raise ValueError(f"{path}: weights must be an .npz or .onnx file")
     return network, _calibration(network.input)
 
 
-def _onnx(path: Path) -> Network:
+def _onnx(path: Path, **preparation: Any) -> Network:
     """The network of an ONNX file, float or quantised."""
     try:
         from penstock.models.onnx_io import importer as onnx_import
     except ImportError:
         raise ValueError(f"{path}: the package onnx is not installed") from None
-    return onnx_import.load(path)
-
-
-def _is_float(network: Network) -> bool:
-    return any(isinstance(layer, Conv | Fc) for layer in network.layers)
+    return onnx_import.load(path, **preparation)
 
 
 def _kept(key: str, make: Callable[[], tuple[Network, Pixels]], progress: Progress) -> Network:
@@ -170,6 +167,8 @@ def load_network(
     *,
     weights_file: Path | None = None,
     labels_file: Path | None = None,
+    calibrate: Callable[[InputSpec], Sequence[Pixels]] | None = None,
+    preparation: Mapping[str, Any] | None = None,
     progress: Progress = lambda text: None,
 ) -> Network:
     """Return the quantised network called `model`, or in the file `model`.
@@ -177,45 +176,65 @@ def load_network(
     Parameters
     ----------
     model : str
-        One of `MODELS`, or the path of a saved network.
+        One of `MODELS`, or the path of a saved network or an ONNX file.
     weights_file : Path, optional
         Trained float weights for a network by name.
     labels_file : Path, optional
         A text file with one class to a line.
+    calibrate : callable, optional
+        Returns the images that a float network is quantised on, given what it expects of them; by
+        default the shipped photographs.
+    preparation : mapping, optional
+        How images become the input of an ONNX file: `order`, `mean`, `std`, `resize`, as for
+        `models.onnx_io.importer.load_float`.
     progress
         Called with what happens now.
 
     Raises
     ------
     ValueError
-        If there is no such model, or a file is not what it should be; the message names it.
+        If there is no such model, a file is not what it should be, or there is nothing to calibrate
+        or prepare; the message names it.
     OSError
         If a file cannot be read.
     """
-    if model in _SHIPPED:
-        if weights_file is not None:
-            raise ValueError(f"{model} has its own weights, {weights_file} is too many")
-        return _with_labels(store.load(TRAINED / f"{model}.net"), labels_file)
-    if model in MODELS:
-        shipped = [path.read_bytes() for path in photographs()]
-        if weights_file is None:
-            key = content_key([source_key().encode(), model.encode(), *shipped])
-            return _with_labels(_kept(key, lambda: _seeded(model), progress), labels_file)
-        # The name is part of the key: it is in the network's `source`.
-        name = str(weights_file).encode()
-        key = content_key(
-            [source_key().encode(), model.encode(), name, weights_file.read_bytes(), *shipped]
-        )
-        network = _kept(key, lambda: _trained(model, weights_file), progress)
-        return _with_labels(network, labels_file)
     path = Path(model)
-    if not path.exists() and not path.suffix and len(path.parts) == 1:
+    is_name = model in MODELS
+    if not is_name and not path.exists() and not path.suffix and len(path.parts) == 1:
         raise ValueError(f"model must be {', '.join(MODELS)} or a file, not {model!r}")
-    if weights_file is not None:
-        raise ValueError(
-            f"{path}: a network in a file has its own weights, {weights_file} is too many"
-        )
-    network = _onnx(path) if path.suffix == ".onnx" else store.load(path)
-    if _is_float(network):
-        network = quantise(network, _calibration(network.input))
+    if weights_file is not None and (model in _SHIPPED or not is_name):
+        what = model if is_name else f"{path}: a network in a file"
+        raise ValueError(f"{what} has its own weights, {weights_file} is too many")
+    if preparation and (is_name or path.suffix != ".onnx"):
+        raise ValueError(f"{model} says itself how its input is prepared: only ONNX files do not")
+    if is_name and model not in _SHIPPED and calibrate is None:
+        return _with_labels(_by_name(model, weights_file, progress), labels_file)
+    progress("reading the network")
+    if model in _SHIPPED:
+        network = store.load(TRAINED / f"{model}.net")
+    elif is_name:
+        made = _seeded(model) if weights_file is None else _trained(model, weights_file)
+        network = made[0]
+    else:
+        is_onnx = path.suffix == ".onnx"
+        network = _onnx(path, **(preparation or {})) if is_onnx else store.load(path)
+    if network.is_float:
+        images = (calibrate or _calibration)(network.input)
+        network = quantise(network, images, progress=progress)
+    elif calibrate is not None:
+        raise ValueError(f"{model} is quantised already: there is nothing to calibrate")
     return _with_labels(network, labels_file)
+
+
+def _by_name(model: str, weights_file: Path | None, progress: Progress) -> Network:
+    """A network with seeded or given weights, from the cache if it is there."""
+    shipped = [path.read_bytes() for path in photographs()]
+    if weights_file is None:
+        key = content_key([source_key().encode(), model.encode(), *shipped])
+        return _kept(key, lambda: _seeded(model), progress)
+    # The name is part of the key: it is in the network's `source`.
+    name = str(weights_file).encode()
+    key = content_key(
+        [source_key().encode(), model.encode(), name, weights_file.read_bytes(), *shipped]
+    )
+    return _kept(key, lambda: _trained(model, weights_file), progress)

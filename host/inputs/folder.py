@@ -9,7 +9,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock.host.inputs.preprocess import load_pixels
+from penstock.host.inputs.preprocess import Picture, picture_pixels
 from penstock.models.graph.graph import InputSpec
 
 __all__ = ["SUFFIXES", "ImageFolder", "image_files", "unread_files"]
@@ -57,11 +57,11 @@ def image_files(folder: Path, *, limit: int | None = None) -> list[Path]:
 
 
 class ImageFolder(Sequence[Pixels]):
-    """The pixels a network sees of image files; a file is read whenever its pixels are asked for.
+    """The pixels a network sees of images; a file is read whenever its pixels are asked for.
 
     Parameters
     ----------
-    files : list of Path
+    files : sequence of paths, or of arrays as `host.inputs.preprocess.frame_pixels` takes
     spec : InputSpec
 
     Raises
@@ -70,7 +70,7 @@ class ImageFolder(Sequence[Pixels]):
         From item access: if a file is not an image.
     """
 
-    def __init__(self, files: list[Path], spec: InputSpec) -> None:
+    def __init__(self, files: Sequence[Picture], spec: InputSpec) -> None:
         self._files = files
         self._spec = spec
 
@@ -85,5 +85,5 @@ class ImageFolder(Sequence[Pixels]):
 
     def __getitem__(self, index: int | slice) -> Pixels | list[Pixels]:
         if isinstance(index, slice):
-            return [load_pixels(path, self._spec) for path in self._files[index]]
-        return load_pixels(self._files[index], self._spec)
+            return [picture_pixels(file, self._spec) for file in self._files[index]]
+        return picture_pixels(self._files[index], self._spec)

@@ -25,7 +25,18 @@ from penstock.models.graph.graph import InputSpec
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["MAX_PIXELS", "check_file", "frame_codes", "load_codes", "load_image", "load_pixels"]
+__all__ = [
+    "MAX_PIXELS",
+    "Picture",
+    "check_file",
+    "frame_codes",
+    "frame_pixels",
+    "load_codes",
+    "load_image",
+    "load_pixels",
+    "picture_codes",
+    "picture_pixels",
+]
 
 # 12000 x 9000 is fine; beyond this a small file can claim more memory than the machine has.
 MAX_PIXELS = 200_000_000
@@ -37,6 +48,9 @@ _BILINEAR = 2
 _GREY = 128
 
 Pixels = NDArray[np.uint8]
+
+# An image file, or a picture in memory as `frame_pixels` takes it.
+Picture = str | os.PathLike[str] | Pixels
 
 
 @contextmanager
@@ -224,14 +238,18 @@ def load_codes(path: str | os.PathLike[str], spec: InputSpec) -> NDArray[np.uint
     return input_codes(spec, load_pixels(path, spec))
 
 
-def frame_codes(frame: Pixels, spec: InputSpec) -> NDArray[np.uint8]:
-    """Return the input codes, uint8 (height, width, channels), of a picture in memory.
+def frame_pixels(frame: Pixels, spec: InputSpec) -> Pixels:
+    """Return the pixels a network sees of a picture in memory.
 
     Parameters
     ----------
-    frame : uint8 array (height, width, 3)
-        RGB, of any size.
+    frame : uint8 array (height, width, 3) or (height, width)
+        RGB or grey, of any size.
     spec : InputSpec
+
+    Returns
+    -------
+    uint8 array (height, width, channels), in the network's channel order
 
     Raises
     ------
@@ -241,6 +259,47 @@ def frame_codes(frame: Pixels, spec: InputSpec) -> NDArray[np.uint8]:
     from PIL import Image
 
     _check_spec(spec)
-    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or not frame.size:
-        raise ValueError(f"frame must be uint8 (height, width, 3), not {frame.dtype} {frame.shape}")
-    return input_codes(spec, _pixels(Image.fromarray(frame), spec))
+    shaped = frame.ndim >= 2 and frame.shape[2:] in ((), (3,))
+    if frame.dtype != np.uint8 or not shaped or not frame.size:
+        raise ValueError(
+            "frame must be uint8 (height, width, 3) or (height, width), "
+            f"not {frame.dtype} {frame.shape}"
+        )
+    if frame.ndim == 2:
+        frame = np.repeat(frame[..., None], 3, axis=2)
+    return _pixels(Image.fromarray(frame), spec)
+
+
+def frame_codes(frame: Pixels, spec: InputSpec) -> NDArray[np.uint8]:
+    """Return the input codes, uint8 (height, width, channels), of a picture in memory.
+
+    Raises
+    ------
+    ValueError
+        As `frame_pixels`.
+    """
+    return input_codes(spec, frame_pixels(frame, spec))
+
+
+def picture_pixels(picture: Picture, spec: InputSpec) -> Pixels:
+    """Return the pixels a network sees of a file (`load_pixels`) or an array (`frame_pixels`).
+
+    Raises
+    ------
+    ValueError
+        As those.
+    """
+    if isinstance(picture, str | os.PathLike):
+        return load_pixels(picture, spec)
+    return frame_pixels(np.asarray(picture), spec)
+
+
+def picture_codes(picture: Picture, spec: InputSpec) -> NDArray[np.uint8]:
+    """Return the input codes, uint8 (height, width, channels), of a file or an array.
+
+    Raises
+    ------
+    ValueError
+        As `picture_pixels`.
+    """
+    return input_codes(spec, picture_pixels(picture, spec))

@@ -29,11 +29,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penstock.host.program.channel_views import planes_of, slots_of
+from penstock.models.spec.memory import BEAT_BYTES as BEAT
 
 __all__ = ["BEAT", "Planes", "Runs", "part_from_json", "part_to_json"]
-
-# Bytes of a bus beat.
-BEAT = 8
 
 Bytes = NDArray[np.uint8]
 

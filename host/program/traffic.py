@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from penstock.host.program.tensor_layout import BEAT
 from penstock.models.spec.isa import DESCRIPTOR_BYTES, Op
+from penstock.models.spec.regs import ERROR_SOURCES
 
 __all__ = ["Traffic", "traffic_of"]
 
@@ -33,7 +34,7 @@ class Traffic:
 
 def traffic_of(descriptors: Iterable[tuple[Op, dict[str, int]]]) -> Traffic:
     """Count what a program's descriptors ask for."""
-    beats = dict.fromkeys(("desc", "wgt", "act", "out"), 0)
+    beats = dict.fromkeys(ERROR_SOURCES, 0)
     ranges = []
     marks = 0
     for op, values in descriptors:

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,8 +97,9 @@ class Result:
     mismatches : tuple of Mismatch
         In the order of the layers.
     maps : dict
-        Feature maps read from the device, uint8 (height, width, channels), by layer name; those
-        the CPU layers need, and with a check all that are stored.
+        Feature maps read from the device, uint8 (height, width, channels), by layer name: those
+        the CPU layers need; with a check or on request all that are stored.  On request also what
+        the CPU layers gave: uint8, or the int32 logits of a last layer without ReLU, (1, 1, out).
     """
 
     index: int
@@ -107,7 +108,7 @@ class Result:
     cpu_seconds: float
     compared: int
     mismatches: tuple[Mismatch, ...]
-    maps: dict[str, Codes]
+    maps: dict[str, NDArray[Any]]
 
     @property
     def mismatch_count(self) -> int:
@@ -115,7 +116,9 @@ class Result:
         return sum(mismatch.count for mismatch in self.mismatches)
 
 
-def compare_maps(got: dict[str, Codes], expected: dict[str, Codes]) -> tuple[Mismatch, ...]:
+def compare_maps(
+    got: Mapping[str, NDArray[Any]], expected: Mapping[str, NDArray[Any]]
+) -> tuple[Mismatch, ...]:
     """Compare the maps of `got` with those of the same name, in the order of `expected`."""
     found = []
     for name, golden in expected.items():
@@ -185,6 +188,8 @@ class Session:
         Classes to report.
     check : bool
         Compare every feature map the program stores with the golden model.
+    keep : bool
+        Return every feature map the program stores, and what the CPU layers give.
     group : int
         Images whose CPU layers run together; a multiple of the program's batch is of most use.
     timeout : float, optional
@@ -206,19 +211,14 @@ class Session:
         *,
         top: int = 5,
         check: bool = False,
+        keep: bool = False,
         group: int = 1,
         timeout: float | None = None,
     ) -> None:
-        if top < 1:
-            raise ValueError(f"top must be a positive integer, not {top!r}")
-        if group < 1:
-            raise ValueError(f"group must be a positive integer, not {group!r}")
-        self.group = group
         self.network = network
         self.program = program
         self.device = device
-        self.top = top
-        self.check = check
+        self.ask(top=top, check=check, keep=keep, group=group)
         self._last, first = _split(network, program)
         self.cpu = CpuLayers(network, first)
         work = sum(layer.macs for layer in program.layers) / device.arch.macs_per_cycle
@@ -231,6 +231,22 @@ class Session:
             device.free(buffer)
             raise
         self._buffer: Buffer | None = buffer
+
+    def ask(self, *, top: int, check: bool, keep: bool, group: int) -> None:
+        """Change what the next runs are asked for; the program stays loaded.
+
+        Raises
+        ------
+        ValueError
+            If `top` or `group` is not positive.
+        """
+        for name, value in (("top", top), ("group", group)):
+            if value < 1:
+                raise ValueError(f"{name} must be a positive integer, not {value!r}")
+        self.top = top
+        self.check = check
+        self.keep = keep
+        self.group = group
 
     def run(self, images: Iterable[Codes | None]) -> Iterator[Result]:
         """Run images one after another and yield their results in order.
@@ -288,7 +304,7 @@ class Session:
             for offset, data in self.program.pack_input(codes, index):
                 self.device.upload(buffer, data, offset)
         log = self.device.run(self.program, buffer, timeout=self.timeout)
-        wanted = list(self.program.outputs) if self.check else []
+        wanted = list(self.program.outputs) if self.check or self.keep else []
         if self._last != INPUT and self._last not in wanted:
             wanted.append(self._last)
         found: list[dict[str, Codes]] = [{} for _ in batch]
@@ -319,15 +335,17 @@ class Session:
             ]
         seconds = (time.perf_counter() - start) / len(group)
         results = []
-        for done, top in zip(group, tops, strict=True):
+        for number, (done, top) in enumerate(zip(group, tops, strict=True)):
             mismatches: tuple[Mismatch, ...] = ()
             if self.check:
                 golden = run_quantised(self.network, done.codes, stop=self._stop())
                 mismatches = compare_maps(done.maps, golden)
             compared = len(done.maps) if self.check else 0
-            results.append(
-                Result(done.index, top, done.log, seconds, compared, mismatches, done.maps)
-            )
+            maps = done.maps
+            if self.keep:
+                names = [layer.name for layer in self.cpu.layers]
+                maps = maps | {n: out[number][None, None] for n, out in zip(names, outputs)}
+            results.append(Result(done.index, top, done.log, seconds, compared, mismatches, maps))
         return results
 
     def _label(self, index: int) -> str:

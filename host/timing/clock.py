@@ -75,6 +75,8 @@ class Clock:
         self.queues: dict[Op, deque[tuple[Work, float]]] = {op: deque() for op in Op}
         self.finish: dict[Op, list[float]] = {op: [] for op in Op}
         self._taken = dict.fromkeys(Op, -inf)
+        # When engines see their next descriptors, as far as that is known: it does not change.
+        self._seen: dict[Op, float | None] = dict.fromkeys(Op)
 
     def due(self, moment: float) -> bool:
         """Whether a moment has come; if not, the walk will stop there."""
@@ -86,6 +88,9 @@ class Clock:
 
     def seen(self, op: Op) -> float | None:
         """When the engine sees its next descriptor with its waits met; None if not yet known."""
+        known = self._seen[op]
+        if known is not None:
+            return known
         queue = self.queues[op]
         if not queue:
             return None
@@ -96,9 +101,11 @@ class Clock:
             if len(done) < count:
                 return None
             moment = max(moment, done[count - 1] + self.timing.counted)
+        self._seen[op] = moment
         return moment
 
     def take(self, op: Op) -> Work:
         """The engine takes its next descriptor now."""
         self._taken[op] = self.now
+        self._seen[op] = None
         return self.queues[op].popleft()[0]

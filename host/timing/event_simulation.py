@@ -17,6 +17,8 @@ the FIFO in front of an upsizer slower than the bus, of arrays with fewer than 8
 
 from __future__ import annotations
 
+from math import inf
+
 from penstock.host.timing.clock import Clock, Work
 from penstock.host.timing.engines import Array, Drain, Posts
 from penstock.host.timing.latencies import Memory, Timing
@@ -29,14 +31,13 @@ __all__ = ["Walk"]
 
 def _shares(wants: list[float], rate: float) -> list[float]:
     """Give each port what it wants, or a fair share of what the others leave."""
-    if sum(wants) <= rate:
-        return wants
-    result = [0.0] * len(wants)
-    order = sorted(range(len(wants)), key=wants.__getitem__)
-    for index, port in enumerate(order):
-        result[port] = min(wants[port], rate / (len(order) - index))
-        rate -= result[port]
-    return result
+    left = rate
+    for ports, want in zip(range(len(wants), 0, -1), sorted(wants), strict=True):
+        share = left / ports
+        if want > share:
+            return [want if want < share else share for want in wants]
+        left -= want
+    return wants
 
 
 class Walk:
@@ -80,18 +81,16 @@ class Walk:
         """
         engines = (self._fetch, self._loads, self._weights, self.array, self._drain, self._posts)
         settle = [engine.settle for engine in engines]
-        while not self._finished():
-            self.clock.wake = float("inf")
+        fetch, array, clock, posts = self._fetch, self.array, self.clock, self.clock.finish[Op.POST]
+        while not (fetch.done and array.idle and len(posts) == self._posts_in_all):
+            clock.wake = inf
             changed = True
             while changed:
                 changed = False
                 for step in settle:
-                    changed = step() or changed
+                    if step():
+                        changed = True
             self._advance()
-
-    def _finished(self) -> bool:
-        posts = len(self.clock.finish[Op.POST])
-        return self._fetch.done and posts == self._posts_in_all and self.array.idle
 
     def _advance(self) -> None:
         """Find the rates that hold now, and go on to the next event."""
@@ -105,22 +104,32 @@ class Walk:
         ]
         d, w, a, o = _shares(wants, self._rate)
         cycles = min(
-            fetch.until(d), weights.until(w), loads.until(a), posts.until(o), array.until(w)
+            fetch.until(d) if d else inf,
+            weights.until(w) if w else inf,
+            loads.until(a) if a else inf,
+            posts.until(o),
+            array.until(w),
+            clock.wake - clock.now,
         )
-        cycles = max(min(cycles, clock.wake - clock.now), 0.0)
-        if cycles == float("inf"):
+        if cycles < 0.0:
+            cycles = 0.0
+        elif cycles == inf:
             raise ValueError("the program waits for something that never comes")
         clock.now += cycles
-        state = array.state
-        busy = array.advance(cycles)
-        self._count["busy"] += busy
+        count, state = self._count, array.state
         if state == "run":
-            self._count["stall_weights"] += cycles - busy
-        elif state in self._count:
-            self._count[state] += cycles
-        fetch.advance(d * cycles)
-        weights.advance(w * cycles)
-        loads.advance(a * cycles)
+            busy = array.advance(cycles)
+            count["busy"] += busy
+            count["stall_weights"] += cycles - busy
+        elif state != "idle":
+            count[state] += cycles
+        # What nothing came of, stays as it is.
+        if d:
+            fetch.advance(d * cycles)
+        if w:
+            weights.advance(w * cycles)
+        if a:
+            loads.advance(a * cycles)
         posts.advance(o * cycles, cycles)
         while posts.marks:
             self._mark(posts.marks.popleft())

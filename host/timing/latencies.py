@@ -1,7 +1,8 @@
 """How long the engines take: latencies and closed forms, read off the hardware.
 
 Latencies are cycles from one visible event to the next, composed from the pipelines in `hw` that
-they cross; ``tests/host/compiler/planning/test_cost.py`` compares what they predict with the RTL.
+they cross.  ``tests/host/timing/test_latencies.py`` holds them to those pipelines, and
+``tests/host/compiler/planning/test_cost.py`` compares what they predict with the RTL.
 """
 
 from __future__ import annotations

@@ -30,24 +30,28 @@ class Fetch:
         self.work = work
         self.handed = 0
         self.position = 0.0
-        self._arrived: float | None = None  # when the next descriptor did
+        self.done = not work
+        self._due: float | None = None  # when the next descriptor is handed out, once it arrived
         self._earliest = 0.0
+        self._next = 0.0  # position at which the next descriptor is complete
+        self._goal = 0.0
+        self._aim()
 
-    @property
-    def done(self) -> bool:
-        """All are handed out."""
-        return self.handed == len(self.work)
+    def _aim(self) -> None:
+        """Set how far beats may come: what the FIFO takes behind the descriptor it collects."""
+        self._next = float(_DESC * (self.handed + 1))
+        self._goal = min(_DESC * len(self.work), self._next + self.clock.timing.read_fifo)
 
     def settle(self) -> bool:
         """Hand out the next descriptor, if it is time."""
-        clock, timing = self.clock, self.clock.timing
         if self.done:
             return False
-        if self._arrived is None:
-            if self.position < _DESC * (self.handed + 1) - TINY:
+        clock, timing = self.clock, self.clock.timing
+        if self._due is None:
+            if self.position < self._next - TINY:
                 return False
-            self._arrived = clock.now
-        if not clock.due(max(self._arrived + timing.hand_out, self._earliest)):
+            self._due = max(clock.now + timing.hand_out, self._earliest)
+        if not clock.due(self._due):
             return False
         work = self.work[self.handed]
         queue = clock.queues[work.op]
@@ -55,24 +59,21 @@ class Fetch:
             return False
         queue.append((work, clock.now + timing.gate))
         self.handed += 1
+        self.done = self.handed == len(self.work)
         self._earliest = clock.now + timing.between
-        self._arrived = None
+        self._due = None
+        self._aim()
         return True
 
-    def _goal(self) -> float:
-        """How far beats may come: what the FIFO takes, behind the descriptor being collected."""
-        ahead = _DESC * (self.handed + 1) + self.clock.timing.read_fifo
-        return min(_DESC * len(self.work), ahead)
-
     def want(self) -> float:
-        return 1.0 if self.position < self._goal() - TINY else 0.0
+        return 1.0 if self.position < self._goal - TINY else 0.0
 
     def until(self, rate: float) -> float:
         if not rate:
             return inf
-        goal = float(_DESC * (self.handed + 1))
-        if self._arrived is not None or goal <= self.position:
-            goal = self._goal()
+        goal = self._next
+        if self._due is not None or goal <= self.position:
+            goal = self._goal
         return (goal - self.position) / rate
 
     def advance(self, beats: float) -> None:

@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from amaranth import Cat, Const, Module, Signal, signed
 from amaranth.hdl import Value
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from penstock.hw.array.dsp48 import WEIGHT_BITS, MultiplyAdd
@@ -43,6 +43,9 @@ __all__ = ["PackedArray", "PackedCell"]
 # Bits of the left column's field.
 _FIELD = 17
 _OFFSET = 128
+
+# A column pair's weights on their way to the DSPs: the left one + 128, the right one.
+_PAIR = data.StructLayout({"left": 8, "right": 8})
 
 
 class PackedCell(wiring.Component):
@@ -95,13 +98,14 @@ class PackedCell(wiring.Component):
         m = Module()
         m.submodules.upper = upper = self.mac(cascade=False)
         m.submodules.lower = lower = self.mac(cascade=True)
-        gap = Const(0, WEIGHT_BITS - 16)
+        pair = data.View(_PAIR, self.i_wgt)
+        gap = Const(0, WEIGHT_BITS - _PAIR.size)
         for row, mac in enumerate((upper, lower)):
             act = Signal(8, name=f"act_{row}", reset_less=True)
             m.d.sync += act.eq(self.i_act[row])
             m.d.comb += [
                 mac.i_act.eq(self.i_act[row]),
-                mac.i_wgt.eq(Cat(self.i_wgt[:8], gap, self.i_wgt[8:])),
+                mac.i_wgt.eq(Cat(pair.left, gap, pair.right)),
                 mac.i_take.eq(self.i_take[row]),
                 mac.i_swap.eq(self.i_swap[row]),
                 self.o_act[row].eq(act),

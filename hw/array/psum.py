@@ -10,9 +10,10 @@ from amaranth.lib.wiring import In, Out
 from penstock.hw.array.pe import sum_width
 from penstock.hw.lib.buffer import READ_LATENCY
 from penstock.hw.lib.delay import staged
-from penstock.hw.lib.duplicate import twin
+from penstock.hw.lib.memory_ports import read_port
+from penstock.hw.lib.timing_policy import TimingPolicy, policy_of
 
-__all__ = ["PartialSums", "accumulate_layout"]
+__all__ = ["PartialSums", "accumulate_layout", "psum_port"]
 
 
 _LOW_BITS = 16
@@ -31,6 +32,12 @@ def accumulate_layout(words: int) -> data.StructLayout:
         Where.
     """
     return data.StructLayout({"valid": 1, "first": 1, "last": 1, "bank": 1, "addr": range(words)})
+
+
+def psum_port(*, cols: int, words: int) -> wiring.Signature:
+    """Signature of the read port: a position in a bank, the sums of all columns."""
+    address = data.StructLayout({"word": range(words), "bank": 1})
+    return read_port(addr=address, data=signed(32), values=cols)
 
 
 class PartialSums(wiring.Component):
@@ -53,11 +60,10 @@ class PartialSums(wiring.Component):
         From the array.
     filled : Out(1)
         Pulse: the bank whose `last` word came is complete in every column.
-    r_en, r_bank, r_addr : In
-        Drain: read all columns at an address.
-    r_data : Out(signed(32)) array of cols
-        `READ_LATENCY` cycles after `r_en`, held until the next read completes.  The banks lie all
-        over the chip: there is a register on the way to them.
+    r : Out(psum_port(cols=cols, words=words))
+        Drain: read all columns at an address.  The data comes `READ_LATENCY` cycles later and is
+        held until the next read completes.  The banks lie all over the chip: there is a register
+        on the way to them.
     """
 
     # A register takes the sums in, as the array's last row may be far away.
@@ -80,17 +86,19 @@ class PartialSums(wiring.Component):
                 "i": In(self.layout),
                 "sums": In(signed(sum_width(rows))).array(cols),
                 "filled": Out(1),
-                "r_en": In(1),
-                "r_bank": In(1),
-                "r_addr": In(range(words)),
-                "r_data": Out(signed(32)).array(cols),
+                "r": Out(psum_port(cols=cols, words=words)),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        read, read_bank, read_addr = Signal(), Signal(), Signal.like(self.r_addr)
-        m.d.sync += [read.eq(self.r_en), read_bank.eq(self.r_bank), read_addr.eq(self.r_addr)]
+        timing = policy_of(platform)
+        read, read_bank, read_addr = Signal(), Signal(), Signal(range(self.words))
+        m.d.sync += [
+            read.eq(self.r.en),
+            read_bank.eq(self.r.addr.bank),
+            read_addr.eq(self.r.addr.word),
+        ]
         # One chain for all columns: what reaches a group of them goes to the next a cycle later.
         steps = [self.i]
         for i in range(1, (self.cols - 1) // self.group + READ_LATENCY + 2):
@@ -99,8 +107,8 @@ class PartialSums(wiring.Component):
             control, stored = (steps[c // self.group + delay] for delay in (0, READ_LATENCY + 1))
 
             def own(name: str, value: Value, c: int = c) -> Signal:
-                # A register of its own for each column, as they lie all over the chip.
-                register = twin(name=f"{name}_{c}", reset_less=True)
+                # Each column has a duplicate, as they lie all over the chip.
+                register = timing.duplicate(name=f"{name}_{c}", reset_less=True)
                 m.d.sync += register.eq(value)
                 return register
 
@@ -129,23 +137,31 @@ class PartialSums(wiring.Component):
             bank = own("read_bank", read_bank)
             with m.If(own("asked", read)):
                 m.d.sync += found.eq(Mux(bank, outputs[1], outputs[0]))
-            m.d.comb += self.r_data[c].eq(found)
-            self._add(m, c, self.sums[c], old, total)
+            m.d.comb += self.r.data[c].eq(found)
+            self._add(m, c, self.sums[c], old, total, timing)
             if c == self.cols - 1:
                 m.d.sync += self.filled.eq(stored.valid & stored.last)
         return m
 
-    def _add(self, m: Module, c: int, given: Value, old: Value, total: Signal) -> None:
+    def _add(
+        self, m: Module, c: int, given: Value, old: Value, total: Signal, timing: TimingPolicy
+    ) -> None:
         """Make `total` the sum of what was `given` two cycles ago and `old` in the cycle before.
 
         A sum of 32 bits is a long path: the upper half is computed for both carries.
         """
+        if not timing.split_sums:
+            term = Signal(given.shape(), name=f"given_{c}", reset_less=True)
+            result = Signal(signed(32), name=f"sum_{c}", reset_less=True)
+            m.d.sync += [term.eq(given), result.eq(term + old)]
+            m.d.comb += total.eq(result)
+            return
         upper = given >> _LOW_BITS
         # Look-up tables are shared where two adders differ in nothing but their carry, and those of
         # a carry chain are better its own: hence the copy.
         terms = []
         for name, value in (("low", given[:_LOW_BITS]), ("high_0", upper), ("high_1", upper)):
-            term = twin(value.shape(), name=f"given_{name}_{c}", reset_less=True)
+            term = timing.duplicate(value.shape(), name=f"given_{name}_{c}", reset_less=True)
             m.d.sync += term.eq(value)
             terms.append(term)
         low = Signal(_LOW_BITS, name=f"low_{c}", reset_less=True)

@@ -24,6 +24,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from penstock.hw.array.dsp48 import Dsp48e1, MultiplyAdd
 from penstock.hw.array.packed import PackedArray
+from penstock.hw.boards.board import Board, Processor
 from penstock.hw.bus.axi3 import (
     Axi3ReadMaster,
     Axi3ToLite,
@@ -33,11 +34,12 @@ from penstock.hw.bus.axi3 import (
     axi3_write,
 )
 from penstock.hw.core.accel import Accel
+from penstock.hw.floorplan.zynq import zynq_7020
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.regs import CSR_BYTES
 from penstock.models.zynq.hwh import CSR_BASE
 
-__all__ = ["MEMBERS", "PORTS", "PynqCore", "PynqTop"]
+__all__ = ["MEMBERS", "PORTS", "PYNQ_Z1", "PYNQ_Z2", "PynqCore", "PynqTop"]
 
 # The PS7 primitive's AxSIZE has no third bit: no beat has more than 8 bytes.
 _SIZE_BITS = 2
@@ -166,3 +168,25 @@ def _port(m: Module, prefix: str, port: wiring.PureInterface) -> dict[str, Value
         pins[f"i_{prefix}RDISSUECAP1EN"] = Const(0)
         pins[f"i_{prefix}WRISSUECAP1EN"] = Const(0)
     return pins
+
+
+def _pynq(name: str, title: str) -> Board:
+    """One of the boards that carry the same device: the design uses none of its pins."""
+    return Board(
+        name=name,
+        title=f"{title} (Zynq XC7Z020)",
+        part="xc7z020clg400-1",
+        toolchain="openxc7",
+        options={"family": "zynq7", "device": "xc7z020"},
+        top=PynqTop,
+        arch="pynq-z2",
+        target_mhz=130.0,
+        host=Processor(registers=CSR_BASE),
+        resources={"LUT": 53200, "FF": 106400, "DSP": 220, "RAMB36": 140},
+        floorplan=zynq_7020,
+        load="penstock selftest --device pynq --overlay penstock.bit",
+    )
+
+
+PYNQ_Z1 = _pynq("pynq-z1", "PYNQ-Z1")
+PYNQ_Z2 = _pynq("pynq-z2", "PYNQ-Z2")

@@ -16,8 +16,9 @@ from amaranth import Cat, ClockDomain, ClockSignal, DomainRenamer, Module, Mux, 
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
+from penstock.hw.array.systolic import ArrayMaker, SystolicArray
 from penstock.hw.core.accel import DMA_DEPTH, Accel
-from penstock.hw.lib.duplicate import twin
+from penstock.hw.lib.timing_policy import FAST, TimingPolicy
 from penstock.hw.link.serial_link import HostLink
 from penstock.hw.memory.block_memory import BlockMemory
 from penstock.hw.memory.memory_port import MemoryPort
@@ -58,12 +59,15 @@ class LinkedAccel(wiring.Component):
         Frequency of the clock.
     baud : int
         Bits a second on the wire.
+    array : callable
+        As in `Accel`.
     dma_depth : int
         As in `Accel`.
     slices : bool
         As in `Accel` and `MemoryPort`.
     act_lanes : int
-        As in `Accel`.
+    timing : TimingPolicy
+        As in `Accel`; for all that is here.
 
     Members
     -------
@@ -83,19 +87,23 @@ class LinkedAccel(wiring.Component):
         memory_bytes: int,
         clock_hz: int,
         baud: int,
+        array: ArrayMaker = SystolicArray,
         dma_depth: int = DMA_DEPTH,
         slices: bool = True,
         act_lanes: int = 1,
+        timing: TimingPolicy = FAST,
     ) -> None:
         check_baud(baud, clock_hz)
         self.arch = arch
         self.controller = controller
         self.memory_bytes = memory_bytes
         self.clock_hz = clock_hz
+        self.array = array
         self.divisor = round(clock_hz / baud)
         self.dma_depth = dma_depth
         self.slices = slices
         self.act_lanes = act_lanes
+        self.timing = timing
         super().__init__(
             {"rx": In(1, init=1), "tx": Out(1, init=1), "button": In(1), "led": Out(len(LAMPS))}
         )
@@ -104,10 +112,12 @@ class LinkedAccel(wiring.Component):
         m = Module()
         accel = Accel(
             arch=self.arch,
+            array=self.array,
             domain="engines",
             dma_depth=self.dma_depth,
             slices=self.slices,
             act_lanes=self.act_lanes,
+            timing=self.timing,
         )
         link = HostLink(
             divisor=self.divisor, memory_bytes=self.memory_bytes, clock_hz=self.clock_hz
@@ -123,10 +133,10 @@ class LinkedAccel(wiring.Component):
         m.d.comb += engines.clk.eq(ClockSignal())
         for name, block in (("accel", accel), ("link", link), ("memory", memory)):
             m.domains += [domain := ClockDomain(f"{name}_work", local=True)]
-            reset = twin(init=1, name=f"{name}_reset")
+            reset = self.timing.duplicate(init=1, name=f"{name}_reset")
             m.d.sync += reset.eq(pressed[-1])
             m.d.comb += [domain.clk.eq(ClockSignal()), domain.rst.eq(reset)]
-            m.submodules[name] = DomainRenamer(domain.name)(block)
+            m.submodules[name] = self.timing(DomainRenamer(domain.name)(block))
         connect(m, link.csr, accel.csr)
         for index, reader in enumerate((accel.m_desc, accel.m_wgt, accel.m_act, link.m_read)):
             connect(m, reader, memory.r[index])

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
-
-from penstock.hw.boards.serial_soc import LAMPS, LinkedAccel, check_baud
-from penstock.hw.memory.block_memory import BlockMemory
+from penstock.hw.boards.on_chip_board import OnChipBoard
+from penstock.hw.boards.serial_soc import LAMPS
+from penstock.hw.lib.timing_policy import SMALL
 from penstock.models.spec.arch import Arch
+from penstock.models.spec.serial_boards import SERIAL_BOARDS
 
 __all__ = ["BAUD", "CLOCK_HZ", "MEMORY_BYTES", "SHOWN", "TangNano"]
 
-CLOCK_HZ = 54_000_000
-
-# The clock is a multiple of it.
-BAUD = 1_000_000
+CLOCK_HZ = SERIAL_BOARDS["tang-nano-20k"].clock_hz
+BAUD = SERIAL_BOARDS["tang-nano-20k"].baud
 
 MEMORY_BYTES = 32 << 10
 
@@ -23,11 +19,8 @@ MEMORY_BYTES = 32 << 10
 SHOWN = tuple(name for name in LAMPS if name not in ("memory", "host"))
 
 
-class TangNano(wiring.Component):
-    """Everything on the FPGA, with plain pins: what simulation uses.
-
-    The clock is that of the `sync` domain; `hw.boards.tang_nano_top` makes it and drives the real
-    pins.
+class TangNano(OnChipBoard):
+    """Everything on the FPGA; `hw.boards.tang_nano_top` makes the clock and drives the real pins.
 
     Parameters
     ----------
@@ -36,38 +29,15 @@ class TangNano(wiring.Component):
         Frequency of the clock.
     baud : int
         Bits a second on the wire.
-
-    Members
-    -------
-    rx : In(1), tx : Out(1)
-        From and to the USB chip.
-    button : In(1)
-        Reset while it is pressed.
-    led : Out(6)
-        See `SHOWN`.
     """
 
     def __init__(self, *, arch: Arch, clock_hz: int = CLOCK_HZ, baud: int = BAUD) -> None:
-        check_baud(baud, clock_hz)  # before there is anything that would be left unused
-        self._system = LinkedAccel(
+        super().__init__(
             arch=arch,
-            controller=BlockMemory(size=MEMORY_BYTES),
             memory_bytes=MEMORY_BYTES,
             clock_hz=clock_hz,
             baud=baud,
+            shown=SHOWN,
             slices=False,  # cells are scarcer than time
+            timing=SMALL,
         )
-        super().__init__(
-            {"rx": In(1, init=1), "tx": Out(1, init=1), "button": In(1), "led": Out(len(SHOWN))}
-        )
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        m.submodules.system = system = self._system
-        m.d.comb += [
-            system.rx.eq(self.rx),
-            system.button.eq(self.button),
-            self.tx.eq(system.tx),
-            self.led.eq(Cat(system.led[LAMPS.index(name)] for name in SHOWN)),
-        ]
-        return m

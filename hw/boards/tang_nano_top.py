@@ -6,10 +6,12 @@ from amaranth import ClockDomain, ClockSignal, Const, Elaboratable, Instance, Mo
 from amaranth.hdl import IOBufferInstance, IOPort
 from amaranth.lib.cdc import ResetSynchronizer
 
-from penstock.hw.boards.tang_nano import CLOCK_HZ, SHOWN, TangNano
+from penstock.hw.boards.board import Board, OnChip, Pins, Serial
+from penstock.hw.boards.tang_nano import BAUD, CLOCK_HZ, MEMORY_BYTES, SHOWN, TangNano
+from penstock.hw.floorplan.gowin import gw2a_18
 from penstock.models.spec.arch import Arch
 
-__all__ = ["INPUT_MHZ", "PINS", "TangNanoTop", "constraints"]
+__all__ = ["INPUT_MHZ", "PINS", "TANG_NANO_20K", "TangNanoTop", "constraints"]
 
 INPUT_MHZ = 27
 
@@ -98,3 +100,25 @@ class TangNanoTop(Elaboratable):
             m.submodules[f"{name}_pad"] = IOBufferInstance(self.pins[name], o=value)
         _pll(m, clock)
         return m
+
+
+TANG_NANO_20K = Board(
+    name="tang-nano-20k",
+    title="Tang Nano 20K (Gowin GW2AR-18)",
+    part="GW2AR-LV18QN88C8/I7",
+    toolchain="gowin",
+    options={"synthesis": "gw2a", "family": "GW2A-18C"},
+    top=TangNanoTop,
+    arch="tang-nano-20k",
+    clock_mhz=CLOCK_HZ / 1e6,
+    target_mhz=CLOCK_HZ / 1e6,
+    host=Serial(
+        baud=BAUD,
+        pins=Pins(clock="clk27", outputs={"tx": ("tx", 1), "led": ("~led_n", len(SHOWN))}),
+    ),
+    memory=OnChip(MEMORY_BYTES),
+    resources={"LUT": 20736, "FF": 15552, "DSP": 48, "BSRAM": 46},
+    floorplan=gw2a_18,
+    network="lenet5",
+    load="openFPGALoader --board tangnano20k penstock.fs",
+)

@@ -10,13 +10,13 @@ from penstock.hw.boards.serial_soc import LAMPS, LinkedAccel, check_baud
 from penstock.hw.memory.sdram import SdramController
 from penstock.hw.memory.sdram_chip import ULX3S_SDRAM, SdramChip, sdram_pins
 from penstock.models.spec.arch import Arch
+from penstock.models.spec.serial_boards import SERIAL_BOARDS
 
 __all__ = ["BAUD", "CLOCK_HZ", "Ulx3s"]
 
-CLOCK_HZ = 90_000_000
-
-# The fastest that the board's FT231X does; the clock is a multiple of it.
-BAUD = 3_000_000
+# Of all of these boards, whatever the size of their ECP5.
+CLOCK_HZ = SERIAL_BOARDS["ulx3s-85f"].clock_hz
+BAUD = SERIAL_BOARDS["ulx3s-85f"].baud
 
 
 class Ulx3s(wiring.Component):

@@ -1,16 +1,30 @@
-"""The ULX3S's top level for its LFE5U-85F: clocks and pins around `hw.boards.ulx3s.Ulx3s`."""
+"""The ULX3S: its top level, with clocks and pins, and the boards as data: three sizes of ECP5."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from amaranth import Elaboratable, Module, Signal
 from amaranth.hdl import IOPort
 
+from penstock.hw.boards.board import Board, Floorplan, Pins, Serial
 from penstock.hw.boards.ecp5_cells import Pll, add_clock_output, add_input, add_output, add_tristate
 from penstock.hw.boards.serial_soc import LAMPS
-from penstock.hw.boards.ulx3s import CLOCK_HZ, Ulx3s
+from penstock.hw.boards.ulx3s import BAUD, CLOCK_HZ, Ulx3s
+from penstock.hw.floorplan.ecp5 import ecp5_25, ecp5_45, ecp5_85
+from penstock.hw.memory.sdram_chip import ULX3S_SDRAM
 from penstock.models.spec.arch import Arch
 
-__all__ = ["INPUT_MHZ", "PINS", "SDRAM_PHASE", "Ulx3sTop", "constraints"]
+__all__ = [
+    "INPUT_MHZ",
+    "PINS",
+    "SDRAM_PHASE",
+    "ULX3S_25F",
+    "ULX3S_45F",
+    "ULX3S_85F",
+    "Ulx3sTop",
+    "constraints",
+]
 
 INPUT_MHZ = 25.0
 
@@ -117,3 +131,49 @@ class Ulx3sTop(Elaboratable):
                 )
             )
         return m
+
+
+_SDRAM_WIDTHS = {"command": 3, "ba": 2, "a": 13, "dqm": 2}
+
+
+def _ulx3s(size: int, idcode: str, resources: Mapping[str, int], floorplan: Floorplan) -> Board:
+    """The board with an ECP5 of one size: the same pins, another die."""
+    return Board(
+        name=f"ulx3s-{size}f",
+        title=f"ULX3S (ECP5 LFE5U-{size}F)",
+        part=f"LFE5U-{size}F-6BG381C",
+        toolchain="ecp5",
+        options={
+            "device": f"{size}k",
+            "package": "CABGA381",
+            "speed": "6",
+            "idcode": idcode,
+        },
+        top=Ulx3sTop,
+        arch=f"ulx3s-{size}f",
+        clock_mhz=CLOCK_HZ / 1e6,
+        target_mhz=CLOCK_HZ / 1e6,
+        host=Serial(
+            baud=BAUD,
+            pins=Pins(
+                clock="clk25",
+                outputs={
+                    "tx": ("tx", 1),
+                    "led": ("led", len(LAMPS)),
+                    **{f"sdram__{n}": (f"sdram_{n}", width) for n, width in _SDRAM_WIDTHS.items()},
+                },
+                pads={"sdram__dq": ("sdram_dq", 16)},
+            ),
+        ),
+        memory=ULX3S_SDRAM,
+        resources=resources,
+        floorplan=floorplan,
+        load="openFPGALoader --board ulx3s penstock.bit",
+    )
+
+
+ULX3S_85F = _ulx3s(
+    85, "0x41113043", {"LUT": 83640, "FF": 83640, "DSP": 156, "DP16KD": 208}, ecp5_85
+)
+ULX3S_45F = _ulx3s(45, "0x41112043", {"LUT": 43848, "FF": 43848, "DSP": 72, "DP16KD": 108}, ecp5_45)
+ULX3S_25F = _ulx3s(25, "0x41111043", {"LUT": 24288, "FF": 24288, "DSP": 28, "DP16KD": 56}, ecp5_25)

@@ -234,7 +234,7 @@ class _Burst:
 
     def _follow(self, m: Module, name: str) -> None:
         """Make the next beat's address."""
-        # A sum of 32 bits is a long path: the upper half hears of the lower one's carry a cycle
+        # A sum of 32 bits is a long path: the lower half's carry reaches the upper one a cycle
         # later.
         bits = len(self.addr)
         low = Signal(_LOW_BITS, name=f"{name}_following_low", reset_less=True)

@@ -16,6 +16,8 @@ needs two cycles for a burst and one for a command, whatever the memory's latenc
 
 from __future__ import annotations
 
+from functools import partial
+
 from amaranth import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -23,6 +25,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from penstock.hw.bus.axi import BURST_INCR, MAX_BURST, axi_read, axi_write
 from penstock.hw.lib.fifo import MAX_DISTRIBUTED, Fifo
 from penstock.hw.lib.split_counter import counted
+from penstock.hw.lib.timing_policy import policy_of
 
 __all__ = ["COMMANDS", "BurstSplitter", "ReadDma", "WriteDma", "burst_layout", "command_layout"]
 
@@ -155,9 +158,10 @@ class _Status(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        count = partial(counted, m, bits=self.bits, timing=policy_of(platform))
         m.d.comb += [
-            self.expected.eq(counted(m, self.asked, bits=self.bits, name="expected")),
-            self.received.eq(counted(m, self.arrived, bits=self.bits, name="received")),
+            self.expected.eq(count(self.asked, name="expected")),
+            self.received.eq(count(self.arrived, name="received")),
         ]
         with m.If(self.resp[1] & (self.error == 0)):
             m.d.sync += self.error.eq(self.resp)

@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from amaranth import Cat, DomainRenamer, Module, Mux, ResetInserter, Signal
@@ -22,7 +22,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from penstock.hw.array.systolic import ArrayMaker, SystolicArray
 from penstock.hw.bus.axi import axi_lite, axi_read, axi_write
 from penstock.hw.bus.dma import COMMANDS, ReadDma, WriteDma
-from penstock.hw.core.csr import DONE_COUNTS, CsrBank
+from penstock.hw.core.csr import CsrBank
 from penstock.hw.core.sequencer import Sequencer
 from penstock.hw.engines.conv import ConvEngine
 from penstock.hw.engines.drain import DrainEngine
@@ -30,10 +30,11 @@ from penstock.hw.engines.load import LoadEngine
 from penstock.hw.engines.post import PostEngine
 from penstock.hw.engines.weights import WeightsEngine
 from penstock.hw.lib.buffer import Buffer
-from penstock.hw.lib.duplicate import twin
 from penstock.hw.lib.register_slice import RegisterSlice
+from penstock.hw.lib.timing_policy import FAST, TimingPolicy
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.isa import Op
+from penstock.models.spec.regs import ERROR_SOURCES
 
 __all__ = ["DMA_DEPTH", "Accel"]
 
@@ -59,6 +60,8 @@ class Accel(wiring.Component):
         fewer gaps for more cells.
     act_lanes : int
         Memories side by side that the activation buffer is made of, see `Buffer`.
+    timing : TimingPolicy
+        What is done for a short clock period; it changes no cycle.
 
     Members
     -------
@@ -67,7 +70,7 @@ class Accel(wiring.Component):
     irq : Out(1)
         Level.
     busy, error : Out(1)
-        Of the register STATUS, for lamps.
+        Of the register STATUS, for LEDs.
     m_desc, m_wgt, m_act : Out(axi_read())
         Descriptors, weights, activations.
     m_out : Out(axi_write())
@@ -83,6 +86,7 @@ class Accel(wiring.Component):
         dma_depth: int = DMA_DEPTH,
         slices: bool = True,
         act_lanes: int = 1,
+        timing: TimingPolicy = FAST,
     ) -> None:
         self.arch = arch
         self.array = array
@@ -90,6 +94,7 @@ class Accel(wiring.Component):
         self.dma_depth = dma_depth
         self.slices = slices
         self.act_lanes = act_lanes
+        self.timing = timing
         super().__init__(
             {
                 "csr": In(axi_lite()),
@@ -106,13 +111,14 @@ class Accel(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         arch = self.arch
         m = Module()
-        m.submodules.csr_bank = csr = CsrBank(arch=arch)
+        csr = CsrBank(arch=arch)
+        m.submodules.csr_bank = self.timing(csr)
 
         def reset(block: wiring.Component) -> Any:
-            # A register of its own for each, as they are far apart.
-            own = twin(init=1, name="core_reset")
+            # Each has a duplicate of the reset, as they are far apart.
+            own = self.timing.duplicate(init=1, name="core_reset")
             m.d.sync += own.eq(csr.core_reset_next)
-            return DomainRenamer(self.domain)(ResetInserter(own)(block))
+            return self.timing(DomainRenamer(self.domain)(ResetInserter(own)(block)))
 
         sequencer = Sequencer(arch=arch)
         load = LoadEngine(arch=arch, slices=self.slices)
@@ -129,7 +135,7 @@ class Accel(wiring.Component):
         dma_out = WriteDma(**sizes)
         act = Buffer(depth=arch.act_words, width=arch.rows * 8, lanes=self.act_lanes)
         out = Buffer(depth=arch.out_words, width=arch.rows * 8, granularity=arch.drain_lanes * 8)
-        blocks = {
+        blocks: dict[str, wiring.Component] = {
             "sequencer": sequencer,
             "load": load,
             "weights": weights,
@@ -146,107 +152,92 @@ class Accel(wiring.Component):
         for name, block in blocks.items():
             m.submodules[name] = reset(block)
 
-        # Descriptors.
-        for op, engine in (
-            (Op.LOAD, load),
-            (Op.WEIGHTS, weights),
-            (Op.CONV, conv),
-            (Op.DRAIN, drain),
-            (Op.POST, post),
-        ):
+        # Descriptors, and what the engines tell of them.
+        connect(m, flipped(self.csr), csr.bus)
+        connect(m, csr.program, sequencer.program)
+        engines: dict[Op, Any] = {
+            Op.LOAD: load,
+            Op.WEIGHTS: weights,
+            Op.CONV: conv,
+            Op.DRAIN: drain,
+            Op.POST: post,
+        }
+        for op, engine in engines.items():
             connect(m, sequencer.engines[op], engine.i)
             m.d.comb += sequencer.done[op].eq(engine.done)
-        m.d.comb += [
-            sequencer.start.eq(csr.go),
-            sequencer.desc_addr.eq(csr.desc_addr),
-            sequencer.desc_count.eq(csr.desc_count),
-        ]
-        dmas: dict[str, ReadDma | WriteDma] = {
-            "desc": dma_desc,
-            "wgt": dma_wgt,
-            "act": dma_act,
-            "out": dma_out,
-        }
-        # It is constant during a run; a copy for each, as they add to it and are far apart.
-        for name, dma in dmas.items():
-            base = twin(32, name=f"base_{name}", reset_less=True)
-            m.d.sync += base.eq(csr.base)
-            m.d.comb += dma.base.eq(base)
 
-        # Memory ports.
-        connect(m, flipped(self.csr), csr.bus)
+        # Memory: commands, beats, buses.
+        connect(m, sequencer.cmd, dma_desc.cmd)
+        connect(m, weights.cmd, dma_wgt.cmd)
+        connect(m, load.cmd, dma_act.cmd)
+        connect(m, post.cmd, dma_out.cmd)
+        m.d.comb += post.written.eq(dma_out.done)
+        self._connect_beats(m, reset, "desc", dma_desc.o, sequencer.data)
+        self._connect_beats(m, reset, "wgt", dma_wgt.o, weights.data)
+        self._connect_beats(m, reset, "act", dma_act.o, load.data)
+        self._connect_beats(m, reset, "out", post.o, dma_out.i)
         connect(m, dma_desc.bus, flipped(self.m_desc))
         connect(m, dma_wgt.bus, flipped(self.m_wgt))
         connect(m, dma_act.bus, flipped(self.m_act))
         connect(m, dma_out.bus, flipped(self.m_out))
-        connect(m, sequencer.cmd, dma_desc.cmd)
-        self._connect_beats(m, reset, "desc", dma_desc.o, sequencer.data)
-        connect(m, weights.cmd, dma_wgt.cmd)
-        self._connect_beats(m, reset, "wgt", dma_wgt.o, weights.data)
-        connect(m, load.cmd, dma_act.cmd)
-        self._connect_beats(m, reset, "act", dma_act.o, load.data)
-        connect(m, post.cmd, dma_out.cmd)
-        self._connect_beats(m, reset, "out", post.o, dma_out.i)
-        m.d.comb += post.written.eq(dma_out.done)
 
-        # Weights, parameters and partial sums.
+        # Activations, weights, partial sums, results.
+        connect(m, load.act, act.w)
+        connect(m, conv.act, act.r)
         connect(m, weights.o, conv.i_wgt)
+        connect(m, drain.psums, conv.psums)
+        m.d.comb += [drain.filled.eq(conv.filled), conv.freed.eq(drain.freed)]
         connect(m, weights.params, drain.i_params)
-        m.d.comb += [
-            drain.filled.eq(conv.filled),
-            conv.freed.eq(drain.freed),
-            conv.r_en.eq(drain.p_en),
-            conv.r_bank.eq(drain.p_bank),
-            conv.r_addr.eq(drain.p_addr),
-        ]
-        for c in range(arch.cols):
-            m.d.comb += drain.p_data[c].eq(conv.r_data[c])
+        self._share_output_buffer(m, load=load, drain=drain, out=out)
+        connect(m, load.table, post.table)
+        connect(m, post.out, out.r)
 
-        self._connect_buffers(m, load=load, conv=conv, drain=drain, post=post, act=act, out=out)
-
-        # Counters and errors.
-        reads = [port.rvalid & port.rready for port in (self.m_desc, self.m_wgt, self.m_act)]
-        write = self.m_out.wvalid & self.m_out.wready
-        acknowledge = self.m_out.bvalid & self.m_out.bready
-        progress = Signal()
-        m.d.sync += progress.eq(
-            Cat(*reads, write, acknowledge, drain.w_en, conv.busy, post.rd_en).any()
-        )
+        # Status, counters and errors.
+        m.d.comb += [self.irq.eq(csr.irq), self.busy.eq(csr.busy), self.error.eq(csr.error)]
+        connect(m, conv.activity, csr.activity)
         m.d.comb += [
-            self.irq.eq(csr.irq),
-            self.busy.eq(csr.busy),
-            self.error.eq(csr.error),
-            csr.complete.eq(sequencer.complete),
-            csr.bad_descriptor.eq(sequencer.bad),
-            csr.fetched.eq(sequencer.fetched),
-            csr.progress.eq(progress),
-            csr.array_busy.eq(conv.busy),
-            csr.wait_weights.eq(conv.wait_weights),
-            csr.wait_output.eq(conv.wait_bank),
             csr.wait_input.eq(sequencer.conv_waiting),
             csr.act_waiting.eq(dma_act.waiting),
             csr.wgt_waiting.eq(dma_wgt.waiting),
-            csr.read_beat.eq(Cat(*reads)),
-            csr.write_beat.eq(write),
             csr.mark.eq(post.mark),
         ]
-        # The DMAs hear of `halt` a cycle late: from its second cycle on nothing begins any more.
+        self._connect_ports(m, csr, {name: blocks[f"dma_{name}"] for name in ERROR_SOURCES})
+        working = (drain.out.en, conv.activity.busy, post.out.en)
+        self._watch_buses(m, csr, working)
+        return m
+
+    def _connect_ports(self, m: Module, csr: CsrBank, dmas: Mapping[str, Any]) -> None:
+        """Connect the DMAs, in the order of `ERROR_SOURCES`, to the registers."""
+        # The DMAs see `halt` one cycle late: from its second cycle on no burst begins.
         halted = Signal()
         m.d.sync += [
             halted.eq(csr.halt),
             csr.all_idle.eq(halted & csr.halt & Cat(dma.idle for dma in dmas.values()).all()),
         ]
-        for index, dma in enumerate(dmas.values()):
-            # Late as well; completion takes longer than that.
-            m.d.sync += csr.port_error[index].eq(dma.error)
+        for index, (name, dma) in enumerate(dmas.items()):
+            # Constant during a run; a duplicate for each, as they add to it and are far apart.
+            base = self.timing.duplicate(32, name=f"base_{name}", reset_less=True)
+            # The error is late as well; completion takes longer than that.
+            m.d.sync += [base.eq(csr.base), csr.port_error[index].eq(dma.error)]
             m.d.comb += [
+                dma.base.eq(base),
                 dma.halt.eq(csr.halt),
                 csr.expected[index].eq(dma.expected),
                 csr.received[index].eq(dma.received),
             ]
-        for index, name in enumerate(DONE_COUNTS):
-            m.d.comb += csr.done_count[index].eq(sequencer.count[Op[name]])
-        return m
+
+    def _watch_buses(self, m: Module, csr: CsrBank, working: Iterable[Signal]) -> None:
+        """Count beats; whether anything moves there or is `working` shows that a run is alive."""
+        reads = [port.rvalid & port.rready for port in (self.m_desc, self.m_wgt, self.m_act)]
+        write = self.m_out.wvalid & self.m_out.wready
+        acknowledge = self.m_out.bvalid & self.m_out.bready
+        progress = Signal()
+        m.d.sync += progress.eq(Cat(*reads, write, acknowledge, *working).any())
+        m.d.comb += [
+            csr.progress.eq(progress),
+            csr.read_beat.eq(Cat(*reads)),
+            csr.write_beat.eq(write),
+        ]
 
     def _connect_beats(
         self,
@@ -263,39 +254,19 @@ class Accel(wiring.Component):
             o = beats.o
         connect(m, o, i)
 
-    def _connect_buffers(
-        self,
-        m: Module,
-        *,
-        load: LoadEngine,
-        conv: ConvEngine,
-        drain: DrainEngine,
-        post: PostEngine,
-        act: Buffer,
-        out: Buffer,
+    def _share_output_buffer(
+        self, m: Module, *, load: LoadEngine, drain: DrainEngine, out: Buffer
     ) -> None:
-        """Connect the on-chip memories to the engines that write and read them."""
+        """Let DRAIN and LOAD write the output buffer."""
         draining = Signal()
         m.d.comb += [
-            act.w_en.eq(load.act.en),
-            act.w_addr.eq(load.act.addr[: len(act.w_addr)]),
-            act.w_data.eq(load.act.data),
-            act.r_en.eq(conv.act_en),
-            act.r_addr.eq(conv.act_addr),
-            conv.act_data.eq(act.r_data),
             # A drain cannot stall, so a load gives way to it.
-            draining.eq(drain.w_en.any()),
+            draining.eq(drain.out.en.any()),
             load.out.ready.eq(~draining),
-            out.r_en.eq(post.rd_en),
-            out.r_addr.eq(post.rd_addr),
-            post.rd_data.eq(out.r_data),
-            post.table_en.eq(load.table.en),
-            post.table_addr.eq(load.table.addr),
-            post.table_data.eq(load.table.data),
         ]
         # Registered: the memory lies all over the chip.  Both `done` come no sooner than this.
         m.d[self.domain] += [
-            out.w_en.eq(Mux(draining, drain.w_en, load.out.valid.replicate(len(out.w_en)))),
-            out.w_addr.eq(Mux(draining, drain.w_addr, load.out.payload.addr[: len(out.w_addr)])),
-            out.w_data.eq(Mux(draining, drain.w_data, load.out.payload.data)),
+            out.w.en.eq(Mux(draining, drain.out.en, load.out.valid.replicate(len(out.w.en)))),
+            out.w.addr.eq(Mux(draining, drain.out.addr, load.out.payload.addr)),
+            out.w.data.eq(Mux(draining, drain.out.data, load.out.payload.data)),
         ]

@@ -7,6 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from penstock.hw.lib.split_counter import COUNT_LATENCY, counted
+from penstock.hw.lib.timing_policy import policy_of
 from penstock.models.spec.regs import LOG_FIELDS
 
 __all__ = ["Counters"]
@@ -65,6 +66,7 @@ class Counters(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        timing = policy_of(platform)
         memory = Signal()
         events = {
             name: Signal(2 if name == "read_beats" else 1, name=f"event_{name}", reset_less=True)
@@ -93,6 +95,8 @@ class Counters(wiring.Component):
         for (name, _), count in zip(LOG_FIELDS, self.counts):
             more = events[name]
             m.d.comb += count.eq(
-                counted(m, more, bits=self.bits, name=f"count_{name}", clear=self.clear)
+                counted(
+                    m, more, bits=self.bits, name=f"count_{name}", clear=self.clear, timing=timing
+                )
             )
         return m

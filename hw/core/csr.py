@@ -14,30 +14,36 @@ from functools import reduce
 from operator import or_
 
 from amaranth import Cat, Module, Mux, Signal, Value
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from penstock.hw.bus.axi import axi_lite
 from penstock.hw.core.counters import Counters
 from penstock.hw.core.layer_log import LayerLog
+from penstock.hw.core.program_port import program_port
 from penstock.hw.core.run_control import Control
+from penstock.hw.engines.conv import array_activity
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.regs import (
     CSR_BYTES,
+    DONE_COUNTS,
     ERROR_SOURCES,
     LOG_BASE,
     LOG_FIELDS,
     MAGIC,
     REGISTERS,
     VERSION,
+    Register,
+    field,
 )
 
-__all__ = ["DONE_COUNTS", "CsrBank"]
-
-# Engines whose completed descriptors the diagnostics show, in the order of `done_count`.
-DONE_COUNTS = ("LOAD", "CONV", "DRAIN", "POST")
+__all__ = ["CsrBank"]
 
 _ADDR_BITS = (CSR_BYTES - 1).bit_length()
+
+# The bit of the interrupt, in the register that enables it and the one that shows it.
+_IRQ = field("IRQ_PENDING", "done")
+assert _IRQ.mask == field("IRQ_ENABLE", "done").mask == 1
 
 # Registers that are selected in one step of a read.
 _GROUP = 8
@@ -61,24 +67,23 @@ class CsrBank(wiring.Component):
     irq : Out(1)
         Level: an interrupt is pending and enabled.
     busy, error : Out(1)
-        Of STATUS, for lamps.
-    base, desc_addr, desc_count : Out(32)
-        The registers of the same names.
-    core_reset, core_reset_next, go, halt : Out(1)
-        See `hw.core.run_control.Control`: reset everything else, begin, stop asking memory.
-    complete, progress, bad_descriptor, all_idle : In(1)
-        See `hw.core.run_control.Control`.  `complete` and `bad_descriptor` are levels that
-        `core_reset` clears.
+        Of STATUS, for LEDs.
+    base : Out(32)
+        The register BASE.
+    program : Out(program_port())
+        To the sequencer.  `complete` and `bad` are levels that `core_reset` clears.
+    core_reset, core_reset_next, halt : Out(1)
+        See `hw.core.run_control.Control`: reset everything else, stop asking memory.
+    progress, all_idle : In(1)
+        See `hw.core.run_control.Control`.
     port_error : In(2).array(4)
         `error` of the DMAs, in the order of `ERROR_SOURCES`: desc, wgt, act, out.
     expected, received : In(32).array(4)
-        Beat counts of the DMAs, the same order.  They, `done_count` and `fetched` are shown as they
+        Beat counts of the DMAs, the same order.  They and the counts in `program` are shown as they
         were when the run ended.
-    done_count : In(16).array(4)
-        Completed descriptors of the engines `DONE_COUNTS`.
-    fetched : In(32)
-        Descriptors fetched.
-    array_busy, wait_weights, wait_output, wait_input, act_waiting, wgt_waiting : In(1)
+    activity : In(array_activity())
+        Of the CONV engine.
+    wait_input, act_waiting, wgt_waiting : In(1)
         See `hw.core.counters.Counters`.
     read_beat : In(3)
         Beats of the ports desc, wgt and act this cycle.
@@ -98,24 +103,16 @@ class CsrBank(wiring.Component):
                 "busy": Out(1),
                 "error": Out(1),
                 "base": Out(32),
-                "desc_addr": Out(32),
-                "desc_count": Out(32),
+                "program": Out(program_port()),
                 "core_reset": Out(1),
                 "core_reset_next": Out(1),
-                "go": Out(1),
                 "halt": Out(1),
-                "complete": In(1),
                 "progress": In(1),
-                "bad_descriptor": In(1),
                 "all_idle": In(1),
                 "port_error": In(2).array(ports),
                 "expected": In(32).array(ports),
                 "received": In(32).array(ports),
-                "done_count": In(16).array(len(DONE_COUNTS)),
-                "fetched": In(32),
-                "array_busy": In(1),
-                "wait_weights": In(1),
-                "wait_output": In(1),
+                "activity": In(array_activity()),
                 "wait_input": In(1),
                 "act_waiting": In(1),
                 "wgt_waiting": In(1),
@@ -134,19 +131,19 @@ class CsrBank(wiring.Component):
         irq_enable = Signal()
         irq_pending = Signal()
         watchdog = Signal(32)
-        command = Signal(2)
+        command = Signal(_layout("CTRL"))
         # In the run's first cycle, the first one that counts.
         clear = Signal()
         marked = Signal()
         m.d.sync += clear.eq(control.begin)
         m.d.comb += [
-            control.start.eq(command[0]),
-            control.reset.eq(command[1]),
+            control.start.eq(command.start),
+            control.reset.eq(command.reset),
             control.watchdog.eq(watchdog),
             control.log_busy.eq(log.busy),
             self.core_reset.eq(control.core_reset),
             self.core_reset_next.eq(control.core_reset_next),
-            self.go.eq(control.go),
+            self.program.start.eq(control.go),
             self.halt.eq(control.halt),
             self.busy.eq(control.busy),
             self.error.eq(control.error),
@@ -155,13 +152,19 @@ class CsrBank(wiring.Component):
             log.clear.eq(clear),
             log.mark.eq(marked),
         ]
-        # An entry has the counts of its mark's cycle: with this one, log and counters are as late.
+        # An entry has the counts of its mark's cycle: delay `mark` one cycle, to align the snapshot
+        # with the counters.
         m.d.sync += marked.eq(self.mark & control.busy)
-        for name in ("complete", "progress", "bad_descriptor", "all_idle"):
-            m.d.comb += getattr(control, name).eq(getattr(self, name))
-        for name in ("array_busy", "wait_weights", "wait_output", "wait_input"):
-            m.d.comb += getattr(counters, name).eq(getattr(self, name))
-        for name in ("act_waiting", "wgt_waiting", "read_beat", "write_beat"):
+        m.d.comb += [
+            control.complete.eq(self.program.complete),
+            control.bad_descriptor.eq(self.program.bad),
+            control.progress.eq(self.progress),
+            control.all_idle.eq(self.all_idle),
+            counters.array_busy.eq(self.activity.busy),
+            counters.wait_weights.eq(self.activity.wait_weights),
+            counters.wait_output.eq(self.activity.wait_bank),
+        ]
+        for name in ("wait_input", "act_waiting", "wgt_waiting", "read_beat", "write_beat"):
             m.d.comb += getattr(counters, name).eq(getattr(self, name))
         for inner, outer in zip(control.port_error, self.port_error):
             m.d.comb += inner.eq(outer)
@@ -169,12 +172,12 @@ class CsrBank(wiring.Component):
             m.d.comb += inner.eq(outer)
 
         # The core forgets its counts when it is reset after an error: these are copies.
-        shown: dict[str, Value] = {"DESC_FETCHED": self.fetched}
+        shown: dict[str, Value] = {"DESC_FETCHED": self.program.fetched}
         for index, port in enumerate(ERROR_SOURCES):
             shown[f"{port.upper()}_EXPECTED"] = self.expected[index]
             shown[f"{port.upper()}_RECEIVED"] = self.received[index]
         for index, engine in enumerate(DONE_COUNTS):
-            shown[f"{engine}_DONE"] = self.done_count[index]
+            shown[f"{engine}_DONE"] = self.program.done[index]
         for name, source in list(shown.items()):
             shown[name] = copy = Signal(len(source), name=f"shown_{name.lower()}")
             with m.If(control.busy):
@@ -192,8 +195,8 @@ class CsrBank(wiring.Component):
             "IRQ_ENABLE": irq_enable,
             "IRQ_PENDING": irq_pending,
             "BASE": self.base,
-            "DESC_ADDR": self.desc_addr,
-            "DESC_COUNT": self.desc_count,
+            "DESC_ADDR": self.program.desc_addr,
+            "DESC_COUNT": self.program.desc_count,
             "WATCHDOG": watchdog,
             "LOG_COUNT": log.count,
         }
@@ -201,11 +204,11 @@ class CsrBank(wiring.Component):
             values[name.upper()] = counters.counts[index]
 
         self._read_side(m, values, log)
-        write, address, data, strobe = self._write_side(m)
+        write, address, word, strobe = self._write_side(m)
         writable = {
             "BASE": self.base,
-            "DESC_ADDR": self.desc_addr,
-            "DESC_COUNT": self.desc_count,
+            "DESC_ADDR": self.program.desc_addr,
+            "DESC_COUNT": self.program.desc_count,
             "WATCHDOG": watchdog,
             "IRQ_ENABLE": irq_enable,
         }
@@ -223,10 +226,10 @@ class CsrBank(wiring.Component):
             for lane in range(-(-len(register) // 8)):
                 bits = slice(8 * lane, 8 * lane + 8)
                 with m.If(hit[name] & strobe[lane]):
-                    m.d.sync += register[bits].eq(data[bits])
+                    m.d.sync += register[bits].eq(word[bits])
         with m.If(hit["CTRL"] & strobe[0]):
-            m.d.sync += command.eq(data)
-        with m.If(hit["IRQ_PENDING"] & strobe[0] & data[0]):
+            m.d.sync += command.as_value().eq(word)
+        with m.If(hit["IRQ_PENDING"] & strobe[0] & word[_IRQ.lsb]):
             m.d.sync += irq_pending.eq(0)
         # After the write, so that an event of the same cycle is not lost.
         with m.If(control.event):
@@ -237,7 +240,7 @@ class CsrBank(wiring.Component):
     def _write_side(self, m: Module) -> tuple[Value, Value, Value, Value]:
         """Answer writes; return a strobe with word address, data and byte strobes of each."""
         bus = self.bus
-        address, data, strobe = Signal(_ADDR_BITS - 2), Signal(32), Signal(4)
+        address, word, strobe = Signal(_ADDR_BITS - 2), Signal(32), Signal(4)
         have_address, have_data = Signal(), Signal()
         # The address has been here for a cycle, and is decoded.
         decoded = Signal()
@@ -247,12 +250,12 @@ class CsrBank(wiring.Component):
         with m.If(bus.awvalid & bus.awready):
             m.d.sync += [address.eq(bus.awaddr >> 2), have_address.eq(1)]
         with m.If(bus.wvalid & bus.wready):
-            m.d.sync += [data.eq(bus.wdata), strobe.eq(bus.wstrb), have_data.eq(1)]
+            m.d.sync += [word.eq(bus.wdata), strobe.eq(bus.wstrb), have_data.eq(1)]
         with m.If(bus.bvalid & bus.bready):
             m.d.sync += bus.bvalid.eq(0)
         with m.If(write):
             m.d.sync += [have_address.eq(0), have_data.eq(0), bus.bvalid.eq(1)]
-        return write, address, data, strobe
+        return write, address, word, strobe
 
     def _read_side(self, m: Module, values: dict[str, Value | int], log: LayerLog) -> None:
         """Answer reads from `values` and `log`, one at a time."""
@@ -266,8 +269,8 @@ class CsrBank(wiring.Component):
         in_log = (address >= LOG_BASE >> 2) & (address < (LOG_BASE >> 2) + words)
         m.d.comb += [
             bus.arready.eq(~step.any() & ~bus.rvalid),
-            log.r_en.eq(step[0]),
-            log.r_addr.eq(address - (LOG_BASE >> 2)),
+            log.r.en.eq(step[0]),
+            log.r.addr.eq(address - (LOG_BASE >> 2)),
         ]
         m.d.sync += step.eq((step << 1) | (bus.arvalid & bus.arready))
         with m.If(bus.arvalid & bus.arready):
@@ -282,15 +285,28 @@ class CsrBank(wiring.Component):
             groups.append(group)
         m.d.sync += value.eq(reduce(or_, groups))
         with m.If(step[-1]):
-            m.d.sync += [bus.rdata.eq(Mux(in_log, log.r_data, value)), bus.rvalid.eq(1)]
+            m.d.sync += [bus.rdata.eq(Mux(in_log, log.r.data, value)), bus.rvalid.eq(1)]
         with m.If(bus.rvalid & bus.rready):
             m.d.sync += bus.rvalid.eq(0)
 
 
 def _fields(name: str, source: wiring.Component) -> Value:
     """Value of the register called `name`, its fields being the members of `source`."""
-    (register,) = (register for register in REGISTERS if register.name == name)
     value: Value | int = 0
-    for field in register.fields:
-        value = value | (getattr(source, field.name)[: field.width] << field.lsb)
+    for part in _register(name).fields:
+        value = value | (getattr(source, part.name)[: part.width] << part.lsb)
     return value
+
+
+def _layout(name: str) -> data.Layout:
+    """Layout of the register called `name`, up to its last field."""
+    fields = _register(name).fields
+    return data.FlexibleLayout(
+        max(part.lsb + part.width for part in fields),
+        {part.name: data.Field(part.width, part.lsb) for part in fields},
+    )
+
+
+def _register(name: str) -> Register:
+    (register,) = (register for register in REGISTERS if register.name == name)
+    return register

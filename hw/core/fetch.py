@@ -14,8 +14,8 @@ from amaranth.lib.wiring import In, Out
 
 from penstock.hw.bus.dma import command_layout
 from penstock.hw.engines.descriptor import descriptor
-from penstock.hw.lib.duplicate import twin
 from penstock.hw.lib.split_counter import counted, counted_down
+from penstock.hw.lib.timing_policy import policy_of
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.isa import DESCRIPTOR_BYTES, Dest, Op
 
@@ -104,6 +104,7 @@ class Fetch(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        timing = policy_of(platform)
         self._ask(m)
         size = max(descriptor(op).size for op in Op)
         words = [Signal(64, name=f"word{k}", reset_less=True) for k in range(-(-size // 64))]
@@ -139,9 +140,8 @@ class Fetch(wiring.Component):
                 m.d.sync += word.eq(self.data.payload)
 
         views = {op: data.View(descriptor(op), Cat(words)[: descriptor(op).size]) for op in Op}
-        # The queues' paths begin with `offers`, those of what comes next with `legal`: always the
-        # same, but one net for both would be a long one.
-        offers = twin(len(Op), name="offers")
+        # Duplicate of `legal` that drives only the queues, to limit fan-out.
+        offers = timing.duplicate(len(Op), name="offers")
         handed = Signal()
         for o, view, offered, waits in zip(self.engines.values(), views.values(), offers, legal):
             m.d.comb += [o.payload.eq(view), o.valid.eq(offered)]
@@ -158,7 +158,9 @@ class Fetch(wiring.Component):
             m.d.sync += self.bad.eq(1)
         with m.If(handed):
             m.d.sync += [legal.eq(0), offers.eq(0), collecting.eq(1)]
-        m.d.comb += self.fetched.eq(counted(m, checks, bits=len(self.fetched), name="fetched"))
+        m.d.comb += self.fetched.eq(
+            counted(m, checks, bits=len(self.fetched), name="fetched", timing=timing)
+        )
         self._finish(m, handed)
         return m
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from amaranth import Module, Mux, Signal
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from penstock.hw.lib.buffer import READ_LATENCY, Buffer
-from penstock.hw.lib.duplicate import twin
+from penstock.hw.lib.memory_ports import read_port
+from penstock.hw.lib.timing_policy import policy_of
 from penstock.models.spec.regs import LOG_FIELDS
 
 __all__ = ["LayerLog"]
@@ -34,8 +35,8 @@ class LayerLog(wiring.Component):
         itself, too.
     count : Out(32)
         Complete entries.
-    r_en, r_addr, r_data
-        Read port of the words, with the data `READ_LATENCY` cycles later.
+    r : Out(read_port())
+        The words; the data comes `READ_LATENCY` cycles after the address.
     """
 
     DELAY = 2
@@ -53,20 +54,15 @@ class LayerLog(wiring.Component):
                 "counts": In(32).array(self.words),
                 "busy": Out(1),
                 "count": Out(32),
-                "r_en": In(1),
-                "r_addr": In(range(entries * self.words)),
-                "r_data": Out(32),
+                "r": Out(read_port(addr=range(entries * self.words), data=32)),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        timing = policy_of(platform)
         m.submodules.memory = memory = Buffer(depth=self.entries * self.words, width=32)
-        m.d.comb += [
-            memory.r_en.eq(self.r_en),
-            memory.r_addr.eq(self.r_addr),
-            self.r_data.eq(memory.r_data),
-        ]
+        connect(m, flipped(self.r), memory.r)
 
         delayed = Signal(self.DELAY)
         waiting = Signal()
@@ -80,12 +76,12 @@ class LayerLog(wiring.Component):
         snapshot = [Signal(32, name=f"snapshot_{i}", reset_less=True) for i in range(self.words)]
         due = delayed[-1] | waiting
         m.d.sync += delayed.eq((delayed << 1) | self.mark)
-        # While no entry is written, the snapshot follows the counts.  A register of its own for
-        # each word, as they are many bits.
+        # While no entry is written, the snapshot follows the counts.  Each word has a duplicate
+        # of its own, as they are many bits.
         m.d.comb += writes_next.eq(writing)
         m.d.sync += writing.eq(writes_next)
         for index, (here, given) in enumerate(zip(snapshot, self.counts)):
-            shifts = twin(name=f"shifts_{index}")
+            shifts = timing.duplicate(name=f"shifts_{index}")
             m.d.sync += [
                 shifts.eq(writes_next),
                 here.eq(Mux(shifts, snapshot[min(index + 1, self.words - 1)], given)),
@@ -93,9 +89,9 @@ class LayerLog(wiring.Component):
         m.d.comb += [
             self.count.eq(count),
             self.busy.eq(self.mark | delayed.any() | waiting | (writing & ~last)),
-            memory.w_addr.eq(address),
-            memory.w_data.eq(snapshot[0]),
-            memory.w_en.eq(writing),
+            memory.w.addr.eq(address),
+            memory.w.data.eq(snapshot[0]),
+            memory.w.en.eq(writing),
         ]
         with m.If(writing):
             m.d.sync += [

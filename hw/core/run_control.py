@@ -19,6 +19,7 @@ from amaranth.lib import enum, wiring
 from amaranth.lib.wiring import In, Out
 
 from penstock.hw.lib.split_counter import COUNT_LATENCY, counted
+from penstock.hw.lib.timing_policy import TimingPolicy, policy_of
 from penstock.models.spec.regs import ERROR_SOURCES, ErrorCause
 
 __all__ = ["Control"]
@@ -114,7 +115,7 @@ class Control(wiring.Component):
         cause = Signal.like(self.cause)
         source = Signal.like(self.source)
         state = Signal(State)
-        timeout = self._timeout(m, self.progress | (state != State.RUN))
+        timeout = self._timeout(m, self.progress | (state != State.RUN), policy_of(platform))
         # Bit 1 tells the two error responses, SLVERR and DECERR, from the good ones.
         for index, error in reversed(list(enumerate(self.port_error))):
             with m.If(error[1]):
@@ -192,9 +193,9 @@ class Control(wiring.Component):
             ]
         return m
 
-    def _timeout(self, m: Module, alive: Value) -> Value:
+    def _timeout(self, m: Module, alive: Value, timing: TimingPolicy) -> Value:
         """Whether more than `watchdog` cycles and some since have gone by without `alive`."""
-        count = counted(m, Const(1), bits=32, name="idle_cycles", clear=alive)
+        count = counted(m, Const(1), bits=32, name="idle_cycles", clear=alive, timing=timing)
         # Compared in two halves, in a cycle of their own.
         watches, low_above, high_above, high_same = (
             Signal(name=f"watchdog_{name}")

@@ -11,31 +11,33 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Const, Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from penstock.hw.bus.dma import command_layout
 from penstock.hw.core.fetch import Fetch
+from penstock.hw.core.program_port import program_port
 from penstock.hw.engines.descriptor import descriptor
 from penstock.hw.lib.fifo import Fifo
 from penstock.models.spec.arch import Arch
-from penstock.models.spec.isa import ENGINE_WAITS, FIELDS, Op
+from penstock.models.spec.isa import ENGINE_WAITS, Op
+from penstock.models.spec.regs import DONE_COUNTS
 
 __all__ = ["COUNTED", "Gate", "Sequencer"]
 
 # Engines whose progress descriptors can wait for.
 COUNTED = tuple(op for op in Op if any(op in waits for waits in ENGINE_WAITS.values()))
+assert tuple(op.name for op in COUNTED) == DONE_COUNTS
 
 _COUNT_BITS = 16
-_OP_BITS = FIELDS[Op.LOAD][0].width
 
 # Descriptors that one engine can have in its queue and under way together.
 _PENDING_BITS = 8
 
 
 class Gate(wiring.Component):
-    """Holds a descriptor back until the engines it waits for have come far enough.
+    """Wait gate: holds a descriptor back until the engines it waits for have come far enough.
 
     Parameters
     ----------
@@ -79,14 +81,21 @@ class Gate(wiring.Component):
             self.i.ready.eq(taken),
             self.waiting.eq(self.i.valid & ~is_open & ~taken),
         ]
-        # Counts only grow, so what was met stays met: the comparison may take its own cycle.  The
-        # queue hears of what was taken a cycle later, which keeps the engines' paths out of it.
+        # Counts only grow, so what was met stays met: the comparison may have a cycle of its own.
+        # `taken` is registered, which keeps the engines' paths out of the queue.
         m.d.sync += taken.eq(is_open & self.o.ready)
         with m.If(is_open):
             m.d.sync += is_open.eq(~self.o.ready)
         with m.Else():
             m.d.sync += is_open.eq(self.i.valid & met & ~taken)
         return m
+
+
+def queued_layout(op: Op) -> data.StructLayout:
+    """Layout of what a queue holds of a descriptor: all but the opcode, which it is known by."""
+    fields = dict(descriptor(op).members)
+    del fields["op"]
+    return data.StructLayout(fields)
 
 
 class Sequencer(wiring.Component):
@@ -98,10 +107,8 @@ class Sequencer(wiring.Component):
 
     Members
     -------
-    start : In(1)
-        Pulse, once after a reset: run `desc_count` descriptors from `desc_addr` on.
-    desc_addr, desc_count : In(32)
-        Constant from `start` on.
+    program : In(program_port())
+        What to run, and how far it is.
     cmd : Out(stream of command_layout)
         To the descriptor DMA.
     data : In(stream of 64 bits)
@@ -110,14 +117,6 @@ class Sequencer(wiring.Component):
         Descriptors whose waits are met; also as the mapping `engines`.
     done_load, done_weights, ... : In(1)
         Pulse: the engine completed a descriptor; also as the mapping `done`.
-    count_load, count_conv, count_drain, count_post : Out(16)
-        Descriptors completed, modulo 2**16; also as the mapping `count`.
-    fetched : Out(32)
-        Descriptors fetched, a bad one included.
-    bad : Out(1)
-        The descriptor fetched last is bad (see `Fetch`); it holds, and nothing follows.
-    complete : Out(1)
-        All descriptors were fetched and every engine has completed its own; it holds.
     conv_waiting : Out(1)
         A CONV descriptor waits for LOAD.
     """
@@ -127,17 +126,11 @@ class Sequencer(wiring.Component):
         names = {op: op.name.lower() for op in Op}
         super().__init__(
             {
-                "start": In(1),
-                "desc_addr": In(32),
-                "desc_count": In(32),
+                "program": In(program_port(count_bits=_COUNT_BITS)),
                 "cmd": Out(stream.Signature(command_layout)),
                 "data": In(stream.Signature(64)),
                 **{f"o_{names[op]}": Out(stream.Signature(descriptor(op))) for op in Op},
                 **{f"done_{names[op]}": In(1) for op in Op},
-                **{f"count_{names[op]}": Out(_COUNT_BITS) for op in COUNTED},
-                "fetched": Out(32),
-                "bad": Out(1),
-                "complete": Out(1),
                 "conv_waiting": Out(1),
             }
         )
@@ -155,7 +148,7 @@ class Sequencer(wiring.Component):
     @property
     def count(self) -> dict[Op, Signal]:
         """The count of completed descriptors of each engine that can be waited for."""
-        return {op: getattr(self, f"count_{op.name.lower()}") for op in COUNTED}
+        return dict(zip(COUNTED, self.program.done))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -163,11 +156,11 @@ class Sequencer(wiring.Component):
         connect(m, fetch.cmd, flipped(self.cmd))
         connect(m, flipped(self.data), fetch.data)
         m.d.comb += [
-            fetch.start.eq(self.start),
-            fetch.desc_addr.eq(self.desc_addr),
-            fetch.desc_count.eq(self.desc_count),
-            self.fetched.eq(fetch.fetched),
-            self.bad.eq(fetch.bad),
+            fetch.start.eq(self.program.start),
+            fetch.desc_addr.eq(self.program.desc_addr),
+            fetch.desc_count.eq(self.program.desc_count),
+            self.program.fetched.eq(fetch.fetched),
+            self.program.bad.eq(fetch.bad),
         ]
         # The pulses come from far away: they enable, and are not in the sums.
         for op, count in self.count.items():
@@ -185,7 +178,7 @@ class Sequencer(wiring.Component):
             with m.If(taken != self.done[op]):
                 m.d.sync += pending.eq(pending + Mux(taken, 1, -1))
             finished = finished & (pending == 0)
-        m.d.sync += self.complete.eq(finished)
+        m.d.sync += self.program.complete.eq(finished)
         return m
 
     def _queue(self, m: Module, op: Op, given: stream.Interface) -> None:
@@ -194,23 +187,21 @@ class Sequencer(wiring.Component):
         The queue leaves out the opcode.
         """
         name = op.name.lower()
-        bits = descriptor(op).size - _OP_BITS
         gate = Gate(op=op)
         m.submodules[f"gate_{name}"] = gate
-        payload, valid, ready = given.payload.as_value()[_OP_BITS:], given.valid, given.ready
         if self.arch.queue_depth:
-            queue = Fifo(shape=bits, depth=self.arch.queue_depth)
+            layout = queued_layout(op)
+            queue = Fifo(shape=layout, depth=self.arch.queue_depth)
             m.submodules[f"queue_{name}"] = queue
-            m.d.comb += [
-                queue.i.payload.eq(payload),
-                queue.i.valid.eq(valid),
-                ready.eq(queue.i.ready),
-            ]
-            payload, valid, ready = queue.o.payload, queue.o.valid, queue.o.ready
+            m.d.comb += [queue.i.p[field].eq(given.p[field]) for field in layout.members]
+            m.d.comb += [queue.i.valid.eq(given.valid), given.ready.eq(queue.i.ready)]
+            given = queue.o
+        fields = [field for field in descriptor(op).members if field != "op"]
+        m.d.comb += [gate.i.p[field].eq(given.p[field]) for field in fields]
         m.d.comb += [
-            gate.i.payload.eq(Cat(Const(op.value, _OP_BITS), payload)),
-            gate.i.valid.eq(valid),
-            ready.eq(gate.i.ready),
+            gate.i.p.op.eq(op.value),
+            gate.i.valid.eq(given.valid),
+            given.ready.eq(gate.i.ready),
         ]
         m.d.comb += [
             getattr(gate, f"count_{wait.name.lower()}").eq(self.count[wait])

@@ -8,24 +8,36 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from penstock.hw.array.loader import WeightLoader
-from penstock.hw.array.psum import PartialSums, accumulate_layout
+from penstock.hw.array.psum import PartialSums, accumulate_layout, psum_port
 from penstock.hw.array.systolic import ArrayMaker, SystolicArray
 from penstock.hw.engines.descriptor import descriptor
 from penstock.hw.engines.im2col import AddressGenerator
 from penstock.hw.lib.buffer import READ_LATENCY
 from penstock.hw.lib.delay import delayed, staged
+from penstock.hw.lib.memory_ports import read_port
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.isa import Op
 
-__all__ = ["ConvEngine"]
+__all__ = ["ISSUE_TO_ARRAY", "ConvEngine", "array_activity"]
 
 # A padded word is chosen in the cycle after the buffer's data.
-_ISSUE_TO_ARRAY = READ_LATENCY + 1
+ISSUE_TO_ARRAY = READ_LATENCY + 1
+
+
+def array_activity() -> wiring.Signature:
+    """Signature of what the engine does this cycle; none of them: it has no descriptor.
+
+    busy : Out(1)
+        A word enters the array.
+    wait_weights, wait_bank : Out(1)
+        It waits for a weight block, for a free bank of partial sums.
+    """
+    return wiring.Signature({"busy": Out(1), "wait_weights": Out(1), "wait_bank": Out(1)})
 
 
 class ConvEngine(wiring.Component):
@@ -44,16 +56,15 @@ class ConvEngine(wiring.Component):
         Pulse for each descriptor: it reads no activation any more.
     i_wgt : In(stream of cols * 8 bits)
         Words of weight blocks.
-    act_en, act_addr, act_data
-        Read port of the activation buffer.
+    act : In(read_port())
+        The activation buffer.
     filled : Out(1)
         Pulse: a partial-sum bank is complete.  Banks are filled alternately, bank 0 first.
     freed : In(1)
         Pulse: the older complete bank is drained.
-    r_en, r_bank, r_addr, r_data
-        Read port of the partial sums.
-    busy, wait_weights, wait_bank : Out(1)
-        What the engine does this cycle; none of them: it has no descriptor.
+    psums : Out(psum_port())
+        The partial sums, see `PartialSums`.
+    activity : Out(array_activity())
     """
 
     def __init__(self, *, arch: Arch, array: ArrayMaker = SystolicArray) -> None:
@@ -64,18 +75,11 @@ class ConvEngine(wiring.Component):
                 "i": In(stream.Signature(descriptor(Op.CONV))),
                 "done": Out(1),
                 "i_wgt": In(stream.Signature(arch.cols * 8)),
-                "act_en": Out(1),
-                "act_addr": Out(range(arch.act_words)),
-                "act_data": In(arch.rows * 8),
+                "act": In(read_port(addr=range(arch.act_words), data=arch.rows * 8)),
                 "filled": Out(1),
                 "freed": In(1),
-                "r_en": In(1),
-                "r_bank": In(1),
-                "r_addr": In(range(arch.psum_words)),
-                "r_data": Out(signed(32)).array(arch.cols),
-                "busy": Out(1),
-                "wait_weights": Out(1),
-                "wait_bank": Out(1),
+                "psums": Out(psum_port(cols=arch.cols, words=arch.psum_words)),
+                "activity": Out(array_activity()),
             }
         )
 
@@ -87,20 +91,22 @@ class ConvEngine(wiring.Component):
         m.submodules.psums = psums = PartialSums(
             rows=arch.rows, cols=arch.cols, words=arch.psum_words, group=array.group
         )
-        # The loader hears of a block that is taken a cycle late: many things hang on it.  The swap
-        # comes to the array 1 + _ISSUE_TO_ARRAY cycles after that, a shift 2 cycles after the hold.
+        # `taken` is registered because of its fan-out; the loader sees it one cycle later.  The
+        # swap comes to the array 1 + ISSUE_TO_ARRAY cycles after that, a shift 2 cycles after the
+        # hold.
         taken = Signal()
         m.d.sync += taken.eq(address.take_weights)
         m.submodules.loader = loader = WeightLoader(
-            rows=arch.rows, cols=arch.cols, hold=_ISSUE_TO_ARRAY + array.swap_hold - 1
+            rows=arch.rows, cols=arch.cols, hold=ISSUE_TO_ARRAY + array.swap_hold - 1
         )
         connect(m, flipped(self.i), address.i)
         connect(m, flipped(self.i_wgt), loader.i)
+        connect(m, flipped(self.psums), psums.r)
         m.d.comb += [
             self.done.eq(address.done),
-            self.busy.eq(address.busy),
-            self.wait_weights.eq(address.wait_weights),
-            self.wait_bank.eq(address.wait_bank),
+            self.activity.busy.eq(address.busy),
+            self.activity.wait_weights.eq(address.wait_weights),
+            self.activity.wait_bank.eq(address.wait_bank),
             address.weights.eq(loader.ready),
             loader.take.eq(taken),
             array.shift.eq(loader.shift),
@@ -109,7 +115,6 @@ class ConvEngine(wiring.Component):
             m.d.comb += [
                 array.wgt[c].eq(loader.wgt[c]),
                 psums.sums[c].eq(array.sums[c]),
-                self.r_data[c].eq(psums.r_data[c]),
             ]
 
         # Banks are used in turn; a tile begins when one of the two is free.
@@ -121,8 +126,8 @@ class ConvEngine(wiring.Component):
             m.d.sync += bank.eq(~bank)
 
         m.d.comb += [
-            self.act_en.eq(address.o.valid & ~address.o.outside),
-            self.act_addr.eq(address.o.addr[: len(self.act_addr)]),
+            self.act.en.eq(address.o.valid & ~address.o.outside),
+            self.act.addr.eq(address.o.addr),
         ]
         # `bank` belongs to the word being issued; address.o is a cycle later.
         issued_bank = Signal()
@@ -134,7 +139,7 @@ class ConvEngine(wiring.Component):
             word_bank = delayed(m, word_bank, 1)
         for r in range(arch.rows):
             act = Signal(8, name=f"act_{r}", reset_less=True)
-            m.d.sync += act.eq(Mux(word.outside, word.pad, self.act_data.word_select(r, 8)))
+            m.d.sync += act.eq(Mux(word.outside, word.pad, self.act.data.word_select(r, 8)))
             m.d.comb += array.act[r].eq(act)
         m.d.sync += array.swap.eq(word.swap & word.valid)
 
@@ -153,8 +158,5 @@ class ConvEngine(wiring.Component):
         m.d.comb += [
             psums.i.eq(control),
             self.filled.eq(psums.filled),
-            psums.r_en.eq(self.r_en),
-            psums.r_bank.eq(self.r_bank),
-            psums.r_addr.eq(self.r_addr),
         ]
         return m

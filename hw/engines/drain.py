@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import itertools
 
-from amaranth import Cat, EnableInserter, Module, Signal, signed
+from amaranth import Cat, EnableInserter, Module, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from penstock.hw.array.psum import PartialSums
+from penstock.hw.array.psum import PartialSums, psum_port
 from penstock.hw.engines.descriptor import descriptor
 from penstock.hw.engines.requant import Requantise
 from penstock.hw.lib.buffer import READ_LATENCY, Buffer
-from penstock.hw.lib.duplicate import twin
+from penstock.hw.lib.memory_ports import read_port, write_port
+from penstock.hw.lib.timing_policy import TimingPolicy, policy_of
 from penstock.models.golden.fixed import MULTIPLIER_BITS, SHIFT_BITS
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.isa import Op
@@ -53,12 +54,9 @@ class ParameterMemory(wiring.Component):
         Columns 0 to cols-1 of tile after tile.  Stalls while both banks are in use.
     release : In(1)
         Pulse: the older tile's parameters are not needed any more.
-    r_en : In(1)
-        Read the parameters of one group of columns of the older tile.
-    r_group : In
-        Columns ``r_group * lanes`` and following.
-    r_data : Out(array of lanes)
-        `READ_LATENCY` cycles after `r_en`.
+    r : Out(read_port())
+        The older tile's parameters of the columns from ``addr * lanes`` on, one for each lane,
+        `READ_LATENCY` cycles later.
     """
 
     def __init__(self, *, cols: int, lanes: int) -> None:
@@ -71,9 +69,7 @@ class ParameterMemory(wiring.Component):
             {
                 "i": In(stream.Signature(parameter_layout(cols))),
                 "release": In(1),
-                "r_en": In(1),
-                "r_group": In(range(self.groups)),
-                "r_data": Out(_PARAMETERS).array(lanes),
+                "r": Out(read_port(addr=range(self.groups), data=_PARAMETERS, values=lanes)),
             }
         )
 
@@ -105,12 +101,12 @@ class ParameterMemory(wiring.Component):
             memory = Buffer(depth=2 << group_bits, width=_PARAMETERS.size)
             m.submodules[f"lane_{index}"] = memory
             m.d.comb += [
-                memory.w_en.eq(take & (lane == index)),
-                memory.w_addr.eq(Cat(group[:group_bits], write_bank)),
-                memory.w_data.eq(self.i.payload.data),
-                memory.r_en.eq(self.r_en),
-                memory.r_addr.eq(Cat(self.r_group[:group_bits], read_bank)),
-                self.r_data[index].as_value().eq(memory.r_data),
+                memory.w.en.eq(take & (lane == index)),
+                memory.w.addr.eq(Cat(group[:group_bits], write_bank)),
+                memory.w.data.eq(self.i.payload.data),
+                memory.r.en.eq(self.r.en),
+                memory.r.addr.eq(Cat(self.r.addr[:group_bits], read_bank)),
+                self.r.data[index].as_value().eq(memory.r.data),
             ]
         return m
 
@@ -132,14 +128,16 @@ class DrainEngine(wiring.Component):
         Pulse: another partial-sum bank is complete.
     freed : Out(1)
         Pulse: the older bank is drained.
-    p_en, p_bank, p_addr, p_data
-        Read port of the partial sums, see `PartialSums`.
-    w_en, w_addr, w_data
-        Write port of the output buffer; one enable for each group of `drain_lanes` bytes.
+    psums : In(psum_port())
+        The partial sums, see `PartialSums`.
+    out : In(write_port())
+        The output buffer; one enable for each group of `drain_lanes` bytes.
     """
 
     def __init__(self, *, arch: Arch) -> None:
         self.arch = arch
+        self._groups = arch.cols // arch.drain_lanes
+        self._slots = arch.rows // arch.drain_lanes
         super().__init__(
             {
                 "i": In(stream.Signature(descriptor(Op.DRAIN))),
@@ -147,29 +145,57 @@ class DrainEngine(wiring.Component):
                 "i_params": In(stream.Signature(parameter_layout(arch.cols))),
                 "filled": In(1),
                 "freed": Out(1),
-                "p_en": Out(1),
-                "p_bank": Out(1),
-                "p_addr": Out(range(arch.psum_words)),
-                "p_data": In(signed(32)).array(arch.cols),
-                "w_en": Out(arch.rows // arch.drain_lanes),
-                "w_addr": Out(range(arch.out_words)),
-                "w_data": Out(arch.rows * 8),
+                "psums": In(psum_port(cols=arch.cols, words=arch.psum_words)),
+                "out": In(
+                    write_port(
+                        addr=range(arch.out_words),
+                        data=arch.rows * 8,
+                        enables=arch.rows // arch.drain_lanes,
+                    )
+                ),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         arch = self.arch
-        lanes = arch.drain_lanes
-        groups = arch.cols // lanes
-        slots = arch.rows // lanes
         m = Module()
-        m.submodules.parameters = parameters = ParameterMemory(cols=arch.cols, lanes=lanes)
+        m.submodules.parameters = parameters = ParameterMemory(
+            cols=arch.cols, lanes=arch.drain_lanes
+        )
         wiring.connect(m, wiring.flipped(self.i_params), parameters.i)
+        # The next descriptor begins when the last byte has been written and the bank is free.
+        running, finished = Signal(), Signal()
+        tags = self._scan(m, running)
+        results = self._requantise(m, tags, running, parameters, policy_of(platform))
+        written = tags[-1]
+        m.d.comb += [
+            self.out.en.eq(written.valid << written.slot),
+            self.out.addr.eq(written.word),
+            self.out.data.eq(Cat(*results * self._slots)),
+        ]
+        m.d.sync += finished.eq(written.valid & written.last)
+        with m.If(finished):
+            m.d.sync += running.eq(0)
+        m.d.comb += [
+            self.done.eq(finished),
+            self.freed.eq(finished),
+            parameters.release.eq(finished),
+        ]
+        return m
 
+    def _scan(self, m: Module, running: Signal) -> list[data.View]:
+        """Take descriptors and ask for their columns, group after group.
+
+        Returns
+        -------
+        list of data.View
+            What goes along with the values: the tag of what is asked for, of what was asked for a
+            cycle ago, and so on to the end of the pipeline.
+        """
+        lanes, groups, slots = self.arch.drain_lanes, self._groups, self._slots
         desc = Signal(descriptor(Op.DRAIN), reset_less=True)
-        # Positions are being walked; the pipeline still works on them.  The next descriptor begins
-        # when the last byte has been written and the bank is free.
-        active, running = Signal(), Signal()
+        # Positions are still being scanned; while `running`, the pipeline works on them.
+        active = Signal()
         position = Signal(16)
         left = Signal(16, reset_less=True)  # positions after this one
         group = Signal(range(groups))
@@ -177,7 +203,7 @@ class DrainEngine(wiring.Component):
         slot = Signal(range(slots))
         row_word, word = Signal(16), Signal(16)
         bank, full = Signal(), Signal(range(3))
-        # Compared a cycle ahead: always `group == last_group` and `left == 0`.
+        # Terminal-count flags, computed a cycle ahead: `group == last_group` and `left == 0`.
         group_end, left_none = Signal(reset_less=True), Signal(reset_less=True)
         last = Signal()
         first_slot = Signal(range(slots))
@@ -226,12 +252,11 @@ class DrainEngine(wiring.Component):
             m.d.sync += bank.eq(~bank)
 
         m.d.comb += [
-            self.p_en.eq(active & (group == 0)),
-            self.p_bank.eq(bank),
-            self.p_addr.eq(position[: len(self.p_addr)]),
+            self.psums.en.eq(active & (group == 0)),
+            self.psums.addr.bank.eq(bank),
+            self.psums.addr.word.eq(position),
         ]
 
-        # Tags that go along with the values through the pipeline.
         tag = data.StructLayout(
             {"valid": 1, "last": 1, "slot": range(slots), "word": 16, "group": range(groups)}
         )
@@ -246,20 +271,31 @@ class DrainEngine(wiring.Component):
         ]
         with m.If(running):
             m.d.sync += [later.eq(earlier) for earlier, later in itertools.pairwise(tags)]
+        return tags
 
+    def _requantise(
+        self,
+        m: Module,
+        tags: list[data.View],
+        running: Signal,
+        parameters: ParameterMemory,
+        timing: TimingPolicy,
+    ) -> list[Value]:
+        """Select a group's columns and requantise them; return the results, one for each lane."""
+        lanes, groups = self.arch.drain_lanes, self._groups
         # The parameters arrive level with the selected sums.
         before, far = (tags[PartialSums.READ_LATENCY + n].group for n in (-1, 1))
         asked = tags[PartialSums.READ_LATENCY + SELECT_LATENCY - READ_LATENCY]
         m.d.comb += [
-            parameters.r_en.eq(asked.valid),
-            parameters.r_group.eq(asked.group),
+            parameters.r.en.eq(asked.valid),
+            parameters.r.addr.eq(asked.group),
         ]
-        results = []
+        results: list[Value] = []
         for lane in range(lanes):
-            # The columns are all over the chip: some of them are met half-way.
+            # Two-stage multiplexer: the columns are spread across the die.
             selected = Signal(signed(32), name=f"selected_{lane}", reset_less=True)
-            # A register of its own for each lane, as they are many.
-            near = twin(_MET_BITS, name=f"near_{lane}", reset_less=True)
+            # Each lane has a duplicate, as they are many.
+            near = timing.duplicate(_MET_BITS, name=f"near_{lane}", reset_less=True)
             with m.If(running):
                 m.d.sync += near.eq(before)
             met = []
@@ -268,7 +304,7 @@ class DrainEngine(wiring.Component):
                 with m.If(running), m.Switch(near):
                     for index in range(min(_MET, groups - first)):
                         with m.Case(index):
-                            m.d.sync += some.eq(self.p_data[(first + index) * lanes + lane])
+                            m.d.sync += some.eq(self.psums.data[(first + index) * lanes + lane])
                 met.append(some)
             with m.If(running), m.Switch(far[_MET_BITS:]):
                 for index, some in enumerate(met):
@@ -278,25 +314,9 @@ class DrainEngine(wiring.Component):
             m.submodules[f"requantise_{lane}"] = EnableInserter(running)(unit)
             m.d.comb += [
                 unit.acc.eq(selected),
-                unit.bias.eq(parameters.r_data[lane].bias),
-                unit.multiplier.eq(parameters.r_data[lane].multiplier),
-                unit.shift.eq(parameters.r_data[lane].shift),
+                unit.bias.eq(parameters.r.data[lane].bias),
+                unit.multiplier.eq(parameters.r.data[lane].multiplier),
+                unit.shift.eq(parameters.r.data[lane].shift),
             ]
             results.append(unit.y)
-
-        written = tags[-1]
-        m.d.comb += [
-            self.w_en.eq(written.valid << written.slot),
-            self.w_addr.eq(written.word[: len(self.w_addr)]),
-            self.w_data.eq(Cat(*results * slots)),
-        ]
-        finished = Signal()
-        m.d.sync += finished.eq(written.valid & written.last)
-        with m.If(finished):
-            m.d.sync += running.eq(0)
-        m.d.comb += [
-            self.done.eq(finished),
-            self.freed.eq(finished),
-            parameters.release.eq(finished),
-        ]
-        return m
+        return results

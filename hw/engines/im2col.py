@@ -1,4 +1,4 @@
-"""The activation address generator: walks a tile's output positions for one weight block at a time.
+"""The activation address generator: a tile's output positions, for one weight block at a time.
 
 The order is that of ``Op.CONV`` in `models.spec.isa`.  Everything is incremental: no multiplier.
 """
@@ -129,7 +129,7 @@ class AddressGenerator(wiring.Component):
         block_valid = Signal()
         tile_begins = Signal()
         self._next_block(m, block, block_valid, tile_begins, taken)
-        self._walk(m, block, block_valid, tile_begins, take, taken)
+        self._issue(m, block, block_valid, tile_begins, take, taken)
         return m
 
     def _next_block(
@@ -140,7 +140,7 @@ class AddressGenerator(wiring.Component):
         kx, ky, cb = Signal(8), Signal(8), Signal(16)
         addr_cb, addr_ky, addr = Signal(16), Signal(16), Signal(16)
         first = Signal()
-        # From the third cycle after a take on, these are the next block's; `_walk` waits as long.
+        # From the third cycle after a take on, these are the next block's; `_issue` waits as long.
         x_end, y_end, c_end = Signal(), Signal(), Signal()
         next_row, next_image, next_image_row, steps = (
             Signal(16, name=name, reset_less=True)
@@ -173,7 +173,7 @@ class AddressGenerator(wiring.Component):
             m.d.comb += block[name].eq(desc[name])
         for name in ("more_images", "step_image"):
             m.d.comb += block[name].eq(desc[name])
-        # Counts are compared ahead: in `_walk`, the next word hangs on them.
+        # Pre-compute the terminal-count flags; they gate the next address.
         m.d.comb += [
             block.more_x.eq(desc.n_x - 1),
             block.one_x.eq(desc.n_x == 1),
@@ -221,7 +221,7 @@ class AddressGenerator(wiring.Component):
             with m.Else():
                 m.d.sync += valid.eq(0)
 
-    def _walk(
+    def _issue(
         self,
         m: Module,
         block: data.View,

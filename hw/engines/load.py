@@ -15,43 +15,37 @@ words are not whole beats.
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Signal, unsigned
+from amaranth import Cat, Module, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from penstock.hw.bus.dma import command_layout
 from penstock.hw.engines.descriptor import descriptor
+from penstock.hw.engines.lrn import table_port
 from penstock.hw.lib.fifo import Fifo
+from penstock.hw.lib.memory_ports import write_port
 from penstock.hw.lib.register_slice import NoSlice, RegisterSlice
 from penstock.hw.lib.split_counter import counted_down
 from penstock.hw.lib.stream import Upsizer, tag_beats, word_layout
-from penstock.models.golden.fixed import LRN_TABLE_ENTRIES
+from penstock.hw.lib.timing_policy import TimingPolicy, policy_of
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.isa import Dest, Op
 
-__all__ = ["LoadEngine", "write_layout", "write_port"]
-
-_ADDR_BITS = 16
-_TABLE_BITS = (LRN_TABLE_ENTRIES // 2 - 1).bit_length()
+__all__ = ["AHEAD", "LoadEngine", "write_layout"]
 
 # Of an address: the sum of these bits has a carry of its own.
 _LOW_BITS = 16
 
 # Most descriptors between front and back.
-_AHEAD = 4
+AHEAD = 4
 
 # The fields of a descriptor that the back needs.
 _FIELDS = ("dest", "base", "row_words", "row_beats", "plane_beats", "planes")
 
 
-def write_port(*, addr_width: int, width: int) -> wiring.Signature:
-    """A write port that always accepts, from the writer's side: `en`, `addr`, `data`."""
-    return wiring.Signature({"en": Out(1), "addr": Out(addr_width), "data": Out(width)})
-
-
-def write_layout(*, addr_width: int, width: int) -> data.StructLayout:
-    """Payload of writes that may be stalled: `addr` and `data`."""
-    return data.StructLayout({"addr": unsigned(addr_width), "data": unsigned(width)})
+def write_layout(*, words: int, width: int) -> data.StructLayout:
+    """Payload of writes that may be stalled: `addr` of `words`, and `data`."""
+    return data.StructLayout({"addr": range(words), "data": unsigned(width)})
 
 
 class LoadEngine(wiring.Component):
@@ -73,11 +67,11 @@ class LoadEngine(wiring.Component):
         To the read DMA, one command for each plane.
     data : In(stream of 64 bits)
         The beats of those commands.
-    act : Out(write_port)
-        Words to the activation buffer.  The buffer uses the lower bits of the address.
+    act : In(write_port())
+        Words to the activation buffer.
     out : Out(stream of write_layout)
         Words to the output buffer, which DRAIN writes as well.
-    table : Out(write_port)
+    table : In(table_port())
         Entry pairs to the LRN table.
     """
 
@@ -90,11 +84,11 @@ class LoadEngine(wiring.Component):
                 "done": Out(1),
                 "cmd": Out(stream.Signature(command_layout)),
                 "data": In(stream.Signature(64)),
-                "act": Out(write_port(addr_width=_ADDR_BITS, width=arch.rows * 8)),
+                "act": In(write_port(addr=range(arch.act_words), data=arch.rows * 8)),
                 "out": Out(
-                    stream.Signature(write_layout(addr_width=_ADDR_BITS, width=arch.rows * 8))
+                    stream.Signature(write_layout(words=arch.out_words, width=arch.rows * 8))
                 ),
-                "table": Out(write_port(addr_width=_TABLE_BITS, width=64)),
+                "table": In(table_port()),
             }
         )
 
@@ -102,15 +96,15 @@ class LoadEngine(wiring.Component):
         m = Module()
         layout = descriptor(Op.LOAD)
         run_layout = data.StructLayout({name: layout[name].shape for name in _FIELDS})
-        ahead = min(_AHEAD, max(1, self.arch.queue_depth))
+        ahead = min(AHEAD, max(1, self.arch.queue_depth))
         m.submodules.runs = runs = Fifo(shape=run_layout, depth=ahead)
-        # Beats are counted where they come: what they go into says too late whether it takes them.
+        # Count beats at the input; the upsizer's `ready` arrives too late in the cycle.
         kind = RegisterSlice if self.slices else NoSlice
         m.submodules.tagged = tagged = kind(shape=word_layout(8))
         m.submodules.upsizer = upsizer = Upsizer(in_bytes=8, out_bytes=self.arch.rows)
         m.submodules.ready_words = ready_words = RegisterSlice(shape=word_layout(self.arch.rows))
         connect(m, upsizer.o, ready_words.i)
-        self._front(m, runs)
+        self._front(m, runs, policy_of(platform))
 
         # The descriptor whose beats and words pass: `words` and `beats` say what is still to come.
         run = Signal(run_layout, reset_less=True)
@@ -149,12 +143,10 @@ class LoadEngine(wiring.Component):
                 m.d.sync += words.eq(0)
         return m
 
-    def _front(self, m: Module, runs: Fifo) -> None:
+    def _front(self, m: Module, runs: Fifo, timing: TimingPolicy) -> None:
         """Take descriptors, hand them to the back, command the DMA."""
         plane = Signal(command_layout, reset_less=True)
         step = Signal(32, reset_less=True)
-        # The lower half of the next plane's address, and its carry: half a sum takes a cycle.
-        following, carry = Signal(_LOW_BITS, reset_less=True), Signal(reset_less=True)
         left = Signal(16, reset_less=True)
         last = Signal(reset_less=True)  # always `left == 1`
         m.d.comb += [
@@ -163,11 +155,10 @@ class LoadEngine(wiring.Component):
             self.cmd.payload.eq(plane),
         ]
         m.d.comb += [runs.i.p[name].eq(self.i.p[name]) for name in _FIELDS]
-        with m.If(self.cmd.valid & self.cmd.ready):
+        taken = self.cmd.valid & self.cmd.ready
+        self._follow(m, plane.addr, step, taken, runs.i.valid, timing)
+        with m.If(taken):
             m.d.sync += [
-                plane.addr[:_LOW_BITS].eq(following),
-                Cat(following, carry).eq(following + step[:_LOW_BITS]),
-                plane.addr[_LOW_BITS:].eq(plane.addr[_LOW_BITS:] + step[_LOW_BITS:] + carry),
                 left.eq(left - 1),
                 last.eq(left == 2),
                 self.cmd.valid.eq(~last),
@@ -175,15 +166,39 @@ class LoadEngine(wiring.Component):
         with m.If(runs.i.valid):
             m.d.sync += [
                 plane.addr.eq(self.i.p.mem),
-                Cat(following, carry).eq(
-                    self.i.p.mem[:_LOW_BITS] + self.i.p.plane_stride[:_LOW_BITS]
-                ),
                 plane.beats.eq(self.i.p.plane_beats),
                 step.eq(self.i.p.plane_stride),
                 left.eq(self.i.p.planes),
                 last.eq(self.i.p.planes == 1),
                 self.cmd.valid.eq(1),
             ]
+
+    def _follow(
+        self,
+        m: Module,
+        addr: Value,
+        step: Value,
+        taken: Value,
+        begins: Value,
+        timing: TimingPolicy,
+    ) -> None:
+        """Move `addr` to the next plane when a command is taken."""
+        if not timing.split_sums:
+            with m.If(taken):
+                m.d.sync += addr.eq(addr + step)
+            return
+        # The lower half of the next plane's address, and its carry: half a sum takes a cycle.
+        low, carry = Signal(_LOW_BITS, reset_less=True), Signal(reset_less=True)
+        with m.If(taken):
+            m.d.sync += [
+                addr[:_LOW_BITS].eq(low),
+                Cat(low, carry).eq(low + step[:_LOW_BITS]),
+                addr[_LOW_BITS:].eq(addr[_LOW_BITS:] + step[_LOW_BITS:] + carry),
+            ]
+        with m.If(begins):
+            m.d.sync += Cat(low, carry).eq(
+                self.i.p.mem[:_LOW_BITS] + self.i.p.plane_stride[:_LOW_BITS]
+            )
 
     def _count_beats(self, m: Module, runs: Fifo, run: data.View, beat: Signal) -> Signal:
         """Return whether the beat at the input is the run's last one."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from amaranth import Array, Cat, Const, EnableInserter, Module, Mux, Signal, Value
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from penstock.hw.lib.buffer import READ_LATENCY, Buffer
 from penstock.hw.lib.delay import delayed
-from penstock.hw.lib.duplicate import twin
-from penstock.models.golden.fixed import LRN_TABLE_ENTRIES
+from penstock.hw.lib.memory_ports import write_port
+from penstock.hw.lib.timing_policy import policy_of
+from penstock.models.golden.fixed import LRN_TABLE_ENTRIES, LRN_TABLE_PAIRS
 
-__all__ = ["LrnLane", "LrnLanes"]
+__all__ = ["LrnLane", "LrnLanes", "table_port"]
 
 _SUM_BITS = 19  # 5 * 255**2 < 2**19
 
@@ -24,6 +25,14 @@ def _square(value: Value) -> Value:
 def _product(a: Value, b: Value) -> Value:
     """Product of 4 and 2 bits: a table that each of its bits is a LUT of."""
     return Array(Const(n * k, 6) for k in range(4) for n in range(16))[Cat(a, b)]
+
+
+def table_port() -> wiring.Signature:
+    """Signature of the gain table's write port: entries ``2 * addr`` and ``2 * addr + 1``.
+
+    The second one is in the high half, as `models.golden.fixed.pack_lrn_table` packs them.
+    """
+    return write_port(addr=range(LRN_TABLE_PAIRS), data=64)
 
 
 class LrnLane(wiring.Component):
@@ -48,9 +57,7 @@ class LrnLane(wiring.Component):
 
     Members
     -------
-    w_en, w_addr, w_data : In
-        Write port of the gain table: entries ``2 * w_addr`` and ``2 * w_addr + 1`` (high half),
-        as `models.golden.fixed.pack_lrn_table` packs them.
+    table : Out(table_port())
     shift : In(5)
         1 to 31, constant while values are under way.
     squares : In(19)
@@ -65,9 +72,7 @@ class LrnLane(wiring.Component):
     def __init__(self) -> None:
         super().__init__(
             {
-                "w_en": In(1),
-                "w_addr": In(range(LRN_TABLE_ENTRIES // 2)),
-                "w_data": In(64),
+                "table": Out(table_port()),
                 "shift": In(5),
                 "squares": In(_SUM_BITS),
                 "value": In(8),
@@ -113,18 +118,16 @@ class LrnLane(wiring.Component):
             fraction.eq(tail),
         ]
 
-        m.submodules.table = table = Buffer(depth=LRN_TABLE_ENTRIES // 2, width=64)
+        m.submodules.table = table = Buffer(depth=LRN_TABLE_PAIRS, width=64)
+        connect(m, flipped(self.table), table.w)
         m.d.comb += [
-            table.w_en.eq(self.w_en),
-            table.w_addr.eq(self.w_addr),
-            table.w_data.eq(self.w_data),
-            table.r_en.eq(1),
-            table.r_addr.eq(index[1:]),
+            table.r.en.eq(1),
+            table.r.addr.eq(index[1:]),
         ]
         odd = delayed(m, index[:1], READ_LATENCY)
         gain = Signal(16, reset_less=True)
         difference = Signal(16, reset_less=True)
-        m.d.sync += Cat(gain, difference).eq(table.r_data.word_select(odd, 32))
+        m.d.sync += Cat(gain, difference).eq(table.r.data.word_select(odd, 32))
 
         fall = Signal(24, reset_less=True)
         m.d.sync += fall.eq(difference * delayed(m, fraction, READ_LATENCY + 1))
@@ -187,9 +190,8 @@ class LrnLanes(wiring.Component):
 
     Members
     -------
-    w_en, w_addr, w_data : In
-        Write port of the gain table, which every lane has a copy of.  Not while words are under
-        way.
+    table : Out(table_port())
+        Every lane has a copy of the table.  Not while words are under way.
     shift : In(5)
         1 to 31, constant while words are under way.
     i_start : In(1)
@@ -210,9 +212,7 @@ class LrnLanes(wiring.Component):
         self.lanes = lanes
         super().__init__(
             {
-                "w_en": In(1),
-                "w_addr": In(range(LRN_TABLE_ENTRIES // 2)),
-                "w_data": In(64),
+                "table": Out(table_port()),
                 "shift": In(5),
                 "i_start": In(1),
                 "i_window": In((rows + 4) * 8),
@@ -235,6 +235,7 @@ class LrnLanes(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        timing = policy_of(platform)
         rows, lanes = self.rows, self.lanes
 
         window = [Signal(8, name=f"window_{i}", reset_less=True) for i in range(rows + 4)]
@@ -252,15 +253,15 @@ class LrnLanes(wiring.Component):
         moves = Cat(self.i_start, started[:-1]).any()
 
         def enable(name: str, condition: Value) -> Signal:
-            # A register of its own for each part, as they are many.
-            own = twin(name=name)
+            # Each part has a duplicate, as they are many.
+            own = timing.duplicate(name=name)
             m.d.sync += own.eq(condition)
             return own
 
         moving = enable("moving", moves)
         # Level with the lanes' enables.
         w_en, w_addr, w_data = (
-            delayed(m, value, 1) for value in (self.w_en, self.w_addr, self.w_data)
+            delayed(m, value, 1) for value in (self.table.en, self.table.addr, self.table.data)
         )
 
         # Of the halves of a byte, and not written as products: for those, tools take DSPs.
@@ -289,7 +290,7 @@ class LrnLanes(wiring.Component):
             m.d.sync += [output[i].eq(output[i + lanes]) for i in range(rows - lanes)]
         for i in range(lanes):
             lane = LrnLane()
-            enabled = enable(f"enable_{i}", moves | self.w_en)
+            enabled = enable(f"enable_{i}", moves | self.table.en)
             m.submodules[f"lane_{i}"] = EnableInserter(enabled)(lane)
             total = Signal(_SUM_BITS, name=f"sum_{i}", reset_less=True)
             with m.If(moving):
@@ -300,9 +301,9 @@ class LrnLanes(wiring.Component):
                 value = delayed(m, window[i + 2], 5)
             m.d.comb += [
                 lane.value.eq(value),
-                lane.w_en.eq(w_en),
-                lane.w_addr.eq(w_addr),
-                lane.w_data.eq(w_data),
+                lane.table.en.eq(w_en),
+                lane.table.addr.eq(w_addr),
+                lane.table.data.eq(w_data),
                 lane.shift.eq(self.shift),
                 lane.squares.eq(total),
             ]

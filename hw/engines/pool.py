@@ -1,4 +1,4 @@
-"""Max pooling of a stream of pixels walked column by column."""
+"""Max pooling of a stream of pixels that come column by column."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The POST engine: output buffer -> LRN (optional) -> max pool -> memory."""
+"""The POST (post-processing) engine: output buffer -> LRN (optional) -> max pool -> memory."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from penstock.hw.bus.dma import command_layout
 from penstock.hw.engines.descriptor import descriptor
-from penstock.hw.engines.lrn import LrnLanes
+from penstock.hw.engines.lrn import LrnLanes, table_port
 from penstock.hw.engines.pool import MaxPool, pool_control
-from penstock.hw.engines.post_scan import PostWalk
+from penstock.hw.engines.post_scan import PostScan
 from penstock.hw.lib.buffer import READ_LATENCY
-from penstock.hw.lib.duplicate import twin
 from penstock.hw.lib.fifo import Fifo
+from penstock.hw.lib.memory_ports import read_port
 from penstock.hw.lib.stream import Downsizer
-from penstock.models.golden.fixed import LRN_TABLE_ENTRIES
+from penstock.hw.lib.timing_policy import TimingPolicy, policy_of
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.isa import Op
 
-__all__ = ["PostEngine"]
+__all__ = ["UNACKNOWLEDGED", "PostEngine"]
 
 # Finished words that wait for memory.  A word counts from the moment its last pixel is asked for,
 # so this also covers the pipeline's latency, with LRN about 30 cycles or 10 words.
 _WORDS_AHEAD = 32
 # Descriptors whose data is sent and whose write memory has not acknowledged.
-_UNACKNOWLEDGED = 4
+UNACKNOWLEDGED = 4
 
 
 class Plane(IntEnum):
@@ -45,13 +46,13 @@ class PostEngine(wiring.Component):
 
     ::
 
-        walk --> reads --(rd_*)--> window --> LRN --.
+        scan --> reads --(out)--> window --> LRN --.
                                      |              v
                                      '----------> max pool --> FIFO --> downsizer --> o
 
     One pixel a cycle, with LRN one every `interval` cycles: three reads (the planes before and
     after give the neighbouring channels), then ``rows / lrn_lanes`` cycles in the lanes.  Nothing
-    between the walk and the FIFO can stall: a pixel that completes an output word is read only
+    between the scan and the FIFO can stall: a pixel that completes an output word is read only
     when the FIFO will have room for the word.
 
     A descriptor is taken when the beats of the one before have all been handed over; it need not
@@ -70,11 +71,11 @@ class PostEngine(wiring.Component):
         Pulse: the oldest descriptor is complete, memory has acknowledged it.
     mark : Out(1)
         With `done`: the descriptor has its `mark` set.
-    rd_en, rd_addr, rd_data
-        Read port of the output buffer; data `READ_LATENCY` cycles after the address.
-    table_en, table_addr, table_data : In
-        Write port of the LRN table, see `LrnLane`.
-    cmd : Out(stream of addr, beats)
+    out : In(read_port())
+        The output buffer; data comes `READ_LATENCY` cycles after the address.
+    table : Out(table_port())
+        The LRN table, see `LrnLane`.
+    cmd : Out(stream of command_layout)
         To the write DMA, one for each descriptor.
     o : Out(stream of 64 bits)
         The beats of those writes.
@@ -89,13 +90,9 @@ class PostEngine(wiring.Component):
                 "i": In(stream.Signature(descriptor(Op.POST))),
                 "done": Out(1),
                 "mark": Out(1),
-                "rd_en": Out(1),
-                "rd_addr": Out(range(arch.out_words)),
-                "rd_data": In(arch.rows * 8),
-                "table_en": In(1),
-                "table_addr": In(range(LRN_TABLE_ENTRIES // 2)),
-                "table_data": In(64),
-                "cmd": Out(stream.Signature(data.StructLayout({"addr": 32, "beats": 24}))),
+                "out": In(read_port(addr=range(arch.out_words), data=arch.rows * 8)),
+                "table": Out(table_port()),
+                "cmd": Out(stream.Signature(command_layout)),
                 "o": Out(stream.Signature(64)),
                 "written": In(1),
             }
@@ -114,23 +111,23 @@ class PostEngine(wiring.Component):
         d = Signal(descriptor(Op.POST), reset_less=True)
         lrn = d.lrn if self.arch.lrn_lanes else Const(0)
 
-        m.submodules.walk = walk = PostWalk(words=self.arch.out_words)
+        m.submodules.scan = scan = PostScan(words=self.arch.out_words)
         m.submodules.pool = pool = MaxPool(rows=rows)
         m.submodules.fifo = fifo = Fifo(shape=rows * 8, depth=_WORDS_AHEAD)
         m.submodules.downsizer = downsizer = Downsizer(in_bytes=rows, out_bytes=8)
 
         start = Signal()
         keep = Signal(rows, reset_less=True)
-        m.d.comb += [walk.d.eq(d), walk.start.eq(start), pool.kernel.eq(d.kernel)]
-        self._take(m, d, start)
+        m.d.comb += [scan.d.eq(d), scan.start.eq(start), pool.kernel.eq(d.kernel)]
+        self._take(m, d, start, policy_of(platform))
         m.d.sync += keep.eq(Cat(d.channels > c for c in range(rows)))
 
-        read = self._reads(m, d, lrn, walk, taken=fifo.o.valid & fifo.o.ready)
+        read = self._reads(m, d, lrn, scan, taken=fifo.o.valid & fifo.o.ready)
 
         # The pixel, and with LRN its neighbours, padding and channels that do not exist being 0.
         pixel = [Signal(8, name=f"pixel_{c}", reset_less=True) for c in range(rows)]
         around = [Signal(8, name=f"around_{c}", reset_less=True) for c in range(4)]
-        given = [self.rd_data.word_select(c, 8) for c in range(rows)]
+        given = [self.out.data.word_select(c, 8) for c in range(rows)]
         direct = Signal()
         start_lrn = Signal()
         control = Signal(pool_control(), reset_less=True)
@@ -153,10 +150,8 @@ class PostEngine(wiring.Component):
 
         if self.arch.lrn_lanes:
             m.submodules.lrn = lanes = LrnLanes(rows=rows, lanes=self.arch.lrn_lanes)
+            connect(m, flipped(self.table), lanes.table)
             m.d.comb += [
-                lanes.w_en.eq(self.table_en),
-                lanes.w_addr.eq(self.table_addr),
-                lanes.w_data.eq(self.table_data),
                 lanes.shift.eq(d.lrn_shift),
                 lanes.i_start.eq(start_lrn),
                 lanes.i_window.eq(Cat(*around[:2], *pixel, *around[2:])),
@@ -188,15 +183,15 @@ class PostEngine(wiring.Component):
         connect(m, downsizer.o, flipped(self.o))
         return m
 
-    def _take(self, m: Module, d: data.View, start: Signal) -> None:
+    def _take(self, m: Module, d: data.View, start: Signal, timing: TimingPolicy) -> None:
         """Take descriptors into `d`, command the write DMA, count what it acknowledges."""
         busy = Signal()
-        idle = twin(init=1, name="idle")  # always `~busy`, for the many bits of `d`
+        idle = timing.duplicate(init=1, name="idle")  # always `~busy`, for the many bits of `d`
         take = Signal()
         beats = Signal(24, reset_less=True)
-        marks = Signal(_UNACKNOWLEDGED, reset_less=True)
+        marks = Signal(UNACKNOWLEDGED, reset_less=True)
         # One bit for each number there may be: no sum, no compare.
-        waiting = Signal(_UNACKNOWLEDGED + 1, init=1)
+        waiting = Signal(UNACKNOWLEDGED + 1, init=1)
         more, fewer = Signal(), Signal()
         m.d.comb += [
             self.i.ready.eq(~busy & ~self.cmd.valid & ~waiting[-1]),
@@ -237,14 +232,14 @@ class PostEngine(wiring.Component):
             m.d.sync += self.cmd.valid.eq(0)
 
     def _reads(
-        self, m: Module, d: data.View, lrn: Signal, walk: PostWalk, taken: Signal
+        self, m: Module, d: data.View, lrn: Signal, scan: PostScan, taken: Signal
     ) -> data.View:
-        """Read the pixels of the walk; return what each `rd_data` is, as it arrives.
+        """Read the pixels of the scan; return what each word of `out` is, as it arrives.
 
         `taken` says that a word has left the FIFO.
         """
         # Room in the FIFO that no word on its way has claimed.  Words are counted late, to keep the
-        # walk's path short: `has_room` does not know of the last two claims.
+        # scan's path short: `has_room` does not know of the last two claims.
         room = Signal(range(_WORDS_AHEAD + 1), init=_WORDS_AHEAD)
         has_room = Signal()
         claimed, freed = Signal(), Signal()
@@ -253,9 +248,9 @@ class PostEngine(wiring.Component):
         accept = Signal()
         claim = Signal()
         m.d.comb += [
-            walk.o.ready.eq(~waits & (~walk.o.p.control.emit | has_room)),
-            accept.eq(walk.o.valid & walk.o.ready),
-            claim.eq(accept & walk.o.p.control.emit),
+            scan.o.ready.eq(~waits & (~scan.o.p.control.emit | has_room)),
+            accept.eq(scan.o.valid & scan.o.ready),
+            claim.eq(accept & scan.o.p.control.emit),
         ]
         m.d.sync += [
             claimed.eq(claim),
@@ -271,17 +266,17 @@ class PostEngine(wiring.Component):
         # The pixel, held while its planes are read one after the other.
         valid = Signal()
         plane = Signal(Plane, reset_less=True)
-        pixel = Signal.like(walk.o.payload, reset_less=True)
-        distance = Signal.like(self.rd_addr, reset_less=True)
+        pixel = Signal.like(scan.o.payload, reset_less=True)
+        distance = Signal.like(self.out.addr, reset_less=True)
         # What leads from the pixel to the plane: a sum, minus `distance` as its complement and 1.
-        way = Signal.like(self.rd_addr)
+        way = Signal.like(self.out.addr)
         one = Signal()
         with m.If(accept):
             m.d.sync += [
                 valid.eq(1),
                 plane.eq(Mux(lrn, Plane.PREV, Plane.OWN)),
-                pixel.eq(walk.o.payload),
-                distance.eq(Mux(walk.o.p.halo, d.halo_step, d.step)),
+                pixel.eq(scan.o.payload),
+                distance.eq(Mux(scan.o.p.halo, d.halo_step, d.step)),
             ]
         with m.Elif(lrn & (plane == Plane.PREV)):
             m.d.sync += plane.eq(Plane.OWN)
@@ -306,8 +301,8 @@ class PostEngine(wiring.Component):
             with m.Default():
                 m.d.comb += [exists.eq(d.next_channels != 0), way.eq(distance)]
         # One more bit below, and `one` is a carry into the same chain.
-        m.d.sync += self.rd_addr.eq((Cat(one, pixel.addr) + Cat(one, way)) >> 1)
-        m.d.comb += self.rd_en.eq(read.use)
+        m.d.sync += self.out.addr.eq((Cat(one, pixel.addr) + Cat(one, way)) >> 1)
+        m.d.comb += self.out.en.eq(read.use)
 
         for _ in range(READ_LATENCY):
             arriving = Signal(_READ, name="arriving")

@@ -10,13 +10,13 @@ from penstock.hw.engines.descriptor import descriptor
 from penstock.hw.engines.pool import MAX_KERNEL, pool_control
 from penstock.models.spec.isa import Op
 
-__all__ = ["PostWalk", "walk_layout"]
+__all__ = ["PostScan", "scan_layout"]
 
 # Rows and columns are compared as signed numbers: 16-bit fields, and a window beyond them.
 _POSITION = signed(18)
 
 
-def walk_layout(words: int) -> data.StructLayout:
+def scan_layout(words: int) -> data.StructLayout:
     """One pixel to read.
 
     addr
@@ -33,8 +33,8 @@ def walk_layout(words: int) -> data.StructLayout:
     )
 
 
-class PostWalk(wiring.Component):
-    """Walks the pixels of a POST descriptor, one a cycle.
+class PostScan(wiring.Component):
+    """Scans the pixels of a POST descriptor, one a cycle.
 
     For each output row, the ``(out_w - 1) * stride + kernel`` input columns that its windows cover,
     each column from top to bottom.  Before a row come ``max(kernel - 1, stride) + 1`` cycles in
@@ -55,8 +55,8 @@ class PostWalk(wiring.Component):
     d : In(descriptor(Op.POST))
         Held from the start until the last pixel is taken.
     start : In(1)
-        Pulse, after the last pixel of the walk before.
-    o : Out(stream of walk_layout(words))
+        Pulse, after the last pixel of the scan before.
+    o : Out(stream of scan_layout(words))
     """
 
     def __init__(self, *, words: int) -> None:
@@ -67,7 +67,7 @@ class PostWalk(wiring.Component):
             {
                 "d": In(descriptor(Op.POST)),
                 "start": In(1),
-                "o": Out(stream.Signature(walk_layout(words))),
+                "o": Out(stream.Signature(scan_layout(words))),
             }
         )
 
@@ -81,7 +81,7 @@ class PostWalk(wiring.Component):
         iy_next = Signal(_POSITION)
         addr_next = Signal(range(self.words))
         m.d.comb += iy_next.eq(iy + 1)
-        # What follows from the descriptor has a cycle of its own, before the cursor moves.
+        # Derived constants are registered one cycle before the cursor moves.
         halo_end = Signal(_POSITION, reset_less=True)  # two rows before row `halo_rows`
         last_step = Signal(4, reset_less=True)
         m.d.sync += [
@@ -126,7 +126,7 @@ class PostWalk(wiring.Component):
         gap = Signal(4, reset_less=True)
         last_row = Signal(reset_less=True)  # always `rows_left == 0`
         last_word = Signal(reset_less=True)  # always `words_left == 1`
-        # What comes next hangs on these two: they are compared a pixel ahead.
+        # Terminal-count flags that gate the next pixel, computed a pixel ahead.
         bottom = Signal(reset_less=True)  # always `k + 1 == kernel`
         completes = Signal(reset_less=True)  # always `gap == 0`
         emit = Signal()
@@ -147,7 +147,7 @@ class PostWalk(wiring.Component):
                         in_column.eq(exists[row]),
                     ]
 
-        with m.FSM(name="walk"):
+        with m.FSM(name="scan"):
             with m.State("IDLE"):
                 m.d.sync += [
                     iy.eq(Mux(d.y0 < 0, d.y0, 0)),
@@ -198,9 +198,9 @@ class PostWalk(wiring.Component):
                         rows_left.eq(rows_left - 1),
                         last_row.eq(rows_left == 1),
                     ]
-                    m.next = "WALK"
+                    m.next = "SCAN"
 
-            with m.State("WALK"):
+            with m.State("SCAN"):
                 m.d.comb += self.o.valid.eq(1)
                 m.d.sync += [
                     iy.eq(iy_below),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Const, Module, Mux, Signal, signed
+from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from penstock.hw.lib.delay import delayed
+from penstock.hw.lib.timing_policy import TimingPolicy, policy_of
 from penstock.models.golden.fixed import MULTIPLIER_BITS, SHIFT_BITS
 
 __all__ = ["Requantise"]
@@ -25,7 +26,7 @@ class Requantise(wiring.Component):
     ===== ===============================================================
     stage what its registers hold
     ===== ===============================================================
-    1     acc + bias, the lower half
+    1     acc + bias, the lower half (with `split_sums`, else all of it)
     2     the upper half
     3     the sum, 0 if negative (a negative sum rounds to at most 0)
     4     products of the low and the high half with the multiplier
@@ -60,8 +61,6 @@ class Requantise(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
 
-        low = Signal(_HALF + 1, reset_less=True)
-        high = Signal(signed(33 - _HALF), reset_less=True)
         total = Signal(signed(33))
         positive = Signal(32, reset_less=True)
         multiplier = delayed(m, self.multiplier, 3)
@@ -69,13 +68,8 @@ class Requantise(wiring.Component):
             Signal(_HALF + MULTIPLIER_BITS, name=f"product_{k}", reset_less=True) for k in range(2)
         ]
         product = Signal(32 + MULTIPLIER_BITS, reset_less=True)
-        # A sum of 33 bits is a long path.  A bit below both upper halves takes in the carry.
-        acc, bias = (delayed(m, value >> _HALF, 1) for value in (self.acc, self.bias))
-        carry = low[-1]
-        m.d.comb += total.eq(Cat(delayed(m, low[:-1], 1), high))
+        m.d.comb += total.eq(self._sum(m, policy_of(platform)))
         m.d.sync += [
-            low.eq(self.acc[:_HALF] + self.bias[:_HALF]),
-            high.eq((Cat(carry, acc).as_signed() + Cat(carry, bias).as_signed()) >> 1),
             positive.eq(Mux(total[-1], 0, total[:32])),
             products[0].eq(positive[:_HALF] * multiplier),
             products[1].eq(positive[_HALF:] * multiplier),
@@ -119,3 +113,20 @@ class Requantise(wiring.Component):
         m.d.sync += result.eq(Mux(saturate | rounded[8], 255, rounded[:8]))
         m.d.comb += self.y.eq(result)
         return m
+
+    def _sum(self, m: Module, timing: TimingPolicy) -> Value:
+        """Return acc + bias of two cycles ago."""
+        if not timing.split_sums:
+            total = Signal(signed(33), reset_less=True)
+            m.d.sync += total.eq(self.acc + self.bias)
+            return delayed(m, total, 1)
+        # A sum of 33 bits is a long path.  A bit below both upper halves takes in the carry.
+        low = Signal(_HALF + 1, reset_less=True)
+        high = Signal(signed(33 - _HALF), reset_less=True)
+        acc, bias = (delayed(m, value >> _HALF, 1) for value in (self.acc, self.bias))
+        carry = low[-1]
+        m.d.sync += [
+            low.eq(self.acc[:_HALF] + self.bias[:_HALF]),
+            high.eq((Cat(carry, acc).as_signed() + Cat(carry, bias).as_signed()) >> 1),
+        ]
+        return Cat(delayed(m, low[:-1], 1), high)

@@ -22,18 +22,18 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from penstock.hw.bus.dma import command_layout
 from penstock.hw.engines.descriptor import descriptor
 from penstock.hw.engines.drain import parameter_layout
-from penstock.hw.lib.duplicate import twin
 from penstock.hw.lib.fifo import MAX_DISTRIBUTED, Fifo
 from penstock.hw.lib.register_slice import NoSlice, RegisterSlice
 from penstock.hw.lib.split_counter import counted_down
 from penstock.hw.lib.stream import Upsizer, tag_beats, word_layout
+from penstock.hw.lib.timing_policy import policy_of
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.isa import Op
 
-__all__ = ["WeightsEngine"]
+__all__ = ["AHEAD", "WeightsEngine"]
 
 # Descriptors between front and back.
-_AHEAD = 4
+AHEAD = 4
 
 
 class WeightsEngine(wiring.Component):
@@ -78,8 +78,9 @@ class WeightsEngine(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         cols = self.arch.cols
         m = Module()
+        timing = policy_of(platform)
         run_layout = data.StructLayout({"has_params": 1, "beats": 24})
-        m.submodules.runs = runs = Fifo(shape=run_layout, depth=_AHEAD)
+        m.submodules.runs = runs = Fifo(shape=run_layout, depth=AHEAD)
         m.submodules.upsizer = upsizer = Upsizer(in_bytes=8, out_bytes=cols)
         depth = self.arch.wgt_words
         m.submodules.words = words = Fifo(
@@ -87,7 +88,7 @@ class WeightsEngine(wiring.Component):
         )
         self._front(m, runs)
 
-        # Beats are counted where they come: what they go into says too late whether it takes them.
+        # Count beats at the input; the upsizer's `ready` arrives too late in the cycle.
         kind = RegisterSlice if self.slices else NoSlice
         m.submodules.tagged = tagged = kind(shape=word_layout(8))
         comes, beats = Signal(), Signal()
@@ -106,8 +107,8 @@ class WeightsEngine(wiring.Component):
         column = Signal(range(cols))
         # What beats that are still to go are; words or beats are still to go.
         to_params, to_words, busy = Signal(), Signal(), Signal()
-        # Always `to_words`, for the upsizer's many bits.
-        words_turn = twin(name="words_turn")
+        # Duplicate of `to_words` that drives only the upsizer's many bits.
+        words_turn = timing.duplicate(name="words_turn")
         beat, word, params_end, finished = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             # Blocks follow each other without gaps, so the upsizer sees one endless row.

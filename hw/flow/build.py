@@ -14,18 +14,17 @@ kept; `Report.seed` alone gives the same files again.
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
 from amaranth.back import rtlil
 
-from penstock.hw.flow.board import Board
+from penstock.hw.boards.board import Board
 from penstock.hw.flow.errors import BuildError, ToolsMissing
 from penstock.hw.flow.folder import Folder
 from penstock.hw.flow.process import Runner, StoppedError
@@ -41,7 +40,7 @@ from penstock.hw.flow.toolchain import (
 )
 from penstock.models.spec.arch import Arch
 
-__all__ = ["NetlistCheck", "build"]
+__all__ = ["NetlistCheck", "build", "missing_tools"]
 
 # Given the netlist (as JSON; as Verilog it lies beside it), the board, the arch and a function for
 # progress, simulates it against the golden model; returns a sentence on what was compared, raises
@@ -63,6 +62,7 @@ def build(
     cycles: Mapping[str, int],
     say: Callable[[str], None],
     jobs: int = 2,
+    netlist_only: bool = False,
 ) -> Report:
     """Build a board's bitstream into the folder `out`.
 
@@ -84,6 +84,8 @@ def build(
         Called with what happens now.
     jobs : int
         Seeds at a time.
+    netlist_only : bool
+        Whether it ends after the checked netlist, which needs no place and route.
 
     Returns
     -------
@@ -93,7 +95,7 @@ def build(
     Raises
     ------
     ToolsMissing
-        After the checked netlist, which is kept in `out`.
+        Before anything else is done.
     BuildError
         If a step fails; its logs are kept beside `out`.
     """
@@ -102,7 +104,9 @@ def build(
     if not minutes > 0:
         raise ValueError(f"minutes must be positive, not {minutes!r}")
     toolchain = get_toolchain(board)
-    _demand(toolchain.synthesis_tools(), "nothing was made")
+    missing = missing_tools(board, netlist_only=netlist_only)
+    if missing:
+        raise ToolsMissing(f"missing: {', '.join(tool.name for tool in missing)}")
     runner = Runner()
     with Folder(out) as folder:
         job = Job(board=board, arch=arch, folder=folder.work, runner=runner, say=say)
@@ -110,12 +114,11 @@ def build(
         try:
             _netlist(job, toolchain, report)
             checking = _Checking(job, report, check)
-            missing = [tool for tool in toolchain.tools() if tool.found is None]
-            if missing:
+            if netlist_only:
                 checking.wait()
                 _write(job, toolchain, report)
                 folder.keep()
-                _demand(missing, f"the checked netlist is in {out}")
+                return report
             try:
                 routed = _best_seed(
                     job, toolchain, report, seeds, time.monotonic() + 60 * minutes, jobs
@@ -135,8 +138,6 @@ def build(
             report.state = "done" if report.met else "timing missed"
             _clean(job, seeds)
             _write(job, toolchain, report)
-        except ToolsMissing:
-            raise
         except BuildError as error:
             logs = folder.keep_logs()
             raise type(error)(f"{error} (logs: {logs})") from None
@@ -146,15 +147,13 @@ def build(
     return report
 
 
-def _demand(tools: Iterable[Tool], state: str) -> None:
-    """Raise ToolsMissing if one of the tools is."""
-    missing = [tool for tool in tools if tool.found is None]
-    if missing:
-        cures = dict.fromkeys(tool.cure for tool in missing)
-        raise ToolsMissing(
-            f"missing: {', '.join(tool.name for tool in missing)}; {state}; to go on: "
-            + "; ".join(cures)
-        )
+def missing_tools(board: Board, *, netlist_only: bool = False) -> list[Tool]:
+    """Return what is not installed of all that `build` would need."""
+    toolchain = get_toolchain(board)
+    tools = toolchain.synthesis_tools()
+    if not netlist_only:
+        tools += toolchain.tools()
+    return [tool for tool in tools if tool.found is None]
 
 
 class _Checking:
@@ -196,8 +195,7 @@ def _netlist(job: Job, toolchain: Toolchain, report: Report) -> None:
     """Make the netlist."""
     job.say("Amaranth to RTLIL")
     begin = time.monotonic()
-    module, _, name = job.board.top.partition(":")
-    top = getattr(importlib.import_module(module), name)(arch=job.arch)
+    top = job.board.top(arch=job.arch)
     # Without source locations the text is the same wherever the sources lie.
     text = rtlil.convert(top, name="penstock", ports=getattr(top, "ports", None), emit_src=False)
     job.rtlil.write_text(text, encoding="utf-8")

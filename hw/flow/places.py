@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -19,9 +18,6 @@ def give_places(
 ) -> None:
     """Write the board's floorplan, if it has one, into `Job.netlist`.
 
-    The option ``floorplan`` of the board is ``module:function``, called with the type of each cell
-    by name and the arch, which gives the places of some of them.
-
     Parameters
     ----------
     job : Job
@@ -35,11 +31,9 @@ def give_places(
     BuildError
         If the arch has no place on the device.
     """
-    function = job.board.options.get("floorplan")
-    if function is None:
+    floorplan = job.board.floorplan
+    if floorplan is None:
         return
-    module, _, name = function.partition(":")
-    floorplan = getattr(importlib.import_module(module), name)
     netlist: dict[str, Any] = json.loads(job.netlist.read_text(encoding="utf-8"))
     (top,) = netlist["modules"].values()
     kinds = {cell: content["type"] for cell, content in top["cells"].items()}

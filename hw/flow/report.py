@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from penstock.hw.flow.board import Board
+from penstock.hw.boards.board import Board
 from penstock.hw.flow.timing import Timing
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.number_format import grouped, percent
@@ -128,18 +128,20 @@ class Report:
         return {name: self.clock_mhz * 1e6 / cycles for name, cycles in self.cycles.items()}
 
     def summary(self) -> list[str]:
-        """What the command line prints of a finished build."""
-        assert self.timing is not None, "only of a build that was routed"
+        """What the command line prints of a finished build, or of a checked netlist."""
         used = [
             f"{name} {self.used.get(name, 0):g} of {total}"
             for name, total in self.board.resources.items()
         ]
         lines = [
-            f"{self.board.title}, arch {self.arch.name}, {self.arch.macs_per_cycle} MACs a cycle",
-            f"reported fmax {self.timing.fmax_mhz:.1f} MHz with seed {self.seed}, "
-            f"target {self.board.target_mhz:g} MHz; to be run at {self.clock_mhz:.2f} MHz",
-            f"cells: {', '.join(used)}",
+            f"{self.board.title}, arch {self.arch.name}, {self.arch.macs_per_cycle} MACs a cycle"
         ]
+        if self.timing is not None:
+            lines.append(
+                f"reported fmax {self.timing.fmax_mhz:.1f} MHz with seed {self.seed}, "
+                f"target {self.board.target_mhz:g} MHz; to be run at {self.clock_mhz:.2f} MHz"
+            )
+        lines.append(f"cells: {', '.join(used)}")
         if self.critical_path:
             lines.append(f"critical path: {_shortened(self.critical_path)}")
         for name, rate in self.frames_per_second().items():

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from penstock.hw.flow.board import Board
+from penstock.hw.boards.board import Board
 from penstock.hw.flow.errors import BuildError
 from penstock.hw.flow.process import Cost, Runner
 from penstock.hw.flow.timing import Timing
@@ -26,6 +26,7 @@ __all__ = [
     "TOOLCHAINS",
     "Tool",
     "Toolchain",
+    "cell_names",
     "count_cells",
     "get_toolchain",
     "signal_names",
@@ -122,10 +123,20 @@ class Toolchain(abc.ABC):
 
     # Name of the constraint file.
     CONSTRAINTS: ClassVar[str]
+    # The options that a board must give.
+    OPTIONS: ClassVar[tuple[str, ...]] = ()
+    # Whose cells the netlist has, for its simulation: a key of `sim.netlist.chip_simulation.CELLS`.
+    FAMILY: ClassVar[str]
     # Cells of the netlist and what each takes of the device: ``{"RAMB18E1": ("RAMB36", 0.5)}``.
     CELLS: ClassVar[Mapping[str, tuple[str, float]]]
 
     def __init__(self, board: Board) -> None:
+        missing = [name for name in self.OPTIONS if name not in board.options]
+        if missing:
+            raise BuildError(
+                f"board {board.name}: the tool chain {board.toolchain} wants the options "
+                f"{', '.join(self.OPTIONS)}; not given: {', '.join(missing)}"
+            )
         self.board = board
 
     @abc.abstractmethod
@@ -156,9 +167,9 @@ class Toolchain(abc.ABC):
             If it fails.
         """
 
-    @abc.abstractmethod
     def clock(self, fmax_mhz: float) -> float:
-        """MHz to run at when place and route reported `fmax_mhz`."""
+        """MHz to run at when place and route reported `fmax_mhz`: the board's own clock."""
+        return self.board.clock_hz / 1e6
 
     @abc.abstractmethod
     def pack(self, job: Job, routed: Routed, *, clock_mhz: float) -> list[str]:
@@ -187,7 +198,13 @@ class Toolchain(abc.ABC):
 
 
 def get_toolchain(board: Board) -> Toolchain:
-    """Return the tool chain of a board."""
+    """Return the tool chain of a board.
+
+    Raises
+    ------
+    BuildError
+        If there is no such tool chain, or the board lacks an option that it wants.
+    """
     try:
         module, _, name = TOOLCHAINS[board.toolchain].partition(":")
     except KeyError:
@@ -206,6 +223,11 @@ def _top(netlist: Path) -> Any:
     if len(tops) != 1:
         raise BuildError(f"{netlist.name} must have one top module, not {len(tops)}")
     return tops[0]
+
+
+def cell_names(netlist: Path) -> dict[str, str]:
+    """Return the type of each cell of the top module of a flat netlist, by name."""
+    return {name: str(cell["type"]) for name, cell in _top(netlist)["cells"].items()}
 
 
 def count_cells(netlist: Path) -> dict[str, int]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from amaranth import Cat, Module, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import Out
+
+from penstock.hw.lib.memory_ports import read_port, write_port
 
 __all__ = ["READ_LATENCY", "Buffer"]
 
@@ -31,14 +33,11 @@ class Buffer(wiring.Component):
 
     Members
     -------
-    w_en : In(width / granularity)
-        Write enable, one bit for each granule.
-    w_addr, w_data : In
-    r_en : In(1)
-        Start a read.  Reading a word in the cycle that writes it gives an unspecified value.
-    r_addr : In
-    r_data : Out(width)
-        The word addressed `READ_LATENCY` cycles earlier, held while no further read completes.
+    w : Out(write_port())
+        One enable for each granule.
+    r : Out(read_port())
+        The data comes `READ_LATENCY` cycles after the address, and is held until a further read
+        completes.  Reading a word in the cycle that writes it gives an unspecified value.
     """
 
     def __init__(
@@ -61,12 +60,8 @@ class Buffer(wiring.Component):
         self.granularity = granularity
         super().__init__(
             {
-                "w_en": In(width // granularity),
-                "w_addr": In(range(depth)),
-                "w_data": In(width),
-                "r_en": In(1),
-                "r_addr": In(range(depth)),
-                "r_data": Out(width),
+                "w": Out(write_port(addr=range(depth), data=width, enables=width // granularity)),
+                "r": Out(read_port(addr=range(depth), data=width)),
             }
         )
 
@@ -74,8 +69,8 @@ class Buffer(wiring.Component):
         m = Module()
         loaded = Signal()
         result = Signal(self.width, reset_less=True)
-        m.d.comb += self.r_data.eq(result)
-        m.d.sync += loaded.eq(self.r_en)
+        m.d.comb += self.r.data.eq(result)
+        m.d.sync += loaded.eq(self.r.en)
         bits = self.width // self.lanes
         read_data = []
         for lane in range(self.lanes):
@@ -86,11 +81,11 @@ class Buffer(wiring.Component):
             )
             read = memory.read_port()
             m.d.comb += [
-                write.en.eq(self.w_en),
-                write.addr.eq(self.w_addr),
-                write.data.eq(self.w_data.word_select(lane, bits)),
-                read.en.eq(self.r_en),
-                read.addr.eq(self.r_addr),
+                write.en.eq(self.w.en),
+                write.addr.eq(self.w.addr),
+                write.data.eq(self.w.data.word_select(lane, bits)),
+                read.en.eq(self.r.en),
+                read.addr.eq(self.r.addr),
             ]
             read_data.append(read.data)
         with m.If(loaded):

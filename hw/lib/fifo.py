@@ -7,8 +7,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from penstock.hw.lib.duplicate import twin
 from penstock.hw.lib.register_slice import ENABLED
+from penstock.hw.lib.timing_policy import policy_of
 
 __all__ = ["MAX_DISTRIBUTED", "Fifo"]
 
@@ -41,6 +41,7 @@ class _Queue(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        timing = policy_of(platform)
         m.submodules.storage = storage = Memory(
             shape=unsigned(self.width), depth=self.depth, init=[]
         )
@@ -49,8 +50,8 @@ class _Queue(wiring.Component):
         level = Signal(range(self.depth + 1))
         some = Signal()  # always `level != 0`
         takes, comes = Signal(), Signal()
-        # Always `w_rdy`, which reaches all that the writer enables: this is for memory and count.
-        room = twin(init=1, name="room") if self.width > ENABLED else self.w_rdy
+        # Duplicate of `w_rdy` that drives only the RAM's enable and the level, to limit fan-out.
+        room = timing.duplicate(init=1, name="room") if self.width > ENABLED else self.w_rdy
         m.d.comb += [
             comes.eq(self.w_en & room),
             write.data.eq(self.w_data),
@@ -134,6 +135,7 @@ class Fifo(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        timing = policy_of(platform)
         payload = self.i.p if isinstance(self.i.p, Signal) else self.i.p.as_value()
         result = Signal(len(payload), reset_less=True)
         m.d.comb += self.o.payload.eq(result)
@@ -154,8 +156,8 @@ class Fifo(wiring.Component):
         for first in range(0, len(payload), ENABLED):
             part = slice(first, first + ENABLED)
             holds = self.o.valid
-            if len(payload) > ENABLED:  # `o.valid` of its own
-                copies.append(holds := twin(name=f"holds_{first}"))
+            if len(payload) > ENABLED:  # a duplicate of `o.valid`
+                copies.append(holds := timing.duplicate(name=f"holds_{first}"))
             with m.If(~holds | self.o.ready):
                 m.d.sync += result[part].eq(queue.r_data[part])
         with m.If(queue.r_en):

@@ -6,7 +6,7 @@ from amaranth import Module, Mux, ShapeLike, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from penstock.hw.lib.duplicate import twin
+from penstock.hw.lib.timing_policy import policy_of
 
 __all__ = ["ENABLED", "NoSlice", "RegisterSlice"]
 
@@ -35,6 +35,7 @@ class RegisterSlice(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        timing = policy_of(platform)
         given = self.i.p if isinstance(self.i.p, Signal) else self.i.p.as_value()
         payload = Signal(len(given), reset_less=True)
         # What came in the cycle in which the output began to wait.
@@ -48,8 +49,8 @@ class RegisterSlice(wiring.Component):
         for first in range(0, len(given), ENABLED):
             part = slice(first, first + ENABLED)
             holds = self.o.valid
-            if len(given) > ENABLED:  # `o.valid` of its own
-                copies.append(holds := twin(name=f"holds_{first}"))
+            if len(given) > ENABLED:  # a duplicate of `o.valid`
+                copies.append(holds := timing.duplicate(name=f"holds_{first}"))
             with m.If(self.o.ready | ~holds):
                 m.d.sync += payload[part].eq(Mux(full, spare[part], given[part]))
         with m.If(self.o.ready | ~self.o.valid):

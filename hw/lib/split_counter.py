@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from amaranth import Cat, Module, Signal, Value
 
+from penstock.hw.lib.timing_policy import FAST, TimingPolicy
+
 __all__ = ["COUNT_LATENCY", "counted", "counted_down"]
 
 # Cycles from what is counted to the count that has it.
@@ -11,15 +13,23 @@ COUNT_LATENCY = 2
 
 _LOW_BITS = 16
 # Of the upper half of what is left, at most; of the lower one, at least: it must not come to its
-# end before the upper one has heard of the borrow.
+# end before the borrow has reached the upper one.
 _UPPER_BITS = 16
 _LEAST = 8
 
 
-def counted(m: Module, more: Value, *, bits: int, name: str, clear: Value | None = None) -> Value:
+def counted(
+    m: Module,
+    more: Value,
+    *,
+    bits: int,
+    name: str,
+    clear: Value | None = None,
+    timing: TimingPolicy = FAST,
+) -> Value:
     """Return how much of `more` has come until `COUNT_LATENCY` cycles ago, modulo ``2**bits``.
 
-    A sum of 32 bits is a long path: here the upper half hears of the lower half's carry a cycle
+    A sum of 32 bits is a long path: here the lower half's carry reaches the upper half a cycle
     later.  The halves that are shown belong together.
 
     Parameters
@@ -35,6 +45,8 @@ def counted(m: Module, more: Value, *, bits: int, name: str, clear: Value | None
     clear : Value, 1 bit, or None
         Forget all that has come, this cycle's included.  With it the registers have no reset, and
         the count means nothing before the first `clear`.
+    timing : TimingPolicy
+        Without `split_sums`, the count is one register behind a register of `more`.
 
     Raises
     ------
@@ -43,6 +55,8 @@ def counted(m: Module, more: Value, *, bits: int, name: str, clear: Value | None
     """
     if bits < 1 or len(more) > _LOW_BITS:
         raise ValueError(f"cannot count {len(more)} bits in {bits!r}")
+    if not timing.split_sums:
+        return _counted_whole(m, more, bits=bits, name=name, clear=clear)
     low_bits = min(bits, _LOW_BITS)
     low, shown, high = (
         Signal(width, name=f"{name}_{part}", reset_less=clear is not None)
@@ -60,12 +74,28 @@ def counted(m: Module, more: Value, *, bits: int, name: str, clear: Value | None
     return Cat(shown, high)
 
 
+def _counted_whole(m: Module, more: Value, *, bits: int, name: str, clear: Value | None) -> Value:
+    """Count as `counted` does, in a single sum."""
+    # Reset as the halves are: what came in the cycle before a reset or a `clear` is forgotten.
+    late = Signal(len(more), name=f"{name}_late", reset_less=clear is not None)
+    count = Signal(bits, name=name, reset_less=clear is not None)
+    m.d.sync += [late.eq(more), count.eq(count + late)]
+    if clear is not None:
+        cleared = Signal(name=f"{name}_cleared")
+        m.d.sync += cleared.eq(clear)
+        with m.If(clear):
+            m.d.sync += late.eq(0)
+        with m.If(cleared):
+            m.d.sync += count.eq(0)
+    return count
+
+
 def counted_down(
     m: Module, *, take: Value, value: Value, step: Value, name: str, one: Value | None = None
 ) -> Signal:
     """Return whether one step is left, of as many as were taken.
 
-    The upper half of what is left hears of a borrow a cycle later; by then the lower half is far
+    A borrow reaches the upper half of what is left a cycle later; by then the lower half is far
     from its end.
 
     Parameters

@@ -111,7 +111,7 @@ class _Gearbox(wiring.Component):
                 holds.eq(self.i.valid),
             ]
         # A table of few bits: sums and comparisons one after the other would take carry chains.
-        # What cannot be sets the registers as well: an enable would be another table.
+        # Unreachable cases also assign, so that no clock-enable logic is inferred.
         with m.Switch(level):
             for value in range(self.capacity + 1):
                 case = m.Case(value) if value < self.capacity else m.Default()
@@ -272,10 +272,13 @@ class Upsizer(wiring.Component):
     def _regroup(self, m: Module) -> None:
         size = gcd(self.in_bytes, self.out_bytes)
         in_lanes, out_lanes = self.in_bytes // size, self.out_bytes // size
-        bits = size * 8
+        # A lane is some bytes, and whether they are the last of a run.
+        lane = word_layout(size)
         m.submodules.gearbox = gearbox = _Gearbox(
-            lane_bits=bits + 1, in_lanes=in_lanes, out_lanes=out_lanes, max_count=in_lanes
+            lane_bits=lane.size, in_lanes=in_lanes, out_lanes=out_lanes, max_count=in_lanes
         )
+        given = data.View(data.ArrayLayout(lane, in_lanes), gearbox.i.payload)
+        taken = data.View(data.ArrayLayout(lane, out_lanes), gearbox.o.payload)
         beat = Signal(16, init=1)
         row_end = Signal()
         # Lanes that the row has in its last beat: a sum of a few low bits, as in_lanes is a
@@ -290,19 +293,14 @@ class Upsizer(wiring.Component):
             self.o.valid.eq(gearbox.o.valid),
             gearbox.o.ready.eq(self.o.ready),
         ]
-        # `last` travels with its lane.
         for k in range(in_lanes):
-            m.d.comb += gearbox.i.payload.word_select(k, bits + 1).eq(
-                Cat(
-                    self.i.p.data.word_select(k, bits),
-                    self.i.p.last & (gearbox.count == k + 1),
-                )
-            )
+            m.d.comb += [
+                given[k].data.eq(self.i.p.data.word_select(k, size * 8)),
+                given[k].last.eq(self.i.p.last & (gearbox.count == k + 1)),
+            ]
         for k in range(out_lanes):
-            m.d.comb += self.o.p.data.word_select(k, bits).eq(
-                gearbox.o.payload.word_select(k, bits + 1)[:bits]
-            )
-        m.d.comb += self.o.p.last.eq(gearbox.o.payload[-1])
+            m.d.comb += self.o.p.data.word_select(k, size * 8).eq(taken[k].data)
+        m.d.comb += self.o.p.last.eq(taken[out_lanes - 1].last)
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += beat.eq(Mux(row_end, 1, beat + 1))
 

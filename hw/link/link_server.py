@@ -21,11 +21,11 @@ from penstock.models.spec.link_frames import (
     STATE_FIELDS,
     LinkOp,
 )
+from penstock.models.spec.memory import BEAT_BYTES
 
 __all__ = ["LinkServer"]
 
-_BEAT = 8  # bytes
-_BEATS = MAX_PAYLOAD // _BEAT
+_BEATS = MAX_PAYLOAD // BEAT_BYTES
 _REGISTER = 4  # bytes
 
 _INFO_BYTES = 4 * len(INFO_FIELDS)
@@ -84,7 +84,7 @@ class LinkServer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.frame = frame = Buffer(depth=_BEATS, width=_BEAT * 8)
+        m.submodules.frame = frame = Buffer(depth=_BEATS, width=BEAT_BYTES * 8)
         m.submodules.read_dma = read_dma = ReadDma(depth=_BEATS, commands=0)
         m.submodules.write_dma = write_dma = WriteDma(depth=_BEATS, commands=0)
         connect(m, read_dma.bus, flipped(self.m_read))
@@ -106,8 +106,8 @@ class LinkServer(wiring.Component):
             m.d.sync += bus_error.eq(1)
 
         # What is being sent: bytes from the low end on.
-        chunk = Signal(_BEAT * 8, reset_less=True)
-        chunk_left = Signal(range(_BEAT + 1))
+        chunk = Signal(BEAT_BYTES * 8, reset_less=True)
+        chunk_left = Signal(range(BEAT_BYTES + 1))
         chunk_last = Signal(reset_less=True)
         free = Signal()
         m.d.comb += [
@@ -149,14 +149,14 @@ class LinkServer(wiring.Component):
         ended = Signal()
         state = {"fresh": self.fresh, "bus_error": bus_error, "dropped": dropped}
         m.d.comb += [
-            frame.r_addr.eq(Mux(memory, index, index >> 1)),
+            frame.r.addr.eq(Mux(memory, index, index >> 1)),
             csr.araddr.eq(header.word),
             csr.awaddr.eq(header.word),
-            csr.wdata.eq(frame.r_data.word_select(index[0], 32)),
+            csr.wdata.eq(frame.r.data.word_select(index[0], 32)),
             csr.wstrb.eq(0xF),
             csr.bready.eq(1),
             csr.rready.eq(1),
-            write_dma.i.payload.eq(frame.r_data),
+            write_dma.i.payload.eq(frame.r.data),
         ]
         for dma in (read_dma, write_dma):
             m.d.comb += [
@@ -199,7 +199,7 @@ class LinkServer(wiring.Component):
                 with m.If(write_dma.cmd.ready):
                     m.next = "fetch"
             with m.State("fetch"):
-                m.d.comb += frame.r_en.eq(1)
+                m.d.comb += frame.r.en.eq(1)
                 m.next = "fetching"
             with m.State("fetching"):
                 m.next = "write"
@@ -209,9 +209,9 @@ class LinkServer(wiring.Component):
             with m.State("write"):
                 m.d.comb += write_dma.i.valid.eq(1)
                 with m.If(write_dma.i.ready):
-                    m.d.sync += [index.eq(index + 1), left.eq(left - _BEAT)]
+                    m.d.sync += [index.eq(index + 1), left.eq(left - BEAT_BYTES)]
                     m.next = "fetch"
-                    with m.If(left == _BEAT):
+                    with m.If(left == BEAT_BYTES):
                         m.next = "acknowledge"
             with m.State("acknowledge"), m.If(write_dma.done):
                 m.next = "answer"
@@ -239,7 +239,7 @@ class LinkServer(wiring.Component):
                 m.d.comb += ended.eq(left == 0)
                 length = Signal(16)
                 m.d.comb += length.eq(left)
-                say(Cat(op | ANSWER, header.seq, length, _state(state)), _BEAT, ended)
+                say(Cat(op | ANSWER, header.seq, length, _state(state)), BEAT_BYTES, ended)
                 with m.Switch(op):
                     with m.Case(LinkOp.HELLO):
                         m.next = "info"
@@ -251,18 +251,18 @@ class LinkServer(wiring.Component):
                         m.next = "receive"
             with m.State("info"), m.If(free):
                 info = Cat(Const(self.info[name], 32) for name in INFO_FIELDS)
-                say(info.word_select(index[0], _BEAT * 8), _BEAT, left == _BEAT)
-                m.d.sync += [index.eq(index + 1), left.eq(left - _BEAT)]
-                with m.If(left == _BEAT):
+                say(info.word_select(index[0], BEAT_BYTES * 8), BEAT_BYTES, left == BEAT_BYTES)
+                m.d.sync += [index.eq(index + 1), left.eq(left - BEAT_BYTES)]
+                with m.If(left == BEAT_BYTES):
                     m.next = "receive"
             with m.State("send"), m.If(free & read_dma.o.valid):
-                say(read_dma.o.payload, _BEAT, left == _BEAT)
+                say(read_dma.o.payload, BEAT_BYTES, left == BEAT_BYTES)
                 m.next = "sent"
             with m.State("sent"):
                 m.d.comb += read_dma.o.ready.eq(1)
-                m.d.sync += left.eq(left - _BEAT)
+                m.d.sync += left.eq(left - BEAT_BYTES)
                 m.next = "send"
-                with m.If(left == _BEAT):
+                with m.If(left == BEAT_BYTES):
                     m.next = "receive"
             with m.State("get"), m.If(free):
                 m.d.sync += csr.arvalid.eq(1)
@@ -283,21 +283,21 @@ class LinkServer(wiring.Component):
 
     def _receive(self, m: Module, header: data.View, received: Signal, frame: Buffer) -> None:
         """Put a frame's header into `header`, its payload into `frame`, and count its bytes."""
-        word = Signal(_BEAT * 8, reset_less=True)
+        word = Signal(BEAT_BYTES * 8, reset_less=True)
         full = Cat(word[8:], self.i.p.data)
         m.d.comb += [
-            frame.w_data.eq(full),
-            frame.w_addr.eq(received[3:] - HEADER_BYTES // _BEAT),
+            frame.w.data.eq(full),
+            frame.w.addr.eq(received[3:] - HEADER_BYTES // BEAT_BYTES),
         ]
         with m.If(self.i.valid & self.i.ready & ~self.i.p.end):
             m.d.sync += word.eq(full)
             with m.If(~received.all()):
                 m.d.sync += received.eq(received + 1)
-            with m.If(received[:3] == _BEAT - 1):
+            with m.If(received[:3] == BEAT_BYTES - 1):
                 with m.If(received[3:] == 0):
                     m.d.sync += header.eq(full)
                 with m.Elif(received < HEADER_BYTES + MAX_PAYLOAD):
-                    m.d.comb += frame.w_en.eq(1)
+                    m.d.comb += frame.w.en.eq(1)
 
 
 def _state(values: dict[str, Value]) -> Value:

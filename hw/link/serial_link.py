@@ -44,7 +44,7 @@ class HostLink(wiring.Component):
     fresh : Out(1)
         No host has said HELLO since the reset.
     receiving, sending, damaged : Out(1)
-        Pulses, for lamps: a byte came, a byte is on its way, a frame was dropped.
+        Pulses, for LEDs: a byte came, a byte is on its way, a frame was dropped.
     """
 
     def __init__(self, *, divisor: int, memory_bytes: int, clock_hz: int) -> None:

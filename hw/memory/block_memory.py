@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from penstock.hw.lib.buffer import READ_LATENCY, Buffer
-from penstock.hw.memory.sdram import read_layout, request_layout, write_layout
+from penstock.hw.lib.delay import delayed
+from penstock.hw.memory.sdram import context_layout, read_layout, request_layout, write_layout
+from penstock.models.spec.memory import BEAT_BYTES
 
 __all__ = ["BlockMemory"]
-
-_BEAT = 8  # bytes
 
 
 class BlockMemory(wiring.Component):
@@ -49,8 +49,13 @@ class BlockMemory(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        depth = self.size // _BEAT
-        m.submodules.memory = memory = Buffer(depth=depth, width=8 * _BEAT, granularity=8)
+        depth = self.size // BEAT_BYTES
+        m.submodules.memory = memory = Buffer(depth=depth, width=8 * BEAT_BYTES, granularity=8)
+        byte_bits, beat_bits = BEAT_BYTES.bit_length() - 1, depth.bit_length() - 1
+        address = data.StructLayout(
+            {"byte": byte_bits, "beat": beat_bits, "beyond": 32 - byte_bits - beat_bits}
+        )
+        place = data.View(address, self.i.p.addr)
         active = Signal()
         request = Signal(request_layout(self.tag_bits), reset_less=True)
         beat = Signal(range(depth), reset_less=True)
@@ -60,11 +65,11 @@ class BlockMemory(wiring.Component):
             self.i.ready.eq(~active),
             last.eq(request.beats == 1),
             self.w.ready.eq(active & request.write),
-            memory.r_en.eq(active & ~request.write),
-            memory.w_en.eq(Mux(self.w.ready & ~outside, self.w.p.strobe, 0)),
-            memory.r_addr.eq(beat),
-            memory.w_addr.eq(beat),
-            memory.w_data.eq(self.w.p.data),
+            memory.r.en.eq(active & ~request.write),
+            memory.w.en.eq(Mux(self.w.ready & ~outside, self.w.p.strobe, 0)),
+            memory.r.addr.eq(beat),
+            memory.w.addr.eq(beat),
+            memory.w.data.eq(self.w.p.data),
         ]
         with m.If(active):
             m.d.sync += [
@@ -73,12 +78,11 @@ class BlockMemory(wiring.Component):
                 active.eq(~last),
             ]
         with m.Elif(self.i.valid):
-            start, end = _BEAT.bit_length() - 1, self.size.bit_length() - 1
             m.d.sync += [
                 active.eq(1),
                 request.eq(self.i.payload),
-                beat.eq(self.i.p.addr[start:end]),
-                outside.eq(self.i.p.addr[end:].any()),
+                beat.eq(place.beat),
+                outside.eq(place.beyond.any()),
             ]
 
         m.d.sync += [
@@ -87,17 +91,22 @@ class BlockMemory(wiring.Component):
             self.w_error.eq(outside),
         ]
         # What goes with a beat takes as long as the beat.
-        facts = Cat(request.tag, last, outside)
-        valid = memory.r_en
+        context = Signal(context_layout(self.tag_bits))
+        m.d.comb += [
+            context.tag.eq(request.tag),
+            context.last.eq(last),
+            context.error.eq(outside),
+        ]
+        late = delayed(m, context, READ_LATENCY)
+        valid = memory.r.en
         for k in range(READ_LATENCY):
-            before, facts = facts, Signal(len(facts), name=f"facts_{k}", reset_less=True)
             first, valid = valid, Signal(name=f"valid_{k}")
-            m.d.sync += [facts.eq(before), valid.eq(first)]
+            m.d.sync += valid.eq(first)
         m.d.comb += [
             self.r_valid.eq(valid),
-            self.r.tag.eq(facts[: self.tag_bits]),
-            self.r.last.eq(facts[-2]),
-            self.r.error.eq(facts[-1]),
-            self.r.data.eq(Mux(facts[-1], 0, memory.r_data)),
+            self.r.tag.eq(late.tag),
+            self.r.last.eq(late.last),
+            self.r.error.eq(late.error),
+            self.r.data.eq(Mux(late.error, 0, memory.r.data)),
         ]
         return m

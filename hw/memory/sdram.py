@@ -19,9 +19,10 @@ from amaranth import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from penstock.hw.lib.delay import delayed
 from penstock.hw.memory.sdram_chip import COMMANDS, SdramChip, sdram_pins
 
-__all__ = ["SdramController", "read_layout", "request_layout", "write_layout"]
+__all__ = ["SdramController", "context_layout", "read_layout", "request_layout", "write_layout"]
 
 # Words of a beat.
 _WORDS = 4
@@ -42,8 +43,19 @@ def request_layout(tag_bits: int) -> data.StructLayout:
 
 
 def read_layout(tag_bits: int) -> data.StructLayout:
-    """A beat that was read, whose burst it belongs to, and whether it is the burst's last."""
-    return data.StructLayout({"data": 64, "tag": tag_bits, "last": 1, "error": 1})
+    """A beat that was read, and what `context_layout` says of it."""
+    return data.StructLayout({"data": 64, **dict(context_layout(tag_bits).members)})
+
+
+def context_layout(tag_bits: int) -> data.StructLayout:
+    """Whose burst a beat belongs to, whether it is the burst's last, and outside the memory."""
+    return data.StructLayout({"tag": tag_bits, "last": 1, "error": 1})
+
+
+def address_layout(chip: SdramChip) -> data.StructLayout:
+    """Where a byte address is in the chip: `beat` of 8 bytes in a row, bank, row; or beyond it."""
+    sizes = {"byte": 3, "beat": chip.column_bits - 2, "bank": chip.bank_bits, "row": chip.row_bits}
+    return data.StructLayout({**sizes, "beyond": 32 - sum(sizes.values())})
 
 
 class _Place(IntEnum):
@@ -110,7 +122,7 @@ class SdramController(wiring.Component):
         self.chip = chip
         self.clock_hz = clock_hz
         self.tag_bits = tag_bits
-        # Nothing but these waits is counted; that they imply the other rules is checked here.
+        # Only these timers exist; the assertions below show that they imply the other rules.
         self.t_rcd = max(chip.cycles("t_rcd", clock_hz), chip.cycles("t_rrd", clock_hz))
         self.t_rp = chip.cycles("t_rp", clock_hz)
         self.t_rfc = chip.cycles("t_rfc", clock_hz)
@@ -143,9 +155,6 @@ class SdramController(wiring.Component):
         chip = self.chip
         banks = 1 << chip.bank_bits
         pins = self.pins
-        column_start, bank_start = 1, 1 + chip.column_bits
-        row_start = bank_start + chip.bank_bits
-        end = row_start + chip.row_bits
 
         # The burst whose beats are on their way.
         active = Signal()
@@ -204,8 +213,8 @@ class SdramController(wiring.Component):
 
         # The burst after it, while its row is opened.
         request = Signal(request_layout(self.tag_bits), reset_less=True)
-        next_bank = request.addr[bank_start:row_start]
-        next_row = request.addr[row_start:end]
+        place_of = data.View(address_layout(chip), request.addr)
+        next_bank, next_row = place_of.bank, place_of.row
         outside, row_open, row_hit = Signal(), Signal(), Signal()
         delay = _Timer(m, "delay", max(self.t_rfc, self.t_rp, self.t_rcd, chip.c_mrd))
         initial = Signal(range(_INITIAL_REFRESHES + 1), init=_INITIAL_REFRESHES)
@@ -243,7 +252,7 @@ class SdramController(wiring.Component):
                     m.next = "look"
             with m.State("look"):
                 m.d.sync += [
-                    outside.eq(request.addr[end:].any()),
+                    outside.eq(place_of.beyond.any()),
                     row_open.eq(opened[next_bank]),
                     row_hit.eq(rows[next_bank] == next_row),
                 ]
@@ -273,7 +282,7 @@ class SdramController(wiring.Component):
                     active.eq(1),
                     write.eq(request.write),
                     bank.eq(next_bank),
-                    column.eq(request.addr[column_start + 2 : bank_start]),
+                    column.eq(place_of.beat),
                     left.eq(request.beats),
                     last.eq(request.beats == 1),
                     tag.eq(request.tag),
@@ -310,7 +319,9 @@ class SdramController(wiring.Component):
             self.w_tag.eq(tag),
             self.w_error.eq(error),
         ]
-        self._read_data(m, issue & ~write, Cat(tag, last, error))
+        context = Signal(context_layout(self.tag_bits))
+        m.d.comb += [context.tag.eq(tag), context.last.eq(last), context.error.eq(error)]
+        self._read_data(m, issue & ~write, context)
         return m
 
     def _refreshes(self, m: Module, refreshed: Signal) -> tuple[Signal, Value]:
@@ -349,22 +360,18 @@ class SdramController(wiring.Component):
                 driving.eq(~0),
             ]
 
-    def _read_data(self, m: Module, issue: Value, facts: Value) -> None:
-        """Collect the words of a beat and give them out with `facts` of the command."""
+    def _read_data(self, m: Module, issue: Value, context: data.View) -> None:
+        """Collect the words of a beat and give them out with the command's `context`."""
         words = Signal(48, reset_less=True)
         m.d.sync += words.eq(Cat(words[16:], self.pins.dq_i))
         # The last word of four is at the input when a command has gone down all stages.
         valid = Signal(_PADS + self.chip.cas_latency + _WORDS - 1)
         m.d.sync += valid.eq(Cat(issue, valid))
-        stage = facts
-        for k in range(len(valid)):
-            previous, stage = stage, Signal(len(facts), name=f"facts_{k}", reset_less=True)
-            m.d.sync += stage.eq(previous)
-        tag, last, error = stage[: self.tag_bits], stage[-2], stage[-1]
+        late = delayed(m, context, len(valid))
         m.d.sync += [
             self.r_valid.eq(valid[-1]),
-            self.r.data.eq(Mux(error, 0, Cat(words, self.pins.dq_i))),
-            self.r.tag.eq(tag),
-            self.r.last.eq(last),
-            self.r.error.eq(error),
+            self.r.data.eq(Mux(late.error, 0, Cat(words, self.pins.dq_i))),
+            self.r.tag.eq(late.tag),
+            self.r.last.eq(late.last),
+            self.r.error.eq(late.error),
         ]

@@ -15,6 +15,7 @@ __all__ = [
     "LRN_FRACTION_BITS",
     "LRN_SEGMENTS",
     "LRN_TABLE_ENTRIES",
+    "LRN_TABLE_PAIRS",
     "MULTIPLIER_BITS",
     "SHIFT_BITS",
     "lrn_apply",
@@ -35,6 +36,8 @@ SHIFT_BITS = 5
 # have an entry each.  The largest sum, 5 * 255**2, lies in the octave of 2**18.
 LRN_SEGMENTS = 16
 LRN_TABLE_ENTRIES = 256
+# Two entries, with their differences, are one beat of memory and one word of the hardware's table.
+LRN_TABLE_PAIRS = LRN_TABLE_ENTRIES // 2
 LRN_FRACTION_BITS = 8
 _LRN_MAX_SUM = 5 * 255 * 255
 

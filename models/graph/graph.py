@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from html import escape
 
 from penstock.models.graph.layers import (
     INPUT,
@@ -96,7 +97,7 @@ class InputSpec:
     zero: int = 0
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Network:
     """A network: float if it holds `Conv`, quantised if it holds `QConv`.
 
@@ -137,6 +138,21 @@ class Network:
                 return layer
         known = ", ".join(layer.name for layer in self.layers)
         raise ValueError(f"{self.name} has no layer {name!r}; it has {known}")
+
+    @property
+    def is_float(self) -> bool:
+        """Whether there is a layer that must be quantised before the network is compiled."""
+        return any(isinstance(layer, Conv | Fc) for layer in self.layers)
+
+    def __repr__(self) -> str:
+        kind = "float" if self.is_float else "quantised"
+        size = "x".join(map(str, self.input.shape))
+        return f"<Network {self.name}: {kind}, {len(self.layers)} layers, input {size}>"
+
+    def _repr_html_(self) -> str:
+        from penstock.models.graph.summary import network_table
+
+        return f"<p>{escape(repr(self)[1:-1])}</p>{network_table(self)._repr_html_()}"
 
 
 def _weight_channels(layer: Layer) -> tuple[int, int]:

@@ -5,7 +5,7 @@ Feature maps are ``(height, width, channels)``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,15 +80,26 @@ class ConvGeometry:
         return spans[0] // self.stride[0] + 1, spans[1] // self.stride[1] + 1
 
 
-@dataclass(frozen=True, kw_only=True)
+def _short(value: object) -> str:
+    if isinstance(value, np.ndarray):
+        return f"<{value.dtype} {'x'.join(map(str, value.shape))}>"
+    return repr(value)
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Layer:
     """Base of all layers: a name and the names of the inputs."""
 
     name: str
     inputs: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        """All fields; of an array only type and shape, as AlexNet has 61 million weights."""
+        shown = ", ".join(f"{f.name}={_short(getattr(self, f.name))}" for f in fields(self))
+        return f"{type(self).__name__}({shown})"
 
-@dataclass(frozen=True, kw_only=True)
+
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Conv(Layer):
     """Float convolution with optional ReLU.
 
@@ -104,7 +115,7 @@ class Conv(Layer):
     relu: bool = True
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class QConv(Layer):
     """Quantised convolution: uint8 in (zero point `in_zero`), uint8 out.
 
@@ -127,7 +138,7 @@ class QConv(Layer):
     in_zero: int = 0
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Lrn(Layer):
     """Local response normalisation across channels, float."""
 
@@ -137,7 +148,7 @@ class Lrn(Layer):
     k: float = 1.0
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class QLrn(Lrn):
     """Quantised LRN (see `models.golden.fixed.lrn_table`); window of five only."""
 
@@ -146,7 +157,7 @@ class QLrn(Lrn):
     shift: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class MaxPool(Layer):
     """Max pooling, the same for float and quantised networks.
 
@@ -194,7 +205,7 @@ def ceil_pad(
     return pad[0], pad[1], ends[0], ends[1]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class AveragePool(Layer):
     """Average pooling, float: the mean of a window's values.
 
@@ -219,7 +230,7 @@ class AveragePool(Layer):
         return ConvGeometry(kernel=self.kernel, stride=self.stride, pad=self.pad)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class QAveragePool(AveragePool):
     """Quantised average pooling, uint8 to uint8.
 
@@ -240,7 +251,7 @@ class QAveragePool(AveragePool):
             raise ValueError(f"shift must be 0 to 31, not {self.shift!r}")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Concat(Layer):
     """The inputs' channels one after the other; the same for float and quantised networks.
 
@@ -249,14 +260,14 @@ class Concat(Layer):
     """
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Add(Layer):
     """Float sum of two maps of one shape with optional ReLU."""
 
     relu: bool = True
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class QAdd(Layer):
     """Quantised sum of two maps of one shape, uint8 to uint8.
 
@@ -282,12 +293,12 @@ class QAdd(Layer):
             raise ValueError(f"weight must be two integers of 1 to 127, not {self.weight!r}")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class GlobalAveragePool(Layer):
     """The mean of each channel over all positions, float."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class QGlobalAveragePool(GlobalAveragePool):
     """Quantised global average pooling, on the CPU: uint8 in, uint8 out.
 
@@ -318,7 +329,7 @@ class QGlobalAveragePool(GlobalAveragePool):
             raise ValueError(f"shift must be 0 to 31, not {self.shift!r}")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Fc(Layer):
     """Float fully connected layer; its input is flattened channel-major (C, H, W) as in Caffe.
 
@@ -333,7 +344,7 @@ class Fc(Layer):
     relu: bool = True
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class QFc(Layer):
     """Quantised fully connected layer, on the CPU.
 

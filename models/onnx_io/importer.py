@@ -181,16 +181,23 @@ def load_float_ends(
     return _checked(network), ends
 
 
-def load(path: str | os.PathLike[str]) -> Network:
+def load(path: str | os.PathLike[str], **preparation: Any) -> Network:
     """Return the network of an ONNX file, float or quantised as the file is.
+
+    Parameters
+    ----------
+    path : path
+    preparation
+        `order`, `mean`, `std`, `resize` and `labels`, as for `load_float`.
 
     Raises
     ------
     ValueError
         As `load_float`.
     """
-    quantised = any(node.op_type in QUANTISED_ONLY for node in read_graph(path).nodes)
-    return load_quantised(path)[0] if quantised else load_float(path)
+    if any(node.op_type in QUANTISED_ONLY for node in read_graph(path).nodes):
+        return load_quantised(path, **preparation)[0]
+    return load_float(path, **preparation)
 
 
 def load_quantised(

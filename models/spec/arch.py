@@ -13,7 +13,7 @@ import json
 import re
 from dataclasses import asdict, dataclass, fields, replace
 
-__all__ = ["ARCHES", "Arch", "get_arch"]
+__all__ = ["ARCHES", "Arch", "get_arch", "lanes_for"]
 
 # Raised whenever a program made by an older version would no longer run correctly.
 ISA_VERSION = 3
@@ -206,6 +206,43 @@ ARCHES: dict[str, Arch] = {
             drain_lanes=2,
             lrn_lanes=1,
         ),
+        # 64 of the 72 multipliers of an LFE5U-45F are the array, the lanes take 6 of the rest.
+        Arch(
+            name="ulx3s-45f",
+            rows=8,
+            cols=8,
+            act_words=8192,
+            psum_words=512,
+            out_words=4096,
+            wgt_words=512,
+            drain_lanes=2,
+            lrn_lanes=1,
+        ),
+        # All 28 multipliers of an LFE5U-25F: 24 are the array, the lanes take 4.
+        Arch(
+            name="ulx3s-25f",
+            rows=4,
+            cols=6,
+            act_words=8192,
+            psum_words=512,
+            out_words=2048,
+            wgt_words=256,
+            drain_lanes=1,
+            lrn_lanes=1,
+        ),
+        # For an XC7A100T, about half of whose block RAMs are the board's memory.
+        Arch(
+            name="arty-a7-100t",
+            rows=8,
+            cols=16,
+            act_words=4096,
+            psum_words=512,
+            out_words=2048,
+            wgt_words=256,
+            drain_lanes=2,
+            lrn_lanes=1,
+            log_entries=64,
+        ),
         # As much as fits a GW2AR-18 together with 32 KiB of memory: networks like LeNet-5.  No
         # program that small runs for a million cycles.
         Arch(
@@ -226,8 +263,8 @@ ARCHES: dict[str, Arch] = {
 }
 
 
-def _lanes(*sizes: int) -> int:
-    """Largest of 4, 2 and 1 that divides all sizes."""
+def lanes_for(*sizes: int) -> int:
+    """Return the largest of 4, 2 and 1 that divides all sizes."""
     return max(n for n in (1, 2, 4) if all(size % n == 0 for size in sizes))
 
 
@@ -251,6 +288,6 @@ def get_arch(name: str) -> Arch:
         name=name,
         rows=rows,
         cols=cols,
-        drain_lanes=_lanes(rows, cols),
-        lrn_lanes=_lanes(rows),
+        drain_lanes=lanes_for(rows, cols),
+        lrn_lanes=lanes_for(rows),
     )

@@ -2,36 +2,7 @@
 
 A program is an array of 64-byte descriptors, fetched in order and handed to five engines, each with
 a queue of its own.  An engine executes its own descriptors in order; engines run concurrently.
-
-========  ==========================================================================
-engine    what one descriptor does
-========  ==========================================================================
-LOAD      memory -> activation buffer, output buffer or LRN table
-WEIGHTS   memory -> requantisation parameters (optional), then weight blocks
-CONV      walk output positions of one tile for a number of weight blocks
-DRAIN     partial sums of the finished tile -> requantise -> output buffer
-POST      output buffer -> LRN (optional) -> max pool (1x1 copies) -> memory
-========  ==========================================================================
-
-Dependencies
-    Every engine counts the descriptors it has completed since the start bit (modulo 2**16).  A
-    descriptor starts when each engine it depends on has completed at least as many descriptors as
-    its ``wait_*`` field says: ``(done - wait) mod 2**16 < 2**15``.  A wait may only refer to
-    descriptors that come earlier in the program, so the oldest unfinished descriptor can always
-    proceed: a program that obeys this rule cannot deadlock.  Two hand-overs need no field: CONV
-    waits for its weight blocks and for a free partial-sum bank, DRAIN for a finished bank.
-
-Words and planes
-    A word is ``rows`` bytes: the values of ``rows`` consecutive channels at one position.  A plane
-    is the words of one channel block at all positions, row after row.  In memory each row of a
-    plane starts on a bus beat (8 bytes); in the buffers rows are packed without gaps.  Buffer
-    addresses are in words and wrap modulo the buffer's depth, so both buffers work as rings.
-
-Memory addresses are byte offsets from the CSR ``BASE`` and multiples of 8.
-
-Checksum
-    The last 4 bytes of a descriptor are the CRC-32 (ISO-HDLC, that of zlib) of the 60 before.  The
-    core refuses a descriptor whose checksum is wrong: any four flipped bits and any burst of 32.
+What each does with its fields, loop by loop, is `models.spec.behaviour`; docs/isa.md has both.
 """
 
 from __future__ import annotations
@@ -116,10 +87,6 @@ _OP = Field("op", 8, "the engine (Op)")
 
 # Fields of each engine's descriptor, least significant bit first, without gaps.
 FIELDS: dict[Op, tuple[Field, ...]] = {
-    # The beats at mem + p * plane_stride + 0 .. plane_beats * 8 for p = 0 .. planes-1, one stream,
-    # are cut into rows of `row_beats` beats, each holding `row_words` words (what is left of a
-    # row's last beat is dropped); the words go to base, base + 1, ... of the destination.
-    # dest TABLE: each beat is one 64-bit entry pair, row_* are ignored, base counts entry pairs.
     Op.LOAD: (
         _OP,
         *(_wait(op) for op in ENGINE_WAITS[Op.LOAD]),
@@ -132,9 +99,6 @@ FIELDS: dict[Op, tuple[Field, ...]] = {
         Field("planes", 16, "planes, at least 1"),
         Field("plane_stride", 32, "bytes from one plane to the next, a multiple of 8"),
     ),
-    # `has_params` beats-of-`cols` first (parameter c of the tile in beat c, see Params below),
-    # then `blocks` weight blocks.  A block is `rows` words of `cols` int8, the LAST array row
-    # first; word bytes are columns in order.  Blocks are packed without gaps (rows*cols % 8 == 0).
     Op.WEIGHTS: (
         _OP,
         Field("has_params", 1, "the tile's requantisation parameters come first"),
@@ -142,14 +106,6 @@ FIELDS: dict[Op, tuple[Field, ...]] = {
         Field("blocks", 24, "weight blocks"),
         Field("beats", 24, "beats in all: has_params * cols + blocks * rows * cols / 8"),
     ),
-    # for cb < n_cb: for ky < n_ky: for kx < n_kx: take one weight block, and
-    #   for image <= more_images: for y < n_y: for x < n_x:
-    #     iy = y0 + y * stride_y + ky;  ix = x0 + x * stride_x + kx
-    #     a = act[base + image * step_image + cb * step_cb + ky * step_ky + kx
-    #             + y * step_y + x * stride_x]
-    #     if not (0 <= iy < in_h and 0 <= ix < in_w): a = [pad] * rows
-    #     psum[(image * n_y + y) * n_x + x] (+)= a @ block
-    #                                          (= for the first block of a tile, += after it)
     Op.CONV: (
         _OP,
         *(_wait(op) for op in ENGINE_WAITS[Op.CONV]),
@@ -174,10 +130,6 @@ FIELDS: dict[Op, tuple[Field, ...]] = {
         Field("more_images", 16, "images after the first: each is walked like it"),
         Field("step_image", 16, "words from one image to the next"),
     ),
-    # for m < count: for j < groups: for lane < drain_lanes:
-    #   b = offset + j * drain_lanes + lane
-    #   out[base + m + (b // rows) * plane_step].byte[b % rows]
-    #       = requantise(psum[m][j * drain_lanes + lane])
     Op.DRAIN: (
         _OP,
         *(_wait(op) for op in ENGINE_WAITS[Op.DRAIN]),
@@ -187,18 +139,6 @@ FIELDS: dict[Op, tuple[Field, ...]] = {
         Field("plane_step", 16, "words from one plane to the next"),
         Field("count", 16, "positions of the tile's CONV: (1 + more_images) * n_y * n_x"),
     ),
-    # Row iy of the input plane is at
-    #   halo_base + iy * in_w                if iy < halo_rows   (rows of the band before)
-    #   base + (iy - halo_rows) * in_w       otherwise
-    # pixel(iy, ix) = its word; 0 outside 0 <= iy < in_h, 0 <= ix < in_w; channels from `channels`
-    # on are 0.  With LRN the two channels before come from the plane `step` words (`halo_step` in
-    # halo rows) before if `has_prev`, the `next_channels` (0 to 2) after from the plane after;
-    # neighbours that do not exist are 0.
-    # for oy < out_h: for ox < out_w:
-    #   out word = max over ky, kx < kernel of
-    #              [lrn] pixel(oy * stride + y0 + ky, ox * stride + x0 + kx)
-    # The out_w words of a row are packed into row_beats beats, zeros after the last word; rows
-    # follow each other from `mem`.  Complete once memory has acknowledged every burst.
     Op.POST: (
         _OP,
         *(_wait(op) for op in ENGINE_WAITS[Op.POST]),

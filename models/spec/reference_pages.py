@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from penstock.models.spec.behaviour import BEHAVIOUR, RULES
 from penstock.models.spec.isa import CHECK_BYTES, DESCRIPTOR_BYTES, FIELDS, Dest
 from penstock.models.spec.regs import ERROR_SOURCES, LOG_BASE, LOG_FIELDS, REGISTERS, ErrorCause
 
@@ -19,18 +20,35 @@ def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
 
 
 def isa_markdown() -> str:
-    """Return a page with the bit fields of every engine's descriptor."""
+    """Return a page with what each engine does, and the bit fields of its descriptor."""
     lines = [
-        _GENERATED.format("isa.py"),
-        "# Descriptors",
+        _GENERATED.format("isa.py and models/spec/behaviour.py"),
+        "# Instruction set",
         "",
-        f"A descriptor has {DESCRIPTOR_BYTES} bytes, little endian; fields are packed from bit 0 "
-        f"on without gaps; bytes {DESCRIPTOR_BYTES - CHECK_BYTES} to {DESCRIPTOR_BYTES - 1} are "
-        "the CRC-32 of those before, and the core refuses a descriptor whose checksum is wrong. "
-        "What each engine does with them, loop by loop, is said in "
-        "[models/spec/isa.py](../models/spec/isa.py). Memory addresses are byte offsets from the "
-        "register BASE. A descriptor starts when each engine it waits for has completed at least "
-        "that many descriptors since the start.",
+        f"A program is an array of {DESCRIPTOR_BYTES}-byte descriptors. The core fetches them in "
+        "order and hands them to five engines, each with a queue of its own. An engine executes "
+        "its own descriptors in order; engines run concurrently.",
+        "",
+    ]
+    lines += [
+        *_table(
+            ("engine", "op", "what one descriptor does"),
+            (
+                (f"[{op.name}](#{op.name.lower()})", str(int(op)), BEHAVIOUR[op].summary)
+                for op in FIELDS
+            ),
+        ),
+        "",
+    ]
+    for title, text in RULES.items():
+        lines += [f"## {title}", "", text, ""]
+    lines += [
+        "## Encoding",
+        "",
+        "Descriptors are little endian. The fields in the tables below are packed from bit 0 on "
+        f"without gaps; bits that are left are 0; bytes {DESCRIPTOR_BYTES - CHECK_BYTES} to "
+        f"{DESCRIPTOR_BYTES - 1} are the checksum. In the loops, names are fields, `rows`, `cols` "
+        "and `drain_lanes` are the arch's, and `for p < n` counts from 0 to n - 1.",
         "",
     ]
     for op, fields in FIELDS.items():
@@ -41,7 +59,14 @@ def isa_markdown() -> str:
             bits = f"{lsb + field.width - 1}..{lsb}" if field.width > 1 else f"{lsb}"
             rows.append((f"`{field.name}`", bits, kind, field.doc))
             lsb += field.width
-        lines += [f"## {op.name} (op {int(op)})", ""]
+        behaviour = BEHAVIOUR[op]
+        lines += [
+            f"## {op.name}",
+            "",
+            f"{behaviour.summary[0].upper()}{behaviour.summary[1:]}.",
+            "",
+        ]
+        lines += ["```text", behaviour.loops, "```", "", behaviour.notes, ""]
         lines += [*_table(("field", "bits", "type", "meaning"), rows), ""]
     lines += ["## Destinations of LOAD", ""]
     lines += _table(("value", "destination"), ((str(int(d)), d.name) for d in Dest))

@@ -12,6 +12,7 @@ from enum import IntEnum
 
 __all__ = [
     "CSR_BYTES",
+    "DONE_COUNTS",
     "ERROR_SOURCES",
     "ErrorCause",
     "LOG_BASE",
@@ -21,6 +22,7 @@ __all__ = [
     "RegField",
     "Register",
     "VERSION",
+    "field",
     "offset",
 ]
 
@@ -45,6 +47,9 @@ class ErrorCause(IntEnum):
 # What ERROR.source numbers mean: the memory ports.
 ERROR_SOURCES = ("desc", "wgt", "act", "out")
 
+# Engines whose completed descriptors the registers show: those that others wait for.
+DONE_COUNTS = ("LOAD", "CONV", "DRAIN", "POST")
+
 
 @dataclass(frozen=True)
 class RegField:
@@ -54,6 +59,15 @@ class RegField:
     lsb: int
     width: int
     doc: str
+
+    @property
+    def mask(self) -> int:
+        """The register's word with the bits of this field set, and no other."""
+        return ((1 << self.width) - 1) << self.lsb
+
+    def of(self, word: int) -> int:
+        """Return the field's value in a word of the register."""
+        return (word & self.mask) >> self.lsb
 
 
 @dataclass(frozen=True)
@@ -110,7 +124,7 @@ def _diagnostics() -> tuple[Register, ...]:
     ]
     engines = [
         Register(f"{name}_DONE", 0xA0 + 4 * index, "ro", f"{name} descriptors completed")
-        for index, name in enumerate(("LOAD", "CONV", "DRAIN", "POST"))
+        for index, name in enumerate(DONE_COUNTS)
     ]
     return (*ports, *engines)
 
@@ -185,3 +199,14 @@ def offset(name: str) -> int:
         If there is no such register.
     """
     return _BY_NAME[name].offset
+
+
+def field(register: str, name: str) -> RegField:
+    """Return the field called `name` of the register called `register`.
+
+    Raises
+    ------
+    KeyError
+        If there is no such register or field.
+    """
+    return {field.name: field for field in _BY_NAME[register].fields}[name]

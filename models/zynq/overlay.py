@@ -8,7 +8,7 @@ from penstock.models.spec.arch import Arch
 from penstock.models.zynq.bitfile import BitFile, short_part, write_bit
 from penstock.models.zynq.hwh import PART, Handoff, write_hwh
 
-__all__ = ["describe", "write_overlay"]
+__all__ = ["describe", "overlay_bit", "write_overlay"]
 
 
 def describe(
@@ -41,6 +41,13 @@ def describe(
     return handoff, write_hwh(handoff)
 
 
+def overlay_bit(
+    arch: Arch, payload: bytes, *, part: str = PART, design: str = "penstock"
+) -> BitFile:
+    """Return a bitstream with a header that names the design, the arch and the part."""
+    return BitFile(design=f"{design};Arch={arch.name}", part=short_part(part), payload=payload)
+
+
 def write_overlay(
     path: Path, *, arch: Arch, payload: bytes, divisors: tuple[int, int], part: str = PART
 ) -> Handoff:
@@ -59,7 +66,7 @@ def write_overlay(
     ValueError
         If a value cannot be; nothing is written then.
     """
-    bit = BitFile(design=f"{path.stem};Arch={arch.name}", part=short_part(part), payload=payload)
+    bit = overlay_bit(arch, payload, part=part, design=path.stem)
     handoff, text = describe(bit, arch=arch, divisors=divisors, part=part)
     data = write_bit(bit)
     path.write_bytes(data)

@@ -26,14 +26,14 @@ from cocotbext.axi import (
     AxiWriteBus,
 )
 
-from penstock.models.spec.regs import LOG_BASE, LOG_FIELDS, MAGIC, ErrorCause, offset
+from penstock.models.spec.memory import PAGE_BYTES
+from penstock.models.spec.regs import LOG_BASE, LOG_FIELDS, MAGIC, ErrorCause, field, offset
 from penstock.sim.bench.runner import parameters
 
 __all__ = ["run_program"]
 
-_PAGE = 4096
 _GUARD = 0xC3
-_DONE = 2
+_DONE = field("STATUS", "done").mask
 
 
 @cocotb.test()
@@ -41,8 +41,8 @@ async def run_program(dut: Any) -> None:
     settings = parameters()
     arena = Path(settings["arena"]).read_bytes()
     # The arena lies between pages of guard bytes, and not at address 0.
-    base = _PAGE
-    size = base + -(-len(arena) // _PAGE) * _PAGE + _PAGE
+    base = PAGE_BYTES
+    size = base + -(-len(arena) // PAGE_BYTES) * PAGE_BYTES + PAGE_BYTES
     memory = mmap.mmap(-1, size)
     memory[:] = bytes([_GUARD]) * size
     memory[base : base + len(arena)] = arena

@@ -30,7 +30,7 @@ async def writes_and_reads(dut: Any) -> None:
     collisions = sizes.get("collisions", False)
     depth, width, granularity = sizes["depth"], sizes["width"], sizes["granularity"]
     granules = width // granularity
-    for port in (dut.w_en, dut.w_addr, dut.w_data, dut.r_en, dut.r_addr):
+    for port in (dut.w__en, dut.w__addr, dut.w__data, dut.r__en, dut.r__addr):
         port.value = 0
     Clock(dut.clk, 10, unit="ns").start()
     dut.rst.value = 1
@@ -48,11 +48,11 @@ async def writes_and_reads(dut: Any) -> None:
         written, read = random.choice(addresses), random.choice(addresses)
         value = random.getrandbits(width)
         reads = random.random() < 0.7 and (collisions or read != written or not enables)
-        dut.w_en.value = enables
-        dut.w_addr.value = written
-        dut.w_data.value = value
-        dut.r_en.value = reads
-        dut.r_addr.value = read
+        dut.w__en.value = enables
+        dut.w__addr.value = written
+        dut.w__data.value = value
+        dut.r__en.value = reads
+        dut.r__addr.value = read
         coming.append(memory[read] if reads else None)
         for k in range(granules):
             if enables >> k & 1:
@@ -62,7 +62,7 @@ async def writes_and_reads(dut: Any) -> None:
         arrived = coming.popleft()
         shown = shown if arrived is None else arrived
         if shown is not None:
-            got = int(dut.r_data.value)
+            got = int(dut.r__data.value)
             assert got == shown, f"{got:x}, not {shown:x}"
             compared += 1
     assert compared > sizes["cycles"] // 2

@@ -27,8 +27,9 @@ from penstock.sim.bench.runner import parameters
 __all__ = ["commands_and_interrupt", "every_address", "random_accesses"]
 
 _IN = (
-    *("complete", "progress", "bad_descriptor", "all_idle", "fetched", "array_busy"),
-    *("wait_weights", "wait_output", "wait_input", "act_waiting", "wgt_waiting"),
+    *("program__complete", "program__bad", "program__fetched", "progress", "all_idle"),
+    *("activity__busy", "activity__wait_weights", "activity__wait_bank"),
+    *("wait_input", "act_waiting", "wgt_waiting"),
     *("read_beat", "write_beat", "mark"),
 )
 
@@ -36,7 +37,7 @@ _IN = (
 async def setup(dut: Any, *, stall: bool = True) -> AxiLiteMaster:
     for name in _IN:
         getattr(dut, name).value = 0
-    for group in ("port_error", "expected", "received", "done_count"):
+    for group in ("port_error", "expected", "received", "program__done"):
         for index in range(4):
             getattr(dut, f"{group}__{index}").value = 0
     Clock(dut.clk, 10, unit="ns").start()
@@ -104,7 +105,7 @@ async def random_accesses(dut: Any) -> None:
             read = await master.read(offset(name), 4)
             assert bytes(read.data) == bytes(model[name]), name
     assert int(dut.base.value) == int.from_bytes(model["BASE"], "little")
-    assert int(dut.desc_count.value) == int.from_bytes(model["DESC_COUNT"], "little")
+    assert int(dut.program__desc_count.value) == int.from_bytes(model["DESC_COUNT"], "little")
 
 
 @cocotb.test()
@@ -124,9 +125,9 @@ async def commands_and_interrupt(dut: Any) -> None:
     await ClockCycles(dut.clk, 200)
     assert await status() == 1
     assert int(dut.irq.value) == 0
-    dut.complete.value = 1
+    dut.program__complete.value = 1
     await ClockCycles(dut.clk, 5)
-    dut.complete.value = 0
+    dut.program__complete.value = 0
     assert int(dut.irq.value) == 1
     assert await status() == 2
     await master.write_dword(offset("IRQ_PENDING"), 1)

@@ -32,16 +32,16 @@ async def start(dut: Any) -> tuple[NDArray[np.int64], int]:
     )
     Clock(dut.clk, 10, unit="ns").start()
     dut.shift.value = shift
-    dut.w_en.value = 0
+    dut.table__en.value = 0
     dut.rst.value = 1
     await ClockCycles(dut.clk, 2)
     dut.rst.value = 0
-    dut.w_en.value = 1
+    dut.table__en.value = 1
     for i, word in enumerate(np.frombuffer(pack_lrn_table(table, difference), "<u8").tolist()):
-        dut.w_addr.value = i
-        dut.w_data.value = word
+        dut.table__addr.value = i
+        dut.table__data.value = word
         await RisingEdge(dut.clk)
-    dut.w_en.value = 0
+    dut.table__en.value = 0
     return lrn_gains(table, difference), shift
 
 

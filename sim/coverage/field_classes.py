@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from penstock.models.golden.fixed import LRN_TABLE_ENTRIES
+from penstock.models.golden.fixed import LRN_TABLE_PAIRS
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.isa import FIELDS, Dest, Field, Op
 
@@ -42,8 +42,6 @@ _POSITIVE = {
 }
 # A field with so many bits can be filled by a program.
 _NARROW = 8
-# Entries of the LRN table in a word of it.
-_PAIR = 2
 # The most that an arch has room for.
 _BOUNDED: dict[tuple[Op, str], Callable[[Arch], int]] = {
     (Op.CONV, "n_y"): lambda arch: arch.psum_words,
@@ -77,7 +75,7 @@ def classes(op: Op, field: Field) -> tuple[str, ...]:
 def _largest(op: Op, field: Field, values: Mapping[str, int], arch: Arch) -> int | None:
     """The largest value that a program for `arch` can have; None: the field is the only limit."""
     if op is Op.LOAD and field.name == "base":
-        table = LRN_TABLE_ENTRIES // _PAIR
+        table = LRN_TABLE_PAIRS
         return (arch.act_words, arch.out_words, table, 0)[values["dest"]] - 1
     if (op, field.name) in _ADDRESSES:
         return (arch.act_words if op is Op.CONV else arch.out_words) - 1

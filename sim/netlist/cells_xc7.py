@@ -26,7 +26,7 @@ _FLIP_FLOPS = {
     "FDCE": ("CLR", 0, True),
     "FDPE": ("PRE", 1, True),
 }
-_INLINE = {"MUXF7", "MUXF8", "INV", "BUFG", "IBUF", "OBUF", "CARRY4", *_FLIP_FLOPS}
+_INLINE = {"MUXF7", "MUXF8", "INV", "BUFG", "IBUF", "OBUF", "CARRY4", "PLLE2_ADV", *_FLIP_FLOPS}
 
 
 def cell_library() -> Path:
@@ -44,7 +44,7 @@ def cell_library() -> Path:
 
 
 class Xc7(Cells):
-    """Xilinx 7-series."""
+    """Xilinx 7-series.  The PLL passes its input through, so a simulation has one clock."""
 
     def registers(self, cell: Cell) -> list[Bit]:
         return cell.pins["Q"] if cell.type in _FLIP_FLOPS else []
@@ -63,6 +63,12 @@ class Xc7(Cells):
             yield f"  assign {of('O')} = ~{of('I')};"
         elif cell.type in ("BUFG", "IBUF", "OBUF"):
             yield f"  assign {of('O')} = {of('I')};"
+        elif cell.type == "PLLE2_ADV":
+            outputs = ("CLKFBOUT", *(f"CLKOUT{k}" for k in range(6)))
+            for output in outputs:
+                if any(b != "x" for b in pins.get(output, [])):
+                    yield f"  assign {of(output)} = {of('CLKIN1')};"
+            yield f"  assign {of('LOCKED')} = 1'b1;"
         elif cell.type == "CARRY4":
             carry = f"({of('CI')} | {of('CYINIT')})"
             for k in range(4):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from penstock.hw.boards import tang_nano, ulx3s
-from penstock.hw.memory.sdram_chip import ULX3S_SDRAM
+from penstock.hw.boards.board import Board, Serial
+from penstock.hw.flow.toolchain import get_toolchain
+from penstock.hw.memory.sdram_chip import SdramChip
 from penstock.sim.library.build import build_library
 from penstock.sim.library.cxx import Progress, say
 from penstock.sim.library.simulated_board import BoardModel, ModelPort, Timing, build_board
@@ -13,71 +14,65 @@ from penstock.sim.netlist import board_netlist, pynq_netlist
 from penstock.sim.netlist.cells import Cells
 from penstock.sim.netlist.cells_ecp5 import Ecp5Cells
 from penstock.sim.netlist.cells_gowin import GowinCells
+from penstock.sim.netlist.cells_xc7 import Xc7
 from penstock.sim.netlist.netlist import Netlist
 
-__all__ = ["netlist_board", "netlist_library"]
+__all__ = ["CELLS", "netlist_board", "netlist_library"]
 
-_CELLS: dict[str, Cells] = {"ecp5": Ecp5Cells(), "gowin": GowinCells()}
-_TIMING = {
-    "ecp5": Timing(clock_hz=ulx3s.CLOCK_HZ, baud=ulx3s.BAUD),
-    "gowin": Timing(clock_hz=tang_nano.CLOCK_HZ, baud=tang_nano.BAUD),
-}
+# Models of cells, by what a tool chain says of its netlists (`hw.flow.toolchain.Toolchain.FAMILY`).
+CELLS: dict[str, Cells] = {"ecp5": Ecp5Cells(), "gowin": GowinCells(), "xc7": Xc7()}
 
 
-def netlist_library(path: Path, *, toolchain: str, progress: Progress | None = None) -> Path:
+def _netlist(path: Path, board: Board, progress: Progress | None) -> Netlist:
+    say(progress, "reading the netlist")
+    return Netlist(path, family=CELLS[get_toolchain(board).FAMILY])
+
+
+def netlist_library(path: Path, board: Board, *, progress: Progress | None = None) -> Path:
     """Path of a netlist's simulation library; the interface is that of `sim.library.build.library`.
 
     Parameters
     ----------
     path : Path
         What Yosys wrote with ``write_json``.
-    toolchain : str
-        Whose cells it has: ``openxc7``, the top being a `hw.boards.pynq_z2.PynqTop`.
+    board : Board
+        One whose host is its processor.
     progress : callable or None
 
     Raises
     ------
     ValueError
-        If it is not such a netlist, or there is no such tool chain.
+        If it is not the netlist of such a board.
     ToolError
         If a tool is missing or fails.
     """
-    if toolchain != "openxc7":
-        raise ValueError(f"netlists of {toolchain} cannot be simulated")
-    say(progress, "reading the netlist")
-    text = pynq_netlist.verilog(Netlist(path))
+    text = pynq_netlist.verilog(_netlist(path, board, progress))
     # For some ten thousand cycles, whatever makes the compiler quicker pays.
     return build_library(text, top="pynq", level="-O0", progress=progress)
 
 
-def netlist_board(
-    path: Path, *, toolchain: str, progress: Progress | None = None
-) -> tuple[ModelPort, int]:
-    """Return the serial port of a simulated board with a netlist in its FPGA, and its baud rate.
+def netlist_board(path: Path, board: Board, *, progress: Progress | None = None) -> ModelPort:
+    """Return the serial port of a simulated board with a netlist in its FPGA.
 
     Parameters
     ----------
     path : Path
         What Yosys wrote with ``write_json``.
-    toolchain : str
-        ``ecp5``: of a `hw.boards.ulx3s_top.Ulx3sTop`; ``gowin``: of a
-        `hw.boards.tang_nano_top.TangNanoTop`.
+    board : Board
+        One whose host is on a serial port.
     progress : callable or None
 
     Raises
     ------
     ValueError
-        If it is not such a netlist, or there is no such tool chain.
+        If it is not the netlist of such a board.
     ToolError
         If a tool is missing or fails.
     """
-    if toolchain not in _CELLS:
-        raise ValueError(f"netlists of {toolchain} cannot be simulated")
-    say(progress, "reading the netlist")
-    netlist = Netlist(path, family=_CELLS[toolchain])
-    text = board_netlist.verilog(netlist, board_netlist.PINS[toolchain])
-    chip = ULX3S_SDRAM if toolchain == "ecp5" else None
+    if not isinstance(board.host, Serial):
+        raise ValueError(f"{board.name} has no serial port")
+    text = board_netlist.verilog(_netlist(path, board, progress), board.host.pins)
+    chip = board.memory if isinstance(board.memory, SdramChip) else None
     library = build_board(text, sdram=chip is not None, level="-O1", progress=progress)
-    timing = _TIMING[toolchain]
-    model = BoardModel(library, chip=chip, timing=timing)
-    return ModelPort(model, clock_hz=timing.clock_hz), round(timing.baud)
+    timing = Timing(clock_hz=board.clock_hz, baud=board.host.baud)
+    return ModelPort(BoardModel(library, chip=chip, timing=timing), clock_hz=timing.clock_hz)

@@ -24,7 +24,7 @@ from penstock.hw.engines.drain import ParameterMemory
 from penstock.hw.engines.im2col import AddressGenerator
 from penstock.hw.engines.lrn import LrnLanes
 from penstock.hw.engines.pool import MaxPool
-from penstock.hw.engines.post_scan import PostWalk
+from penstock.hw.engines.post_scan import PostScan
 from penstock.hw.lib.buffer import Buffer
 from penstock.hw.lib.delay import delayed
 from penstock.hw.lib.fifo import Fifo
@@ -57,7 +57,7 @@ LEAST: list[tuple[str, int, int, Make]] = [
     ("cols", 2, 0, lambda v: PackedArray(rows=4, cols=v)),
     ("width", 16, 15, lambda v: ProcessingElement(width=v)),
     ("rows", 1, 0, lambda v: MaxPool(rows=v)),
-    ("words", 2, 1, lambda v: PostWalk(words=v)),
+    ("words", 2, 1, lambda v: PostScan(words=v)),
     ("rows", 1, 0, lambda v: PartialSums(rows=v, cols=2, words=2)),
     ("cols", 1, 0, lambda v: PartialSums(rows=2, cols=v, words=2)),
     ("words", 1, 0, lambda v: PartialSums(rows=2, cols=2, words=v)),
@@ -76,7 +76,7 @@ WRONG: list[tuple[str, object, Make]] = [
     ("lanes", 3, lambda v: ParameterMemory(cols=4, lanes=v)),
     ("rows", 3, lambda v: PackedArray(rows=v, cols=4)),
     ("cols", 5, lambda v: PackedArray(rows=4, cols=v)),
-    ("words", 6, lambda v: PostWalk(words=v)),
+    ("words", 6, lambda v: PostScan(words=v)),
     ("depth", 24, lambda v: ReadDma(depth=v)),
     ("in_bytes", 6, lambda v: Upsizer(in_bytes=v, out_bytes=2)),
     ("out_bytes", 6, lambda v: Downsizer(in_bytes=2, out_bytes=v)),
@@ -94,7 +94,7 @@ WRONG: list[tuple[str, object, Make]] = [
             ("rows", lambda v: PackedArray(rows=v, cols=4)),
             ("width", lambda v: ProcessingElement(width=v)),
             ("rows", lambda v: MaxPool(rows=v)),
-            ("words", lambda v: PostWalk(words=v)),
+            ("words", lambda v: PostScan(words=v)),
             ("words", lambda v: PartialSums(rows=2, cols=2, words=v)),
             ("depth", lambda v: Fifo(shape=8, depth=v)),
             ("out_bytes", lambda v: Upsizer(in_bytes=2, out_bytes=v)),

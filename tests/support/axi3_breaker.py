@@ -37,7 +37,7 @@ class Axi3Breaker(wiring.Component):
         m.submodules.bank = bank = CsrBank(arch=self.arch)
         m.submodules.bridge = bridge = Axi3ToLite(base=CSR_BASE)
         connect(m, bridge.o, bank.bus)
-        wrong = bank.desc_count[8:14]
+        wrong = bank.program.desc_count[8:14]
         count = Signal(32)
         m.d.sync += count.eq(count + 1)
         for name, member in bridge.i.signature.members.items():
@@ -52,12 +52,14 @@ class Axi3Breaker(wiring.Component):
         ]
         with m.If(wrong[5]):
             m.d.comb += self.gp0.rdata.eq(count)
-        shape = bank.desc_addr
+        shape = bank.program.desc_addr
         pending, valid = Signal(3), Signal(3)
         taken = Cat(self.hp2.arready, self.hp3.awready, self.hp3.wready)
-        m.d.comb += valid.eq(pending | Mux(bank.desc_count[4], bank.desc_count, 0))
-        m.d.sync += pending.eq(pending & ~taken | Mux(bank.go, bank.desc_count, 0))
-        m.d.comb += [bank.complete.eq(1), bank.all_idle.eq(1)]
+        m.d.comb += valid.eq(pending | Mux(bank.program.desc_count[4], bank.program.desc_count, 0))
+        m.d.sync += pending.eq(
+            pending & ~taken | Mux(bank.program.start, bank.program.desc_count, 0)
+        )
+        m.d.comb += [bank.program.complete.eq(1), bank.all_idle.eq(1)]
         for port, prefix, bit in ((self.hp2, "ar", 0), (self.hp3, "aw", 1)):
             m.d.comb += [
                 getattr(port, prefix + name).eq(value)

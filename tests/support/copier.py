@@ -46,14 +46,14 @@ class Copier(wiring.Component):
         ended = Signal(4)
         kept = Signal(4)
         source = Signal(32)
-        m.d.comb += source.eq(bank.base + bank.desc_addr)
+        m.d.comb += source.eq(bank.base + bank.program.desc_addr)
         commands = []
         for index, (dma, port) in enumerate(zip(reads, (self.m_desc, self.m_wgt, self.m_act))):
             m.submodules[f"read_{index}"] = reset(dma)
             connect(m, dma.bus, flipped(port))
             left = Signal(24, name=f"left_{index}")
-            with m.If(bank.go):
-                m.d.sync += left.eq(bank.desc_count)
+            with m.If(bank.program.start):
+                m.d.sync += left.eq(bank.program.desc_count)
             with m.If(dma.o.valid & dma.o.ready):
                 m.d.sync += left.eq(left - 1)
             m.d.comb += [
@@ -71,15 +71,15 @@ class Copier(wiring.Component):
             out.cmd.p.addr.eq(source + Const(DISTANCE, 32)),
             ended[3].eq(kept[3]),
         ]
-        with m.If(bank.go):
+        with m.If(bank.program.start):
             m.d.sync += kept[3].eq(0)
         with m.If(out.done):
             m.d.sync += kept[3].eq(1)
         commands.append(out.cmd)
         for index, command in enumerate(commands):
             pending = Signal(name=f"pending_{index}")
-            m.d.comb += [command.p.beats.eq(bank.desc_count), command.valid.eq(pending)]
-            with m.If(bank.go):
+            m.d.comb += [command.p.beats.eq(bank.program.desc_count), command.valid.eq(pending)]
+            with m.If(bank.program.start):
                 m.d.sync += pending.eq(1)
             with m.If((pending & command.ready) | bank.core_reset):
                 m.d.sync += pending.eq(0)
@@ -100,7 +100,7 @@ class Copier(wiring.Component):
                 bank.received[index].eq(dma.received),
             ]
         m.d.comb += [
-            bank.complete.eq(ended.all()),
+            bank.program.complete.eq(ended.all()),
             bank.mark.eq(out.done),
             bank.progress.eq(moved),
             bank.write_beat.eq(self.m_out.wvalid & self.m_out.wready),

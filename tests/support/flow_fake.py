@@ -10,7 +10,7 @@ from amaranth import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
-from penstock.hw.flow.board import Board
+from penstock.hw.boards.board import Board, OnChip, Pins, Serial
 from penstock.hw.flow.errors import CheckError
 from penstock.hw.flow.process import Cost
 from penstock.hw.flow.timing import Timing
@@ -21,17 +21,6 @@ __all__ = ["BOARD", "FMAX", "FakeChain", "Top"]
 
 # What each seed comes to, in MHz; a word instead is a program that does something else.
 FMAX: dict[int, float | str] = {1: 120.0, 2: 150.0, 3: 150.0, 4: "fail", 5: "hang"}
-
-BOARD = Board(
-    name="fake",
-    title="Fake",
-    part="fake-1",
-    toolchain="fake",
-    top="tests.support.flow_fake:Top",
-    arch="tiny",
-    target_mhz=130.0,
-    resources={"LUT": 100, "RAM": 2},
-)
 
 _WRITE = "import sys; open(sys.argv[1], 'w').write(sys.argv[2])"
 _ROUTE = {
@@ -58,9 +47,27 @@ class Top(wiring.Component):
         return m
 
 
+BOARD = Board(
+    name="fake",
+    title="Fake",
+    part="fake-1",
+    toolchain="fake",
+    top=Top,
+    arch="tiny",
+    clock_mhz=100.0,
+    target_mhz=130.0,
+    host=Serial(baud=1_000_000, pins=Pins(clock="clk", outputs={"led": ("count", 8)})),
+    memory=OnChip(1024),
+    resources={"LUT": 100, "RAM": 2},
+    load="loader fake.bit",
+)
+
+
 class FakeChain(Toolchain):
     """Programs that write what they are told."""
 
+    OPTIONS = ()
+    FAMILY = "fake"
     CONSTRAINTS = "penstock.xdc"
     CELLS: ClassVar[Mapping[str, tuple[str, float]]] = {"LUT4": ("LUT", 1), "BRAM": ("RAM", 0.5)}
 

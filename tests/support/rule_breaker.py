@@ -36,12 +36,12 @@ class RuleBreaker(wiring.Component):
         m = Module()
         m.submodules.bank = bank = CsrBank(arch=self.arch)
         connect(m, flipped(self.csr), bank.bus)
-        shape = bank.desc_addr
+        shape = bank.program.desc_addr
         valid = Signal(4)
-        with m.If(bank.go | bank.desc_count[4]):
-            m.d.comb += valid.eq(bank.desc_count)
+        with m.If(bank.program.start | bank.program.desc_count[4]):
+            m.d.comb += valid.eq(bank.program.desc_count)
         m.d.comb += [
-            bank.complete.eq(1),
+            bank.program.complete.eq(1),
             bank.all_idle.eq(1),
             self.m_act.araddr.eq(bank.base),
             self.m_act.arlen.eq(shape[0:8]),

@@ -13,6 +13,7 @@ from penstock.hw.flow.gowin import nextpnr_gowin as gowin
 from penstock.hw.flow.process import Cost
 from penstock.hw.flow.toolchain import Job
 from penstock.hw.flow.xilinx.openxc7_tools import Tools
+from tests.support.board_example import write_example
 
 # A weight of the array: the one whose products are the first in every sum.
 WEIGHT = ".conv.array.pe_0_0.weight"
@@ -91,20 +92,61 @@ def test_a_small_core_on_ecp5(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     check_folder(out, "penstock.bit", "DP16KD")
 
 
-def test_a_small_core_on_zynq(
+def test_without_openxc7(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """4x4 cells behind the processor system's ports; without openXC7, as far as it goes."""
+    """All that is missing is said before anything is made."""
     monkeypatch.setattr(Tools, "program", lambda self, name: None)
+    for board, family in (("pynq-z2", "zynq7"), ("arty-a7-100t", "artix7")):
+        assert build(board, tmp_path / "out") == 1
+        lines = capsys.readouterr().err.splitlines()
+        assert lines[0] == f"penstock: missing for the bitstream of {board}:"
+        names = "nextpnr-xilinx, fasm2frames, xc7frames2bit, bitread"
+        assert lines[1].startswith(f"  1. {names}: install openXC7")
+        assert any(line.startswith(f"  3. prjxray-db {family}: ") for line in lines)
+        assert (
+            lines[-1] == "penstock: nothing was made; --netlist-only stops before place and route"
+        )
+        assert not (tmp_path / "out").exists()
+
+
+def test_a_small_core_on_artix(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """4x4 cells with block RAM and the serial link: a chip of the 7 series without a processor."""
     out = tmp_path / "out"
-    assert build("pynq-z2", out, "--arch", "tiny") == 1
-    error = capsys.readouterr().err
-    assert "missing: nextpnr-xilinx, fasm2frames" in error
-    assert "the checked netlist is in" in error and "install openXC7" in error
+    status = build("arty-a7-100t", out, "--arch", "tiny", "--netlist-only")
+    assert status == 0, capsys.readouterr().err
+    report = json.loads((out / "report.json").read_text())
+    assert report["checks"][0].startswith("The netlist of the whole FPGA, pins outward, ran conv5")
+    assert "no difference from the golden model" in report["checks"][0]
+    assert report["resources"]["DSP"]["used"] >= 8
+    script = (out / "vivado.tcl").read_text()
+    assert "read_xdc $here/penstock.xdc" in script and "FCLKCLK" not in script
+    assert "get_ports clk100" in (out / "penstock.xdc").read_text()
+
+
+def test_the_board_of_the_guide(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A board in one file outside the project: docs/adding_a_board.md, as it stands."""
+    out = tmp_path / "out"
+    path = write_example(tmp_path)
+    status = build(str(path), out, "--netlist-only")
+    assert status == 0, capsys.readouterr().err
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert (manifest["board"], manifest["state"]) == ("my-board", "netlist")
+    report = json.loads((out / "report.json").read_text())
+    assert "no difference from the golden model" in report["checks"][0]
+    for resource in report["resources"].values():
+        assert 0 < resource["used"] <= resource["total"]
+
+
+def test_a_small_core_on_zynq(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """4x4 cells behind the processor system's ports."""
+    out = tmp_path / "out"
+    status = build("pynq-z2", out, "--arch", "tiny", "--netlist-only")
+    assert status == 0, capsys.readouterr().err
     assert json.loads((out / "manifest.json").read_text())["state"] == "netlist"
     report = json.loads((out / "report.json").read_text())
     assert "5 small layers, 10 feature maps" in report["checks"][0]
     assert "no difference from the golden model" in report["checks"][0]
     # Two columns of an array share a DSP; the requantise and LRN lanes have some as well.
     assert report["resources"]["DSP"]["used"] >= 8
-    assert (out / "netlist.json").exists() and (out / "vivado.tcl").exists()
+    assert "FCLKCLK" in (out / "vivado.tcl").read_text()

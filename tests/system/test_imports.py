@@ -20,12 +20,12 @@ ORDER = (
     *("models/spec", "models/data", "models/graph", "models/golden", "models/quant"),
     *("models/zynq", "models/networks", "models/onnx_io"),
     *("hw/lib", "hw/bus", "hw/array", "hw/engines", "hw/core", "hw/memory", "hw/link"),
-    *("hw/floorplan", "hw/boards", "hw/flow"),
+    *("hw/export", "hw/floorplan", "hw/boards", "hw/flow"),
     *("hw/flow/xilinx", "hw/flow/lattice", "hw/flow/gowin"),
     *("host/program", "host/inputs", "host/timing"),
     *("host/compiler/lowering", "host/compiler/emission", "host/compiler/planning"),
     *("host/compiler", "host/devices", "host/devices/pynq", "host/devices/serial"),
-    *("host/runtime", "host/apps", "host/report"),
+    *("host/runtime", "host/apps", "host/report", "host/api", "host/explore"),
     *("host/cli/support", "host/cli/commands", "host/cli", "host", "host/penstock"),
     *("sim/coverage", "sim/library", "sim/netlist", "sim/bench"),
     *("sim/formal/checking", "sim/formal/claims", "sim/formal", "sim/mutation", "sim"),
@@ -55,11 +55,14 @@ MORE = {
     "host/devices/serial/serial_port.py": {"serial"},
     "host/cli": {"typer", "rich", "click"},
     "sim/mutation/server.py": {"pytest"},
+    "scripts/command_page.py": {"typer"},
 }
 # What only some machines have is imported where it is used, inside a function: boards do not have
 # `sim`, other machines may not have `pynq`.
 LAZY = {
-    "host/cli": {"sim", "hw", "matplotlib"},
+    "host/cli": {"sim", "hw"},
+    "host/report": {"matplotlib"},
+    "host/api/verilog_export.py": {"sim", "hw"},
     "host/devices/sim_library.py": {"sim"},
     "host/devices/pynq": {"pynq"},
     "host/devices/serial/serial_port.py": {"serial"},

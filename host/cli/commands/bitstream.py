@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,9 +15,11 @@ from penstock.host.cli.support.device_options import arch_for
 from penstock.host.cli.support.exit_status import InputError, WorkError, bad_input, one_line
 from penstock.host.compiler.compile import compile_network
 from penstock.host.compiler.planning.cost import predict
+from penstock.host.explore.fit import Target, doubts, misfits
 from penstock.host.inputs.catalog import load_network
 from penstock.host.program.compile_error import CompileError
 from penstock.models.spec.arch import Arch
+from penstock.models.spec.devices import get_device
 from penstock.models.spec.install_hint import install_hint
 
 __all__ = ["bitstream"]
@@ -43,8 +45,53 @@ def _cycles(network: str, arch: Arch, say: Callable[[str], None]) -> dict[str, i
     return {network: sum(layer.cycles for layer in predict(program, arch))}
 
 
+def _demand(board: str, missing: list[Any], netlist_only: bool) -> None:
+    """Print what is not installed, each cure once and with a number, and give up.
+
+    Raises
+    ------
+    WorkError
+        If anything is missing.
+    """
+    if not missing:
+        return
+    cures: dict[str, list[str]] = {}
+    for tool in missing:
+        cures.setdefault(tool.cure, []).append(tool.name)
+    print(f"penstock: missing for the bitstream of {board}:", file=sys.stderr)
+    for number, (cure, names) in enumerate(cures.items(), 1):
+        print(f"  {number}. {', '.join(names)}: {cure}", file=sys.stderr)
+    hint = "" if netlist_only else "; --netlist-only stops before place and route"
+    raise WorkError(f"nothing was made{hint}")
+
+
+def _check_fit(arch: Arch, board: Any) -> None:
+    """Refuse an arch that the board's FPGA has no room for, before anything is synthesised.
+
+    Raises
+    ------
+    InputError
+        With each resource that is short.
+    """
+    try:
+        device = get_device(board.part)
+    except ValueError:
+        return  # synthesis will tell
+    target = Target.of(device, board.name)
+    wrong = misfits(arch, target)
+    if wrong:
+        raise InputError(
+            f"arch {arch.name} does not fit {board.name} ({device.name}): {'; '.join(wrong)} "
+            f"(penstock explore --board {board.name} finds what does)"
+        )
+    for doubt in doubts(arch, target):
+        print(f"penstock: arch {arch.name} may be too large: {doubt}", file=sys.stderr)
+
+
 def bitstream(
-    board: Annotated[str, typer.Option("--board", help="Such as pynq-z2.")],
+    board: Annotated[
+        str, typer.Option("--board", help="Such as pynq-z2, or a Python file that defines BOARD.")
+    ],
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder to write; default build/BOARD.")
     ] = None,
@@ -57,23 +104,29 @@ def bitstream(
     ] = 30.0,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Placements at a time.")] = 2,
     arch: Annotated[
-        str | None, typer.Option("--arch", help="Another arch than the board's own.")
+        str | None,
+        typer.Option("--arch", help="Another arch than the board's own; also a .toml file."),
     ] = None,
+    netlist_only: Annotated[
+        bool, typer.Option("--netlist-only", help="Stop after the checked netlist.")
+    ] = False,
 ) -> None:
     """Build a board's bitstream with open tools, and check it."""
     try:
-        from penstock.hw.flow.board import get_board
-        from penstock.hw.flow.build import build
+        from penstock.hw.boards.catalog import get_board
+        from penstock.hw.flow.build import build, missing_tools
         from penstock.hw.flow.errors import BuildError
     except ModuleNotFoundError as error:
         raise WorkError(f"the package {error.name} is missing: {install_hint('sim')}") from None
     with bad_input():
         target = get_board(board)
-    shape = arch_for(arch or target.arch)
-    folder = out or Path("build") / board
+    shape = target.preset if arch is None else arch_for(arch)
+    _check_fit(shape, target)
+    folder = out or Path("build") / target.name
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: not a folder")
     try:
+        _demand(target.name, missing_tools(target, netlist_only=netlist_only), netlist_only)
         say = _steps()
         report = build(
             target,
@@ -85,14 +138,19 @@ def bitstream(
             cycles=_cycles(target.network, shape, say),
             say=say,
             jobs=jobs,
+            netlist_only=netlist_only,
         )
     except BuildError as error:
         raise WorkError(one_line(error)) from None
     for text in report.summary():
         print(text)
     print(f"files: {folder}")
+    if netlist_only:
+        return
+    if target.load:
+        print(f"to load it, in that folder: {target.load}")
     if not report.met:
         raise WorkError(
-            f"timing missed: {board} must report {target.target_mhz:g} MHz "
+            f"timing missed: {target.name} must report {target.target_mhz:g} MHz "
             f"(more --seeds may do better; the files are in {folder})"
         )

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from penstock.host.cli.commands.classify import ArchOption
 from penstock.host.cli.support.device_options import arch_for
 from penstock.host.cli.support.exit_status import InputError, bad_input
+from penstock.host.cli.support.options import ArchOption
 from penstock.host.cli.support.output_file import OutputFile
 from penstock.models.zynq.bitfile import read_bit
 from penstock.models.zynq.hwh import PART, divisors

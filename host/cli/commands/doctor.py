@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from typing import Any
 
 import typer
 
@@ -141,20 +142,27 @@ def _cache() -> _Finding:
 def _bitstreams() -> list[_Finding]:
     """What the boards' tool chains need, each tool once."""
     try:
-        from penstock.hw.flow.board import BOARDS
+        from penstock.hw.boards.catalog import BOARDS
         from penstock.hw.flow.toolchain import get_toolchain
-
-        chains = {board.toolchain: get_toolchain(board) for board in BOARDS.values()}
     except ModuleNotFoundError:
         return []  # the package that is missing has a line of its own
-    found: dict[str, _Finding] = {}
-    for chain in chains.values():
-        boards = [b.name for b in BOARDS.values() if b.toolchain == chain.board.toolchain]
-        purpose = f"penstock bitstream --board {' or '.join(boards)}"
+    tools: dict[str, Any] = {}
+    boards: dict[str, list[str]] = {}
+    for board in BOARDS.values():
+        chain = get_toolchain(board)
         for tool in (*chain.synthesis_tools(), *chain.tools()):
-            finding = _Finding(tool.name, tool.found, purpose, tool.cure, optional=True)
-            found.setdefault(tool.name, finding)
-    return list(found.values())
+            tools.setdefault(tool.name, tool)
+            boards.setdefault(tool.name, []).append(board.name)
+    return [
+        _Finding(
+            name,
+            tool.found,
+            f"penstock bitstream --board {' or '.join(boards[name])}",
+            tool.cure,
+            optional=True,
+        )
+        for name, tool in tools.items()
+    ]
 
 
 def _findings() -> list[_Finding]:

@@ -10,7 +10,6 @@ from penstock.host.apps.netlist_check import NetlistError, check_board, check_li
 from penstock.host.cli.support.exit_status import one_line
 from penstock.host.devices.device import DeviceError
 from penstock.models.spec.arch import Arch
-from penstock.models.zynq.hwh import CSR_BASE
 
 __all__ = ["check_netlist"]
 
@@ -22,7 +21,7 @@ def check_netlist(netlist: Path, board: Any, arch: Arch, say: Callable[[str], No
     ----------
     netlist : Path
         What Yosys wrote with ``write_json``.
-    board : hw.flow.board.Board
+    board : hw.boards.board.Board
     arch : Arch
     say : callable
         Called with what happens now.
@@ -32,15 +31,16 @@ def check_netlist(netlist: Path, board: Any, arch: Arch, say: Callable[[str], No
     CheckError
         If it computes something else, or cannot be simulated.
     """
+    from penstock.hw.boards.board import Processor
     from penstock.hw.flow.errors import CheckError
     from penstock.sim.library.toolchain import ToolError
     from penstock.sim.netlist.chip_simulation import netlist_board, netlist_library
 
     try:
-        if board.toolchain == "openxc7":
-            library = netlist_library(netlist, toolchain=board.toolchain, progress=say)
-            return check_library(library, arch, registers=CSR_BASE, say=say)
-        port, baud = netlist_board(netlist, toolchain=board.toolchain, progress=say)
-        return check_board(port, arch, baud=baud, memory=port.model.memory, say=say)
+        if isinstance(board.host, Processor):
+            library = netlist_library(netlist, board, progress=say)
+            return check_library(library, arch, registers=board.host.registers, say=say)
+        port = netlist_board(netlist, board, progress=say)
+        return check_board(port, arch, baud=board.host.baud, memory=port.model.memory, say=say)
     except (ValueError, ToolError, DeviceError, NetlistError) as error:
         raise CheckError(f"netlist: {one_line(error)}") from None

@@ -3,99 +3,42 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from penstock.host.cli.commands.classify import (
-    BatchOption,
-    DeviceArchOption,
-    DeviceOption,
-    FcOption,
-    GroupOption,
-    Job,
+from penstock.host.cli.commands.classify import prepare, run_images, say_run
+from penstock.host.cli.support.exit_status import InputError, bad_input
+from penstock.host.cli.support.option_groups import grouped
+from penstock.host.cli.support.options import (
+    DeviceOptions,
     JsonOption,
-    ModelOption,
-    OverlayOption,
-    PortOption,
-    VerifyOption,
-    WeightsOption,
-    prepare,
-    work,
+    NetworkOptions,
+    RunOptions,
 )
-from penstock.host.cli.support.exit_status import InputError
 from penstock.host.cli.support.output_file import OutputFile
-from penstock.host.cli.support.profile_plot import draw, picture_format
 from penstock.host.cli.support.progress import task
-from penstock.host.cli.support.tables import LayerFigures
 from penstock.host.inputs.catalog import sample_input
+from penstock.host.report.plot import plot_format
 from penstock.host.report.timeline import timeline
 from penstock.host.report.trace_events import to_trace_events
-from penstock.host.timing.cycle_breakdown import accounts
-from penstock.models.spec.number_format import grouped, percent
 
 __all__ = ["profile"]
 
-
-def _title(job: Job, total: LayerFigures | None = None) -> str:
-    size = f"{job.arch.rows}x{job.arch.cols}"
-    title = f"{job.network.name} on {job.device}, arch {job.arch.name} ({size})"
-    if total is None or total.efficiency is None:
-        return title
-    share = percent(total.efficiency)
-    return f"{title}: {grouped(total.cycles)} cycles an image, {share} of the array's peak"
+_PLOTS = ("png", "svg")
 
 
-def _draw(
-    path: Path,
-    job: Job,
-    layers: Sequence[LayerFigures],
-    total: LayerFigures,
-    only: str | None,
-    form: str,
-) -> None:
-    parts = accounts(job.program, [layer.counts for layer in layers], job.arch)
-    chosen = [
-        (layer, part) for layer, part in zip(layers, parts) if only is None or only == layer.name
-    ]
-    draw(
-        path,
-        [layer for layer, _ in chosen],
-        [part for _, part in chosen],
-        title=_title(job, total),
-        arch=job.arch,
-        form=form,
-    )
-
-
-def _hardware_layer(job: Job, layer: str | None) -> str | None:
-    """Name of the hardware layer that does a layer of the network."""
-    if layer is None:
-        return None
-    for info in job.program.layers:
-        if layer in info.covers:
-            return info.name
-    known = ", ".join(name for info in job.program.layers for name in info.covers)
-    raise InputError(f"layer must be one of {known} (those on the accelerator), not {layer!r}")
-
-
+@grouped
 def profile(
-    model: ModelOption = "alexnet",
+    network: NetworkOptions,
+    target: DeviceOptions,
+    run: RunOptions,
     layer: Annotated[
         str | None, typer.Option("--layer", help="Show only the hardware layer with this one.")
     ] = None,
-    device: DeviceOption = "rtl",
-    arch: DeviceArchOption = None,
-    overlay: OverlayOption = None,
-    port: PortOption = None,
     json_file: JsonOption = None,
-    weights: WeightsOption = None,
-    batch: BatchOption = 1,
-    fc: FcOption = "cpu",
-    group: GroupOption = 1,
     plot: Annotated[
         Path | None,
         typer.Option("--plot", help="Draw roofline and cycles to this .png or .svg file."),
@@ -106,46 +49,43 @@ def profile(
             "--trace", help="Write a timeline of the engines to this JSON file, for Perfetto."
         ),
     ] = None,
-    verify: VerifyOption = False,
 ) -> None:
     """Measure cycles, efficiency, stalls and memory traffic of each layer, on a photograph."""
     start = time.perf_counter()
-    form = "" if plot is None else picture_format(plot)
+    form = ""
+    if plot is not None:
+        with bad_input():
+            form = plot_format(plot, _PLOTS)
     for option, wanted in (("--plot", plot), ("--trace", trace)):
-        if wanted is not None and device == "functional":
-            raise InputError(f"{option} needs --device rtl: {device} counts no cycles")
-    if trace is not None and device != "rtl":
-        raise InputError(f"--trace needs --device rtl: {device} cannot look into its engines")
+        if wanted is not None and target.device == "functional":
+            raise InputError(f"{option} needs --device rtl: {target.device} counts no cycles")
+    if trace is not None and target.device != "rtl":
+        raise InputError(
+            f"--trace needs --device rtl: {target.device} cannot look into its engines"
+        )
     with ExitStack() as stack:
         files = [
             None if path is None else stack.enter_context(OutputFile(path))
             for path in (json_file, plot, trace)
         ]
         report, picture, record = files
-        job = prepare(
-            model=model,
-            weights=weights,
-            labels=None,
-            arch_name=arch,
-            program_file=None,
-            device=device,
-            overlay=overlay,
-            port=port,
-            top=1,
-            check=False,
-            batch=batch,
-            fc=fc,
-            group=group,
+        compiled = prepare(network, target, run)
+        with bad_input():
+            shown = None if layer is None else [compiled.hardware_layer(layer)]
+        name, codes = sample_input(compiled.network)
+        results, devices = run_images(
+            compiled,
+            target,
+            [codes] * run.batch,
+            [name] * run.batch,
+            group=run.group,
             record=trace is not None,
-            verify=verify,
         )
-        only = _hardware_layer(job, layer)
-        name, codes = sample_input(job.network)
-        results, layers, total = work(job, [codes] * batch, [name] * batch, only, report, start)
+        figures = say_run(results, devices, shown=shown, output=report, start=start)
         if picture is not None:
             with task("drawing"):
-                picture.commit(lambda path: _draw(path, job, layers, total, only, form))
+                picture.commit(lambda path: figures.plot(shown).save(path, form=form))
         if record is not None:
             with task("writing the timeline"):
-                made = timeline(job.program, results[0].log)
-                record.commit(to_trace_events(made, title=_title(job)))
+                made = timeline(compiled.program, results[0].log)
+                record.commit(to_trace_events(made, title=figures.title))

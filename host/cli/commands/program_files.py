@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
 
-from penstock.host.cli.commands.classify import (
-    ArchOption,
-    BatchOption,
-    FcOption,
-    GroupOption,
-    LabelsOption,
-    WeightsOption,
-    on_array,
-)
 from penstock.host.cli.support.arch_board import board_of
 from penstock.host.cli.support.device_options import arch_for
 from penstock.host.cli.support.exit_status import bad_input
-from penstock.host.cli.support.fitted import Column, Rows, show
+from penstock.host.cli.support.option_groups import grouped
+from penstock.host.cli.support.options import (
+    ArchOption,
+    LabelsOption,
+    RunOptions,
+    WeightsOption,
+)
 from penstock.host.cli.support.output_file import OutputFile
 from penstock.host.cli.support.progress import task
+from penstock.host.cli.support.tables import show
 from penstock.host.compiler.compile import compile_choices
 from penstock.host.compiler.planning.explain import (
     COST_COLUMNS,
@@ -37,16 +38,27 @@ from penstock.host.compiler.planning.stages import explain_stages, stages
 from penstock.host.inputs.catalog import load_network
 from penstock.host.program.program import MAGIC, Program
 from penstock.models.graph import store
-from penstock.models.graph.graph import MaxPool, Network, infer_shapes, macs
+from penstock.models.graph.graph import Network
+from penstock.models.graph.summary import network_table, weight_count
 from penstock.models.spec.arch import ARCHES
 from penstock.models.spec.number_format import human
 
 __all__ = ["compile_model", "inspect"]
 
 
+def _table(names: Sequence[str], left: Sequence[str]) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in names:
+        justify: Any = "left" if name in left else "right"
+        table.add_column(name, justify=justify, overflow="fold")
+    return table
+
+
+@grouped
 def compile_model(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A network by name, or saved.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The program file.")],
+    run: RunOptions,
     arch: ArchOption = "lab",
     trace: Annotated[
         bool, typer.Option("--trace", help="Store every feature map, for classify --check.")
@@ -56,8 +68,6 @@ def compile_model(
     save_network: Annotated[
         Path | None, typer.Option("--save-network", help="Save the quantised network as well.")
     ] = None,
-    batch: BatchOption = 1,
-    fc: FcOption = "cpu",
     why: Annotated[
         bool, typer.Option("--explain", help="Say what was considered, and why it was taken.")
     ] = False,
@@ -65,11 +75,9 @@ def compile_model(
         float | None,
         typer.Option("--mhz", help="Clock that --explain tells seconds for; default the board's."),
     ] = None,
-    group: GroupOption = 1,
 ) -> None:
     """Compile a network for an arch and write the program."""
     target = arch_for(arch)
-    array = on_array(fc)
     board = board_of(target)
     clock = board.mhz if mhz is None else mhz
     with ExitStack() as stack:
@@ -80,20 +88,24 @@ def compile_model(
                 model, weights_file=weights, labels_file=labels, progress=progress.say
             )
             progress.say("compiling")
-            choices = plan_network(network, target, batch=batch, trace=trace, fc=array)
+            choices = plan_network(
+                network, target, batch=run.batch, trace=trace, fc=run.fc == "fpga"
+            )
             program = compile_choices(network, target, choices, trace=trace)
             text = explain(choices, target) if why else ""
-            places = placements(network, target, batch=batch, mhz=clock) if why else []
-            found = []
-            if why:
-                found = stages(network, program, target, mhz=clock, group=group, link=board.link)
+            places = placements(network, target, batch=run.batch, mhz=clock) if why else []
+            found = (
+                stages(network, program, target, mhz=clock, group=run.group, link=board.link)
+                if why
+                else []
+            )
         if second is not None:
             second.commit(lambda path: store.save(network, path))
         file.commit(program.to_bytes())
     if why:
         print(text)
         if places:
-            print(explain_placements(places, batch, clock))
+            print(explain_placements(places, run.batch, clock))
         print(explain_stages(found, board.title))
     _print_program(program)
 
@@ -132,16 +144,15 @@ def _print_program(program: Program) -> None:
         f"{program.desc_count} descriptors, image {human(len(program.image), 'B')}, "
         f"device memory {human(program.arena_bytes, 'B')}"
     )
-    rows = []
+    table = _table(["layer", "MACs", "does", "stores"], ["layer", "does", "stores"])
     for layer in program.layers:
         stored = [
             f"{name} {'x'.join(map(str, program.outputs[name].shape))}"
             for name in layer.covers
             if name in program.outputs
         ]
-        rows.append((layer.name, human(layer.macs), " ".join(layer.covers), ", ".join(stored)))
-    columns = [Column("layer"), Column("MACs")]
-    show(Rows([*columns, Column("does", text=True), Column("stores", text=True)], rows))
+        table.add_row(layer.name, human(layer.macs), " ".join(layer.covers), ", ".join(stored))
+    show(table)
 
 
 def _print_costs(program: Program) -> None:
@@ -150,46 +161,24 @@ def _print_costs(program: Program) -> None:
     if not rows:
         return
     print("predicted cycles, stalls and bytes:")
-    show(Rows([Column(name) for name in COST_COLUMNS], rows, total=True))
+    table = _table(COST_COLUMNS, ["layer"])
+    for row in rows:
+        table.add_row(*row)
+    show(table)
     for layer in program.layers:
         print(f"  {layer.name}: {layer.choice}")
 
 
-def _describe(layer: Any) -> str:
-    """A layer's geometry in a few words."""
-    geometry = getattr(layer, "geometry", None)
-    if geometry is None:
-        return ""
-    kernel, stride, pad = geometry.kernel, geometry.stride, geometry.pad
-    words = [f"{kernel[0]}x{kernel[1]}", f"stride {stride[0]}"]
-    if stride[0] != stride[1]:
-        words[-1] += f"x{stride[1]}"
-    if any(pad):
-        words.append(f"pad {pad[0]}" if len(set(pad)) == 1 else f"pad {','.join(map(str, pad))}")
-    if not isinstance(layer, MaxPool) and geometry.groups > 1:
-        words.append(f"{geometry.groups} groups")
-    return ", ".join(words)
-
-
 def _print_network(network: Network) -> None:
-    shapes, counts = infer_shapes(network), macs(network)
-    weights = sum(layer.weight.size for layer in network.layers if hasattr(layer, "weight"))
-    print(f"network {network.name}, {human(weights)} weights")
+    print(f"network {network.name}, {human(weight_count(network))} weights")
     print(f"weights: {network.source or 'of unknown origin'}")
     spec = network.input
     print(
         f"input {'x'.join(map(str, spec.shape))} {spec.order}, shorter side {spec.resize}, "
         f"scale {spec.scale:g}, zero {spec.zero}; {len(network.labels)} labels"
     )
-    rows = [
-        (
-            layer.name,
-            type(layer).__name__,
-            _describe(layer),
-            "x".join(map(str, shapes[layer.name])),
-            human(counts[layer.name]) if layer.name in counts else "",
-        )
-        for layer in network.layers
-    ]
-    columns = [Column("layer"), Column("kind", text=True), Column("geometry", text=True)]
-    show(Rows([*columns, Column("output"), Column("MACs")], rows))
+    layers = network_table(network)
+    table = _table(layers.columns, ["layer", *layers.words])
+    for row in layers.rows:
+        table.add_row(*row)
+    show(table)

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
 
-from penstock.host.cli.support.error_plot import plot_errors
-from penstock.host.cli.support.exit_status import InputError, WorkError, bad_input
-from penstock.host.cli.support.fitted import Column, Rows, show
+from penstock.host.api.quantised_file import error_table, quantise_file
+from penstock.host.cli.support.exit_status import InputError, bad_input
 from penstock.host.cli.support.output_file import OutputFile
 from penstock.host.cli.support.progress import Task, task
-from penstock.host.inputs.folder import ImageFolder, image_files
-from penstock.host.inputs.preprocess import load_pixels
-from penstock.models.graph.graph import InputSpec, Network
-from penstock.models.quant.calibrate import METHODS, Calibration
-from penstock.models.quant.quantize import quantise
-from penstock.models.quant.sqnr import LayerError, layer_errors
-from penstock.models.spec.number_format import percent
+from penstock.host.cli.support.tables import show
+from penstock.host.inputs.folder import image_files
+from penstock.host.report.json_report import as_file, quantise_json
+from penstock.host.report.plot import plot_format
+from penstock.models.quant.calibrate import METHODS
+from penstock.models.spec.plain_table import PlainTable
 
 __all__ = ["quantize"]
-
-_PLOTS = ("png", "svg", "pdf")
 
 
 def _numbers(text: str | None, option: str) -> tuple[float, ...] | None:
@@ -49,42 +44,14 @@ def _layer_methods(entries: list[str]) -> dict[str, str]:
     return methods
 
 
-def _table(found: list[LayerError]) -> Rows:
-    columns = [Column("layer"), Column("kind", text=True)]
-    columns += map(Column, ("step", "zero", "at the end", "SQNR"))
-    rows = [
-        (
-            row.name,
-            row.kind,
-            f"{row.scale:g}",
-            str(row.zero),
-            percent(row.clipped, 2) if row.clipped else "",
-            f"{row.sqnr:.1f} dB",
-        )
-        for row in found
-    ]
-    return Rows(columns, rows)
-
-
-def _readable(files: list[Path], spec: InputSpec, progress: Task) -> list[Path]:
-    """Return the files that are images; name the others on standard error.
-
-    Raises
-    ------
-    ValueError
-        If less than half of them are, or none.
-    """
-    good = []
-    for number, path in enumerate(files, start=1):
-        try:
-            load_pixels(path, spec)
-            good.append(path)
-        except ValueError as error:
-            print(f"penstock: left out: {error}", file=sys.stderr)
-        progress.update(number)
-    if 2 * len(good) < len(files) or not good:
-        raise ValueError(f"{len(good)} of {len(files)} files are images: too few to calibrate on")
-    return good
+def _table(rows: PlainTable) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in rows.columns:
+        left = name in ("layer", *rows.words)
+        table.add_column(name, justify="left" if left else "right")
+    for row in rows.rows:
+        table.add_row(*row)
+    return table
 
 
 class _Steps:
@@ -97,23 +64,6 @@ class _Steps:
     def say(self, text: str) -> None:
         self._shown.update(self._done, text)
         self._done += 1
-
-
-def _report(network: Network, rows: list[LayerError], images: int) -> bytes:
-    return (
-        json.dumps(
-            {
-                "model": network.name,
-                "images": images,
-                "layers": [
-                    {**asdict(row), "sqnr": row.sqnr if abs(row.sqnr) < 1e9 else None}
-                    for row in rows
-                ],
-            },
-            indent=1,
-        )
-        + "\n"
-    ).encode()
 
 
 def quantize(
@@ -153,46 +103,43 @@ def quantize(
     ] = None,
 ) -> None:
     """Quantise a float ONNX file on a folder of images."""
-    try:
-        from penstock.models.onnx_io.deploy_export import deploy
-        from penstock.models.onnx_io.importer import load_float_ends
-    except ModuleNotFoundError as error:
-        raise WorkError(f"the package {error.name} is missing: pip install onnx") from None
     if order is not None and order not in ("RGB", "BGR", "L"):
         raise InputError(f"--order must be RGB, BGR or L, not {order!r}")
-    kind = "" if plot is None else plot.suffix.lower().lstrip(".")
-    if plot is not None and kind not in _PLOTS:
-        raise InputError(f"{plot}: a plot must be one of {', '.join(_PLOTS)}")
+    kind = ""
+    if plot is not None:
+        with bad_input():
+            kind = plot_format(plot)
     means, stds = _numbers(mean, "--mean"), _numbers(std, "--std")
     methods = _layer_methods(layer_method or [])
     with ExitStack() as stack:
         with bad_input():
-            calibration = Calibration(method=method, percentile=percentile, layers=methods)
             files = image_files(calibrate, limit=images)
         target = stack.enter_context(OutputFile(output))
         tables = None if report is None else stack.enter_context(OutputFile(report))
         picture = None if plot is None else stack.enter_context(OutputFile(plot))
-        with task("reading the network") as progress, bad_input():
-            network, ends = load_float_ends(model, order=order, mean=means, std=stds, resize=resize)
-        with task("reading the images", total=len(files)) as progress, bad_input():
-            files = _readable(files, network.input, progress)
-        steps = len(network.layers) + 2 * len(files)
-        with task("calibrating", total=steps) as progress, bad_input():
-            shown = _Steps(progress)
-            pixels = ImageFolder(files, network.input)
-            quantised = quantise(network, pixels, calibration=calibration, progress=shown.say)
-            made: Any = deploy(quantised, ends)
-            rows = layer_errors(network, quantised, pixels, progress=shown.say)
+        with task("calibrating", total=2 * len(files)) as progress, bad_input():
+            made = quantise_file(
+                model,
+                files,
+                method=method,
+                percentile=percentile,
+                layer_methods=methods,
+                order=order,
+                mean=means,
+                std=stds,
+                resize=resize,
+                progress=_Steps(progress).say,
+            )
         if picture is not None:
-            title = f"{network.name}, {len(files)} images"
-            picture.commit(lambda path: plot_errors(rows, title, path, kind=kind))
+            picture.commit(lambda path: made.plot().save(path, form=kind))
         if tables is not None:
-            tables.commit(_report(network, rows, len(files)))
-        target.commit(made.SerializeToString())
-    show(_table(rows))
-    weakest = min(rows, key=lambda row: row.sqnr)
+            values = quantise_json(made.network.name, made.errors, made.images)
+            tables.commit(as_file(values, indent=1))
+        target.commit(made.to_bytes())
+    rows, weakest = made.errors, made.weakest
+    show(_table(error_table(rows)))
     print(
-        f"{output}: {network.name} quantised on {len(files)} images; "
+        f"{output}: {made.network.name} quantised on {made.images} images; "
         f"{rows[-1].name} at {rows[-1].sqnr:.1f} dB, the weakest layer {weakest.name} at "
         f"{weakest.sqnr:.1f} dB"
     )

@@ -30,7 +30,6 @@ from penstock.host.apps.two_stage import (
     load_model,
 )
 from penstock.host.apps.verdict_log import ScreenLog
-from penstock.host.cli.commands.classify import DeviceArchOption, OverlayOption, VerifyOption
 from penstock.host.cli.support.device_options import (
     arch_for,
     check_device,
@@ -39,15 +38,14 @@ from penstock.host.cli.support.device_options import (
     say_verified,
 )
 from penstock.host.cli.support.exit_status import EXIT_FAILED, InputError, bad_input
-from penstock.host.cli.support.image_arguments import tell_unread
+from penstock.host.cli.support.options import DeviceArchOption, OverlayOption, VerifyOption
 from penstock.host.cli.support.progress import task
-from penstock.host.cli.support.tables import figures
 from penstock.host.compiler.compile import CompileError, compile_network
 from penstock.host.devices.device import Device
 from penstock.host.inputs.folder import image_files
+from penstock.host.report.layer_profile import measured_profile
 from penstock.host.runtime.session import Session
 from penstock.models.spec.arch import Arch
-from penstock.models.spec.number_format import grouped, percent
 
 __all__ = ["screen"]
 
@@ -61,7 +59,6 @@ def _files(paths: Iterable[Path]) -> list[Path]:
     for path in paths:
         if path.is_dir():
             found.update(dict.fromkeys(image_files(path)))
-            tell_unread(path)
         elif path.exists():
             found[path] = None
         else:
@@ -138,11 +135,12 @@ def _print_work(name: str, scores: Scores, arch: Arch) -> None:
         return
     session = scores.session
     if scores.log.totals.get("cycles"):
-        _, total = figures(session.program.layers, [scores.log], arch)
+        program, device = session.program, session.device.name
+        total = measured_profile(program, [scores.log], arch, device=device).total
+        cycles = f"{total.cycles:,}".replace(",", " ")
         print(
-            f"{name} stage, {session.network.name}: {grouped(total.cycles)} cycles an image on "
-            f"arch {arch.name} ({arch.rows}x{arch.cols}), {percent(total.efficiency)} of the "
-            "array's peak"
+            f"{name} stage, {session.network.name}: {cycles} cycles an image on arch {arch.name} "
+            f"({arch.rows}x{arch.cols}), {total.efficiency:.1%} of the array's peak"
         )
     if session.check:
         print(f"{name} stage bit-exact with the golden model: yes ({scores.compared} feature maps)")
@@ -151,8 +149,8 @@ def _print_work(name: str, scores: Scores, arch: Arch) -> None:
 def _text(verdict: Verdict) -> str:
     if verdict.verdict == UNREADABLE:
         return f"{verdict.verdict:10}  {verdict.error}"
-    shown = f"{percent(verdict.coarse):>7}"
-    shown += "       - " if verdict.fine is None else f"  {percent(verdict.fine):>7}"
+    shown = f"{verdict.coarse:6.1%}"
+    shown += "      - " if verdict.fine is None else f"  {verdict.fine:6.1%}"
     return f"{verdict.verdict:10}  {shown}  {verdict.path}"
 
 
@@ -230,12 +228,6 @@ def screen(
             fine, second = devices.scores(
                 loaded.fine, fine_device or device, instead=fine_device is None
             )
-            if "rtl" in (first, second):
-                print(
-                    "penstock: on rtl every cycle is simulated, a few seconds an image; "
-                    "--device golden gives the same answers fastest",
-                    file=sys.stderr,
-                )
             begin = time.monotonic()
             counts = _run(Screen(loaded, coarse, fine), files, log)
             say_verified(list(devices.opened.values()))

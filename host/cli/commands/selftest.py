@@ -12,12 +12,6 @@ from typing import Annotated
 import typer
 
 from penstock.host.apps.self_test import Step, selftest
-from penstock.host.cli.commands.classify import (
-    DeviceArchOption,
-    OverlayOption,
-    PortOption,
-    VerifyOption,
-)
 from penstock.host.cli.support.device_options import (
     arch_for,
     check_device,
@@ -26,6 +20,12 @@ from penstock.host.cli.support.device_options import (
     say_verified,
 )
 from penstock.host.cli.support.exit_status import EXIT_FAILED, bad_input
+from penstock.host.cli.support.options import (
+    DeviceArchOption,
+    OverlayOption,
+    PortOption,
+    VerifyOption,
+)
 from penstock.host.devices.device import Device, DeviceError
 
 __all__ = ["selftest_command"]

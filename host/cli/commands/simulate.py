@@ -9,34 +9,21 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 
+from penstock.host.apps.layer_check import LayerCase, LayerWrong
 from penstock.host.cli.support.device_options import arch_for
 from penstock.host.cli.support.exit_status import InputError, WorkError, bad_input, one_line
-from penstock.host.cli.support.fitted import show
 from penstock.host.cli.support.output_file import OutputFile
 from penstock.host.cli.support.progress import task
-from penstock.host.cli.support.tables import figures, layer_table
-from penstock.host.compiler.compile import compile_network
+from penstock.host.cli.support.tables import layer_table, show
 from penstock.host.devices.device import RunLog
 from penstock.host.program.program import Program
-from penstock.host.runtime.session import compare_maps
-from penstock.models.golden.ops import run_quantised
-from penstock.models.networks.scaled_down import SCALED_LAYERS, scaled_layer
+from penstock.host.report.layer_profile import measured_profile
+from penstock.models.networks.scaled_down import SCALED_LAYERS
 from penstock.models.spec.install_hint import install_hint
 
 __all__ = ["simulate"]
-
-
-def _arena(program: Program, codes: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
-    """Device memory with the program and its input; noise where the feature maps will be."""
-    arena = np.random.default_rng(seed).integers(0, 256, program.arena_bytes, np.uint8)
-    arena[: len(program.image)] = np.frombuffer(program.image, np.uint8)
-    for offset, data in program.pack_input(codes):
-        arena[offset : offset + len(data)] = np.frombuffer(data, np.uint8)
-    return arena
 
 
 def _bench_error(error: AssertionError) -> str:
@@ -48,16 +35,21 @@ def _bench_error(error: AssertionError) -> str:
     return " ".join((telling or lines or ["the simulation failed"])[-1].split())
 
 
+def _shapes(program: Program) -> str:
+    return ", ".join(
+        f"{name} {'x'.join(map(str, spec.shape))}" for name, spec in program.outputs.items()
+    )
+
+
 def simulate(
     layer: Annotated[str, typer.Argument(metavar="LAYER", help=", ".join(SCALED_LAYERS))],
-    arch: Annotated[str, typer.Option("--arch", help="tiny or a small ROWSxCOLS.")] = "tiny",
+    arch: Annotated[
+        str, typer.Option("--arch", help="tiny, a small ROWSxCOLS, or a .toml file.")
+    ] = "tiny",
     simulator: Annotated[
         str, typer.Option("--simulator", help="verilator or icarus.")
     ] = "verilator",
-    waves: Annotated[
-        Path | None,
-        typer.Option("--waves", help="FST waves, for GTKWave or Surfer."),
-    ] = None,
+    waves: Annotated[Path | None, typer.Option("--waves", help="Write FST waves here.")] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the input and the stalls.")] = 1,
 ) -> None:
     """Simulate a layer of AlexNet, scaled down, in cocotb and compare it with the golden model."""
@@ -78,14 +70,13 @@ def simulate(
             raise InputError(f"{waves}: waves must go to a regular file")
         output = None if waves is None else stack.enter_context(OutputFile(waves))
         progress = stack.enter_context(task(f"making {layer} in small"))
-        network = scaled_layer(layer)
         with bad_input():
-            program = compile_network(network, target, trace=True)
-        codes = np.random.default_rng(seed).integers(0, 256, network.input.shape, np.uint8)
+            case = LayerCase.make(layer, target, seed=seed)
+        program = case.program
         try:
             result = run(
                 target,
-                _arena(program, codes, seed),
+                case.memory(),
                 desc_offset=program.desc_offset,
                 desc_count=program.desc_count,
                 simulator=simulator,
@@ -99,17 +90,15 @@ def simulate(
             raise WorkError(one_line(error)) from None
         if output is not None:
             output.keep()
-    maps = {
-        name: program.unpack(name, result.memory[spec.offset : spec.offset + spec.size])
-        for name, spec in program.outputs.items()
-    }
-    shapes = ", ".join(f"{name} {'x'.join(map(str, maps[name].shape))}" for name in maps)
-    print(f"{layer} in small on {simulator}, arch {target.name}: {shapes}")
-    layers, total = figures(program.layers, [RunLog(result.entries, result.totals)], target)
-    show(layer_table(layers, total))
+    print(f"{layer} in small on {simulator}, arch {target.name}: {_shapes(program)}")
+    log = RunLog(result.entries, result.totals)
+    profile = measured_profile(program, [log], target, device=simulator)
+    show(layer_table(profile, profile.total))
     if output is not None:
         print(f"waves: {output.path}")
-    mismatches = compare_maps(maps, run_quantised(network, codes))
-    print(f"bit-exact with the golden model: {'no' if mismatches else 'yes'}")
-    if mismatches:
-        raise WorkError(str(mismatches[0]))
+    try:
+        case.compare(lambda offset, size: result.memory[offset : offset + size])
+    except LayerWrong as error:
+        print("bit-exact with the golden model: no")
+        raise WorkError(str(error)) from None
+    print("bit-exact with the golden model: yes")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -11,30 +10,32 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from numpy.typing import NDArray
+from rich.box import SIMPLE
+from rich.table import Table
 
 from penstock.host.apps.model_switch import Request, Switch, difference, order, requests, summary
-from penstock.host.cli.commands.classify import (
+from penstock.host.cli.support.device_options import arch_for, check_device, default_arch, open_for
+from penstock.host.cli.support.exit_status import WorkError, bad_input
+from penstock.host.cli.support.options import (
     DeviceArchOption,
     DeviceOption,
     JsonOption,
     OverlayOption,
     PortOption,
 )
-from penstock.host.cli.support.device_options import arch_for, check_device, default_arch, open_for
-from penstock.host.cli.support.exit_status import WorkError, bad_input
-from penstock.host.cli.support.fitted import Column, Rows, fill, show
 from penstock.host.cli.support.output_file import OutputFile
 from penstock.host.cli.support.progress import task
+from penstock.host.cli.support.tables import show
 from penstock.host.compiler.compile import compile_network
-from penstock.host.devices.device import Device
 from penstock.host.inputs.catalog import load_network, sample_input
 from penstock.host.program.program import Program
+from penstock.host.report.json_report import as_file, switch_json
 from penstock.host.runtime.resident import Resident
 from penstock.host.runtime.session import Result, compare_maps
 from penstock.models.golden.ops import run_quantised
 from penstock.models.graph.graph import Network
 from penstock.models.spec.arch import Arch
-from penstock.models.spec.number_format import grouped, human
+from penstock.models.spec.number_format import human
 
 __all__ = ["switch_command"]
 
@@ -51,65 +52,39 @@ _COLUMNS = (
     "load",
 )
 
-_NOTES = (
-    "Cycles from the start bit to done: fetching the first descriptors and loading the first "
-    "tile, with the array waiting, are in both columns, as every run begins with empty buffers. "
-    "The switch is the difference. Registers are written for every run; changed: those that a "
-    "switch gives another value. Host: a request without the run and the CPU layers. Load: what "
-    "a network takes that is not resident yet. Seconds are this machine's and vary; medians."
-)
+_NOTES = """\
+Cycles from the start bit to done: fetching the first descriptors and loading the first tile, with
+the array waiting, are in both columns, as every run begins with empty buffers. The switch is the
+difference. Registers are written for every run; changed: those that a switch gives another value.
+Host: a request without the run and the CPU layers. Load: what a network takes that is not resident
+yet. Seconds are this machine's and vary; medians."""
+
+
+def _thousands(value: int | None) -> str:
+    return "" if value is None else f"{value:,}".replace(",", " ")
 
 
 def _table(
     switches: Sequence[Switch], memory: Mapping[str, int], loads: Mapping[str, float]
-) -> Rows:
-    rows = [
-        (
+) -> Table:
+    table = Table(box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in _COLUMNS:
+        justify: Any = "left" if name == "network" else "right"
+        table.add_column(name, justify=justify, overflow="fold")
+    for each in switches:
+        table.add_row(
             each.name,
             human(memory[each.name], "B"),
-            grouped(each.cycles_after_itself),
-            grouped(each.cycles_after_another),
-            grouped(each.cycles),
+            _thousands(each.cycles_after_itself),
+            _thousands(each.cycles_after_another),
+            _thousands(each.cycles),
             str(each.register_writes),
             str(each.register_changes),
             f"{each.host_seconds_after_itself * 1e3:.1f} ms",
             f"{each.host_seconds_after_another * 1e3:.1f} ms",
             f"{loads[each.name] * 1e3:.1f} ms",
         )
-        for each in switches
-    ]
-    return Rows([Column(name) for name in _COLUMNS], rows)
-
-
-def _report(
-    device: Device,
-    made: Sequence[Request],
-    switches: Sequence[Switch],
-    programs: Mapping[str, Program],
-    loads: Mapping[str, float],
-) -> dict[str, Any]:
-    """Return the JSON report; its keys are a contract."""
-    return {
-        "arch": device.arch.name,
-        "device": device.name,
-        "models": [
-            {
-                "model": each.name,
-                "memory_bytes": programs[each.name].arena_bytes,
-                "image_bytes": len(programs[each.name].image),
-                "cycles_after_itself": each.cycles_after_itself,
-                "cycles_after_another": each.cycles_after_another,
-                "switch_cycles": each.cycles,
-                "register_writes": each.register_writes,
-                "register_changes": each.register_changes,
-                "host_seconds_after_itself": each.host_seconds_after_itself,
-                "host_seconds_after_another": each.host_seconds_after_another,
-                "load_seconds": loads[each.name],
-            }
-            for each in switches
-        ],
-        "requests": [request.to_json() for request in made],
-    }
+    return table
 
 
 def _prepare(names: Sequence[str], arch: Arch) -> dict[str, tuple[Network, Program]]:
@@ -181,9 +156,9 @@ def switch_command(
         show(_table(switches, resident.memory, loads))
         if switches[0].cycles is None:
             print("This device counts no cycles.")
-        print(fill(_NOTES))
+        print(_NOTES)
         print(f"All {len(made)} answers equal the first of their network, the golden model's.")
         if output is not None:
             programs = {name: program for name, (_, program) in prepared.items()}
-            report = _report(opened, made, switches, programs, loads)
-            output.commit(json.dumps(report, indent=2).encode() + b"\n")
+            report = switch_json(opened, made, switches, programs, loads)
+            output.commit(as_file(report))

@@ -6,7 +6,6 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -15,25 +14,14 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from penstock.host.cli.commands.classify import (
-    BatchOption,
-    DeviceArchOption,
-    DeviceOption,
-    FcOption,
-    GroupOption,
-    LabelsOption,
-    ModelOption,
-    OverlayOption,
-    PortOption,
-    VerifyOption,
-    WeightsOption,
-    prepare,
-)
+from penstock.host.api.opened_device import Device
+from penstock.host.cli.commands.classify import prepare
 from penstock.host.cli.support.device_options import open_for, say_verified
 from penstock.host.cli.support.exit_status import InputError, bad_input
+from penstock.host.cli.support.option_groups import grouped
+from penstock.host.cli.support.options import DeviceOptions, NetworkOptions, RunOptions
 from penstock.host.inputs.preprocess import frame_codes, load_codes
 from penstock.host.inputs.sources import ahead, arriving, frames
-from penstock.host.runtime.session import Session
 from penstock.models.graph.graph import InputSpec
 from penstock.models.spec.number_format import percent
 
@@ -43,6 +31,14 @@ _CAMERA = "camera"
 
 # Seconds without a picture after which the answers that there are come, however few.
 _IDLE = 0.25
+
+
+def _print_rate(done: int, seconds: float) -> None:
+    many = "1 picture" if done == 1 else f"{done} pictures"
+    print(f"{many} in {seconds:.1f} s: {done / seconds:.1f} frames/s", flush=True)
+
+
+_BOARD = DeviceOptions(device="pynq")
 
 
 def _pictures(source: str, spec: InputSpec, once: bool) -> Iterator[tuple[str, NDArray[np.uint8]]]:
@@ -66,60 +62,31 @@ def _pictures(source: str, spec: InputSpec, once: bool) -> Iterator[tuple[str, N
         yield str(path), codes
 
 
-def _print_rate(done: int, seconds: float) -> None:
-    many = "1 picture" if done == 1 else f"{done} pictures"
-    print(f"{many} in {seconds:.1f} s: {done / seconds:.1f} frames/s", flush=True)
-
-
+@grouped
 def watch(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="A folder, camera, or camera:N.")],
-    model: ModelOption = "alexnet",
-    device: DeviceOption = "pynq",
-    arch: DeviceArchOption = None,
-    overlay: OverlayOption = None,
-    port: PortOption = None,
-    weights: WeightsOption = None,
-    labels: LabelsOption = None,
+    network: NetworkOptions,
+    run: RunOptions,
+    target: DeviceOptions = _BOARD,
     count: Annotated[
         int | None, typer.Option("--count", min=1, help="End after so many pictures.")
     ] = None,
     once: Annotated[
         bool, typer.Option("--once", help="End after the pictures that are in the folder.")
     ] = False,
-    batch: BatchOption = 1,
-    fc: FcOption = "cpu",
-    group: GroupOption = 1,
-    verify: VerifyOption = False,
 ) -> None:
     """Classify pictures as they come, until Ctrl-C; the rate is that of the last second or more."""
-    job = prepare(
-        model=model,
-        weights=weights,
-        labels=labels,
-        arch_name=arch,
-        program_file=None,
-        device=device,
-        overlay=overlay,
-        port=port,
-        top=1,
-        check=False,
-        batch=batch,
-        fc=fc,
-        group=group,
+    compiled = prepare(network, target, run)
+    back_end = open_for(
+        target.device, compiled.arch, target.overlay, port=target.port, verify=target.verify
     )
-    with ExitStack() as stack:
-        opened = stack.enter_context(
-            open_for(job.device, job.arch, job.overlay, port=job.port, verify=verify)
-        )
-        session = stack.enter_context(
-            Session(job.network, job.program, opened, top=1, group=job.group)
-        )
-        if not session.cpu.layers:
-            raise InputError(f"{job.network.name} has no layers that give an answer")
+    with Device.around(back_end) as device:
+        if not compiled.layers_on_cpu:
+            raise InputError(f"{compiled.network.name} has no layers that give an answer")
         names: deque[str] = deque()
 
         def codes() -> Iterator[NDArray[np.uint8] | None]:
-            pictures = _pictures(source, job.network.input, once)
+            pictures = _pictures(source, compiled.network.input, once)
             for entry in ahead(islice(pictures, count), idle=_IDLE):
                 if entry is None:
                     yield None
@@ -131,7 +98,7 @@ def watch(
         done = since = 0
         try:
             with bad_input():
-                for result in session.run(codes()):
+                for result in device.stream(compiled, codes(), top=1, group=run.group, raw=True):
                     answer = result.top[0]
                     shown = f"{percent(answer.score)}  {answer.label}"
                     print(f"{names.popleft()}: {shown}", flush=True)
@@ -144,4 +111,4 @@ def watch(
             _print_rate(done, time.perf_counter() - begin)
             raise
         _print_rate(done, time.perf_counter() - begin)
-        say_verified([opened])
+        say_verified(device.back_ends)

@@ -38,9 +38,9 @@ class ArchBoard:
 def board_of(arch: Arch) -> ArchBoard:
     """Return the board whose bitstreams have this arch."""
     try:
-        from penstock.hw.flow.board import BOARDS
+        from penstock.hw.boards.catalog import BOARDS
 
-        found = [b for b in BOARDS.values() if b.arch == arch.name]
+        found = [b for b in BOARDS.values() if b.preset.fingerprint == arch.fingerprint]
     except ModuleNotFoundError:  # where only the host is installed
         found = []
     if not found:

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
-from penstock.host.apps.open_device import device_names, open_device
-from penstock.host.cli.support.exit_status import InputError, one_line
+from penstock.host.apps.open_device import device_names, full_name, open_device
+from penstock.host.cli.support.exit_status import InputError, bad_input, one_line
 from penstock.host.cli.support.progress import task
 from penstock.host.devices.device import Device
-from penstock.host.runtime.parallel import cores
-from penstock.models.spec.arch import Arch, get_arch
+from penstock.host.devices.serial.serial_board import SERIAL_DEVICES
+from penstock.models.spec.arch import Arch
+from penstock.models.spec.arch_file import find_arch
 
 __all__ = [
     "arch_for",
     "check_device",
     "default_arch",
     "open_for",
-    "open_several",
     "say_verified",
 ]
 
 # Devices with a simulator that may have to be built, and devices that load a bitstream.
 _BUILT = ("rtl", "pynq-sim")
 _LOADED = ("pynq", "pynq-sim")
-# Boards on a serial port; the arch of each has the board's name.
-_SERIAL = {"ulx3s": "ulx3s-85f", "tang-nano-20k": "tang-nano-20k"}
 
 
 def check_device(name: str) -> None:
@@ -37,12 +35,12 @@ def check_device(name: str) -> None:
     InputError
         The message lists those there are.
     """
-    if name not in device_names():
+    if full_name(name) not in device_names():
         raise InputError(f"device must be one of {', '.join(device_names())}, not {name!r}")
 
 
 def arch_for(name: str) -> Arch:
-    """Return the arch called `name`.
+    """Return the arch called `name`, or in the file `name`.
 
     Raises
     ------
@@ -50,15 +48,16 @@ def arch_for(name: str) -> Arch:
         If there is none, or the hardware cannot have that size.
     """
     try:
-        return get_arch(name)
-    except ValueError as error:
-        prefix = "" if repr(name) in str(error) else f"arch {name}: "
+        with bad_input():
+            return find_arch(name)
+    except InputError as error:
+        prefix = "" if name in str(error) else f"arch {name}: "
         raise InputError(f"{prefix}{one_line(error)}") from None
 
 
 def default_arch(device: str) -> str:
     """Name of the arch that `device` has if none is asked for."""
-    return "pynq-z2" if device in _LOADED else _SERIAL.get(device, "lab")
+    return "pynq-z2" if device in _LOADED else SERIAL_DEVICES.get(full_name(device)) or "lab"
 
 
 def open_for(
@@ -93,19 +92,19 @@ def open_for(
         If the device cannot be opened, or the simulator not be built.
     """
     check_device(name)
-    options: dict[str, object] = {}
+    options: dict[str, Any] = {}
     if record:
         options["record"] = True
     if overlay is not None:
         if name not in _LOADED:
             raise InputError(f"--overlay is for {' and '.join(_LOADED)}, not for {name}")
         options["bitstream"] = overlay
-    if name in _SERIAL:
+    if full_name(name) in SERIAL_DEVICES:
         if port is None:
             raise InputError(f"the {name} device needs a port: --port /dev/ttyUSB0")
         options["port"] = port
     elif port is not None:
-        raise InputError(f"--port is for {' and '.join(_SERIAL)}, not for {name}")
+        raise InputError(f"--port is for {' and '.join(SERIAL_DEVICES)}, not for {name}")
     device: Device
     if name in _BUILT:
         with task("building the simulator") as progress:
@@ -125,46 +124,3 @@ def say_verified(devices: Sequence[Device]) -> None:
         uploaded = sum(device.uploaded for device in devices)
         verified = sum(device.verified for device in devices)
         print(f"verified: {verified} of {uploaded} bytes uploaded were read back, all equal")
-
-
-def open_several(
-    stack: ExitStack,
-    name: str,
-    arch: Arch,
-    overlay: Path | None = None,
-    *,
-    port: str | None = None,
-    jobs: int | None,
-    runs: int,
-    record: bool = False,
-    verify: bool = False,
-) -> list[Device]:
-    """Open as many devices called `name` as `runs` runs can use.
-
-    Parameters
-    ----------
-    stack : ExitStack
-        Closes them.
-    jobs : int or None
-        Devices at the most; None: as many as there are processors, and as this kind allows.
-    name, arch, overlay, port, record, verify
-        As in `open_for`.
-
-    Raises
-    ------
-    InputError
-        If there is no such device, or not `jobs` of it.
-    DeviceError
-        If a device cannot be opened, or the simulator not be built.
-    """
-    first = open_for(name, arch, overlay, port=port, record=record, verify=verify)
-    devices = [stack.enter_context(first)]
-    while len(devices) < min(cores() if jobs is None else jobs, runs):
-        device = devices[0].another()
-        if device is None:
-            if jobs is None:
-                break
-            raise InputError(f"--jobs {jobs}: there is only one device {name}")
-        device.verify = verify
-        devices.append(stack.enter_context(device))
-    return devices

@@ -16,13 +16,11 @@ from penstock.host.compiler.emission.record import Constants, Recorder
 from penstock.host.compiler.emission.tile import Plan, Step
 from penstock.host.compiler.lowering.lower import HardwareLayer
 from penstock.host.program.allocator import Ring
-from penstock.models.golden.fixed import pack_lrn_table
+from penstock.models.golden.fixed import LRN_TABLE_PAIRS, pack_lrn_table
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.isa import Dest, Op
 
 __all__ = ["PostWriter"]
-
-_TABLE_BEATS = 128
 
 
 class PostWriter:
@@ -66,7 +64,7 @@ class PostWriter:
                 "base": 0,
                 "row_words": 1,
                 "row_beats": 1,
-                "plane_beats": _TABLE_BEATS,
+                "plane_beats": LRN_TABLE_PAIRS,
                 "planes": 1,
                 "plane_stride": 0,
             },

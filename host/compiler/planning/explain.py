@@ -141,6 +141,10 @@ def explain(choices: list[Choice], arch: Arch) -> str:
                 f"    its parts as layers of their own: {grouped(choice.apart.cycles)} "
                 f"cycles, {grouped(choice.apart.bytes)} bytes"
             )
+        elif choice.apart_estimate is not None:
+            lines.append(
+                f"    its parts as layers of their own: about {choice.apart_estimate:.0f} cycles"
+            )
         lines.append("")
     return "\n".join(lines)
 

@@ -11,9 +11,9 @@ from math import inf
 
 from penstock.host.compiler.emission.tile import Plan
 from penstock.host.compiler.lowering.chains import Chain, chains
-from penstock.host.compiler.lowering.lower import lowerings
+from penstock.host.compiler.lowering.lower import HardwareLayer, lowerings
 from penstock.host.compiler.planning.cost import PlanCost, time_plan
-from penstock.host.compiler.planning.search import Candidate, choose, cover, fitting
+from penstock.host.compiler.planning.search import WORTH, Candidate, choose, cover, fitting
 from penstock.host.program.compile_error import CompileError
 from penstock.models.graph.graph import Network
 from penstock.models.spec.arch import Arch
@@ -30,19 +30,30 @@ class Choice:
     candidates : tuple of Candidate
         The best first: it was taken.
     apart : PlanCost or None
-        What the chain's parts would take as layers of their own.
+        What the chain's parts would take as layers of their own; None if they were not timed.
+    apart_estimate : float or None
+        Cycles of the chain's parts as layers of their own, roughly; None if there are none.
     refused : str
         Why the layer is but a part of its chain; empty if it is not.
     """
 
     candidates: tuple[Candidate, ...]
     apart: PlanCost | None = None
+    apart_estimate: float | None = None
     refused: str = ""
 
     @property
     def plan(self) -> Plan:
         """What was taken."""
         return self.candidates[0].plan
+
+
+# Of a chain's nodes, branch by branch: in a network no two chains have the same.
+Names = tuple[tuple[str, ...], ...]
+
+
+def _names(chain: Chain) -> Names:
+    return tuple(tuple(node.name for node in line) for line in chain.branches)
 
 
 class _Planner:
@@ -52,6 +63,9 @@ class _Planner:
         self.arch = arch
         self.batch = batch
         self.choices: list[Choice] = []
+        # A chain is asked for as itself, as a part of a longer one, and as the one after another.
+        self._lowered: dict[Names, list[HardwareLayer] | CompileError] = {}
+        self._fitting: dict[Names, list[Candidate]] = {}
         # The last chain for the array, and its tail.
         self._last: Chain | None = None
         self._tail = 0.0
@@ -60,14 +74,12 @@ class _Planner:
         """Choose the plan of a chain: of one hardware layer, or of as many as need be."""
         parts = chain.split()
         try:
-            ways = lowerings(chain, self.arch)
             tail = 0.0
             if self._last is not None and chain.reads(self._last):
                 tail = self._tail
             found = choose(
-                ways,
+                self._candidates(chain),
                 self.arch,
-                self.batch,
                 tail=tail,
                 covered=self._cover(chain, after),
             )
@@ -76,13 +88,17 @@ class _Planner:
                 raise
             self._add_parts(parts, after, str(refusal))
             return
-        apart = None if parts is None else self._apart(parts)
+        apart, roughly = None, self._estimate_apart(parts)
+        # Parts that look far worse are not timed: the estimate ranks them as it ranks candidates.
+        if roughly is not None and roughly <= self._candidates(chain)[0].estimate * WORTH:
+            assert parts is not None
+            apart = self._time_apart(parts)
         best = found[0].cost
         if apart is not None and best and apart.cycles < best.cycles + best.tail:
             assert parts is not None
             self._add_parts(parts, after, "its parts are faster one after the other")
             return
-        self.choices.append(Choice(tuple(found), apart))
+        self.choices.append(Choice(tuple(found), apart, roughly))
         if self.choices[-1].plan.tiles:
             self._last, self._tail = chain, best.tail if best else 0.0
 
@@ -99,24 +115,48 @@ class _Planner:
         if not after.reads(chain):
             return inf
         try:
-            ways = lowerings(after, self.arch)
-            return cover(fitting(ways, self.arch, self.batch)[0].plan, self.arch)
+            return cover(self._candidates(after)[0].plan, self.arch)
         except CompileError:
             return 0.0
 
-    def _apart(self, parts: tuple[Chain, ...]) -> PlanCost | None:
-        """What a chain's parts take one after the other; None if they do not fit."""
-        cycles = moved = 0.0
-        for part in parts:
+    def _estimate_apart(self, parts: tuple[Chain, ...] | None) -> float | None:
+        """Cycles of a chain's parts one after the other, roughly; None if they do not fit."""
+        if parts is None:
+            return None
+        try:
+            return sum(self._candidates(part)[0].estimate for part in parts)
+        except CompileError:
+            return None
+
+    def _time_apart(self, parts: tuple[Chain, ...]) -> PlanCost | None:
+        """What a chain's parts take one after the other; None if they cannot be written down."""
+        try:
+            costs = [time_plan(self._candidates(part)[0].plan, self.arch) for part in parts]
+        except CompileError:
+            return None
+        cycles = sum(cost.cycles + cost.tail for cost in costs)
+        return PlanCost(cycles, 0.0, sum(cost.bytes for cost in costs))
+
+    def _lowerings(self, chain: Chain) -> list[HardwareLayer]:
+        """The ways to compute a chain: lowered once."""
+        names = _names(chain)
+        if names not in self._lowered:
             try:
-                ways = lowerings(part, self.arch)
-                plan = fitting(ways, self.arch, self.batch)[0].plan
-                cost = time_plan(plan, self.arch)
-            except CompileError:
-                return None
-            cycles += cost.cycles + cost.tail
-            moved += cost.bytes
-        return PlanCost(cycles, 0.0, moved)
+                self._lowered[names] = lowerings(chain, self.arch)
+            except CompileError as refusal:
+                self._lowered[names] = refusal
+        found = self._lowered[names]
+        if isinstance(found, CompileError):
+            raise found
+        return found
+
+    def _candidates(self, chain: Chain) -> list[Candidate]:
+        """The best candidates of a chain that fit, found once."""
+        names = _names(chain)
+        if names not in self._fitting:
+            ways = self._lowerings(chain)
+            self._fitting[names] = fitting(ways, self.arch, self.batch)
+        return self._fitting[names]
 
 
 def plan_network(

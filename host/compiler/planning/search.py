@@ -27,6 +27,7 @@ from penstock.host.timing.latencies import block_cycles
 from penstock.models.spec.arch import Arch
 
 __all__ = [
+    "WORTH",
     "Candidate",
     "bound",
     "candidates",
@@ -53,7 +54,7 @@ _TIMED = 8
 _ALIKE = 2
 
 # Those whose estimate is worse by more than this are not timed.
-_WORTH = 1.05
+WORTH = 1.05
 
 # The share of a tail that counts although the layer after covers it: it is part of the layer's own
 # time in the log.
@@ -270,37 +271,30 @@ def cover(plan: Plan, arch: Arch) -> float:
 
 
 def choose(
-    ways: list[HardwareLayer],
+    found: list[Candidate],
     arch: Arch,
-    batch: int,
     *,
     tail: float = 0.0,
     covered: float = 0.0,
 ) -> list[Candidate]:
-    """Return the candidates of a layer that fit, the best first, timed as far as worth it.
+    """Return the candidates of a layer, the best first, timed as far as worth it.
 
     Parameters
     ----------
-    ways : list of HardwareLayer
-        Its lowerings.
+    found : list of Candidate
+        Those of `fitting`.
     tail : float
         Cycles of the layer before's tail.
     covered : float
         Cycles of this layer's tail that the layer after will cover.
-
-    Raises
-    ------
-    CompileError
-        If nothing fits the buffers.
     """
-    found = fitting(ways, arch, batch)
     timed: list[Candidate] = []
     rest = []
     for candidate in sorted(found, key=lambda c: (len(c.plan.steps), c.estimate)):
         # Later ones move more bytes: they must save cycles.
         fewest = min((c.cycles for c in timed), default=inf)
-        least = max(bound(candidate.plan, arch), candidate.estimate / _WORTH)
-        if fewest <= least * (1 + _GIVEN_UP) or candidate.estimate > found[0].estimate * _WORTH:
+        least = max(bound(candidate.plan, arch), candidate.estimate / WORTH)
+        if fewest <= least * (1 + _GIVEN_UP) or candidate.estimate > found[0].estimate * WORTH:
             rest.append(candidate)
             continue
         cost = time_plan(candidate.plan, arch)
@@ -355,7 +349,7 @@ def _few(ranked: list[Candidate], arch: Arch) -> list[Candidate]:
     best: Candidate | None = None
     kept: dict[int, list[Candidate]] = {}
     for candidate in _distinct(ranked):
-        if best is not None and candidate.estimate > best.estimate * _WORTH:
+        if best is not None and candidate.estimate > best.estimate * WORTH:
             break
         same = kept.setdefault(len(candidate.plan.steps), [])
         if len(same) < _ALIKE and candidate.plan.fits(arch):

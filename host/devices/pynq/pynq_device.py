@@ -6,7 +6,6 @@ through the processor's view of it, which is flushed before a run in it and inva
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from dataclasses import dataclass
@@ -16,20 +15,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock.host.devices.csr import Csr
-from penstock.host.devices.device import Buffer, Data, Device, DeviceError, DeviceFull, RunLog
+from penstock.host.devices.csr_device import CsrDevice
+from penstock.host.devices.device import Buffer, Data, DeviceError, DeviceFull, RunLog
 from penstock.host.devices.pynq.linux import System
 from penstock.host.devices.pynq.overlay_loader import load_overlay
 from penstock.host.program.program import Program
 from penstock.models.spec.arch import Arch
-from penstock.models.spec.regs import LOG_FIELDS
+from penstock.models.spec.memory import PAGE_BYTES
 
-__all__ = ["BITSTREAM", "PynqDevice", "create"]
+__all__ = ["PynqDevice", "create", "default_bitstream"]
 
-PAGE = 4096
 
-# Where `penstock bitstream --board pynq-z2` leaves it.
-BITSTREAM = Path("build/pynq-z2/penstock.bit")
+# Where `penstock bitstream` leaves it, in the folder it was started in: first that of whoever uses
+# the device now, then the checkout's.
+_BITSTREAMS = tuple(
+    Path(root, "build", board, "penstock.bit")
+    for root in ("", Path(__file__).resolve().parents[3])
+    for board in ("pynq-z2", "pynq-z1")
+)
 
 # A tenth of a second: memory never keeps a burst waiting that long.
 DEFAULT_WATCHDOG = 10_000_000
@@ -61,15 +64,14 @@ class _Piece:
         return self.memory
 
 
-class PynqDevice(Device):
+class PynqDevice(CsrDevice):
     """A board.
 
     Parameters
     ----------
     arch : Arch
     bitstream : Path or None
-        The ``.bit`` file; None: what the environment variable PENSTOCK_OVERLAY says, or
-        `BITSTREAM`.
+        The ``.bit`` file; None: see `default_bitstream`.
     watchdog : int
         Cycles without progress after which a run is given up; 0: never.
     interrupt : bool
@@ -94,6 +96,7 @@ class PynqDevice(Device):
     """
 
     name = "pynq"
+    FAULTS = (OSError, RuntimeError)
 
     def __init__(
         self,
@@ -105,17 +108,12 @@ class PynqDevice(Device):
         system: System | None = None,
         board: Any = None,
     ) -> None:
-        super().__init__(arch)
-        if not 0 <= watchdog < 1 << 32:
-            raise ValueError(f"watchdog must be from 0 to {(1 << 32) - 1}, not {watchdog!r}")
-        self.watchdog = watchdog
+        super().__init__(arch, watchdog=watchdog)
         self.reset_limit = 5.0
         self._system = System() if system is None else system
         if bitstream is None:
-            bitstream = Path(os.environ.get("PENSTOCK_OVERLAY") or BITSTREAM)
+            bitstream = default_bitstream()
         self._pieces: dict[int, _Piece] = {}
-        self._totals = {name: 0 for name, _ in LOG_FIELDS}
-        self.csr: Csr
         self.overlay, self.csr, self.handoff = load_overlay(
             bitstream, arch, system=self._system, device=board
         )
@@ -131,7 +129,7 @@ class PynqDevice(Device):
         from pynq import allocate
 
         self._check_open()
-        rounded = -(-size // PAGE) * PAGE
+        rounded = -(-size // PAGE_BYTES) * PAGE_BYTES
         try:
             memory = allocate((rounded,), "u1", target=self.overlay.device)
         except (OSError, RuntimeError, MemoryError) as error:
@@ -142,7 +140,7 @@ class PynqDevice(Device):
                 f"{reason}"
             ) from None
         address = int(memory.device_address)
-        if address % PAGE or address + rounded > 1 << 32:
+        if address % PAGE_BYTES or address + rounded > 1 << 32:
             memory.freebuffer()
             raise DeviceError(f"pynq's buffer is at {address:#x}, not on a page of 4 KiB")
         self._pieces[address] = _Piece(memory)
@@ -172,52 +170,32 @@ class PynqDevice(Device):
         piece.stale = True
         return self.read(buffer, offset, size)
 
+    def start(self, program: Program, buffer: Buffer) -> None:
+        """Begin a run: what `run` does first."""
+        piece = self._piece(buffer)
+        piece.flush()
+        if self._interrupt is not None:
+            self._interrupt.enable()
+        piece.stale = True
+        super().start(program, buffer)
+
     def run(self, program: Program, buffer: Buffer, *, timeout: float = 60.0) -> RunLog:
         """Run `program`, whose image and input are in `buffer`, to its end.
 
         After an error, the device is ready for the next run.
         """
-        self.check_program(program, buffer)
-        piece = self._piece(buffer)
-        begin = time.monotonic()
-        ended = False
-        try:
-            if not self.csr.idle:
-                self._recover()
-            piece.flush()
-            if self._interrupt is not None:
-                self._interrupt.enable()
-            piece.stale = True
-            self.csr.start(
-                base=buffer.offset,
-                desc_offset=program.desc_offset,
-                desc_count=program.desc_count,
-                watchdog=self.watchdog,
-            )
-            self._wait(program, begin, timeout)
-            if self.csr.failed:
-                error = self.describe_error(program, buffer)
-                raise DeviceError(f"{error}; {self.csr.dump()}")
-            self.check_counts(program)
-            self.csr.acknowledge()
-            seconds = time.monotonic() - begin
-            self._totals = self.csr.totals()
-            log = RunLog(self.csr.log(), dict(self._totals), seconds)
-            ended = True
-        except (OSError, RuntimeError) as error:
-            if isinstance(error, DeviceError):
-                raise
-            raise DeviceError(f"the board does not answer: {error}") from None
-        finally:
-            if not ended:
-                # What went wrong says more; a core that does not stop is met again by the next run.
-                with contextlib.suppress(DeviceError):
-                    self._recover()
-        return log
+        self._piece(buffer)  # refused before the core is touched
+        return super().run(program, buffer, timeout=timeout)
 
-    def counters(self) -> dict[str, int]:
-        """Return the counters (`models.spec.regs.LOG_FIELDS`) of the last completed run."""
-        return dict(self._totals)
+    def describe_error(self, program: Program, buffer: Buffer) -> str:
+        """Say why a run stopped, with all registers."""
+        return f"{super().describe_error(program, buffer)}; {self.csr.dump()}"
+
+    def _ended(self) -> None:
+        self.csr.acknowledge()
+
+    def _fault(self, error: Exception) -> str:
+        return f"the board does not answer: {error}"
 
     def close(self) -> None:
         """Stop what runs and give the memory back; more than once does nothing."""
@@ -291,6 +269,29 @@ class PynqDevice(Device):
             if isinstance(error, DeviceError):
                 raise
             raise DeviceError(f"the board does not answer: {error}") from None
+
+
+def default_bitstream() -> Path:
+    """Return the bitstream to load when none is named.
+
+    What the environment variable PENSTOCK_OVERLAY says; else the first that is there of those that
+    `penstock bitstream` makes for a PYNQ board.
+
+    Raises
+    ------
+    DeviceError
+        If there is none.
+    """
+    named = os.environ.get("PENSTOCK_OVERLAY")
+    if named:
+        return Path(named)
+    for path in _BITSTREAMS:
+        if path.is_file():
+            return path
+    raise DeviceError(
+        "no overlay: --overlay or PENSTOCK_OVERLAY says where it is (`penstock bitstream --board "
+        f"pynq-z2` makes one); looked for {', '.join(map(str, _BITSTREAMS))}"
+    )
 
 
 def create(arch: Arch, **options: Any) -> PynqDevice:

@@ -31,10 +31,10 @@ from penstock.host.devices.csr import Csr
 from penstock.host.devices.pynq.linux import System
 from penstock.host.devices.rtl_model import PROFILE, Model, ModelError, Profile
 from penstock.host.program.allocator import Arena
+from penstock.models.spec.memory import PAGE_BYTES
 
 __all__ = ["CMA_BASE", "SimulatedBoard"]
 
-PAGE = 4096
 _LINE = 32
 
 # As on the boards: memory that programs get contiguous pieces of.
@@ -116,7 +116,7 @@ class SimulatedBoard(Device):
         self._model = model
         self._model.profile(profile)
         self._base = base
-        self._arena = Arena(_CMA_BYTES, alignment=PAGE)
+        self._arena = Arena(_CMA_BYTES, alignment=PAGE_BYTES)
         self._slcr = dict(_BOOT)
         self._configured = False
         self._lock, self._next = threading.Lock(), threading.Lock()

@@ -1,4 +1,4 @@
-"""A board with a memory of its own on a serial port: what the `ulx3s` device and others are.
+"""A board with a memory of its own on a serial port.
 
 Programs and feature maps lie in the board's memory; everything goes through the host link
 (`host.devices.serial.link_client`), whose frames move 8 bytes at a time.
@@ -6,15 +6,16 @@ Programs and feature maps lie in the board's memory; everything goes through the
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from penstock.host.devices.arena_device import ArenaDevice
 from penstock.host.devices.csr import Csr
-from penstock.host.devices.device import Buffer, Data, Device, DeviceError, DeviceFull, RunLog
+from penstock.host.devices.csr_device import CsrDevice
+from penstock.host.devices.device import Buffer, Data, DeviceError
 from penstock.host.devices.serial.link_client import (
     Answer,
     BoardReset,
@@ -24,15 +25,11 @@ from penstock.host.devices.serial.link_client import (
     Statistics,
 )
 from penstock.host.devices.serial.serial_port import open_port
-from penstock.host.program.allocator import Arena
 from penstock.host.program.program import Program
 from penstock.models.spec.arch import ARCHES, Arch
 from penstock.models.spec.link_frames import INFO_FIELDS, MAX_PAYLOAD, PROTOCOL, LinkOp
-from penstock.models.spec.regs import LOG_FIELDS
 
 __all__ = ["LinkedDevice"]
-
-PAGE = 4096
 
 # A tenth of a second: the SDRAM never keeps a burst waiting that long.
 DEFAULT_WATCHDOG = 10_000_000
@@ -44,13 +41,17 @@ _BEAT = 8
 _POLL = 0.001
 
 
-class LinkedDevice(Device):
+class LinkedDevice(ArenaDevice, CsrDevice):
     """A board, or what behaves like one on a serial port.
+
+    After a reset of the board it can no longer be used: open it again.
 
     Parameters
     ----------
     arch : Arch
         What the bitstream on the board must be of.
+    name : str or None
+        What messages call the device; None: its kind.
     port : str or Port
         The serial port, such as ``/dev/ttyUSB0``, or an open stream, which then belongs to the
         device.
@@ -80,51 +81,38 @@ class LinkedDevice(Device):
         self,
         arch: Arch,
         *,
+        name: str | None = None,
         port: str | Port | None = None,
         baud: int,
         patience: float = 0.2,
         retries: int = 5,
         watchdog: int = DEFAULT_WATCHDOG,
     ) -> None:
-        super().__init__(arch)
+        super().__init__(arch, watchdog=watchdog)
+        if name is not None:
+            self.name = name
         if port is None:
             raise DeviceError(f"the {self.name} device needs a port: --port /dev/ttyUSB0")
-        if not 0 <= watchdog < 1 << 32:
-            raise ValueError(f"watchdog must be from 0 to {(1 << 32) - 1}, not {watchdog!r}")
-        self.watchdog = watchdog
         # Seconds that bursts under way get to end after a soft reset.
         self.reset_limit = 5.0
-        self._totals = {name: 0 for name, _ in LOG_FIELDS}
         self._failure = ""
         self._port = open_port(port, baud=baud) if isinstance(port, str) else port
         try:
             self._link = Link(self._port, baud=baud, patience=patience, retries=retries)
             self.info = self._hello()
-            self.csr: Csr = Csr(self._read_register, self._write_register)
+            self.csr = Csr(self._read_register, self._write_register)
             self._check_identity()
             if not self.csr.idle:
-                self._stop()  # what a program that was killed had begun
+                self._recover()  # what a program that was killed had begun
         except BaseException:
             self._port.close()
             raise
-        self._arena = Arena(self.info["memory_bytes"], alignment=PAGE)
+        self.own(self.info["memory_bytes"])
 
     @property
     def statistics(self) -> Statistics:
         """What the link has counted."""
         return self._link.statistics
-
-    def alloc(self, size: int) -> Buffer:
-        offset = self._arena.alloc(size)
-        if offset is None:
-            raise DeviceFull(f"no {size} bytes of device memory left in one piece")
-        return Buffer(offset, size)
-
-    def free(self, buffer: Buffer) -> None:
-        try:
-            self._arena.free(buffer.offset)
-        except KeyError:
-            raise DeviceError(f"no buffer at {buffer.offset} to free") from None
 
     def write(self, buffer: Buffer, data: Data, offset: int = 0) -> None:
         values = np.frombuffer(data, np.uint8)
@@ -151,45 +139,11 @@ class LinkedDevice(Device):
         data = self._load(start - head, whole) if size else b""
         return np.frombuffer(data, np.uint8)[head : head + size].copy()
 
-    def run(self, program: Program, buffer: Buffer, *, timeout: float = 60.0) -> RunLog:
-        """Run `program`, whose image and input are in `buffer`, to its end.
-
-        After an error of the program, the device is ready for the next run.  After a reset of the
-        board it is not: open it again.
-        """
-        self.check_program(program, buffer)
-        begin = time.monotonic()
-        ended = False
-        try:
-            if not self.csr.idle:
-                self._stop()
-            self.csr.start(
-                base=buffer.offset,
-                desc_offset=program.desc_offset,
-                desc_count=program.desc_count,
-                watchdog=self.watchdog,
-            )
-            while not self.csr.ended:
-                if time.monotonic() - begin > timeout:
-                    raise DeviceError(f"no end after {timeout:g} s: {self.diagnosis(program)}")
-                time.sleep(_POLL)
-            if self.csr.failed:
-                raise DeviceError(self.describe_error(program, buffer))
-            self.check_counts(program)
-            seconds = time.monotonic() - begin
-            self._totals = self.csr.totals()
-            log = RunLog(self.csr.log(), dict(self._totals), seconds)
-            ended = True
-        finally:
-            if not ended:
-                # What went wrong says more than that the core does not stop either.
-                with contextlib.suppress(DeviceError):
-                    self._stop()
-        return log
-
-    def counters(self) -> dict[str, int]:
-        """Return the counters (`models.spec.regs.LOG_FIELDS`) of the last completed run."""
-        return dict(self._totals)
+    def _wait(self, program: Program, begin: float, timeout: float) -> None:
+        while not self.csr.ended:
+            if time.monotonic() - begin > timeout:
+                raise DeviceError(f"no end after {timeout:g} s: {self.diagnosis(program)}")
+            time.sleep(_POLL)
 
     def close(self) -> None:
         """Close the port; more than once does nothing."""
@@ -244,7 +198,7 @@ class LinkedDevice(Device):
         payload = value.to_bytes(4, "little")
         self._exchange([Request(LinkOp.WRITE_REGISTER, address, 4, payload)])
 
-    def _stop(self) -> None:
+    def _recover(self) -> None:
         """Make the core idle.
 
         Raises

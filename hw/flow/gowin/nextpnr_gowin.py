@@ -46,11 +46,11 @@ class Gowin(Toolchain):
     """Yosys, nextpnr-himbaechel, gowin_pack, gowin_unpack.
 
     Options of the board: ``synthesis`` (the family, as Yosys calls it), ``family`` (as nextpnr
-    calls it), ``floorplan`` (`hw.flow.places`).
-
-    The clock comes from the design's own PLL, so it is always the board's target.
+    calls it).
     """
 
+    OPTIONS = ("synthesis", "family")
+    FAMILY = "gowin"
     CONSTRAINTS = "penstock.cst"
     CELLS: ClassVar[Mapping[str, tuple[str, float]]] = {
         **{f"LUT{inputs}": ("LUT", 1) for inputs in range(1, 5)},
@@ -116,9 +116,6 @@ class Gowin(Toolchain):
             deadline=deadline,
             files={"routed": routed},
         )
-
-    def clock(self, fmax_mhz: float) -> float:
-        return self.board.target_mhz
 
     def pack(self, job: Job, routed: Routed, *, clock_mhz: float) -> list[str]:
         job.say("configuration to bitstream")

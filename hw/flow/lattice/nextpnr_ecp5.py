@@ -41,11 +41,11 @@ class Ecp5(Toolchain):
     """Yosys, nextpnr-ecp5, ecppack, ecpunpack.
 
     Options of the board: ``device`` (as nextpnr calls it, such as ``85k``), ``package``, ``speed``
-    (the grade), ``idcode`` (of the device on the board), ``floorplan`` (`hw.flow.places`).
-
-    The clock comes from the design's own PLL, so it is always the board's target.
+    (the grade), ``idcode`` (of the device on the board).
     """
 
+    OPTIONS = ("device", "package", "speed", "idcode")
+    FAMILY = "ecp5"
     CONSTRAINTS = "penstock.lpf"
     CELLS: ClassVar[Mapping[str, tuple[str, float]]] = {
         "LUT4": ("LUT", 1),
@@ -89,9 +89,6 @@ class Ecp5(Toolchain):
             deadline=deadline,
             files={"config": config},
         )
-
-    def clock(self, fmax_mhz: float) -> float:
-        return self.board.target_mhz
 
     def pack(self, job: Job, routed: Routed, *, clock_mhz: float) -> list[str]:
         job.say("configuration to bitstream")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from penstock.hw.flow.board import Board
+from penstock.hw.boards.board import Board, Processor
 from penstock.hw.flow.errors import BuildError, CheckError
 from penstock.hw.flow.nextpnr import route
 from penstock.hw.flow.places import give_places
@@ -22,9 +22,9 @@ from penstock.hw.flow.xilinx.xc7_bits import compare, read_bits
 from penstock.hw.flow.xilinx.xc7_carry import copy_shared_luts
 from penstock.hw.flow.xilinx.xc7_database import Database, Site
 from penstock.hw.flow.xilinx.xc7_dsp import differences, read_cells, repair
-from penstock.models.zynq.bitfile import read_bit
+from penstock.models.zynq.bitfile import read_bit, write_bit
 from penstock.models.zynq.hwh import clock_mhz, divisors
-from penstock.models.zynq.overlay import write_overlay
+from penstock.models.zynq.overlay import overlay_bit, write_overlay
 
 __all__ = ["OpenXc7"]
 
@@ -51,10 +51,14 @@ _CHECKED = ("DSP_", "BRAM_L", "BRAM_R")
 class OpenXc7(Toolchain):
     """Yosys, nextpnr-xilinx, fasm2frames, xc7frames2bit, bitread.
 
-    Options of the board: ``family`` and ``device`` of the databases, ``floorplan``
-    (`hw.flow.places`).
+    Options of the board: ``family`` and ``device`` of the databases.
+
+    With a processor system, the bitstream gets the ``.hwh`` that goes with it, and the clock is
+    what the processor can make; without, there is the bitstream alone.
     """
 
+    OPTIONS = ("family", "device")
+    FAMILY = "xc7"
     CONSTRAINTS = "penstock.xdc"
     CELLS: ClassVar[Mapping[str, tuple[str, float]]] = {
         **{f"LUT{inputs}": ("LUT", 1) for inputs in range(1, 7)},
@@ -125,6 +129,8 @@ class OpenXc7(Toolchain):
         return route(job, program, arguments, seed=seed, deadline=deadline, files=files)
 
     def clock(self, fmax_mhz: float) -> float:
+        if self.board.clock_mhz is not None:
+            return super().clock(fmax_mhz)
         return clock_mhz(divisors(min(fmax_mhz * _MARGIN, _MOST_MHZ)))
 
     def pack(self, job: Job, routed: Routed, *, clock_mhz: float) -> list[str]:
@@ -165,19 +171,23 @@ class OpenXc7(Toolchain):
             payload = read_bit(raw.read_bytes()).payload
         except ValueError as error:
             raise BuildError(f"xc7frames2bit wrote no bitstream: {error}") from None
-        write_overlay(
-            job.folder / "penstock.bit",
-            arch=job.arch,
-            payload=payload,
-            divisors=divisors(clock_mhz),
-            part=job.board.part,
-        )
+        path = job.folder / "penstock.bit"
+        if isinstance(self.board.host, Processor):
+            write_overlay(
+                path,
+                arch=job.arch,
+                payload=payload,
+                divisors=divisors(clock_mhz),
+                part=job.board.part,
+            )
+        else:
+            path.write_bytes(write_bit(overlay_bit(job.arch, payload, part=job.board.part)))
         raw.unlink()
         frames.unlink()
         return [
             "The reported fmax covers paths from flip-flop to flip-flop through look-up tables and "
-            "carry chains only: nextpnr-xilinx has no timing of DSPs, block RAMs and the processor "
-            "system.",
+            "carry chains only: nextpnr-xilinx has no timing of DSPs, block RAMs and hard blocks "
+            "such as the processor system.",
             f"{len(add) + len(remove)} features of tied DSP inputs were put right in the FASM, "
             "which nextpnr-xilinx leaves out.",
         ]

@@ -71,20 +71,20 @@ def no_side_effects(hw: Any) -> Harness:
     with h.m.If(h.free(1, "from_now_on") & one.bus.arready & ~one.bus.arvalid):
         h.m.d.sync += same.eq(1)
     for path, member, value in one.signature.flatten(one):
-        twin: Any = other
+        counterpart: Any = other
         for key in path:
-            twin = twin[key] if isinstance(key, int) else getattr(twin, key)
-        value, twin = Value.cast(value), Value.cast(twin)
+            counterpart = counterpart[key] if isinstance(key, int) else getattr(counterpart, key)
+        value, counterpart = Value.cast(value), Value.cast(counterpart)
         if member.flow == In:
             reads = path[-1] in ("arvalid", "rready")
-            h.m.d.comb += twin.eq(value & same if reads else value)
+            h.m.d.comb += counterpart.eq(value & same if reads else value)
         elif path[0] == "bus" and path[-1].startswith(("r", "ar")):
             payload = path[-1] in ("rdata", "rresp")
             look = same & one.bus.rvalid if payload else same
-            h.claim(f"the same is read: {path[-1]}", ~look | (value == twin))
+            h.claim(f"the same is read: {path[-1]}", ~look | (value == counterpart))
         else:
             name = "_".join(str(key) for key in path)
-            h.claim(f"reads do not change {name}", value == twin)
+            h.claim(f"reads do not change {name}", value == counterpart)
     read = Signal(name="read")
     with h.m.If(one.bus.rvalid & ~same):
         h.m.d.sync += read.eq(1)

@@ -118,13 +118,13 @@ def completion(hw: Any) -> Harness:
         h.claim(f"descriptors of {op.name} that were completed are counted", count == completed)
     ended = Signal(name="ended")
     h.m.d.comb += ended.eq(world.finished & ~Cat(n.any() for n in world.open.values()).any())
-    h.claim("complete says that every descriptor is", ~dut.complete | ended)
-    within(h, "complete comes when every descriptor is", 2, ~ended | dut.complete)
+    h.claim("complete says that every descriptor is", ~dut.program.complete | ended)
+    within(h, "complete comes when every descriptor is", 2, ~ended | dut.program.complete)
     two = before(h, world.open[Op.CONV] == 2, "two")
     seen = Signal(name="seen")
     with h.m.If(two):
         h.m.d.sync += seen.eq(1)
-    h.cover("a program is complete in which an engine had two", dut.complete & seen)
+    h.cover("a program is complete in which an engine had two", dut.program.complete & seen)
     return h
 
 

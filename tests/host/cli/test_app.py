@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from penstock import __version__
 from penstock.host.cli.commands import classify as cli_classify
 from penstock.host.compiler.compile import compile_network
 from penstock.host.devices.device import DeviceError, RunLog
@@ -147,57 +146,9 @@ def test_bad_images(penstock: Run, tmp_path: Path) -> None:
     refused(classify(penstock, empty), "empty.jpg", "is empty")
     refused(classify(penstock, text), "text.jpg", "not an image")
     refused(classify(penstock, cut), "cut.jpg", "truncated")
-    refused(classify(penstock, tmp_path / "text.jpg" / "x"), "x")
+    refused(classify(penstock, tmp_path), "is a directory")
     refused(classify(penstock, PHOTO, empty), "empty.jpg")
     refused(classify(penstock), "Missing argument")
-
-
-def test_missing_images_are_refused_first(
-    penstock: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def never(*arguments: object, **options: object) -> None:
-        raise AssertionError("the work began")
-
-    monkeypatch.setattr(cli_classify, "load_network", never)
-    refused(classify(penstock, PHOTO, tmp_path / "none.jpg"), "none.jpg", "no such file")
-    refused(classify(penstock, tmp_path), "holds no images")
-
-
-def test_a_folder_is_its_images(penstock: Run, tmp_path: Path) -> None:
-    for name in ("a.png", "b.jpg"):
-        Image.new("RGB", (50, 40)).save(tmp_path / name)
-    (tmp_path / "c.HEIC").write_bytes(b"x")
-    outcome = classify(penstock, tmp_path)
-    assert outcome.status == 0, outcome
-    assert [f"{tmp_path}/{name}" in outcome.out for name in ("a.png", "b.jpg")] == [True, True]
-    assert "1 file is left out, .HEIC is not read" in outcome.err
-
-
-def test_json_on_standard_output(
-    penstock: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path
-) -> None:
-    environment = {**os.environ, "PENSTOCK_CACHE": str(cache)}
-    arguments = ("classify", PHOTO, "--model", "tiny", "--arch", "tiny", "--json", "-")
-    done = subprocess.run(
-        [sys.executable, "-m", "penstock", *arguments, "--device", "functional"],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert json.loads(done.stdout[done.stdout.index("\n{") :])["model"] == "tiny"
-    assert not list(tmp_path.iterdir())
-
-
-def test_help_and_version(penstock: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
-    assert penstock("--version").out == f"penstock {__version__}\n"
-    shown = penstock("-h")
-    assert shown.status == 0
-    assert "..." not in shown.out.split("Commands:")[1]
-    assert "--install-completion" in shown.out
-    assert penstock("screen", "-h").out.count("list[") == 0
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "CMYK", "I;16"])
@@ -227,7 +178,7 @@ def test_unwritable_outputs_are_refused_first(
     def never(*arguments: object, **options: object) -> None:
         raise AssertionError("the work began")
 
-    monkeypatch.setattr(cli_classify, "load_network", never)
+    monkeypatch.setattr(cli_classify, "load", never)
     refused(classify(penstock, PHOTO, "--json", tmp_path / "no" / "out.json"), "no/out.json")
     refused(classify(penstock, PHOTO, "--json", tmp_path), "is a directory")
     refused(classify(penstock, PHOTO, "--json", "/proc/out.json"), "/proc/out.json")
@@ -405,8 +356,7 @@ def test_simulate_fails_with_one_line(penstock: Run, monkeypatch: pytest.MonkeyP
 def test_doctor(penstock: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     outcome = penstock("doctor")
     assert outcome.status == 0, outcome
-    parts = ("python", "g++", "verilator", "cache", "functional", "pynq", "matplotlib", "opencv")
-    for text in parts:
+    for text in ("python", "g++", "verilator", "cache", "functional"):
         assert text in outcome.out
     monkeypatch.setenv("CXX", "no-such-compiler")
     outcome = penstock("doctor")
@@ -453,12 +403,12 @@ def test_damaged_cache_is_made_again(penstock: Run, cache: Path) -> None:
         data[-1] ^= 1
         path.write_bytes(data)
     assert classify(penstock, PHOTO, "--check").status == 0
-    whole = 0
-    for path in files:  # those of other tests are not used here, and stay as they are
+    good = 0
+    for path in files:  # the cache holds other tests' networks as well
         with contextlib.suppress(ValueError):
             store.load(path)
-            whole += 1
-    assert whole == 1
+            good += 1
+    assert good == 1
 
 
 def test_as_a_process(cache: Path) -> None:

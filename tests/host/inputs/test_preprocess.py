@@ -195,5 +195,5 @@ def test_frames(tmp_path: Path) -> None:
     Image.fromarray(gradient()).save(path)
     np.testing.assert_array_equal(frame_codes(gradient(), SPEC), load_codes(path, SPEC))
     for frame in (gradient().astype(np.float32), gradient()[..., :2], gradient()[:0]):
-        with pytest.raises(ValueError, match=r"frame must be uint8 \(height, width, 3\), not"):
+        with pytest.raises(ValueError, match=r"frame must be uint8 \(height, width, 3\) or"):
             frame_codes(frame, SPEC)

@@ -24,11 +24,11 @@ from penstock.models.graph.graph import Network
 from penstock.models.networks.tinynet import tiny_images, tiny_net
 from penstock.models.quant.quantize import quantise
 from penstock.models.spec.arch import get_arch
+from penstock.models.spec.memory import PAGE_BYTES
 from tests.board.network import small_network
 from tests.support.netgen import random_codes
 
 ARCH = get_arch("tiny")
-PAGE = 4096
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def test_a_switch_loads_nothing(networks: dict[str, Loaded]) -> None:
 
 def test_memory_is_accounted(networks: dict[str, Loaded]) -> None:
     sizes = {name: loaded.program.arena_bytes for name, loaded in networks.items()}
-    pages = {name: -(-size // PAGE) * PAGE for name, size in sizes.items()}
+    pages = {name: -(-size // PAGE_BYTES) * PAGE_BYTES for name, size in sizes.items()}
     with _Counting(sum(pages.values())) as device, Resident(device) as resident:
         add(resident, networks, "tiny", "small")
         assert resident.memory == sizes
@@ -167,7 +167,7 @@ def test_memory_is_accounted(networks: dict[str, Loaded]) -> None:
         assert resident.memory == {}
         device.free(device.alloc(sum(pages.values())))
     with (
-        _Counting(PAGE) as device,
+        _Counting(PAGE_BYTES) as device,
         Resident(device) as resident,
         pytest.raises(DeviceFull, match=r"tiny does not fit, .* resident: nothing; no "),
     ):

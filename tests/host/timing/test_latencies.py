@@ -1,18 +1,32 @@
+# amaranth: UnusedElaboratable=no
 """Closed forms of the engines' times, and the latencies that the hardware states itself."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 
 from penstock.host.devices.rtl import RtlDevice
 from penstock.host.timing.latencies import MEMORY, Memory, Timing, block_cycles
 from penstock.hw.array.psum import PartialSums
+from penstock.hw.array.systolic import SystolicArray
+from penstock.hw.bus.dma import COMMANDS, BurstSplitter
+from penstock.hw.core.accel import DMA_DEPTH
+from penstock.hw.core.sequencer import Gate
+from penstock.hw.engines import load, weights
+from penstock.hw.engines.conv import ISSUE_TO_ARRAY
 from penstock.hw.engines.drain import SELECT_LATENCY
+from penstock.hw.engines.lrn import LrnLanes
+from penstock.hw.engines.post import UNACKNOWLEDGED, PostEngine
 from penstock.hw.engines.requant import Requantise
+from penstock.hw.lib.fifo import Fifo
+from penstock.hw.lib.stream import Upsizer
 from penstock.models.graph.graph import INPUT, ConvGeometry
 from penstock.models.spec.arch import get_arch
-from penstock.models.spec.isa import Dest
+from penstock.models.spec.isa import Dest, Op
 from tests.support.cost import measure
+from tests.support.hwsim import run
 from tests.support.netgen import make_conv, make_network, rng_of
 
 LAB = get_arch("lab")
@@ -37,9 +51,70 @@ def test_blocks_of_small_tiles_take_the_time_of_the_next_ones() -> None:
     assert 0 < first < 1500
 
 
+def through(dut: Any, **settings: int) -> int:
+    """Cycles from the one in which a payload comes to the first in which it is at the output."""
+    cycles = []
+
+    async def process(ctx: Any) -> None:
+        for name, value in settings.items():
+            ctx.set(getattr(dut, name), value)
+        ctx.set(dut.i.valid, 1)
+        ctx.set(dut.o.ready, 1)
+        for cycle in range(20):
+            if ctx.get(dut.o.valid):
+                cycles.append(cycle)
+                return
+            await ctx.tick()
+
+    run(dut, process)
+    return cycles[0]
+
+
+def test_a_descriptor_comes_as_late_as_its_parts_say() -> None:
+    register = 1
+    commands = through(Fifo(shape=8, depth=COMMANDS))
+    assert Timing.read_command == register + commands + through(BurstSplitter()) + register
+    queue, gate = through(Fifo(shape=8, depth=LAB.queue_depth)), through(Gate(op=Op.WEIGHTS))
+    assert Timing.gate == queue + gate
+    assert Timing.counted == register + gate
+    assert Timing.begin == register
+
+
+def test_data_comes_as_late_as_its_parts_say() -> None:
+    register = 1
+    beats = through(Fifo(shape=64, depth=DMA_DEPTH, block=True))
+    upsizer = through(Upsizer(in_bytes=8, out_bytes=8))
+    assert Timing.loaded == beats + register + upsizer + register
+    words = through(Fifo(shape=8 * LAB.cols, depth=LAB.wgt_words, block=True))
+    assert Timing.weights == beats + register + upsizer + words + register
+
+
+def test_what_is_under_way_fits_the_hardwares_queues() -> None:
+    output, back = 1, 1
+    assert Timing.read_fifo == DMA_DEPTH
+    assert Timing.ahead == load.AHEAD + output + back == weights.AHEAD + output + back
+    assert Timing.commands == COMMANDS + output + back
+    assert Timing.unacknowledged == UNACKNOWLEDGED
+    for name in ("lab", "tiny", "tang-nano-20k"):
+        arch = get_arch(name)
+        timing = Timing(arch, MEMORY)
+        assert timing.queue == (arch.queue_depth + output if arch.queue_depth else 1)
+        if arch.lrn_lanes:
+            assert timing.lrn_interval == PostEngine(arch=arch).interval
+            lanes = LrnLanes(rows=arch.rows, lanes=arch.lrn_lanes)
+            choice = 1  # between pixels with and without LRN
+            pixels = timing.lrn_interval - 1  # one pixel, normalised or not
+            copied, normalised = (timing.post_cycles(post(lrn=lrn))[0] for lrn in (0, 1))
+            assert normalised - copied == lanes.latency + choice + pixels
+
+
 def test_latencies_are_the_hardwares() -> None:
-    start = 1
+    start = issue = 1
     assert Timing.drained == start + PartialSums.READ_LATENCY + SELECT_LATENCY + Requantise.LATENCY
+    for arch in (LAB, get_arch("tiny")):
+        array = SystolicArray(rows=arch.rows, cols=arch.cols)
+        sums = array.latency + arch.cols - 1 + PartialSums.RMW_LATENCY
+        assert Timing(arch, MEMORY).filled == issue + ISSUE_TO_ARRAY + sums
     timing = Timing(LAB, Memory(latency=100))
     assert timing.read == 106
     assert timing.written == 101

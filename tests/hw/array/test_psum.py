@@ -93,15 +93,15 @@ def test_tiles(rows: int, cols: int, words: int, seed: int) -> None:
             addresses = list(range(len(expected[index])))
             rng.shuffle(addresses)
             for address in addresses:
-                ctx.set(dut.r_en, 1)
-                ctx.set(dut.r_bank, index % 2)
-                ctx.set(dut.r_addr, address)
+                ctx.set(dut.r.en, 1)
+                ctx.set(dut.r.addr.bank, index % 2)
+                ctx.set(dut.r.addr.word, address)
                 await ctx.tick()
-                ctx.set(dut.r_en, 0)
-                ctx.set(dut.r_bank, rng.randrange(2))
+                ctx.set(dut.r.en, 0)
+                ctx.set(dut.r.addr.bank, rng.randrange(2))
                 await ctx.tick().repeat(dut.READ_LATENCY - 1)
                 for _ in range(rng.choice((1, 1, 4))):
-                    got = [ctx.get(dut.r_data[c]) for c in range(cols)]
+                    got = [ctx.get(dut.r.data[c]) for c in range(cols)]
                     want = expected[index][address].tolist()
                     assert got == want, f"tile {index}, position {address}"
                     await ctx.tick()
@@ -131,10 +131,10 @@ def test_all_32_bits() -> None:
             ctx.set(dut.sums[0], limit - 1)
             ctx.set(dut.sums[1], -limit)
             await ctx.tick()
-        ctx.set(dut.r_en, 1)
+        ctx.set(dut.r.en, 1)
         await ctx.tick().repeat(dut.READ_LATENCY)
-        assert ctx.get(dut.r_data[0]) == blocks * (limit - 1)
-        assert ctx.get(dut.r_data[1]) == -(1 << 31)
+        assert ctx.get(dut.r.data[0]) == blocks * (limit - 1)
+        assert ctx.get(dut.r.data[1]) == -(1 << 31)
 
     run(dut, bench)
 
@@ -153,11 +153,11 @@ def test_distance_of_accumulations() -> None:
             ctx.set(dut.i, word)
             ctx.set(dut.sums[0], 1 + (cycle - dut.SUM_DELAY) % words)
             await ctx.tick()
-        ctx.set(dut.r_en, 1)
+        ctx.set(dut.r.en, 1)
         for address in range(words):
-            ctx.set(dut.r_addr, address)
+            ctx.set(dut.r.addr.word, address)
             await ctx.tick().repeat(dut.READ_LATENCY)
-            results.append(ctx.get(dut.r_data[0]))
+            results.append(ctx.get(dut.r.data[0]))
 
     run(dut, bench)
     assert results == [blocks * (1 + address) for address in range(words)]

@@ -12,15 +12,11 @@ from numpy.typing import NDArray
 from penstock.host.compiler.compile import compile_network
 from penstock.host.devices.device import DeviceError
 from penstock.host.devices.rtl import RtlDevice
-from penstock.host.devices.serial.tang_nano_20k import BAUD as HOST_BAUD
-from penstock.host.devices.serial.tang_nano_20k import TangNanoDevice
-from penstock.host.devices.serial.ulx3s import BAUD as ULX3S_BAUD
+from penstock.host.devices.serial.serial_device import LinkedDevice
 from penstock.host.inputs.catalog import load_network
-from penstock.hw.boards import ulx3s
 from penstock.hw.boards.serial_soc import LinkedAccel
-from penstock.hw.boards.tang_nano import BAUD, CLOCK_HZ, MEMORY_BYTES, SHOWN, TangNano
+from penstock.hw.boards.tang_nano import CLOCK_HZ, MEMORY_BYTES, SHOWN, TangNano
 from penstock.hw.boards.tang_nano_top import PINS, constraints
-from penstock.hw.flow.board import get_board
 from penstock.hw.memory.block_memory import BlockMemory
 from penstock.models.graph.graph import INPUT, ConvGeometry, MaxPool, Network
 from penstock.models.spec.arch import get_arch
@@ -51,7 +47,7 @@ def test_lenet5(port: ModelPort) -> None:
     network = load_network("lenet5")
     program = compile_network(network, ARCH)
     rng = np.random.default_rng(7)
-    with TangNanoDevice(ARCH, port=port, baud=FAST, patience=0.001) as device:
+    with LinkedDevice(ARCH, port=port, baud=FAST, patience=0.001) as device:
         assert device.info["memory_bytes"] == MEMORY_BYTES
         buffer = load(device, program)
         counts = []
@@ -97,7 +93,7 @@ def test_damaged_and_dropped_frames(
     network = small_network()
     program = compile_network(network, ARCH)
     noise = Noise(np.random.default_rng(3), rate=4 if direction == "to_board" else 8, drop=drop)
-    with TangNanoDevice(ARCH, port=port, baud=FAST, patience=0.001, retries=40) as device:
+    with LinkedDevice(ARCH, port=port, baud=FAST, patience=0.001, retries=40) as device:
         setattr(port, direction, noise)
         maps = infer(device, program, load(device, program), random_codes(network, 1))
         assert device.statistics.retries >= noise.count // 2
@@ -110,7 +106,7 @@ def test_damaged_and_dropped_frames(
 def test_reset_in_the_middle(port: ModelPort, answer: dict[str, NDArray[np.uint8]]) -> None:
     lenet5 = load_network("lenet5")  # the small network would be done before the reset
     program = compile_network(lenet5, ARCH)
-    device = TangNanoDevice(ARCH, port=port, baud=FAST, patience=0.001)
+    device = LinkedDevice(ARCH, port=port, baud=FAST, patience=0.001)
     buffer = load(device, program)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(port, "close", lambda: None)  # the board stays
@@ -128,20 +124,11 @@ def test_reset_in_the_middle(port: ModelPort, answer: dict[str, NDArray[np.uint8
         device.close()
     network = small_network()
     program = compile_network(network, ARCH)
-    with TangNanoDevice(ARCH, port=port, baud=FAST, patience=0.001) as device:
+    with LinkedDevice(ARCH, port=port, baud=FAST, patience=0.001) as device:
         maps = infer(device, program, load(device, program), random_codes(network, 1))
     assert {name: m.tobytes() for name, m in maps.items()} == {
         name: m.tobytes() for name, m in answer.items()
     }
-
-
-def test_both_ends_agree() -> None:
-    assert (HOST_BAUD, ULX3S_BAUD) == (BAUD, ulx3s.BAUD)
-
-
-def test_place_and_route_aims_at_the_clock() -> None:
-    assert get_board("tang-nano-20k").target_mhz * 1e6 == CLOCK_HZ
-    assert get_board("ulx3s-85f").target_mhz * 1e6 == ulx3s.CLOCK_HZ
 
 
 def test_every_pin_has_a_place() -> None:

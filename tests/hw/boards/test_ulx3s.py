@@ -13,7 +13,7 @@ from penstock.host.apps.open_device import open_device
 from penstock.host.compiler.compile import compile_network
 from penstock.host.devices.device import Buffer, Device, DeviceError
 from penstock.host.devices.rtl import RtlDevice
-from penstock.host.devices.serial.ulx3s import Ulx3sDevice
+from penstock.host.devices.serial.serial_device import LinkedDevice
 from penstock.host.program.program import Program
 from penstock.hw.boards.serial_soc import LAMPS
 from penstock.models.graph.graph import INPUT, ConvGeometry, MaxPool, Network
@@ -83,8 +83,8 @@ def port() -> Iterator[ModelPort]:
     port.close()
 
 
-def connect(port: ModelPort, **options: int) -> Ulx3sDevice:
-    return Ulx3sDevice(ARCH, port=port, baud=BAUD, patience=PATIENCE, **options)
+def connect(port: ModelPort, **options: int) -> LinkedDevice:
+    return LinkedDevice(ARCH, port=port, baud=BAUD, patience=PATIENCE, **options)
 
 
 def load(device: Device, program: Program) -> Buffer:
@@ -270,7 +270,7 @@ def test_wrong_arch(port: ModelPort) -> None:
         r"\(that is tiny: --arch tiny\)"
     )
     with pytest.raises(DeviceError, match=message):
-        Ulx3sDevice(get_arch("lab"), port=port, baud=BAUD, patience=PATIENCE)
+        LinkedDevice(get_arch("lab"), port=port, baud=BAUD, patience=PATIENCE)
 
 
 def test_nobody_answers(port: ModelPort) -> None:
@@ -299,4 +299,4 @@ def test_no_port() -> None:
 )
 def test_wrong_parameters(options: dict[str, int], message: str, port: ModelPort) -> None:
     with pytest.raises(ValueError, match=message):
-        Ulx3sDevice(ARCH, port=port, **{"baud": BAUD, **options})
+        LinkedDevice(ARCH, port=port, **{"baud": BAUD, **options})

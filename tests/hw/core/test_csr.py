@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from penstock.hw.core.csr import DONE_COUNTS, CsrBank
+from penstock.hw.core.csr import CsrBank
 from penstock.models.spec.arch import get_arch
 from penstock.models.spec.regs import (
+    DONE_COUNTS,
     ERROR_SOURCES,
     LOG_BASE,
     LOG_FIELDS,
@@ -123,13 +124,13 @@ def test_cycles_of_a_write() -> None:
             *[(7, 0)] * 4,
         ]
         # The command is a register; then the run's own steps begin.
-        assert await follow("CTRL", START, dut.busy, dut.core_reset, dut.go) == [
+        assert await follow("CTRL", START, dut.busy, dut.core_reset, dut.program.start) == [
             *[(0, 0, 0)] * 5,
             *[(1, 1, 0), (1, 0, 1), (1, 0, 0)],
         ]
         await follow("IRQ_ENABLE", 1)
         # The run's end: done and its event, then pending, then the line.
-        ctx.set(dut.complete, 1)
+        ctx.set(dut.program.complete, 1)
         seen = []
         for _ in range(5):
             seen.append((ctx.get(dut.busy), ctx.get(dut.irq)))
@@ -144,7 +145,7 @@ def test_cycles_of_a_write() -> None:
 def test_cycles_of_a_read(name: str) -> None:
     async def process(ctx: Any, dut: CsrBank) -> None:
         bus = dut.bus
-        source = dut.fetched if name == "DESC_FETCHED" else dut.received[2]
+        source = dut.program.fetched if name == "DESC_FETCHED" else dut.received[2]
         await until_run(ctx, dut)
         ctx.set(bus.araddr, offset(name))
         ctx.set(bus.arvalid, 1)
@@ -189,14 +190,14 @@ def test_run_done_and_interrupt() -> None:
     async def process(ctx: Any, dut: CsrBank) -> None:
         ctx.set(dut.all_idle, 1)
         # The sequencer still shows the end of the run before.
-        ctx.set(dut.complete, 1)
+        ctx.set(dut.program.complete, 1)
         await write(ctx, dut, offset("IRQ_ENABLE"), 1)
         await command(ctx, dut, START)
         seen = []
         for _ in range(8):
-            seen.append((ctx.get(dut.core_reset), ctx.get(dut.go)))
+            seen.append((ctx.get(dut.core_reset), ctx.get(dut.program.start)))
             if ctx.get(dut.core_reset):
-                ctx.set(dut.complete, 0)
+                ctx.set(dut.program.complete, 0)
             await ctx.tick()
         assert seen.count((1, 0)) == 1 and seen.count((0, 1)) == 1
         assert seen.index((0, 1)) == seen.index((1, 0)) + 1
@@ -211,9 +212,9 @@ def test_run_done_and_interrupt() -> None:
             ctx.set(dut.expected[index], 100 + index)
             ctx.set(dut.received[index], 200 + index)
         for index in range(len(DONE_COUNTS)):
-            ctx.set(dut.done_count[index], 300 + index)
-        ctx.set(dut.fetched, 17)
-        ctx.set(dut.complete, 1)
+            ctx.set(dut.program.done[index], 300 + index)
+        ctx.set(dut.program.fetched, 17)
+        ctx.set(dut.program.complete, 1)
         await ctx.tick().repeat(4)
         assert ctx.get(dut.irq) == 1
         assert await read(ctx, dut, offset("STATUS")) == DONE
@@ -224,7 +225,7 @@ def test_run_done_and_interrupt() -> None:
         await ctx.tick()
         assert ctx.get(dut.irq) == 0
         # Diagnostics keep their values when the core forgets them.
-        for signal in (*dut.expected, *dut.received, *dut.done_count, dut.fetched):
+        for signal in (*dut.expected, *dut.received, *dut.program.done, dut.program.fetched):
             ctx.set(signal, 0)
         for index, port in enumerate(ERROR_SOURCES):
             assert await read(ctx, dut, offset(f"{port.upper()}_EXPECTED")) == 100 + index
@@ -287,7 +288,7 @@ def test_lamps() -> None:
         assert await lamps() == (0, 1)
         await until_run(ctx, dut)
         assert await lamps() == (1, 0)
-        ctx.set(dut.complete, 1)
+        ctx.set(dut.program.complete, 1)
         await ctx.tick().repeat(3)
         assert await lamps() == (0, 0)
         assert await read(ctx, dut, offset("STATUS")) == DONE
@@ -299,10 +300,10 @@ def test_bad_descriptor() -> None:
     async def process(ctx: Any, dut: CsrBank) -> None:
         ctx.set(dut.all_idle, 1)
         await until_run(ctx, dut)
-        ctx.set(dut.fetched, 3)
-        ctx.set(dut.bad_descriptor, 1)
+        ctx.set(dut.program.fetched, 3)
+        ctx.set(dut.program.bad, 1)
         await ctx.tick().until(dut.core_reset)
-        ctx.set(dut.bad_descriptor, 0)
+        ctx.set(dut.program.bad, 0)
         assert await read(ctx, dut, offset("STATUS")) == ERROR
         assert await read(ctx, dut, offset("ERROR")) == ErrorCause.BAD_DESCRIPTOR
         assert await read(ctx, dut, offset("DESC_FETCHED")) == 3
@@ -350,9 +351,9 @@ def test_soft_reset() -> None:
         assert await read(ctx, dut, offset("BASE")) == 0x4000
         # It clears an error, too, and a run can follow.
         await until_run(ctx, dut)
-        ctx.set(dut.bad_descriptor, 1)
+        ctx.set(dut.program.bad, 1)
         await ctx.tick().until(dut.core_reset)
-        ctx.set(dut.bad_descriptor, 0)
+        ctx.set(dut.program.bad, 0)
         await command(ctx, dut, RESET)
         await ctx.tick().repeat(4)
         assert await read(ctx, dut, offset("STATUS")) == 0
@@ -377,12 +378,12 @@ def test_counters_and_layer_log() -> None:
         for _ in range(2):
             await until_run(ctx, dut)
             for signal, cycles in (
-                ((dut.array_busy, dut.wait_input), 7),
+                ((dut.activity.busy, dut.wait_input), 7),
                 ((dut.wait_input,), 3),
                 ((dut.wait_input, dut.act_waiting), 4),
-                ((dut.wait_weights, dut.act_waiting), 5),
-                ((dut.wait_weights, dut.wgt_waiting), 6),
-                ((dut.wait_output, dut.wgt_waiting), 2),
+                ((dut.activity.wait_weights, dut.act_waiting), 5),
+                ((dut.activity.wait_weights, dut.wgt_waiting), 6),
+                ((dut.activity.wait_bank, dut.wgt_waiting), 2),
                 ((dut.act_waiting, dut.wgt_waiting), 1),
             ):
                 for member in signal:
@@ -399,20 +400,20 @@ def test_counters_and_layer_log() -> None:
             ctx.set(dut.write_beat, 0)
             # An event in the cycle of the mark belongs to the entry; one after it does not.
             ctx.set(dut.mark, 1)
-            ctx.set(dut.array_busy, 1)
+            ctx.set(dut.activity.busy, 1)
             await ctx.tick()
             ctx.set(dut.mark, 0)
             await ctx.tick()
-            ctx.set(dut.array_busy, 0)
+            ctx.set(dut.activity.busy, 0)
             ctx.set(dut.mark, 1)
             await ctx.tick()
             ctx.set(dut.mark, 0)
-            ctx.set(dut.complete, 1)
+            ctx.set(dut.program.complete, 1)
             await ctx.tick().repeat(1)
             # Done waits for the two entries.
             assert await read(ctx, dut, offset("STATUS")) == BUSY
             await ctx.tick().repeat(20)
-            ctx.set(dut.complete, 0)
+            ctx.set(dut.program.complete, 0)
             assert await read(ctx, dut, offset("STATUS")) == DONE
             # Nothing counts after done.
             ctx.set(dut.read_beat, 7)

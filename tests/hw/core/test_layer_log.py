@@ -22,7 +22,7 @@ def counts(cycle: int) -> list[int]:
 
 def test_all_numbers_have_32_bits() -> None:
     dut = LayerLog(entries=ENTRIES)
-    assert {len(signal) for signal in (*dut.counts, dut.count, dut.r_data)} == {32}
+    assert {len(signal) for signal in (*dut.counts, dut.count, dut.r.data)} == {32}
 
 
 async def mark(ctx: Any, dut: LayerLog, marks: set[int], cycles: int, clear: int = -1) -> list[int]:
@@ -42,12 +42,12 @@ async def entries(ctx: Any, dut: LayerLog) -> list[list[int]]:
     """Read all that is in the memory."""
     words = []
     for address in range(ENTRIES * WORDS):
-        ctx.set(dut.r_en, 1)
-        ctx.set(dut.r_addr, address)
+        ctx.set(dut.r.en, 1)
+        ctx.set(dut.r.addr, address)
         await ctx.tick()
-        ctx.set(dut.r_en, 0)
+        ctx.set(dut.r.en, 0)
         await ctx.tick().repeat(dut.READ_LATENCY - 1)
-        words.append(ctx.get(dut.r_data))
+        words.append(ctx.get(dut.r.data))
     return [words[k : k + WORDS] for k in range(0, len(words), WORDS)]
 
 

@@ -16,7 +16,7 @@ from penstock.hw.core.sequencer import Sequencer
 from penstock.hw.engines.post import PostEngine
 from penstock.hw.lib.buffer import Buffer
 from penstock.hw.lib.fifo import MAX_DISTRIBUTED
-from penstock.models.golden.fixed import LRN_TABLE_ENTRIES
+from penstock.models.golden.fixed import LRN_TABLE_PAIRS
 from penstock.models.spec.arch import Arch, get_arch
 from penstock.models.spec.isa import FIELDS, Op
 from penstock.models.spec.regs import LOG_FIELDS
@@ -47,7 +47,7 @@ def wanted(arch: Arch) -> Counter[tuple[str, int, int]]:
             # Bias, multiplier, shift; of two tiles.
             ("lane", 2 * groups, 32 + 17 + 5): arch.drain_lanes,
             # A word is two entries of a gain and a difference.
-            **({("lane", LRN_TABLE_ENTRIES // 2, 64): arch.lrn_lanes} if arch.lrn_lanes else {}),
+            **({("lane", LRN_TABLE_PAIRS, 64): arch.lrn_lanes} if arch.lrn_lanes else {}),
             ("log", arch.log_entries * len(LOG_FIELDS), 32): 1,
             ("queue", arch.wgt_words, 8 * arch.cols): 1,
             ("queue", DMA_DEPTH, 64): 4,
@@ -95,4 +95,4 @@ def test_queues_of_descriptors_hold_what_is_not_known() -> None:
 
 
 def test_tables_are_written_two_entries_at_a_time() -> None:
-    assert len(PostEngine(arch=TINY).table_data) == 64
+    assert len(PostEngine(arch=TINY).table.data) == 64

@@ -71,7 +71,7 @@ class Bench:
         m.submodules.dma = self.dma = dma = ReadDma(depth=64)
         connect(m, dut.cmd, dma.cmd)
         connect(m, dma.o, dut.data)
-        m.d.comb += [dma.base.eq(BASE), dut.desc_addr.eq(OFFSET)]
+        m.d.comb += [dma.base.eq(BASE), dut.program.desc_addr.eq(OFFSET)]
         memory = bytearray(rng.randbytes(MEMORY))
         memory[BASE + OFFSET : BASE + OFFSET + len(image)] = image
         self.slave = ReadSlave(dma.bus, memory, rng=rng, latency=10, stall=0.1, **slave)
@@ -104,11 +104,11 @@ class Bench:
                 self.completed[op] += done[op]
 
     async def start(self, ctx: Any, count: int) -> None:
-        ctx.set(self.dut.desc_count, count)
+        ctx.set(self.dut.program.desc_count, count)
         await ctx.tick()
-        ctx.set(self.dut.start, 1)
+        ctx.set(self.dut.program.start, 1)
         await ctx.tick()
-        ctx.set(self.dut.start, 0)
+        ctx.set(self.dut.program.start, 0)
 
     def run(self, *processes: Any) -> None:
         run(self.module, *processes, background=[self.slave.process, self.engines])
@@ -130,17 +130,17 @@ def test_runs_a_program(seed: int, arch: Arch) -> None:
         await bench.start(ctx, len(program))
         complete = 0
         while not complete:
-            _, _, complete, bad = await ctx.tick().sample(dut.complete, dut.bad)
+            _, _, complete, bad = await ctx.tick().sample(dut.program.complete, dut.program.bad)
             assert not bad
             if complete:
                 assert sum(bench.completed.values()) == len(program)
-        assert ctx.get(dut.fetched) == len(program)
+        assert ctx.get(dut.program.fetched) == len(program)
         for op in COUNTED:
             assert ctx.get(dut.count[op]) == bench.completed[op]
         for op in Op:
             assert bench.taken[op] == [fields for which, fields in program if which == op]
         await ctx.tick().repeat(20)
-        assert ctx.get(dut.complete) == 1
+        assert ctx.get(dut.program.complete) == 1
 
     bench.run(watch)
     assert sum(beats for _, beats in bench.slave.bursts) == 8 * len(program)
@@ -151,11 +151,11 @@ def test_no_descriptors_complete_at_once() -> None:
 
     async def watch(ctx: Any) -> None:
         await ctx.tick().repeat(5)
-        assert ctx.get(bench.dut.complete) == 0
+        assert ctx.get(bench.dut.program.complete) == 0
         await bench.start(ctx, 0)
         await ctx.tick().repeat(3)
-        assert ctx.get(bench.dut.complete) == 1
-        assert ctx.get(bench.dut.bad) == 0
+        assert ctx.get(bench.dut.program.complete) == 1
+        assert ctx.get(bench.dut.program.bad) == 0
         await ctx.tick().repeat(20)
 
     bench.run(watch)
@@ -196,11 +196,11 @@ def test_stops_at_a_bad_descriptor(bad: bytes, arch: Arch) -> None:
 
     async def watch(ctx: Any) -> None:
         await bench.start(ctx, 5)
-        await ctx.tick().until(dut.bad)
+        await ctx.tick().until(dut.program.bad)
         await ctx.tick().repeat(100)
-        assert ctx.get(dut.fetched) == 3
-        assert ctx.get(dut.bad) == 1
-        assert ctx.get(dut.complete) == 0
+        assert ctx.get(dut.program.fetched) == 3
+        assert ctx.get(dut.program.bad) == 1
+        assert ctx.get(dut.program.complete) == 0
         assert sum(map(len, bench.taken.values())) == 2
 
     bench.run(watch)
@@ -247,8 +247,8 @@ def test_limits_accept_what_they_allow() -> None:
 
     async def watch(ctx: Any) -> None:
         await bench.start(ctx, count)
-        await ctx.tick().until(bench.dut.complete | bench.dut.bad)
-        assert ctx.get(bench.dut.bad) == 0
+        await ctx.tick().until(bench.dut.program.complete | bench.dut.program.bad)
+        assert ctx.get(bench.dut.program.bad) == 0
 
     bench.run(watch)
     assert decode(image[:DESCRIPTOR_BYTES])[1] == bench.taken[Op.LOAD][0]
@@ -298,7 +298,9 @@ def test_waiting_conv_is_reported() -> None:
         await bench.start(ctx, 2)
         complete = 0
         while not complete:
-            _, _, complete, waiting = await ctx.tick().sample(dut.complete, dut.conv_waiting)
+            _, _, complete, waiting = await ctx.tick().sample(
+                dut.program.complete, dut.conv_waiting
+            )
             if waiting:
                 waited.append(bench.completed[Op.LOAD])
         assert waited
@@ -323,6 +325,6 @@ def test_queues_decouple_the_engines() -> None:
         await bench.start(ctx, len(order))
         await ctx.tick().repeat(400)
         assert ctx.get(bench.dut.count_load) == 0
-        assert ctx.get(bench.dut.fetched) in (fits + 2, fits + 3)
+        assert ctx.get(bench.dut.program.fetched) in (fits + 2, fits + 3)
 
     run(bench.module, watch, background=[bench.slave.process])

@@ -114,20 +114,20 @@ def test_conv_engine(rows: int, cols: int, seed: int) -> None:
     m.submodules.dut = dut = ConvEngine(arch=arch)
     m.submodules.act = buffer = Buffer(depth=arch.act_words, width=rows * 8)
     m.d.comb += [
-        buffer.r_en.eq(dut.act_en),
-        buffer.r_addr.eq(dut.act_addr),
-        dut.act_data.eq(buffer.r_data),
+        buffer.r.en.eq(dut.act.en),
+        buffer.r.addr.eq(dut.act.addr),
+        dut.act.data.eq(buffer.r.data),
     ]
     loaded = False
 
     async def load(ctx):
         nonlocal loaded
-        ctx.set(buffer.w_en, 1)
+        ctx.set(buffer.w.en, 1)
         for index, word in enumerate(act):
-            ctx.set(buffer.w_addr, index)
-            ctx.set(buffer.w_data, int.from_bytes(word.tobytes(), "little"))
+            ctx.set(buffer.w.addr, index)
+            ctx.set(buffer.w.data, int.from_bytes(word.tobytes(), "little"))
             await ctx.tick()
-        ctx.set(buffer.w_en, 0)
+        ctx.set(buffer.w.en, 0)
         loaded = True
 
     async def descriptors(ctx):
@@ -159,7 +159,7 @@ def test_conv_engine(rows: int, cols: int, seed: int) -> None:
     async def count(ctx):
         nonlocal filled, reads
         while True:
-            *_, pulse, read = await ctx.tick().sample(dut.filled, dut.act_en)
+            *_, pulse, read = await ctx.tick().sample(dut.filled, dut.act.en)
             filled += pulse
             reads += read and loaded
 
@@ -172,13 +172,13 @@ def test_conv_engine(rows: int, cols: int, seed: int) -> None:
             assert filled > index, f"tile {index} never finished"
             expected = sum(reference(act, b, d) for d, b in zip(parts, blocks))
             for position, row in enumerate(expected):
-                ctx.set(dut.r_en, 1)
-                ctx.set(dut.r_bank, index % 2)
-                ctx.set(dut.r_addr, position)
+                ctx.set(dut.psums.en, 1)
+                ctx.set(dut.psums.addr.bank, index % 2)
+                ctx.set(dut.psums.addr.word, position)
                 await ctx.tick()
-                ctx.set(dut.r_en, 0)
+                ctx.set(dut.psums.en, 0)
                 await ctx.tick().repeat(PartialSums.READ_LATENCY - 1)
-                got = [ctx.get(dut.r_data[c]) for c in range(cols)]
+                got = [ctx.get(dut.psums.data[c]) for c in range(cols)]
                 assert got == row.tolist(), f"tile {index} position {position}"
             ctx.set(dut.freed, 1)
             await ctx.tick()
@@ -209,7 +209,7 @@ def test_says_what_it_waits_for() -> None:
     async def watch(ctx):
         while True:
             *_, busy, weights, bank = await ctx.tick().sample(
-                dut.busy, dut.wait_weights, dut.wait_bank
+                dut.activity.busy, dut.activity.wait_weights, dut.activity.wait_bank
             )
             states.append((busy, weights, bank))
 

@@ -67,20 +67,22 @@ def test_drain(rows: int, cols: int, lanes: int, seed: int) -> None:
     columns = []
     # What is asked and what is read have registers on their ways, as `hw.array.psum` has them.
     later = PartialSums.READ_LATENCY - READ_LATENCY - 1
-    p_en, p_bank, p_addr = (delayed(m, port, 1) for port in (dut.p_en, dut.p_bank, dut.p_addr))
+    p_en, p_bank, p_addr = (
+        delayed(m, port, 1) for port in (dut.psums.en, dut.psums.addr.bank, dut.psums.addr.word)
+    )
     for c in range(cols):
         pair = [Buffer(depth=arch.psum_words * tiles, width=32) for _ in range(2)]
         tile = Signal(range(tiles), name=f"tile_{c}")
         for b, memory in enumerate(pair):
             m.submodules[f"memory_{c}_{b}"] = memory
             m.d.comb += [
-                memory.r_en.eq(p_en & (p_bank == b)),
-                memory.r_addr.eq(p_addr + (tile << 4)),
+                memory.r.en.eq(p_en & (p_bank == b)),
+                memory.r.addr.eq(p_addr + (tile << 4)),
             ]
         with m.If(dut.done):
             m.d.sync += tile.eq(tile + 1)
-        read = Mux(bank, pair[1].r_data, pair[0].r_data)
-        m.d.comb += dut.p_data[c].eq(delayed(m, read, later))
+        read = Mux(bank, pair[1].r.data, pair[0].r.data)
+        m.d.comb += dut.psums.data[c].eq(delayed(m, read, later))
         columns.append(pair)
     # The bank of the data that is there, as `hw.array.psum` does it.
     early = Signal()
@@ -97,12 +99,12 @@ def test_drain(rows: int, cols: int, lanes: int, seed: int) -> None:
             t, position = divmod(address, arch.psum_words)
             for c, pair in enumerate(columns):
                 memory = pair[t % 2]
-                ctx.set(memory.w_en, 1)
-                ctx.set(memory.w_addr, address)
-                ctx.set(memory.w_data, int(sums[t, position, c]) & 0xFFFFFFFF)
+                ctx.set(memory.w.en, 1)
+                ctx.set(memory.w.addr, address)
+                ctx.set(memory.w.data, int(sums[t, position, c]) & 0xFFFFFFFF)
             await ctx.tick()
             for pair in columns:
-                ctx.set(pair[t % 2].w_en, 0)
+                ctx.set(pair[t % 2].w.en, 0)
         loaded = 1
 
     async def descriptors_in(ctx):
@@ -137,7 +139,7 @@ def test_drain(rows: int, cols: int, lanes: int, seed: int) -> None:
         nonlocal done
         while done < tiles:
             _, _, en, addr, data, finished = await ctx.tick().sample(
-                dut.w_en, dut.w_addr, dut.w_data, dut.done
+                dut.out.en, dut.out.addr, dut.out.data, dut.done
             )
             assert not (finished and en), "done comes when the last byte has been written"
             for slot in range(rows // lanes):

@@ -32,12 +32,12 @@ CLIFF = (_ENTRIES[:-1], _ENTRIES[:-1] - _ENTRIES[1:], 16)
 
 
 async def write_table(ctx, dut, table: Ints, difference: Ints) -> None:
-    ctx.set(dut.w_en, 1)
+    ctx.set(dut.table.en, 1)
     for i, word in enumerate(np.frombuffer(pack_lrn_table(table, difference), "<u8").tolist()):
-        ctx.set(dut.w_addr, i)
-        ctx.set(dut.w_data, word)
+        ctx.set(dut.table.addr, i)
+        ctx.set(dut.table.data, word)
         await ctx.tick()
-    ctx.set(dut.w_en, 0)
+    ctx.set(dut.table.en, 0)
 
 
 @pytest.mark.parametrize("seed", [1])

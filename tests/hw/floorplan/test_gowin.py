@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from penstock.hw.boards.catalog import get_board
 from penstock.hw.floorplan.gowin import gw2a_18
-from penstock.hw.flow.board import get_board
 from penstock.hw.flow.errors import BuildError
 from penstock.hw.flow.gowin import nextpnr_gowin as gowin
 from penstock.hw.flow.process import Cost, Runner

@@ -16,14 +16,15 @@ from typing import Any
 
 import pytest
 
+from penstock.hw.boards.board import Board
+from penstock.hw.boards.catalog import BOARDS
 from penstock.hw.flow import toolchain
-from penstock.hw.flow.board import BOARDS, Board, get_board
 from penstock.hw.flow.build import build
 from penstock.hw.flow.errors import BuildError, CheckError, ToolsMissing
 from penstock.hw.flow.folder import Folder
 from penstock.hw.flow.process import Runner, StoppedError
 from penstock.hw.flow.report import Report
-from penstock.models.spec.arch import ARCHES, Arch, get_arch
+from penstock.models.spec.arch import Arch, get_arch
 from tests.support.flow_fake import BOARD, FakeChain
 
 TINY = get_arch("tiny")
@@ -117,19 +118,28 @@ def test_missed_timing_is_in_the_report(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "out" / "report.json").read_text())["timing_met"] is False
 
 
-def test_without_the_tools_it_stops_after_the_checked_netlist(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_the_tools_nothing_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FakeChain, "missing", ["pack"])
-    with pytest.raises(ToolsMissing) as caught:
-        run(tmp_path / "out")
-    assert str(caught.value) == (
-        f"missing: pack; the checked netlist is in {tmp_path / 'out'}; to go on: get pack somewhere"
-    )
+    steps: list[str] = []
+    with pytest.raises(ToolsMissing, match=r"^missing: pack$"):
+        run(tmp_path / "out", say=steps.append)
+    assert os.listdir(tmp_path) == steps == []
+
+
+def test_the_checked_netlist_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which needs none of the tools for place and route."""
+    monkeypatch.setattr(FakeChain, "missing", ["place", "pack"])
+    report = run(tmp_path / "out", netlist_only=True)
+    assert (report.state, report.timing) == ("netlist", None)
+    assert report.summary() == [
+        "Fake, arch tiny, 16 MACs a cycle",
+        "cells: LUT 2 of 100, RAM 0.5 of 2",
+        "the netlist is right",
+    ]
     assert "penstock.bit" not in os.listdir(tmp_path / "out")
-    report = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert (report["state"], report["fmax_mhz"]) == ("netlist", None)
-    assert report["checks"] == ["the netlist is right"]
+    written = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert (written["state"], written["fmax_mhz"]) == ("netlist", None)
+    assert written["checks"] == ["the netlist is right"]
 
 
 def test_a_netlist_that_is_wrong_stops_it(tmp_path: Path) -> None:
@@ -332,21 +342,19 @@ def test_programs_that_fail(tmp_path: Path) -> None:
         runner.run([sys.executable, "-c", ""], log=tmp_path / "log")
 
 
-def test_boards() -> None:
-    assert get_board("pynq-z2") is BOARDS["pynq-z2"]
-    with pytest.raises(ValueError, match=r"board must be one of pynq-z1, .*, not 'nexys'"):
-        get_board("nexys")
+def test_a_board_lacks_what_its_tool_chain_wants() -> None:
     for board in BOARDS.values():
-        assert board.arch in ARCHES
         assert board.toolchain in toolchain.TOOLCHAINS
-    with pytest.raises(ValueError, match="target_mhz must be positive, not 0"):
-        replace(BOARD, target_mhz=0)
-    with pytest.raises(ValueError, match="top must be module:class, not 'Top'"):
-        replace(BOARD, top="Top")
+        assert toolchain.get_toolchain(board).board is board
     with pytest.raises(
         BuildError, match=r"toolchain must be one of ecp5, gowin, openxc7.*, not 'diamond'"
     ):
         toolchain.get_toolchain(replace(BOARD, toolchain="diamond"))
+    given = {"device": "25k", "package": "CABGA381"}
+    with pytest.raises(
+        BuildError, match=r"board fake: the tool chain ecp5 wants .*; not given: speed, idcode"
+    ):
+        toolchain.get_toolchain(replace(BOARD, toolchain="ecp5", options=given))
 
 
 def test_wrong_parameters(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.hw.flow.board import BOARDS
+from penstock.hw.boards.catalog import BOARDS
 from penstock.hw.flow.errors import BuildError
 from penstock.hw.flow.report import Report, SeedResult, _shortened, usage
 from penstock.hw.flow.timing import CriticalPath, Step, Timing, read_timing

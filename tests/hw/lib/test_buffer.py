@@ -31,8 +31,8 @@ def test_wrong_parameters(parameters: dict[str, Any], message: str) -> None:
 
 def test_ports_fit_the_depth() -> None:
     buffer = Buffer(depth=5, width=24, granularity=8)
-    assert (len(buffer.w_en), len(buffer.w_addr), len(buffer.r_addr)) == (3, 3, 3)
-    assert len(Buffer(depth=1, width=8).r_addr) == 0
+    assert (len(buffer.w.en), len(buffer.w.addr), len(buffer.r.addr)) == (3, 3, 3)
+    assert len(Buffer(depth=1, width=8).r.addr) == 0
 
 
 @pytest.mark.parametrize(
@@ -67,11 +67,11 @@ def test_reads_and_writes(
             # A read of the word being written has no specified value.
             r_en = r_en and not (w_en and w_addr == r_addr)
             for port, value in (
-                (dut.w_en, w_en),
-                (dut.w_addr, w_addr),
-                (dut.w_data, w_data),
-                (dut.r_en, r_en),
-                (dut.r_addr, r_addr),
+                (dut.w.en, w_en),
+                (dut.w.addr, w_addr),
+                (dut.w.data, w_data),
+                (dut.r.en, r_en),
+                (dut.r.addr, r_addr),
             ):
                 ctx.set(port, value)
             coming.append(words[r_addr] if r_en else None)
@@ -81,7 +81,7 @@ def test_reads_and_writes(
                     words[w_addr] = words[w_addr] & ~mask | w_data & mask
             completed = coming.pop(0)
             shown = shown if completed is None else completed
-            *_, got = await ctx.tick().sample(dut.r_data)
+            *_, got = await ctx.tick().sample(dut.r.data)
             assert shown is None or got == shown, f"cycle {cycle}: {got:#x}, not {shown:#x}"
 
     run(dut, bench)

@@ -16,6 +16,7 @@ from penstock.models.spec.regs import (
     REGISTERS,
     ErrorCause,
     Register,
+    field,
     offset,
 )
 
@@ -32,13 +33,13 @@ def test_register(register: Register) -> None:
     assert register.access in ("ro", "rw", "wo")
     assert register.doc
     assert offset(register.name) == register.offset
-    assert len({field.name for field in register.fields}) == len(register.fields)
+    assert len({part.name for part in register.fields}) == len(register.fields)
     end = 0
-    for field in register.fields:
-        assert field.lsb >= end, f"{field.name} overlaps the field before it"
-        end = field.lsb + field.width
-        assert field.width > 0
-        assert field.doc
+    for part in register.fields:
+        assert part.lsb >= end, f"{part.name} overlaps the field before it"
+        end = part.lsb + part.width
+        assert part.width > 0
+        assert part.doc
     assert end <= 32
 
 
@@ -63,6 +64,15 @@ def test_error_fits_its_fields() -> None:
     assert len(ERROR_SOURCES) <= 1 << fields["source"].width
     # Cleared hardware shows no error.
     assert ErrorCause.NONE == 0
+
+
+def test_a_field_and_its_register() -> None:
+    source = field("ERROR", "source")
+    assert source.mask == 0xFF00
+    assert source.of(0xAB_CD_EF) == 0xCD
+    assert [field("STATUS", name).mask for name in ("busy", "done", "error")] == [1, 2, 4]
+    with pytest.raises(KeyError, match="colour"):
+        field("STATUS", "colour")
 
 
 def test_magic_reads_as_text() -> None:

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from penstock.host.cli import app as cli
-from penstock.hw.flow import board, toolchain
+from penstock.hw.boards import catalog
+from penstock.hw.flow import toolchain
 from penstock.hw.flow.programs import yosys_tool
 from penstock.hw.flow.xilinx.openxc7_tools import Tools
 from tests.support.flow_fake import BOARD, FakeChain
@@ -23,7 +24,7 @@ Run = Callable[..., tuple[int, str, str]]
 def penstock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Run:
-    monkeypatch.setitem(board.BOARDS, "fake", BOARD)
+    monkeypatch.setitem(catalog.BOARDS, "fake", BOARD)
     monkeypatch.setitem(toolchain.TOOLCHAINS, "fake", "tests.support.flow_fake:FakeChain")
     monkeypatch.setattr(
         "penstock.host.cli.commands.bitstream.check_netlist", lambda *a: "the netlist is right"
@@ -46,13 +47,47 @@ def test_a_bitstream(penstock: Run, tmp_path: Path) -> None:
     assert status == 0, err
     assert "reported fmax 150.0 MHz with seed 2, target 130 MHz; to be run at 75.00 MHz" in out
     assert "estimate, not measured: 75.0 images/s of net on the array" in out
-    assert "files: build/fake" in out
+    assert out.splitlines()[-2:] == [
+        "files: build/fake",
+        "to load it, in that folder: loader fake.bit",
+    ]
     assert (tmp_path / "build" / "fake" / "penstock.bit").is_file()
     # Progress while it runs, with the time.
     assert [line.split(" s  ")[1] for line in err.splitlines()][:2] == [
         "Amaranth to RTLIL",
         "synthesis",
     ]
+
+
+def test_a_board_in_a_file_outside_the_project(penstock: Run, tmp_path: Path) -> None:
+    path = tmp_path / "boards" / "mine.py"
+    path.parent.mkdir()
+    path.write_text(
+        "from dataclasses import replace\n"
+        "from tests.support.flow_fake import BOARD as FAKE\n"
+        "BOARD = replace(FAKE, name='mine', title='My board')\n"
+    )
+    status, out, err = penstock("--board", "boards/mine.py", "--seeds", "2")
+    assert status == 0, err
+    assert out.splitlines()[0] == "My board, arch tiny, 16 MACs a cycle"
+    assert "files: build/mine" in out
+    assert (tmp_path / "build" / "mine" / "penstock.bit").is_file()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "defines no BOARD: it must say BOARD = Board(...), of hw.boards.board"),
+        ("BOARD = 'pynq-z2'\n", "defines BOARD as str: it must say BOARD = Board(...)"),
+        ("import nothing_of_that_name\n", "line 1: ModuleNotFoundError: No module named 'nothing_"),
+    ],
+)
+def test_a_file_without_a_board(penstock: Run, tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "mine.py").write_text(text)
+    status, out, err = penstock("--board", "mine.py")
+    assert (status, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    assert str(tmp_path / "mine.py") in err and message in err
 
 
 def test_missed_timing_is_a_failure(penstock: Run, tmp_path: Path) -> None:
@@ -70,10 +105,16 @@ def test_without_the_tools(penstock: Run, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(FakeChain, "missing", ["place", "pack"])
     status, _, err = penstock("--board", "fake")
     assert status == 1
-    assert err.splitlines()[-1] == (
-        "penstock: missing: place, pack; the checked netlist is in build/fake; "
-        "to go on: get place somewhere; get pack somewhere"
-    )
+    assert err.splitlines() == [
+        "penstock: missing for the bitstream of fake:",
+        "  1. place: get place somewhere",
+        "  2. pack: get pack somewhere",
+        "penstock: nothing was made; --netlist-only stops before place and route",
+    ]
+    assert os.listdir(tmp_path) == []
+    status, out, err = penstock("--board", "fake", "--netlist-only")
+    assert status == 0, err
+    assert out.splitlines()[-2:] == ["the netlist is right", "files: build/fake"]
     assert (tmp_path / "build" / "fake" / "netlist.json").is_file()
 
 
@@ -82,8 +123,10 @@ def test_without_the_tools(penstock: Run, tmp_path: Path, monkeypatch: pytest.Mo
     [
         (
             ["--board", "nexys"],
-            "board must be one of pynq-z1, pynq-z2, ulx3s-85f, tang-nano-20k, fake, not 'nexys'",
+            "board must be one of pynq-z1, pynq-z2, ulx3s-85f, ulx3s-45f, ulx3s-25f, "
+            "tang-nano-20k, arty-a7-100t, fake, or a Python file that defines BOARD, not 'nexys'",
         ),
+        (["--board", "none.py"], "none.py: no such file"),
         (["--board", "fake", "--arch", "3x"], "arch must be one of"),
         (["--board", "fake", "--out", "file"], "file: not a folder"),
         (["--board", "fake", "--seeds", "0"], "Invalid value for '--seeds'"),
@@ -192,4 +235,15 @@ def test_doctor_lists_the_tools(
     assert any(line.split() == ["ok", "nextpnr-xilinx", "abc123"] for line in lines)
     (line,) = (line for line in lines if " bitread " in line)
     assert line.startswith("optional")
-    assert "needed for penstock bitstream --board pynq-z1 or pynq-z2: install openXC7" in line
+    assert (
+        "needed for penstock bitstream --board pynq-z1 or pynq-z2 or arty-a7-100t: install" in line
+    )
+
+
+def test_an_arch_that_cannot_fit_is_refused_at_once(penstock: Run, tmp_path: Path) -> None:
+    status, _, err = penstock("--board", "ulx3s-85f", "--arch", "16x16")
+    assert status == 2
+    assert len(err.splitlines()) == 1
+    assert "16x16 does not fit ulx3s-85f (LFE5U-85F): it takes 272 DSP of 156" in err
+    assert "penstock explore --board ulx3s-85f" in err
+    assert not list(tmp_path.iterdir())

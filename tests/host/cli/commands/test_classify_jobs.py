@@ -41,6 +41,6 @@ def test_jobs_that_cannot_be(penstock: Run, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(
         "penstock.host.devices.functional.FunctionalDevice.another", lambda device: None
     )
-    refused(classify(penstock, PHOTO, PHOTO, "--jobs", "2"), "--jobs 2", "only one device")
+    refused(classify(penstock, PHOTO, PHOTO, "--jobs", "2"), "jobs 2: there is only one device")
     for alone in (["--jobs", "2"], [PHOTO]):  # one image needs one device; the default takes one
         assert classify(penstock, PHOTO, *alone).status == 0

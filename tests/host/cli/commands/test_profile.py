@@ -52,7 +52,8 @@ def test_a_device_that_counts_nothing(
 
 
 def test_files_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    refused(capsys, "--plot writes .png or .svg, not 'a.pdf'", "--plot", tmp_path / "a.pdf")
+    picture = tmp_path / "a.pdf"
+    refused(capsys, f"{picture}: a plot must be one of .png, .svg", "--plot", picture)
     missing = tmp_path / "no" / "a.json"
     refused(capsys, f"{missing}: cannot write: no such file or directory", "--trace", missing)
     assert not list(tmp_path.iterdir())

@@ -83,7 +83,7 @@ def test_a_float_file_becomes_a_quantised_one(
         ({"--mean": "1,x"}, "--mean must be numbers such as 104,117,123, not '1,x'"),
         ({"--mean": "1,2"}, "an input of 3 channels needs as many means"),
         ({"--order": "GBR"}, "--order must be RGB, BGR or L, not 'GBR'"),
-        ({"--plot": "x.txt"}, "a plot must be one of png, svg, pdf"),
+        ({"--plot": "x.txt"}, "a plot must be one of .png, .svg, .pdf"),
         ({"--calibrate": "nowhere"}, "nowhere: no such folder"),
         ({"-o": "no/such/folder/out.onnx"}, "cannot write"),
     ],

@@ -26,5 +26,5 @@ def test_an_arch_of_no_board_says_what_is_assumed() -> None:
 
 
 def test_without_the_hardware(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "penstock.hw.flow.board", None)
+    monkeypatch.setitem(sys.modules, "penstock.hw.boards.catalog", None)
     assert "no board's own" in board_of(get_arch("pynq-z2")).title

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import numpy as np
 import pytest
 
 from penstock.host.compiler.compile import compile_network
 from penstock.host.compiler.lowering.chains import chains
+from penstock.host.compiler.planning import planner
 from penstock.host.compiler.planning.cost import LayerCost, predict
 from penstock.host.compiler.planning.planner import plan_network
 from penstock.models.graph.graph import INPUT, ConvGeometry, Layer, MaxPool
@@ -36,11 +39,29 @@ def test_all_layers_are_planned_in_order(name: str) -> None:
     for choice in choices:
         assert choice.plan.fits(LAB)
         assert not choice.refused
-        assert (choice.apart is None) == (len(choice.plan.layer.covers) == 1)
+        assert (choice.apart_estimate is None) == (len(choice.plan.layer.covers) == 1)
         if choice.apart is not None:
             best = choice.candidates[0].cost
             assert best is not None
             assert choice.apart.cycles >= best.cycles + best.tail
+
+
+@pytest.mark.parametrize("name", ["alexnet", "nin"])
+def test_parts_that_are_not_timed_are_slower(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the estimate rules out, the cost model rules out as well."""
+    network = full_size_network(name)
+
+    def names(choices: list[planner.Choice]) -> list[tuple[str, str]]:
+        return [(choice.plan.layer.name, str(choice.plan)) for choice in choices]
+
+    quick = plan_network(network, LAB)
+    monkeypatch.setattr(planner, "WORTH", inf)
+    choices = plan_network(network, LAB)
+    assert names(choices) == names(quick)
+    assert [choice.apart is None for choice in choices] != [
+        choice.apart is None for choice in quick
+    ]
+    assert all((choice.apart is None) == (len(choice.plan.layer.covers) == 1) for choice in choices)
 
 
 def test_layers_are_split_when_that_is_faster() -> None:

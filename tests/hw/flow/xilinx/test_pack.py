@@ -8,19 +8,18 @@ from pathlib import Path
 import pytest
 
 from penstock.host.devices.pynq.overlay_loader import read_pair
-from penstock.hw.flow.board import get_board
 from penstock.hw.flow.errors import BuildError
 from penstock.models.spec.arch import get_arch
 from penstock.models.zynq.bitfile import read_bit
 from penstock.models.zynq.hwh import CSR_BASE
-from tests.support.flow_pack import PAYLOAD, PackChain, pack
+from tests.support.flow_pack import BOARD, PAYLOAD, PackChain, pack
 
 ARCH = get_arch("pynq-z2")
 
 
 @pytest.mark.parametrize("fmax", [131.0, 150.0, 163.9, 225.0])
 def test_the_host_takes_the_pair(tmp_path: Path, fmax: float) -> None:
-    clock = PackChain(get_board("pynq-z2")).clock(fmax)
+    clock = PackChain(BOARD).clock(fmax)
     path = pack(tmp_path, ARCH, clock_mhz=clock)
     handoff = read_pair(path, ARCH)
     assert (handoff.arch, handoff.fingerprint) == (ARCH.name, ARCH.fingerprint)

@@ -1,0 +1,211 @@
+"""`arch` and `compile`: a network made into a program for an accelerator."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from penstock.host.compiler.compile import compile_network
+from penstock.host.program.program import Program
+from penstock.host.report.layer_profile import LayerProfile, predicted_profile
+from penstock.models.graph.graph import Network
+from penstock.models.spec.arch import Arch
+from penstock.models.spec.arch_file import find_arch
+from penstock.models.spec.number_format import human
+from penstock.models.spec.plain_table import PlainTable
+
+__all__ = ["Compiled", "arch", "compile_for", "load_program"]
+
+
+def arch(name: str, **changes: int) -> Arch:
+    """Return an accelerator's parameters by name, with changes.
+
+    Parameters
+    ----------
+    name : str
+        A preset (`penstock.ARCHES`), or ROWSxCOLS such as ``8x8``.
+    changes
+        Parameters of `penstock.Arch` with other values: ``act_words=4096``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such arch or parameter, or the hardware cannot have it.
+    """
+    found = find_arch(name)
+    known = [field for field in found.__dataclass_fields__ if field != "name"]
+    for change in changes:
+        if change not in known:
+            raise ValueError(f"an arch has {', '.join(known)}, not {change!r}")
+    if all(getattr(found, key) == value for key, value in changes.items()):
+        return found
+    # The name says what differs: it is what messages, tables and saved programs show.
+    words = [name, *(f"{key}={value}" for key, value in changes.items())]
+    return replace(found, name=",".join(words), **changes)
+
+
+@dataclass(frozen=True, repr=False)
+class Compiled:
+    """A network and its program for an arch.
+
+    Parameters
+    ----------
+    network : Network
+    arch : Arch
+    program : Program
+        What a device runs: the layers before the first one that stays on the CPU.
+    fc : str
+        Where fully connected layers with ReLU run: ``"cpu"`` or ``"fpga"``.
+    fixed : bool
+        Whether the program was read from a file, and is never compiled again.
+    """
+
+    network: Network
+    arch: Arch
+    program: Program
+    fc: str = "cpu"
+    fixed: bool = False
+
+    @property
+    def layers_on_array(self) -> tuple[str, ...]:
+        """Names of the network's layers that the accelerator does."""
+        return tuple(name for layer in self.program.layers for name in layer.covers)
+
+    @property
+    def layers_on_cpu(self) -> tuple[str, ...]:
+        """Names of the network's layers that the CPU does."""
+        done = set(self.layers_on_array)
+        return tuple(layer.name for layer in self.network.layers if layer.name not in done)
+
+    def hardware_layer(self, name: str) -> str:
+        """Return the name of the hardware layer that does the network's layer `name`.
+
+        Raises
+        ------
+        ValueError
+            If the array does no such layer; the message lists those there are.
+        """
+        for layer in self.program.layers:
+            if name in layer.covers:
+                return layer.name
+        known = ", ".join(self.layers_on_array)
+        raise ValueError(f"layer must be one of {known} (those on the accelerator), not {name!r}")
+
+    @cached_property
+    def traced(self) -> Compiled:
+        """The same network compiled to store every layer's map, which costs cycles and memory.
+
+        A program that was read from a file is returned as it is.
+        """
+        if self.fixed or set(self.layers_on_array) <= set(self.program.outputs):
+            return self
+        program = compile_network(
+            self.network, self.arch, trace=True, batch=self.program.batch, fc=self.fc == "fpga"
+        )
+        return replace(self, program=program)
+
+    def predict(self) -> LayerProfile:
+        """Return the cycles, stalls and bytes of each layer that the cost model predicts."""
+        return predicted_profile(self.program, self.arch)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the program to a file; `penstock.save` writes the network.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+        """
+        self.program.save(path)
+
+    def __repr__(self) -> str:
+        batch = f", batches of {self.program.batch}" if self.program.batch > 1 else ""
+        return (
+            f"<Compiled {self.network.name} for {self.arch.name} "
+            f"({self.arch.rows}x{self.arch.cols}): "
+            f"{len(self.layers_on_array)} layers on the array, "
+            f"{len(self.layers_on_cpu)} on the CPU, "
+            f"{human(self.program.arena_bytes, 'B')} of device memory{batch}>"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (layer.name, human(layer.macs), " ".join(layer.covers), layer.choice)
+            for layer in self.program.layers
+        ]
+        names = ("hardware layer", "MACs", "does", "how")
+        table = PlainTable(names, rows, ("does", "how"), title=repr(self)[1:-1])
+        return table._repr_html_()
+
+
+def compile_for(
+    network: Network,
+    arch: Arch | str = "lab",
+    *,
+    batch: int = 1,
+    keep: str | None = None,
+    fc: str = "cpu",
+) -> Compiled:
+    """Compile a quantised network for an accelerator.
+
+    Parameters
+    ----------
+    network : Network
+        Quantised: what `penstock.load` returns.
+    arch : Arch or str
+        A preset's name, ROWSxCOLS such as ``"8x8"``, or what `penstock.arch` returns.
+    batch : int
+        Images of one run.
+    keep : str or None
+        ``"all"``: store every layer's map from the start; otherwise that is compiled when a run
+        asks for it.
+    fc : str
+        Where fully connected layers with ReLU run: ``"cpu"`` or ``"fpga"``.
+
+    Raises
+    ------
+    CompileError
+        If a layer does not fit the arch; the message names it, with need and capacity.
+    ValueError
+        If an option is not what it should be, or the network is still float.
+    """
+    if fc not in ("cpu", "fpga"):
+        raise ValueError(f"fc must be cpu or fpga, not {fc!r}")
+    if keep not in (None, "all"):
+        raise ValueError(f"keep must be all or None, not {keep!r}")
+    if network.is_float:
+        raise ValueError(f"{network.name} is a float network: penstock.load quantises it")
+    target = find_arch(arch) if isinstance(arch, str) else arch
+    program = compile_network(network, target, batch=batch, trace=keep == "all", fc=fc == "fpga")
+    return Compiled(network, target, program, fc)
+
+
+def load_program(
+    path: str | os.PathLike[str], network: Network, arch: Arch | str = "lab"
+) -> Compiled:
+    """Return a program that was saved, with the network that it was compiled from.
+
+    Parameters
+    ----------
+    path : path
+    network : Network
+    arch : Arch or str
+        What it was compiled for.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    ValueError
+        If it is no program, or one for another arch; the message names it.
+    """
+    target = find_arch(arch) if isinstance(arch, str) else arch
+    program = Program.load(Path(path))
+    if program.arch_fingerprint != target.fingerprint:
+        raise ValueError(
+            f"{path}: the program is for arch {program.arch_name} "
+            f"({program.arch_fingerprint:016x}), the device is {target}"
+        )
+    return Compiled(network, target, program, fixed=True)

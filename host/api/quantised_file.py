@@ -1,0 +1,150 @@
+"""A float ONNX file quantised: the network, the file that onnxruntime runs, and what it costs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from penstock.host.inputs.folder import ImageFolder
+from penstock.host.inputs.preprocess import Picture
+from penstock.host.report.error_plot import plot_errors
+from penstock.host.report.missing_package import MissingPackage
+from penstock.host.report.plot import Plot
+from penstock.models.graph.graph import Network
+from penstock.models.quant.calibrate import Calibration
+from penstock.models.quant.quantize import quantise
+from penstock.models.quant.sqnr import LayerError, layer_errors
+from penstock.models.spec.number_format import percent
+from penstock.models.spec.plain_table import PlainTable
+
+__all__ = ["QuantisedFile", "error_table", "quantise_file"]
+
+
+def error_table(rows: Sequence[LayerError]) -> PlainTable:
+    """Return what quantisation costs, a row for each layer."""
+    cells = [
+        (
+            row.name,
+            row.kind,
+            f"{row.scale:g}",
+            str(row.zero),
+            percent(row.clipped, 2) if row.clipped else "",
+            f"{row.sqnr:.1f} dB",
+        )
+        for row in rows
+    ]
+    return PlainTable(("layer", "kind", "step", "zero", "at the end", "SQNR"), cells, ("kind",))
+
+
+@dataclass(frozen=True, repr=False)
+class QuantisedFile:
+    """What became of a float ONNX file.
+
+    Parameters
+    ----------
+    network : Network
+        Quantised, ready to compile.
+    errors : tuple of LayerError
+        Signal to quantisation noise of each layer, over the images.
+    images : int
+        How many it was calibrated on.
+    onnx : onnx.ModelProto
+        With the input and output of the float file; every code in it is the accelerator's.
+    """
+
+    network: Network
+    errors: tuple[LayerError, ...]
+    images: int
+    onnx: Any
+
+    @property
+    def weakest(self) -> LayerError:
+        """The layer with the most noise."""
+        return min(self.errors, key=lambda row: row.sqnr)
+
+    def to_bytes(self) -> bytes:
+        """Return the quantised ONNX file."""
+        data: bytes = self.onnx.SerializeToString()
+        return data
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the quantised ONNX file.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+        """
+        Path(path).write_bytes(self.to_bytes())
+
+    def plot(self) -> Plot:
+        """Draw signal to quantisation noise of each layer.
+
+        Raises
+        ------
+        MissingPackage
+            If matplotlib is not installed.
+        """
+        return plot_errors(self.errors, f"{self.network.name}, {self.images} images")
+
+    def __repr__(self) -> str:
+        return f"<QuantisedFile {self.network.name}: quantised on {self.images} images>"
+
+    def __str__(self) -> str:
+        return str(error_table(self.errors))
+
+    def _repr_html_(self) -> str:
+        return error_table(self.errors)._repr_html_()
+
+
+def quantise_file(
+    path: Path,
+    images: Sequence[Picture],
+    *,
+    method: str = "mse",
+    percentile: float = 99.99,
+    layer_methods: Mapping[str, str] | None = None,
+    order: str | None = None,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
+    resize: int | None = None,
+    progress: Callable[[str], None] = lambda text: None,
+) -> QuantisedFile:
+    """Quantise a float ONNX file on images.
+
+    Parameters
+    ----------
+    path : Path
+    images : sequence of paths or arrays
+        Read as they are needed, each more than once.
+    method, percentile, layer_methods
+        As for `models.quant.calibrate.Calibration`.
+    order, mean, std, resize
+        As for `models.onnx_io.importer.load_float`.
+    progress : callable
+        Called with what happens now: twice for each image, once for each layer.
+
+    Raises
+    ------
+    ValueError
+        If the file, an image or an option is not what it should be.
+    MissingPackage
+        If onnx is not installed.
+    """
+    try:
+        from penstock.models.onnx_io.deploy_export import deploy
+        from penstock.models.onnx_io.importer import load_float_ends
+    except ModuleNotFoundError as error:
+        raise MissingPackage(error.name, "sim") from None
+    calibration = Calibration(
+        method=method, percentile=percentile, layers=dict(layer_methods or {})
+    )
+    network, ends = load_float_ends(path, order=order, mean=mean, std=std, resize=resize)
+    pixels = ImageFolder(images, network.input)
+    quantised = quantise(network, pixels, calibration=calibration, progress=progress)
+    made = deploy(quantised, ends)
+    errors = layer_errors(network, quantised, pixels, progress=progress)
+    return QuantisedFile(quantised, tuple(errors), len(images), made)

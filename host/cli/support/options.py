@@ -1,0 +1,119 @@
+"""The options of more than one command, and those that always come together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from penstock.host.cli.support.exit_status import InputError
+from penstock.host.devices.serial.serial_board import SERIAL_DEVICES
+from penstock.host.inputs.catalog import MODELS
+
+__all__ = [
+    "ArchOption",
+    "BatchOption",
+    "DeviceArchOption",
+    "DeviceOption",
+    "DeviceOptions",
+    "FcOption",
+    "GroupOption",
+    "JsonOption",
+    "LabelsOption",
+    "ModelOption",
+    "NetworkOptions",
+    "OverlayOption",
+    "PortOption",
+    "RunOptions",
+    "VerifyOption",
+    "WeightsOption",
+]
+
+ModelOption = Annotated[
+    str, typer.Option("--model", help=f"{', '.join(MODELS)}, or a saved network.")
+]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        help=f"rtl, functional, pynq-sim, or a board: pynq, {', '.join(SERIAL_DEVICES)}.",
+    ),
+]
+ArchOption = Annotated[
+    str,
+    typer.Option("--arch", help="lab, pynq-z2, tiny, ROWSxCOLS such as 12x32, or a .toml file."),
+]
+DeviceArchOption = Annotated[
+    str | None,
+    typer.Option(
+        "--arch", help="lab, ..., tiny, ROWSxCOLS such as 12x32, a .toml file; default the board's."
+    ),
+]
+OverlayOption = Annotated[
+    Path | None,
+    typer.Option("--overlay", help="The .bit file for a board; its .hwh lies beside it."),
+]
+PortOption = Annotated[
+    str | None, typer.Option("--port", help="The board's serial port, such as /dev/ttyUSB0.")
+]
+JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the report to this file.")]
+WeightsOption = Annotated[
+    Path | None, typer.Option("--weights", help="Trained float weights: .npz or .onnx.")
+]
+LabelsOption = Annotated[
+    Path | None, typer.Option("--labels", help="A text file with one class to a line.")
+]
+BatchOption = Annotated[int, typer.Option("--batch", min=1, help="Images of one run.")]
+GroupOption = Annotated[
+    int, typer.Option("--group", min=1, help="Images whose CPU layers run together.")
+]
+FcOption = Annotated[
+    str, typer.Option("--fc", help="Where fully connected layers with ReLU run: cpu or fpga.")
+]
+VerifyOption = Annotated[
+    bool,
+    typer.Option(
+        "--verify", help="Read program, weights and inputs back from the device and compare."
+    ),
+]
+
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """Which network."""
+
+    model: ModelOption = "alexnet"
+    weights: WeightsOption = None
+    labels: LabelsOption = None
+
+
+@dataclass(frozen=True)
+class DeviceOptions:
+    """What it runs on."""
+
+    device: DeviceOption = "rtl"
+    arch: DeviceArchOption = None
+    overlay: OverlayOption = None
+    port: PortOption = None
+    verify: VerifyOption = False
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How images are run.
+
+    Raises
+    ------
+    InputError
+        If `fc` is neither cpu nor fpga.
+    """
+
+    batch: BatchOption = 1
+    fc: FcOption = "cpu"
+    group: GroupOption = 1
+
+    def __post_init__(self) -> None:
+        if self.fc not in ("cpu", "fpga"):
+            raise InputError(f"--fc must be cpu or fpga, not {self.fc!r}")

@@ -1,0 +1,90 @@
+"""Fenced blocks of Markdown pages, and the commands in them.
+
+A block of commands (`sh`, or `console` with prompts and output) or of Python is run by
+`tests/system/test_doc_commands.py`, unless a comment before it says why not::
+
+    <!-- not run: needs a board -->
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["COMMANDS", "Block", "blocks", "inline_commands"]
+
+COMMANDS = ("sh", "console")
+
+_FENCE = re.compile(r"^( *)(`{3,})(.*)$")
+_REASON = re.compile(r"<!-- not run: (.+?) -->")
+_INLINE = re.compile(r"(?<!`)`(penstock [^`]+)`(?!`)")
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block.
+
+    Parameters
+    ----------
+    line : int
+        Of its fence, from 1.
+    language : str
+        What stands behind the fence.
+    text : str
+    reason : str
+        Why it is not run; empty: it is.
+    """
+
+    line: int
+    language: str
+    text: str
+    reason: str
+
+    def commands(self) -> list[str]:
+        """Return a block's commands, each in one line, without prompts, output and comments."""
+        found: list[str] = []
+        open_line = False
+        for line in self.text.splitlines():
+            if self.language == "console" and not open_line:
+                if not line.startswith("$ "):
+                    continue
+                line = line[2:]
+            text = line.rstrip("\\").strip()
+            if open_line:
+                found[-1] += " " + text
+            elif text and not text.startswith("#"):
+                found.append(text)
+            open_line = line.endswith("\\")
+        return found
+
+
+def blocks(page: Path) -> list[Block]:
+    """Return the fenced blocks of a page, those inside others not included."""
+    found = []
+    lines = page.read_text(encoding="utf-8").splitlines()
+    start, fence, indent, language = 0, "", 0, ""
+    before = ""
+    for number, line in enumerate(lines, 1):
+        match = _FENCE.match(line)
+        if not fence:
+            if match:
+                start, indent, fence, language = number, len(match[1]), match[2], match[3].strip()
+            elif line.strip():
+                before = line
+        elif match and match[2].startswith(fence) and not match[3].strip():
+            text = "\n".join(inside[indent:] for inside in lines[start : number - 1])
+            reason = _REASON.search(before)
+            found.append(Block(start, language, text, reason[1] if reason else ""))
+            fence = before = ""
+    assert not fence, f"{page.name}:{start}: the block has no end"
+    return found
+
+
+def inline_commands(page: Path) -> list[list[str]]:
+    """Return the words of commands of `penstock` that stand in running text."""
+    text = page.read_text(encoding="utf-8")
+    outside = re.sub(r"^( *)```.*?^ *```", "", text, flags=re.DOTALL | re.MULTILINE)
+    found = [match[1].replace("\n", " ") for match in _INLINE.finditer(outside)]
+    return [[word for word in shlex.split(command) if word != "..."] for command in found]

@@ -1,0 +1,1 @@
+"""What is installed from a wheel, outside a checkout: `make test-wheel`."""
