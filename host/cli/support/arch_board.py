@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 
 from penstock.models.spec.arch import Arch
@@ -50,14 +49,5 @@ def board_of(arch: Arch) -> ArchBoard:
         )
     title = " or ".join(board.title for board in found)
     mhz = found[0].target_mhz
-    link = _link(arch.name)
-    return ArchBoard(title, mhz, link)
-
-
-def _link(name: str) -> float | None:
-    """Bytes a second of the link of the device for a board's arch, if it has one."""
-    device = {"ulx3s-85f": "ulx3s", "tang-nano-20k": "tang_nano_20k"}.get(name)
-    if device is None:
-        return None
-    module = importlib.import_module(f"penstock.host.devices.serial.{device}")
-    return float(module.BAUD) / _FRAME
+    baud = getattr(found[0].host, "baud", None)
+    return ArchBoard(title, mhz, None if baud is None else baud / _FRAME)

@@ -11,7 +11,7 @@ from rich.table import Table
 from penstock.host.cli.support import fitted
 from penstock.host.cli.support.fitted import Column, Rows
 from penstock.host.report.layer_profile import LayerFigures
-from penstock.models.spec.number_format import human
+from penstock.models.spec.number_format import grouped, human
 
 __all__ = ["layer_table", "show"]
 
@@ -44,11 +44,11 @@ def show(table: Table) -> None:
 
 def _row(row: LayerFigures) -> list[str]:
     efficiency = "" if row.efficiency is None else f"{row.efficiency * 100:.1f} %"
-    stalls = [f"{count:,}".replace(",", " ") for count in row.stalls.values()]
+    stalls = [grouped(count) for count in row.stalls.values()]
     return [
         row.name,
         human(row.macs),
-        f"{row.cycles:,}".replace(",", " "),
+        grouped(row.cycles),
         efficiency,
         *stalls,
         human(row.read_bytes, "B"),

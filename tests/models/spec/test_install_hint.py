@@ -27,4 +27,4 @@ def test_messages_name_extras_there_are() -> None:
             if path.name not in ("install_hint.py", "__main__.py"):
                 assert "pip install 'penstock" not in text, path
     assert used <= set(project["optional-dependencies"])
-    assert {"sim", "plot", "pynq", "serial"} <= used
+    assert {"sim", "pynq", "serial"} <= used

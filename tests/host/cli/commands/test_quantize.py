@@ -113,6 +113,8 @@ def test_bad_files_leave_nothing_behind(
     out = tmp_path / "out.onnx"
     assert cli.run(["quantize", str(model), "--calibrate", str(images), "-o", str(out)]) == 2
     assert "broken5.jpg: " in capsys.readouterr().err
+    for path in images.glob("broken*"):
+        path.unlink()
     model.write_bytes(model.read_bytes()[:1000])
     assert cli.run(["quantize", str(model), "--calibrate", str(images), "-o", str(out)]) == 2
     assert f"{model}: " in capsys.readouterr().err
