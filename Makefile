@@ -5,6 +5,8 @@
 #                accelerator; make run MODEL=alexnet: one photograph through a network by name
 #   make test    run the tests
 #   make test-board  the host's tests on a board's software: Python 3.10, NumPy 1.21, pynq
+#   make board-env  the environment of the simulated board, and the command that uses it:
+#                .venv-board/bin/penstock-sim classify photo.jpg --device pynq-sim
 #   make wheel   the package as a file to install, into dist/
 #   make test-wheel  that file in an environment of its own, outside the checkout
 #   make formal  carry out the proofs of docs/verification.md: make formal PROOFS="FIFO DMA"
@@ -37,7 +39,7 @@ STAMP := .venv/.installed
 
 PROOFS ?=
 
-.PHONY: setup run test test-board wheel test-wheel formal coverage lint bench bitstream fuzz faults soak mutate docs docs-site clean
+.PHONY: setup run test test-board board-env wheel test-wheel formal coverage lint bench bitstream fuzz faults soak mutate docs docs-site clean
 
 setup: $(STAMP)
 
@@ -73,6 +75,12 @@ BOARD_BIN := .venv-board/bin
 	@$(PYTHON310) -m venv .venv-board
 	@$(BOARD_BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[board]'
 	@touch $@
+
+# The command penstock with the devices pynq and pynq-sim: .venv-board/bin/penstock-sim.
+board-env: $(STAMP) .venv-board/.installed
+	@printf '#!/bin/sh\nPENSTOCK_SIM_PYTHON="%s" exec "%s/penstock" "$$@"\n' "$(abspath $(BIN)/python)" "$(abspath $(BOARD_BIN))" > $(BOARD_BIN)/penstock-sim
+	@chmod +x $(BOARD_BIN)/penstock-sim
+	@echo "penstock: $(BOARD_BIN)/penstock-sim classify photo.jpg --device pynq-sim"
 
 test-board: $(STAMP) .venv-board/.installed
 	OPENBLAS_NUM_THREADS=1 PENSTOCK_SIM_PYTHON=$(abspath $(BIN)/python) $(BOARD_BIN)/python -m pytest -q @tests/board/modules

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+from penstock.models.spec.install_hint import install_hint
+
 __all__ = ["main"]
 
 
@@ -19,7 +21,7 @@ def main() -> None:
         if error.name not in ("typer", "rich"):
             raise
         print(
-            f"penstock: the package {error.name} is missing: pip install 'penstock[cli]'",
+            f"penstock: the package {error.name} is missing: {install_hint('cli')}",
             file=sys.stderr,
         )
         sys.exit(1)

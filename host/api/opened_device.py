@@ -191,7 +191,7 @@ class Device:
     def stream(
         self,
         compiled: Compiled,
-        images: Iterable[Picture],
+        images: Iterable[Picture | None],
         *,
         top: int = 5,
         keep: Keep = None,
@@ -210,7 +210,8 @@ class Device:
         compiled, top, keep, check, raw
             As for `run`; but a difference that a check finds is in `Result.mismatches`, and does
             not end the stream.
-        images : iterable of paths or uint8 arrays
+        images : iterable of paths or uint8 arrays, or None
+            None, on one device: the next will be a while, let out all results so far.
         group : int
             Images whose CPU layers run together.
         names : iterable of str, optional
@@ -238,7 +239,7 @@ class Device:
         self,
         compiled: Compiled,
         sessions: Sequence[Session],
-        images: Iterable[Picture],
+        images: Iterable[Picture | None],
         wanted: _Wanted,
         raw: bool,
         names: Iterable[str] | None,
@@ -247,8 +248,12 @@ class Device:
         called: list[str] = []
         given = None if names is None else iter(names)
 
-        def codes() -> Iterator[NDArray[np.uint8]]:
-            for index, image in enumerate(images):
+        def codes() -> Iterator[NDArray[np.uint8] | None]:
+            for image in images:
+                if image is None:
+                    yield None
+                    continue
+                index = len(called)
                 values = np.asarray(image) if raw else picture_codes(image, spec)
                 if values.shape != spec.shape or values.dtype != np.uint8:
                     raise ValueError(
@@ -270,7 +275,7 @@ class Device:
             self._running = False
 
     def _sessions(
-        self, compiled: Compiled, wanted: _Wanted, images: Iterable[Picture]
+        self, compiled: Compiled, wanted: _Wanted, images: Iterable[Picture | None]
     ) -> list[Session]:
         """A session on each device that is of use, loaded if it is not yet."""
         count = cores() if self._jobs is None else self._jobs

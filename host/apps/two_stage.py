@@ -200,10 +200,9 @@ class Verdict:
     def line(self) -> str:
         """The verdict as a line of JSON, without the line's end."""
         values: dict[str, object] = {"path": str(self.path), "verdict": self.verdict}
+        values["coarse"], values["fine"] = self.coarse, self.fine
         if self.verdict == UNREADABLE:
             values["error"] = self.error
-        else:
-            values["coarse"], values["fine"] = self.coarse, self.fine
         return json.dumps(values)
 
 

@@ -33,7 +33,8 @@ class ScreenLog:
     ----------
     done : dict
         The verdict on each image that is in the file already, by the path as given then.  Files
-        that could not be read are left out: they get another chance.
+        that could not be read are left out: they get another chance, and no second line for the
+        same error.
 
     Raises
     ------
@@ -46,6 +47,7 @@ class ScreenLog:
     def __init__(self, path: Path, model: Model) -> None:
         self.path = path
         self.done: dict[str, str] = {}
+        self._unreadable: set[str] = set()
         head = {
             "model": model.key,
             "coarse_threshold": model.coarse.threshold,
@@ -77,7 +79,9 @@ class ScreenLog:
                 f"not {head}"
             )
         for entry in entries[1:]:
-            if entry.get("verdict") != UNREADABLE:
+            if entry.get("verdict") == UNREADABLE:
+                self._unreadable.add(json.dumps([entry.get("path"), entry.get("error")]))
+            else:
                 self.done[str(entry.get("path"))] = str(entry.get("verdict"))
         return len(whole)
 
@@ -87,6 +91,11 @@ class ScreenLog:
 
     def add(self, verdict: Verdict) -> None:
         """Write a verdict, at once."""
+        if verdict.verdict == UNREADABLE:
+            key = json.dumps([str(verdict.path), verdict.error])
+            if key in self._unreadable:
+                return
+            self._unreadable.add(key)
         self._write(verdict.line())
 
     def close(self) -> None:

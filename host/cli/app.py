@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from penstock.host.cli.commands.bitstream import bitstream
 from penstock.host.cli.commands.classify import classify
@@ -40,25 +44,60 @@ __all__ = ["app", "run"]
 app = typer.Typer(
     name="penstock",
     help="Convolutional networks on an FPGA accelerator, or on its simulation.",
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-app.command()(classify)
-app.command()(profile)
-app.command("compile")(compile_model)
-app.command()(inspect)
-app.command()(quantize)
-app.command()(screen)
-app.command()(simulate)
-app.command()(explore)
-app.command()(export)
-app.command()(bitstream)
-app.command("describe")(describe_command)
-app.command()(watch)
-app.command("switch")(switch_command)
-app.command("selftest")(selftest_command)
-app.command()(doctor)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"penstock {importlib.metadata.version('penstock')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _penstock(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Say which version."),
+    ] = False,
+) -> None:
+    """Convolutional networks on an FPGA accelerator, or on its simulation."""
+
+
+# Commands with what the list of them says; their own help says more.
+_COMMANDS = (
+    ("classify", classify, "Say what photographs show."),
+    ("profile", profile, "Measure where the cycles of each layer go."),
+    ("compile", compile_model, "Compile a network for an arch."),
+    ("inspect", inspect, "Say what is in a program or a saved network."),
+    ("quantize", quantize, "Quantise a float ONNX file on a folder of images."),
+    ("screen", screen, "Say which images show a QR code."),
+    ("simulate", simulate, "Simulate one scaled-down layer in cocotb."),
+    ("explore", explore, "Compare arrays, buffers and clocks for a network."),
+    ("export", export, "Write the core's Verilog, to build in elsewhere."),
+    ("bitstream", bitstream, "Build a board's bitstream, and check it."),
+    ("describe", describe_command, "Write the .hwh of a bitstream made elsewhere."),
+    ("watch", watch, "Classify pictures as they come."),
+    ("switch", switch_command, "Measure what a switch between networks costs."),
+    ("selftest", selftest_command, "Test a device."),
+    ("doctor", doctor, "Say what is missing on this machine."),
+)
+
+
+class _Command(TyperCommand):
+    """A command whose help names the type of an item where Typer says ``<list[Path]>``."""
+
+    def get_help(self, ctx: Any) -> str:
+        def item(found: re.Match[str]) -> str:
+            return f"<{found[1].lower()}>".ljust(len(found[0]))
+
+        return re.sub(r"<list\[(\w+)\]>", item, super().get_help(ctx))
+
+
+for _name, _command, _summary in _COMMANDS:
+    app.command(_name, cls=_Command, short_help=_summary)(_command)
 
 
 def _fail(message: str, status: int) -> int:

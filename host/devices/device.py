@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import abc
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -110,6 +111,11 @@ class Device(abc.ABC):
     stop : threading.Event
         While another thread has it set, runs end soon with `DeviceError`, on devices whose runs
         take long.
+    heard : callable or None
+        Called now and then while a run goes on, on devices whose runs take long, with what is done
+        of it: cycles if the device counts them, else descriptors.
+    counts_cycles : bool
+        Whether `heard` is told cycles.
     verify : bool
         Whether `upload` reads back what it wrote.
     uploaded, verified : int
@@ -117,11 +123,13 @@ class Device(abc.ABC):
     """
 
     name = "device"
+    counts_cycles = False
 
     def __init__(self, arch: Arch) -> None:
         self.arch = arch
         self.csr: Csr | None = None
         self.stop = threading.Event()
+        self.heard: Callable[[int], None] | None = None
         self.verify = False
         self.uploaded = self.verified = 0
 

@@ -96,6 +96,8 @@ class FunctionalDevice(ArenaDevice):
             except ValueError as error:
                 raise DeviceError(f"descriptor {index}: {op.name}: {error}") from None
             done[op] += 1
+            if self.heard is not None:
+                self.heard(index + 1)
             entries += op is Op.POST and values["mark"]
         try:
             self._engines.finish()

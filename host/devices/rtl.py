@@ -72,6 +72,7 @@ class RtlDevice(ArenaDevice, CsrDevice):
     """
 
     name = "rtl"
+    counts_cycles = True
     FAULTS = (ModelError,)
 
     def __init__(
@@ -151,8 +152,11 @@ class RtlDevice(ArenaDevice, CsrDevice):
         super().start(program, buffer)
 
     def _wait(self, program: Program, begin: float, timeout: float) -> None:
+        passed = 0
         while not self._model.irq:
-            self._model.run(_CHUNK)
+            passed += self._model.run(_CHUNK)
+            if self.heard is not None:
+                self.heard(passed)
             if self.stop.is_set():
                 raise DeviceError("stopped")
             if time.monotonic() - begin > timeout and not self._model.irq:

@@ -10,16 +10,51 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 from penstock.host.devices.device import DeviceError
 from penstock.models.spec.arch import Arch
+from penstock.models.spec.install_hint import install_hint
 
 __all__ = ["simulation_library"]
 
 _RESULT = "library:"
+
+# Seconds before a build that nobody listens to says what it does.
+_QUIET = 2.0
+
+
+class _Spoken:
+    """What a build does, on standard error, once it has taken a while."""
+
+    def __init__(self) -> None:
+        self._begin = time.monotonic()
+        self._text = ""
+        self._timer = threading.Timer(_QUIET, self._print)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def say(self, text: str) -> None:
+        self._text = text
+        if time.monotonic() - self._begin >= _QUIET:
+            self._print()
+
+    def _print(self) -> None:
+        if self._text:
+            spent = time.monotonic() - self._begin
+            print(
+                f"penstock: building the simulator, {spent:.0f} s: {self._text}",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    def close(self) -> None:
+        self._timer.cancel()
 
 
 def simulation_library(
@@ -33,13 +68,23 @@ def simulation_library(
 ) -> Path:
     """Return the path of the library; the parameters are those of `sim.library.build.library`.
 
-    Another Python does not train: its library is slower, and computes the same.
+    Without `progress`, a build that takes longer than two seconds says on standard error what it
+    does; ``progress=lambda text: None`` keeps it quiet.  Another Python does
+    not train: its library is slower, and computes the same.
 
     Raises
     ------
     DeviceError
         If a package or tool is missing, or a tool fails.
     """
+    if progress is None:
+        spoken = _Spoken()
+        try:
+            return simulation_library(
+                arch, top=top, waves=waves, record=record, train=train, progress=spoken.say
+            )
+        finally:
+            spoken.close()
     other = os.environ.get("PENSTOCK_SIM_PYTHON")
     if other:
         return _elsewhere(other, arch, top, waves, record, progress)
@@ -47,9 +92,7 @@ def simulation_library(
         from penstock.sim.library.build import library
         from penstock.sim.library.toolchain import ToolError
     except ModuleNotFoundError as error:
-        raise DeviceError(
-            f"the package {error.name} is missing: pip install 'penstock[sim]'"
-        ) from None
+        raise DeviceError(f"the package {error.name} is missing: {install_hint('sim')}") from None
     try:
         return library(arch, top=top, waves=waves, record=record, train=train, progress=progress)
     except ToolError as error:

@@ -12,12 +12,23 @@ from numpy.typing import NDArray
 from penstock.host.inputs.preprocess import Picture, picture_pixels
 from penstock.models.graph.graph import InputSpec
 
-__all__ = ["SUFFIXES", "ImageFolder", "image_files"]
+__all__ = ["SUFFIXES", "ImageFolder", "image_files", "unread_files"]
 
 # Of files that are taken for images; anything else in a folder is passed over.
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
+# Of images in formats that are not read: told, not passed over in silence.
+_UNREAD = {".avif", ".cr2", ".dng", ".heic", ".heif", ".jxl", ".nef"}
+
 Pixels = NDArray[np.uint8]
+
+
+def unread_files(folder: Path) -> list[Path]:
+    """Return the files in a folder and below whose names say that they are images of other kinds.
+
+    They are those of `image_files` that a person would miss: ``.heic`` and the like.
+    """
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in _UNREAD)
 
 
 def image_files(folder: Path, *, limit: int | None = None) -> list[Path]:

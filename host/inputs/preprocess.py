@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_PIXELS",
     "Picture",
+    "check_file",
     "frame_codes",
     "frame_pixels",
     "load_codes",
@@ -67,7 +68,14 @@ def _own_limits() -> Iterator[None]:
         Image.MAX_IMAGE_PIXELS = limit
 
 
-def _check_file(path: str | os.PathLike[str]) -> None:
+def check_file(path: str | os.PathLike[str]) -> None:
+    """Refuse what is no regular file with something in it.
+
+    Raises
+    ------
+    ValueError
+        The message names the file.
+    """
     try:
         status = os.stat(path)
     except OSError as error:
@@ -127,7 +135,7 @@ def load_image(path: str | os.PathLike[str], *, shorter: int | None = None) -> I
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
-    _check_file(path)
+    check_file(path)
     with _own_limits():
         try:
             with Image.open(path) as image:

@@ -15,11 +15,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from penstock.host.inputs.folder import SUFFIXES
+
 __all__ = ["ahead", "arriving", "frames"]
 
 Item = TypeVar("Item")
-
-_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
 def arriving(
@@ -52,7 +52,7 @@ def arriving(
         found = {
             path: path.stat().st_size
             for path in sorted(folder.iterdir())
-            if path.suffix.lower() in _SUFFIXES and path not in seen and path.is_file()
+            if path.suffix.lower() in SUFFIXES and path not in seen and path.is_file()
         }
         for path, size in found.items():
             if once or sizes.get(path) == size:
@@ -89,10 +89,19 @@ def frames(camera: int) -> Iterator[NDArray[np.uint8]]:
         capture.release()
 
 
-def ahead(items: Iterator[Item], *, count: int = 2) -> Iterator[Item]:
+def ahead(
+    items: Iterator[Item], *, count: int = 2, idle: float | None = None
+) -> Iterator[Item | None]:
     """Yield `items`, of which a thread has up to `count` ready.
 
     What the iterator raises is raised here, after the items before it.
+
+    Parameters
+    ----------
+    items : iterator
+    count : int
+    idle : float or None
+        Seconds without an item after which one None is yielded; None: wait as long as it takes.
     """
     if count < 1:
         raise ValueError(f"count must be a positive integer, not {count!r}")
@@ -119,12 +128,19 @@ def ahead(items: Iterator[Item], *, count: int = 2) -> Iterator[Item]:
     thread = threading.Thread(target=work, name="pictures", daemon=True)
     thread.start()
     try:
+        patience = idle
         while True:
-            item, error, last = ready.get()
+            try:
+                item, error, last = ready.get(timeout=patience)
+            except queue.Empty:
+                patience = None
+                yield None
+                continue
+            patience = idle
             if error is not None:
                 raise error
             if last:
                 return
-            yield item  # type: ignore[misc]
+            yield item
     finally:
         stop.set()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from penstock.models.spec.number_format import grouped, percent
+
 __all__ = ["page"]
 
 _HEAD = """# Benchmarks
@@ -26,14 +28,6 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _number(value: int) -> str:
-    return f"{value:,}".replace(",", " ")
-
-
-def _share(value: float | None) -> str:
-    return "" if value is None else f"{value:.1%}".replace("%", " %")
-
-
 def _megabytes(value: int | None) -> str:
     return "" if value is None else f"{value / 1e6:.2f} MB"
 
@@ -49,11 +43,11 @@ def _layers(run: dict[str, Any], other: dict[str, Any] | None) -> str:
             [
                 layer["name"],
                 f"{layer['macs'] / 1e6:.1f} M",
-                _number(layer["cycles"]),
-                _share(layer["efficiency"]) if layer["macs"] else "",
-                _number(layer["ideal_cycles"]),
-                _number(found["cycles"]) if found else "not run" if not other else "",
-                _share(found["efficiency"]) if found else "",
+                grouped(layer["cycles"]),
+                percent(layer["efficiency"]) if layer["macs"] else "",
+                grouped(layer["ideal_cycles"]),
+                grouped(found["cycles"]) if found else "not run" if not other else "",
+                percent(found["efficiency"]) if found else "",
             ]
         )
     head = [
@@ -77,9 +71,9 @@ def _arrays(runs: list[dict[str, Any]]) -> str:
         rows.append(
             [
                 f"{run['model']}, {run['rows']}x{run['cols']}",
-                _number(totals["cycles"]),
-                _share(totals["efficiency"]),
-                f"{worst['name']} {_share(worst['efficiency'])}",
+                grouped(totals["cycles"]),
+                percent(totals["efficiency"]),
+                f"{worst['name']} {percent(worst['efficiency'])}",
                 _megabytes(totals["bytes"]),
                 _megabytes(totals["least_bytes"]),
                 f"{seconds:.1f} s",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 
+from penstock.models.spec.install_hint import install_hint
+
 __all__ = ["MissingPackage", "require"]
 
 
@@ -19,7 +21,7 @@ class MissingPackage(ImportError):
     """
 
     def __init__(self, name: str | None, extra: str) -> None:
-        super().__init__(f"the package {name} is missing: pip install 'penstock[{extra}]'")
+        super().__init__(f"the package {name} is missing: {install_hint(extra)}")
 
 
 def require(name: str, extra: str) -> None:

@@ -56,7 +56,7 @@ class ParallelSession:
             raise ValueError("sessions must be of one program")
         self.sessions = tuple(sessions)
 
-    def run(self, images: Iterable[NDArray[np.uint8]]) -> Generator[Result, None, None]:
+    def run(self, images: Iterable[NDArray[np.uint8] | None]) -> Generator[Result, None, None]:
         """Run images and yield their results in order, as `Session.run` does.
 
         Each batch, or group of them, goes to a device that is free.  An end before the last result,
@@ -89,7 +89,7 @@ class ParallelSession:
                 free.put(session)
 
         pending: deque[Future[list[Result]]] = deque()
-        stream = iter(images)
+        stream = (image for image in images if image is not None)
         size = self.sessions[0].program.batch * self.sessions[0].group
         count = 0
         pool = ThreadPoolExecutor(len(self.sessions), thread_name_prefix="device")

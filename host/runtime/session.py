@@ -16,7 +16,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -158,6 +157,23 @@ def _split(network: Network, program: Program) -> tuple[str, str | None]:
     return last, rest[0].name if rest else None
 
 
+def _batches(images: Iterable[Codes | None], size: int) -> Iterator[list[Codes]]:
+    """Yield batches of at most `size` images; where None stands, what there is and an empty one."""
+    batch: list[Codes] = []
+    for codes in images:
+        if codes is not None:
+            batch.append(codes)
+            if len(batch) < size:
+                continue
+        if batch:
+            yield batch
+            batch = []
+        if codes is None:
+            yield []
+    if batch:
+        yield batch
+
+
 class Session:
     """A network loaded on a device; a context manager that gives the memory back.
 
@@ -232,7 +248,7 @@ class Session:
         self.keep = keep
         self.group = group
 
-    def run(self, images: Iterable[Codes]) -> Iterator[Result]:
+    def run(self, images: Iterable[Codes | None]) -> Iterator[Result]:
         """Run images one after another and yield their results in order.
 
         Images go to the device in batches as large as the program's; the last one may be smaller,
@@ -241,8 +257,9 @@ class Session:
 
         Parameters
         ----------
-        images : iterable of uint8 arrays (height, width, channels)
-            Input codes.
+        images : iterable of uint8 arrays (height, width, channels), or None
+            Input codes.  None says that the next one will be a while: the results of all images
+            before it come at once, from a smaller batch and group if need be.
 
         Raises
         ------
@@ -251,23 +268,25 @@ class Session:
         """
         pending: deque[Future[list[Result]]] = deque()
         failure: DeviceError | None = None
-        stream = enumerate(images)
         waiting: list[_Done] = []
+        count = 0
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="cpu-layers") as pool:
-            while batch := list(islice(stream, self.program.batch)):
-                try:
-                    found, log = self._accelerate([codes for _, codes in batch])
-                except DeviceError as error:
-                    failure = error
-                    break
-                waiting += [
-                    _Done(index, codes, maps, log)
-                    for (index, codes), maps in zip(batch, found, strict=True)
-                ]
-                if len(waiting) >= self.group:
+            for batch in _batches(images, self.program.batch):
+                if batch:
+                    try:
+                        found, log = self._accelerate(batch)
+                    except DeviceError as error:
+                        failure = error
+                        break
+                    waiting += [
+                        _Done(count + index, codes, maps, log)
+                        for index, (codes, maps) in enumerate(zip(batch, found, strict=True))
+                    ]
+                    count += len(batch)
+                if waiting and (len(waiting) >= self.group or not batch):
                     pending.append(pool.submit(self._finish, waiting))
                     waiting = []
-                while len(pending) > 1:
+                while len(pending) > bool(batch):
                     yield from pending.popleft().result()
             if waiting:
                 pending.append(pool.submit(self._finish, waiting))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,8 +10,12 @@ from typing import Any
 from penstock.hw.boards.board import Board
 from penstock.hw.flow.timing import Timing
 from penstock.models.spec.arch import Arch
+from penstock.models.spec.number_format import grouped, percent
 
 __all__ = ["Report", "SeedResult", "usage"]
+
+# Signals of a critical path that the terminal is told.
+_WAYPOINTS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +58,19 @@ def usage(cells: Mapping[str, int], table: Mapping[str, tuple[str, float]]) -> d
             resource, each = table[kind]
             result[resource] = result.get(resource, 0) + number * each
     return result
+
+
+def _shortened(path: str) -> str:
+    """Return a critical path in words with only the first signals that it passes."""
+
+    def first(found: re.Match[str]) -> str:
+        names = found[1].split(", ")
+        more = len(names) - _WAYPOINTS
+        if more <= 0:
+            return found[0]
+        return f", by way of {', '.join(names[:_WAYPOINTS])} and {more} more (report.md)"
+
+    return re.sub(r", by way of ([^;]*)", first, path)
 
 
 @dataclass(kw_only=True)
@@ -125,7 +143,7 @@ class Report:
             )
         lines.append(f"cells: {', '.join(used)}")
         if self.critical_path:
-            lines.append(f"critical path: {self.critical_path}")
+            lines.append(f"critical path: {_shortened(self.critical_path)}")
         for name, rate in self.frames_per_second().items():
             lines.append(f"estimate, not measured: {rate:.1f} images/s of {name} on the array")
         return [*lines, *self.notes]
@@ -178,7 +196,7 @@ class Report:
         ]
         for name, total in self.board.resources.items():
             used = self.used.get(name, 0)
-            lines.append(f"| {name} | {used:g} | {total} | {used / total:.0%} |")
+            lines.append(f"| {name} | {used:g} | {total} | {percent(used / total, 0)} |")
         lines += ["", *self._speed()]
         lines += [f"- {note}" for note in self.notes]
         if self.seeds:
@@ -216,6 +234,7 @@ class Report:
         for name, rate in self.frames_per_second().items():
             lines.append(
                 f"- Estimate, not measured on a board: {rate:.1f} images a second of {name} "
-                f"on the array ({self.cycles[name]} predicted cycles at {self.clock_mhz:.2f} MHz)."
+                f"on the array ({grouped(self.cycles[name])} predicted cycles "
+                f"at {self.clock_mhz:.2f} MHz)."
             )
         return lines

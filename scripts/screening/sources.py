@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFont
 
+from penstock.models.spec.install_hint import install_hint
+
 __all__ = ["SPLITS", "Sources", "load_font", "load_photo", "sources"]
 
 Pixels = NDArray[np.uint8]
@@ -119,7 +121,7 @@ def _package_file(name: str) -> Path:
     package, _, rest = name.partition("/")
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise ValueError(f"{package} is missing: pip install 'penstock[train]'")
+        raise ValueError(f"{package} is missing: {install_hint('train')}")
     return Path(spec.submodule_search_locations[0]) / rest
 
 

@@ -20,6 +20,7 @@ from penstock.host.inputs.catalog import load_network
 from penstock.host.program.compile_error import CompileError
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.devices import get_device
+from penstock.models.spec.install_hint import install_hint
 
 __all__ = ["bitstream"]
 
@@ -116,9 +117,7 @@ def bitstream(
         from penstock.hw.flow.build import build, missing_tools
         from penstock.hw.flow.errors import BuildError
     except ModuleNotFoundError as error:
-        raise WorkError(
-            f"the package {error.name} is missing: pip install 'penstock[sim]'"
-        ) from None
+        raise WorkError(f"the package {error.name} is missing: {install_hint('sim')}") from None
     with bad_input():
         target = get_board(board)
     shape = target.preset if arch is None else arch_for(arch)

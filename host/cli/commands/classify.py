@@ -34,6 +34,7 @@ from penstock.host.cli.support.options import (
 )
 from penstock.host.cli.support.output_file import OutputFile
 from penstock.host.cli.support.progress import task
+from penstock.host.cli.support.run_progress import run_task
 from penstock.host.cli.support.tables import layer_table, show
 from penstock.host.inputs.preprocess import load_codes
 from penstock.host.report.json_report import as_file, run_json, run_seconds
@@ -113,11 +114,12 @@ def run_images(
             stream = device.stream(
                 compiled, images, top=top, check=check, group=group, raw=True, names=names
             )
-        with closing(stream):
+        runs = -(-len(images) // compiled.program.batch)
+        shown = run_task("", device.back_ends, compiled.program, runs)
+        with closing(stream), shown as progress:
             for index, name in enumerate(names):
-                what = f"image {index + 1} of {len(names)} on {target.device}"
-                with task(what, total=None):
-                    result = next(stream)
+                progress.say(f"image {index + 1} of {len(names)} on {target.device}")
+                result = next(stream)
                 results.append(result)
                 _print_result(name, result, checked=check)
         say_verified(device.back_ends)
@@ -149,7 +151,7 @@ def _print_figures(
     if any(layer.efficiency is not None and layer.efficiency > 1 for layer in layers):
         print("A layer ends with its last byte in memory; by then the next one has long begun.")
     if checked:
-        print("With --check every feature map is stored, which costs a few cycles.")
+        print("With --check every feature map is stored, which costs cycles.")
 
 
 def _print_seconds(results: Sequence[Result], devices: int, cycles: int, wall: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -33,6 +34,9 @@ _OPTIONAL = {
     "cocotb": "penstock simulate",
     "cocotbext-axi": "penstock simulate",
     "pyserial": "boards on a serial port",
+    "matplotlib": "penstock profile --plot, penstock quantize --plot",
+    "pynq": "the devices pynq and pynq-sim",
+    "opencv-python-headless": "penstock watch camera",
     "onnx": "weights from ONNX files",
     "onnxruntime": "tests",
     "pytest": "tests",
@@ -60,12 +64,24 @@ class _Finding:
     optional: bool = False
 
 
+# Packages whose modules other packages bring as well, by the module that is imported.
+_ALSO = {"opencv-python-headless": "cv2"}
+
+# One line that makes the environment of these; beside it nothing else is needed.
+_CURES = {
+    "pynq": "in a checkout, make board-env: Python 3.10 and NumPy 1.21 of their own, in .venv-board"
+}
+
+
 def _package(name: str, purpose: str, *, optional: bool) -> _Finding:
     try:
         found: str | None = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
+        module = _ALSO.get(name)
         found = None
-    return _Finding(name, found, purpose, f"pip install {name}", optional)
+        if module is not None and importlib.util.find_spec(module) is not None:
+            found = f"{module}, from another package"
+    return _Finding(name, found, purpose, _CURES.get(name, f"pip install {name}"), optional)
 
 
 def _program(
@@ -118,7 +134,8 @@ def _cache() -> _Finding:
     except OSError:
         return _Finding("cache", None, "quick starts", cure)
     simulators = sum(path.suffix == ".so" for path in files)
-    found = f"{folder}: {human(size, 'B')}, {simulators} simulators"
+    many = "1 simulator" if simulators == 1 else f"{simulators} simulators"
+    found = f"{folder}: {human(size, 'B')}, {many}"
     return _Finding("cache", found, "quick starts", cure)
 
 

@@ -32,6 +32,7 @@ from penstock.host.runtime.parallel import cores
 from penstock.models.spec.arch import Arch, get_arch
 from penstock.models.spec.arch_file import to_toml
 from penstock.models.spec.devices import BLOCK_RAM, get_device
+from penstock.models.spec.install_hint import install_hint
 from penstock.models.spec.number_format import human
 
 __all__ = ["explore"]
@@ -47,9 +48,7 @@ def _board(name: str) -> tuple[Target, Arch, float]:
     try:
         from penstock.hw.boards.catalog import get_board
     except ModuleNotFoundError as error:
-        raise WorkError(
-            f"the package {error.name} is missing: pip install 'penstock[sim]'"
-        ) from None
+        raise WorkError(f"the package {error.name} is missing: {install_hint('sim')}") from None
     with bad_input():
         board = get_board(name)
         device = get_device(board.part)

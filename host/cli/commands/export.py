@@ -18,6 +18,7 @@ from penstock.host.program.compile_error import CompileError
 from penstock.models.golden.ops import run_quantised
 from penstock.models.networks.scaled_down import SCALED_LAYERS, scaled_layer
 from penstock.models.spec.arch import Arch
+from penstock.models.spec.install_hint import install_hint
 
 __all__ = ["example_program", "export"]
 
@@ -79,9 +80,7 @@ def export(
         from penstock.sim.library.toolchain import ToolError
         from penstock.sim.library.verilog import to_verilog
     except ModuleNotFoundError as error:
-        raise WorkError(
-            f"the package {error.name} is missing: pip install 'penstock[sim]'"
-        ) from None
+        raise WorkError(f"the package {error.name} is missing: {install_hint('sim')}") from None
     if not mhz > 0:
         raise InputError(f"--mhz must be positive, not {mhz:g}")
     if folder.exists() and not folder.is_dir():

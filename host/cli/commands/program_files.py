@@ -12,6 +12,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from penstock.host.cli.support.arch_board import board_of
 from penstock.host.cli.support.device_options import arch_for
 from penstock.host.cli.support.exit_status import bad_input
 from penstock.host.cli.support.option_groups import grouped
@@ -26,7 +27,6 @@ from penstock.host.cli.support.progress import task
 from penstock.host.cli.support.tables import show
 from penstock.host.compiler.compile import compile_choices
 from penstock.host.compiler.planning.explain import (
-    CLOCK_MHZ,
     COST_COLUMNS,
     cost_rows,
     explain,
@@ -72,11 +72,14 @@ def compile_model(
         bool, typer.Option("--explain", help="Say what was considered, and why it was taken.")
     ] = False,
     mhz: Annotated[
-        float, typer.Option("--mhz", help="Clock of the array that --explain tells seconds for.")
-    ] = CLOCK_MHZ,
+        float | None,
+        typer.Option("--mhz", help="Clock that --explain tells seconds for; default the board's."),
+    ] = None,
 ) -> None:
     """Compile a network for an arch and write the program."""
     target = arch_for(arch)
+    board = board_of(target)
+    clock = board.mhz if mhz is None else mhz
     with ExitStack() as stack:
         file = stack.enter_context(OutputFile(output))
         second = None if save_network is None else stack.enter_context(OutputFile(save_network))
@@ -90,16 +93,20 @@ def compile_model(
             )
             program = compile_choices(network, target, choices, trace=trace)
             text = explain(choices, target) if why else ""
-            places = placements(network, target, batch=run.batch, mhz=mhz) if why else []
-            found = stages(network, program, target, mhz=mhz, group=run.group) if why else []
+            places = placements(network, target, batch=run.batch, mhz=clock) if why else []
+            found = (
+                stages(network, program, target, mhz=clock, group=run.group, link=board.link)
+                if why
+                else []
+            )
         if second is not None:
             second.commit(lambda path: store.save(network, path))
         file.commit(program.to_bytes())
     if why:
         print(text)
         if places:
-            print(explain_placements(places, run.batch, mhz))
-        print(explain_stages(found))
+            print(explain_placements(places, run.batch, clock))
+        print(explain_stages(found, board.title))
     _print_program(program)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +17,7 @@ from penstock.host.cli.support.output_file import OutputFile
 from penstock.host.cli.support.progress import Task, task
 from penstock.host.cli.support.tables import show
 from penstock.host.inputs.folder import image_files
+from penstock.host.inputs.preprocess import load_image
 from penstock.host.report.json_report import as_file, quantise_json
 from penstock.host.report.plot import plot_format
 from penstock.models.quant.calibrate import METHODS
@@ -52,6 +54,27 @@ def _table(rows: PlainTable) -> Table:
     for row in rows.rows:
         table.add_row(*row)
     return table
+
+
+def _readable(files: list[Path], progress: Task) -> list[Path]:
+    """Return the files that are images; name the others on standard error.
+
+    Raises
+    ------
+    ValueError
+        If less than half of them are, or none.
+    """
+    good = []
+    for number, path in enumerate(files, start=1):
+        try:
+            load_image(path)
+            good.append(path)
+        except ValueError as error:
+            print(f"penstock: left out: {error}", file=sys.stderr)
+        progress.update(number)
+    if 2 * len(good) < len(files) or not good:
+        raise ValueError(f"{len(good)} of {len(files)} files are images: too few to calibrate on")
+    return good
 
 
 class _Steps:
@@ -117,6 +140,8 @@ def quantize(
         target = stack.enter_context(OutputFile(output))
         tables = None if report is None else stack.enter_context(OutputFile(report))
         picture = None if plot is None else stack.enter_context(OutputFile(plot))
+        with task("reading the images", total=len(files)) as progress, bad_input():
+            files = _readable(files, progress)
         with task("calibrating", total=2 * len(files)) as progress, bad_input():
             made = quantise_file(
                 model,

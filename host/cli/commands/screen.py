@@ -46,6 +46,7 @@ from penstock.host.inputs.folder import image_files
 from penstock.host.report.layer_profile import measured_profile
 from penstock.host.runtime.session import Session
 from penstock.models.spec.arch import Arch
+from penstock.models.spec.number_format import grouped, percent
 
 __all__ = ["screen"]
 
@@ -137,10 +138,10 @@ def _print_work(name: str, scores: Scores, arch: Arch) -> None:
     if scores.log.totals.get("cycles"):
         program, device = session.program, session.device.name
         total = measured_profile(program, [scores.log], arch, device=device).total
-        cycles = f"{total.cycles:,}".replace(",", " ")
+        cycles = grouped(total.cycles)
         print(
             f"{name} stage, {session.network.name}: {cycles} cycles an image on arch {arch.name} "
-            f"({arch.rows}x{arch.cols}), {total.efficiency:.1%} of the array's peak"
+            f"({arch.rows}x{arch.cols}), {percent(total.efficiency)} of the array's peak"
         )
     if session.check:
         print(f"{name} stage bit-exact with the golden model: yes ({scores.compared} feature maps)")
@@ -149,8 +150,8 @@ def _print_work(name: str, scores: Scores, arch: Arch) -> None:
 def _text(verdict: Verdict) -> str:
     if verdict.verdict == UNREADABLE:
         return f"{verdict.verdict:10}  {verdict.error}"
-    shown = f"{verdict.coarse:6.1%}"
-    shown += "      - " if verdict.fine is None else f"  {verdict.fine:6.1%}"
+    shown = f"{percent(verdict.coarse):>7}"
+    shown += "       - " if verdict.fine is None else f"  {percent(verdict.fine):>7}"
     return f"{verdict.verdict:10}  {shown}  {verdict.path}"
 
 

@@ -30,6 +30,7 @@ from penstock.host.program.program import Program
 from penstock.host.report.layer_profile import measured_profile
 from penstock.models.networks.scaled_down import SCALED_LAYERS
 from penstock.models.spec.arch import Arch
+from penstock.models.spec.install_hint import install_hint
 
 __all__ = ["simulate"]
 
@@ -123,9 +124,7 @@ def simulate(
         from penstock.sim.bench.simulate import simulate as run
         from penstock.sim.library.toolchain import ToolError
     except ModuleNotFoundError as error:
-        raise WorkError(
-            f"the package {error.name} is missing: pip install 'penstock[sim]'"
-        ) from None
+        raise WorkError(f"the package {error.name} is missing: {install_hint('sim')}") from None
     if simulator not in SIMULATORS:
         raise InputError(f"simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
     with ExitStack() as stack:

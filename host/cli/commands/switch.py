@@ -34,6 +34,7 @@ from penstock.host.runtime.resident import Resident
 from penstock.host.runtime.session import Result, compare_maps
 from penstock.models.golden.ops import run_quantised
 from penstock.models.graph.graph import Network
+from penstock.models.spec import number_format
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.number_format import human
 
@@ -61,7 +62,7 @@ yet. Seconds are this machine's and vary; medians."""
 
 
 def _thousands(value: int | None) -> str:
-    return "" if value is None else f"{value:,}".replace(",", " ")
+    return number_format.grouped(value)
 
 
 def _table(

@@ -23,10 +23,21 @@ from penstock.host.cli.support.options import DeviceOptions, NetworkOptions, Run
 from penstock.host.inputs.preprocess import frame_codes, load_codes
 from penstock.host.inputs.sources import ahead, arriving, frames
 from penstock.models.graph.graph import InputSpec
+from penstock.models.spec.number_format import percent
 
 __all__ = ["watch"]
 
 _CAMERA = "camera"
+
+# Seconds without a picture after which the answers that there are come, however few.
+_IDLE = 0.25
+
+
+def _print_rate(done: int, seconds: float) -> None:
+    many = "1 picture" if done == 1 else f"{done} pictures"
+    print(f"{many} in {seconds:.1f} s: {done / seconds:.1f} frames/s", flush=True)
+
+
 _BOARD = DeviceOptions(device="pynq")
 
 
@@ -74,23 +85,30 @@ def watch(
             raise InputError(f"{compiled.network.name} has no layers that give an answer")
         names: deque[str] = deque()
 
-        def codes() -> Iterator[NDArray[np.uint8]]:
+        def codes() -> Iterator[NDArray[np.uint8] | None]:
             pictures = _pictures(source, compiled.network.input, once)
-            for name, values in ahead(islice(pictures, count)):
-                names.append(name)
-                yield values
+            for entry in ahead(islice(pictures, count), idle=_IDLE):
+                if entry is None:
+                    yield None
+                    continue
+                names.append(entry[0])
+                yield entry[1]
 
         begin = mark = time.perf_counter()
         done = since = 0
-        with bad_input():
-            for result in device.stream(compiled, codes(), top=1, group=run.group, raw=True):
-                answer = result.top[0]
-                print(f"{names.popleft()}: {answer.score * 100:.1f} %  {answer.label}", flush=True)
-                done, since = done + 1, since + 1
-                now = time.perf_counter()
-                if now - mark >= 1:
-                    print(f"  {since / (now - mark):.1f} frames/s", flush=True)
-                    mark, since = now, 0
-        seconds = time.perf_counter() - begin
+        try:
+            with bad_input():
+                for result in device.stream(compiled, codes(), top=1, group=run.group, raw=True):
+                    answer = result.top[0]
+                    shown = f"{percent(answer.score)}  {answer.label}"
+                    print(f"{names.popleft()}: {shown}", flush=True)
+                    done, since = done + 1, since + 1
+                    now = time.perf_counter()
+                    if now - mark >= 1:
+                        print(f"  {since / (now - mark):.1f} frames/s", flush=True)
+                        mark, since = now, 0
+        except KeyboardInterrupt:  # how it ends where pictures do not
+            _print_rate(done, time.perf_counter() - begin)
+            raise
+        _print_rate(done, time.perf_counter() - begin)
         say_verified(device.back_ends)
-    print(f"{done} pictures in {seconds:.1f} s: {done / seconds:.1f} frames/s")

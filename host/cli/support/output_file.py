@@ -26,6 +26,7 @@ class OutputFile:
     Parameters
     ----------
     path : Path
+        ``-`` is standard output.
 
     Raises
     ------
@@ -34,6 +35,8 @@ class OutputFile:
     """
 
     def __init__(self, path: Path) -> None:
+        if path == Path("-"):
+            path = Path("/dev/stdout")
         self.path = path
         self._temporary: str | None = None
         if path.is_dir():

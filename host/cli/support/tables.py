@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from collections.abc import Iterable
 from typing import Any
 
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 
+from penstock.host.cli.support import fitted
+from penstock.host.cli.support.fitted import Column, Rows
 from penstock.host.report.layer_profile import LayerFigures
-from penstock.models.spec.number_format import human
+from penstock.models.spec.number_format import grouped, human
 
 __all__ = ["layer_table", "show"]
 
-
-# The layer table takes 96 columns; files and pipes have no width of their own.
-_LEAST_WIDTH = 100
 
 _COLUMNS = (
     "layer",
@@ -36,18 +32,23 @@ _COLUMNS = (
 
 
 def show(table: Table) -> None:
-    """Print a table, never narrower than the layer table needs."""
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
-    Console(width=max(width, _LEAST_WIDTH), highlight=False).print(table)
+    """Print a table so that it fits the terminal, with every figure whole."""
+    columns = [
+        Column(str(column.header), text=index > 0 and column.justify == "left")
+        for index, column in enumerate(table.columns)
+    ]
+    rows = list(zip(*([str(cell) for cell in column.cells] for column in table.columns)))
+    total = any(row.end_section for row in table.rows)
+    fitted.show(Rows(columns, rows, total=total))
 
 
 def _row(row: LayerFigures) -> list[str]:
     efficiency = "" if row.efficiency is None else f"{row.efficiency * 100:.1f} %"
-    stalls = [f"{count:,}".replace(",", " ") for count in row.stalls.values()]
+    stalls = [grouped(count) for count in row.stalls.values()]
     return [
         row.name,
         human(row.macs),
-        f"{row.cycles:,}".replace(",", " "),
+        grouped(row.cycles),
         efficiency,
         *stalls,
         human(row.read_bytes, "B"),

@@ -14,6 +14,7 @@ from penstock.host.program.program import Program
 from penstock.models.golden.ops import quantised_fc
 from penstock.models.graph.graph import Network, QFc
 from penstock.models.spec.arch import Arch
+from penstock.models.spec.number_format import grouped, percent
 
 __all__ = [
     "CLOCK_MHZ",
@@ -79,12 +80,12 @@ def cost_rows(program: Program) -> list[tuple[str, ...]]:
 def _row(cost: LayerCost, arch: Arch) -> tuple[str, ...]:
     return (
         cost.name,
-        str(cost.cycles),
-        f"{cost.efficiency(arch):.1%}" if cost.macs else "",
-        *(str(cost.stalls[name]) for name in ("input", "weights", "output")),
-        str(cost.read_bytes),
-        str(cost.write_bytes),
-        *(str(words) if words else "" for words in cost.buffers),
+        grouped(cost.cycles),
+        percent(cost.efficiency(arch)) if cost.macs else "",
+        *(grouped(cost.stalls[name]) for name in ("input", "weights", "output")),
+        grouped(cost.read_bytes),
+        grouped(cost.write_bytes),
+        *(grouped(words) if words else "" for words in cost.buffers),
     )
 
 
@@ -94,9 +95,9 @@ def _candidate(candidate: Candidate, arch: Arch, *, taken: bool) -> str:
     mark = "*" if taken else " "
     cost = candidate.cost
     if cost is None:
-        numbers = f"{'about':>6}{candidate.estimate:>12.0f}{'':>22}"
+        numbers = f"{'about':>6}{grouped(candidate.estimate):>12}{'':>22}"
     else:
-        numbers = f"{cost.cycles:>18.0f}{cost.tail:>9.0f}{cost.bytes:>13.0f}"
+        numbers = f"{grouped(cost.cycles):>18}{grouped(cost.tail):>9}{grouped(cost.bytes):>13}"
     return f"  {mark} {candidate.plan!s:<58} {numbers}   {sizes}"
 
 
@@ -112,7 +113,7 @@ def _why(choice: Choice) -> str:
     if best.cycles == fewest:
         return "the fewest cycles"
     share = best.cycles / fewest - 1
-    return f"the fewest bytes of those close to the fewest cycles ({share:.2%} more)"
+    return f"the fewest bytes of those close to the fewest cycles ({percent(share, 2)} more)"
 
 
 def explain(choices: list[Choice], arch: Arch) -> str:
@@ -137,8 +138,8 @@ def explain(choices: list[Choice], arch: Arch) -> str:
         lines.append(f"    taken: {_why(choice)}")
         if choice.apart is not None:
             lines.append(
-                f"    its parts as layers of their own: {choice.apart.cycles:.0f} cycles, "
-                f"{choice.apart.bytes:.0f} bytes"
+                f"    its parts as layers of their own: {grouped(choice.apart.cycles)} "
+                f"cycles, {grouped(choice.apart.bytes)} bytes"
             )
         elif choice.apart_estimate is not None:
             lines.append(
@@ -247,6 +248,7 @@ def explain_placements(places: list[Placement], batch: int, mhz: float = CLOCK_M
             continue
         array = f"{place.array_seconds * 1e3:.2f} ms"
         lines.append(
-            f"    {place.layer:<12}{place.cycles:>12}{place.bytes:>14}{array:>12}{cpu:>12}"
+            f"    {place.layer:<12}{grouped(place.cycles):>12}{grouped(place.bytes):>14}"
+            f"{array:>12}{cpu:>12}"
         )
     return "\n".join([*lines, ""])

@@ -1,4 +1,4 @@
-"""How fast each stage of a PYNQ board works, and which one is the slowest.
+"""How fast each stage of a board works, and which one is the slowest.
 
 ::
 
@@ -6,10 +6,10 @@
     image n + 2              n + 1     n             all at the same time
 
 The stages work on different images at once, so the slowest one sets the rate.  The array's time is
-the cost model's, at the clock given.  All others are **estimates**: counts of what NumPy does,
-times cycles per count on the board's Cortex-A9, chosen from what is known of such processors.
-Nobody has measured them on a board; they are good for saying which stage is the slowest, not for
-more.
+the cost model's, at the clock given.  Those of a PYNQ board's processor are **estimates**: counts
+of what NumPy does, times cycles per count on the board's Cortex-A9, chosen from what is known of
+such processors.  Nobody has measured them on a board; they are good for saying which stage is the
+slowest, not for more.  A board on a serial link has a PC for a processor, and the link for a stage.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from penstock.host.compiler.planning.cost import predict
 from penstock.host.program.program import Program
 from penstock.models.graph.graph import INPUT, Network, QFc, infer_shapes
 from penstock.models.spec.arch import Arch
+from penstock.models.spec.number_format import grouped, human
 
 __all__ = ["CPU_HZ", "Stage", "explain_stages", "slowest", "stages"]
 
@@ -90,6 +91,7 @@ def stages(
     mhz: float,
     group: int = 1,
     pixels: int = _PIXELS,
+    link: float | None = None,
 ) -> list[Stage]:
     """Return the stages of a network on a board, in the order an image passes them.
 
@@ -105,19 +107,36 @@ def stages(
         Images whose CPU layers run together.
     pixels : int
         Of a photograph.
+    link : float or None
+        Bytes a second of the link to the board; None: the processor is on the board.
 
     Raises
     ------
     ValueError
         If a number is not positive.
     """
-    for name, value in (("mhz", mhz), ("group", group), ("pixels", pixels)):
+    rate = 1 if link is None else link
+    for name, value in (("mhz", mhz), ("group", group), ("pixels", pixels), ("link", rate)):
         if not value > 0:
             raise ValueError(f"{name} must be positive, not {value!r}")
     values = float(np.prod(network.input.shape))
     prepare = (pixels * _DECODE + values * _CODE) / CPU_HZ
     cycles = sum(layer.cycles for layer in predict(program, arch)) / program.batch
     moved = sum(len(data) for _, data in program.pack_input(_zeros(network)))
+    if link is not None:
+        answer = sum(spec.size for spec in program.outputs.values()) / program.batch
+        return [
+            Stage(
+                "array",
+                cycles / (mhz * 1e6),
+                f"{grouped(cycles)} cycles predicted, {mhz:g} MHz",
+            ),
+            Stage(
+                "serial link",
+                (moved + answer) / link,
+                f"{grouped(moved)} bytes in, {grouped(answer)} out, {human(link, 'B')}/s",
+            ),
+        ]
     array = cycles / (mhz * 1e6) + moved * _MOVE / CPU_HZ
     estimate = "estimate, Cortex-A9"
     result = [
@@ -125,7 +144,7 @@ def stages(
         Stage(
             "array, input packed",
             array,
-            f"{cycles:.0f} cycles predicted, {mhz:g} MHz; packing: {estimate}",
+            f"{grouped(cycles)} cycles predicted, {mhz:g} MHz; packing: {estimate}",
         ),
     ]
     left = _cpu_cycles(network, program, group)
@@ -144,10 +163,10 @@ def slowest(found: list[Stage]) -> Stage:
     return max(found, key=lambda stage: stage.seconds)
 
 
-def explain_stages(found: list[Stage]) -> str:
-    """Return a table of `stages`, and which one is the slowest."""
+def explain_stages(found: list[Stage], where: str) -> str:
+    """Return a table of `stages` on the board that `where` names, and which one is the slowest."""
     lines = [
-        "on a PYNQ board, where these stages work at the same time on different images:",
+        f"on {where}, where these stages work at the same time on different images:",
         f"    {'':<22}{'an image':>12}{'images/s':>10}   basis",
     ]
     lines += [

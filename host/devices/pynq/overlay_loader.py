@@ -19,6 +19,7 @@ from penstock.host.devices.csr import Csr
 from penstock.host.devices.device import DeviceError
 from penstock.host.devices.pynq.linux import System
 from penstock.models.spec.arch import Arch
+from penstock.models.spec.install_hint import install_hint
 from penstock.models.spec.regs import CSR_BYTES, REGISTERS
 from penstock.models.zynq.bitfile import read_bit, short_part
 from penstock.models.zynq.hwh import CORE, PART, Handoff, read_hwh
@@ -90,7 +91,7 @@ def _loading(path: Path) -> Iterator[None]:
                 "pynq cannot import pyxrt: use a login shell (`sudo -i`), which sets up XRT"
             ) from None
         raise DeviceError(
-            f"the package {name} is missing: pip install 'penstock[pynq]', on a board "
+            f"the package {name} is missing: {install_hint('pynq')}, on a board "
             "`source /etc/profile.d/pynq_venv.sh`"
         ) from None
     except OSError as error:

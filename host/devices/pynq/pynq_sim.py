@@ -21,6 +21,7 @@ from penstock.host.devices.pynq.pynq_device import PynqDevice
 from penstock.host.devices.rtl_model import PROFILE, Model, ModelError, Profile
 from penstock.host.devices.sim_library import simulation_library
 from penstock.models.spec.arch import Arch
+from penstock.models.spec.install_hint import install_hint
 from penstock.models.zynq.hwh import CSR_BASE, divisors
 from penstock.models.zynq.overlay import write_overlay
 
@@ -133,7 +134,8 @@ def _board_class() -> Any:
             from penstock.host.devices.pynq.simulated_board import SimulatedBoard
     except ModuleNotFoundError as error:
         raise DeviceError(
-            f"the package {error.name} is missing: pip install 'penstock[pynq]'"
+            f"the package {error.name} is missing: {install_hint('pynq')}; in a checkout "
+            "`make board-env` makes an environment for it"
         ) from None
     return SimulatedBoard
 

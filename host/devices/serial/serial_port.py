@@ -8,6 +8,7 @@ import os
 from typing import Any
 
 from penstock.host.devices.device import DeviceError
+from penstock.models.spec.install_hint import install_hint
 
 __all__ = ["SerialPort", "open_port"]
 
@@ -70,9 +71,7 @@ def open_port(name: str, *, baud: int) -> SerialPort:
     try:
         import serial
     except ModuleNotFoundError:
-        raise DeviceError(
-            "the package pyserial is missing: pip install 'penstock[serial]'"
-        ) from None
+        raise DeviceError(f"the package pyserial is missing: {install_hint('serial')}") from None
     try:
         port = serial.Serial(name, baud, exclusive=True if os.name == "posix" else None)
         port.reset_input_buffer()

@@ -46,6 +46,8 @@ def test_verdicts(tmp_path: Path) -> None:
     assert json.loads(last.line()) == {
         "path": str(broken),
         "verdict": UNREADABLE,
+        "coarse": None,
+        "fine": None,
         "error": last.error,
     }
 

@@ -39,6 +39,19 @@ def test_a_file_is_continued(tmp_path: Path, model: Model) -> None:
     assert [line["path"] for line in lines] == ["a.png", "b.png", "c.png", "c.png"]
 
 
+def test_an_unreadable_file_is_told_once(tmp_path: Path, model: Model) -> None:
+    path = tmp_path / "out.jsonl"
+    for _ in range(3):
+        with ScreenLog(path, model) as log:
+            log.add(Verdict(Path("c.png"), UNREADABLE, error="cut short"))
+    with ScreenLog(path, model) as log:
+        log.add(Verdict(Path("c.png"), UNREADABLE, error="not an image"))
+    _, *lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["error"] for line in lines] == ["cut short", "not an image"]
+    assert list(lines[0]) == ["path", "verdict", "coarse", "fine", "error"]
+    assert lines[0]["coarse"] is None
+
+
 def test_every_line_is_there_at_once(tmp_path: Path, model: Model) -> None:
     path = tmp_path / "out.jsonl"
     with ScreenLog(path, model) as log:

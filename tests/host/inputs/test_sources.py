@@ -132,3 +132,17 @@ def test_ahead_ends_its_thread() -> None:
     for thread in threads:
         thread.join(30)
     assert not any(thread.is_alive() for thread in threads)
+
+
+def test_ahead_tells_of_a_pause_once() -> None:
+    more = threading.Event()
+
+    def items() -> Iterator[int]:
+        yield 1
+        more.wait(10)
+        yield 2
+
+    stream = ahead(items(), idle=0.01)
+    assert [next(stream), next(stream)] == [1, None]
+    threading.Timer(0.1, more.set).start()
+    assert list(stream) == [2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -65,6 +66,35 @@ def test_second_stream_equals_the_first(network: Network, images: list[NDArray[n
         first = [result.top for result in session.run(images)]
         second = [result.top for result in session.run(images)]
     assert first == second
+
+
+@pytest.mark.parametrize(("batch", "group"), [(1, 1), (2, 1), (1, 4)])
+def test_a_pause_lets_all_answers_out(
+    network: Network, images: list[NDArray[np.uint8]], batch: int, group: int
+) -> None:
+    """An answer is not held back until another image comes."""
+    program = compile_network(network, ARCH, batch=batch)
+    taken: list[int] = []
+    heard: list[int] = []
+
+    def stream() -> Iterator[NDArray[np.uint8] | None]:
+        for image in images:
+            yield image
+            yield None
+            taken.append(len(heard))
+
+    with (
+        open_device("functional", ARCH) as device,
+        Session(network, program, device, group=group) as session,
+    ):
+        plain = [result.top for result in session.run(images)]
+        tops = []
+        for result in session.run(stream()):
+            heard.append(result.index)
+            tops.append(result.top)
+    assert heard == [0, 1, 2]
+    assert taken == [1, 2, 3]
+    assert tops == plain
 
 
 class _Corrupted(FunctionalDevice):

@@ -9,7 +9,7 @@ import pytest
 
 from penstock.hw.boards.catalog import BOARDS
 from penstock.hw.flow.errors import BuildError
-from penstock.hw.flow.report import Report, SeedResult, usage
+from penstock.hw.flow.report import Report, SeedResult, _shortened, usage
 from penstock.hw.flow.timing import CriticalPath, Step, Timing, read_timing
 from penstock.hw.flow.toolchain import count_cells, signal_names
 from penstock.hw.flow.xilinx.openxc7 import OpenXc7
@@ -166,8 +166,8 @@ def test_the_report_for_people() -> None:
         "Reported fmax 150.0 MHz, target 130 MHz: met.\n",
         "Clock to run at: 100.00 MHz.",
         "Critical path: 6.1 ns from a to b.",
-        "| DSP | 200 | 220 | 91% |",
-        "| RAMB36 | 93.5 | 140 | 67% |",
+        "| DSP | 200 | 220 | 91 % |",
+        "| RAMB36 | 93.5 | 140 | 67 % |",
         "Estimate, not measured on a board: 50.0 images a second of alexnet",
         "| 1 | failed: no place |  | 0 | 0 |",
         "| 2 | routed (kept) | 150.0 | 300 | 1500 |",
@@ -202,3 +202,13 @@ def test_the_vivado_script_says_that_it_is_untested() -> None:
     assert "-part xc7z020clg400-1" in text
     assert "-period 7.692" in text
     assert "penstock describe penstock_vivado.bit --arch 12x32 --mhz 130\n" in text
+
+
+def test_a_long_path_is_short_on_the_terminal() -> None:
+    names = [f"top.core.signal{number}" for number in range(60)]
+    path = f"9.1 ns from a through 60 cells to b, by way of {', '.join(names)}; 3.0 ns in cells"
+    shown = _shortened(path)
+    assert len(shown) < 200
+    assert "signal2 and 57 more (report.md); 3.0 ns in cells" in shown
+    few = "9.1 ns from a to b, by way of c, d; 3.0 ns in cells"
+    assert _shortened(few) == few

@@ -108,10 +108,13 @@ def test_what_is_wrong_is_said_in_one_line(
 def test_bad_files_leave_nothing_behind(
     tmp_path: Path, images: Path, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (images / "broken.jpg").write_bytes(b"\xff\xd8 no more")
+    for number in range(6):
+        (images / f"broken{number}.jpg").write_bytes(b"\xff\xd8 no more")
     out = tmp_path / "out.onnx"
     assert cli.run(["quantize", str(model), "--calibrate", str(images), "-o", str(out)]) == 2
-    assert "broken.jpg: " in capsys.readouterr().err
+    assert "broken5.jpg: " in capsys.readouterr().err
+    for path in images.glob("broken*"):
+        path.unlink()
     model.write_bytes(model.read_bytes()[:1000])
     assert cli.run(["quantize", str(model), "--calibrate", str(images), "-o", str(out)]) == 2
     assert f"{model}: " in capsys.readouterr().err
@@ -146,3 +149,24 @@ def test_errors_of_layers() -> None:
     assert (first.kind, first.scale, first.zero) == ("QConv", network.scales["stem"], 0)
     # Noise of uniformly distributed rounding errors, at least.
     assert rows[0].sqnr > rows[-1].sqnr
+
+
+def test_broken_files_are_named_and_left_out(
+    tmp_path: Path, images: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.onnx"
+    arguments = ["quantize", model, "--calibrate", images, "-o", out, "--resize", "26"]
+    for name in ("broken.jpg", "empty.png"):
+        (images / name).write_text("x" if name == "broken.jpg" else "")
+    assert cli.run([str(argument) for argument in arguments]) == 0
+    printed, told = capsys.readouterr()
+    assert "net quantised on 5 images" in printed
+    assert [line.split(": ")[1] for line in told.splitlines()] == ["left out"] * 2
+    assert "broken.jpg" in told
+    assert "empty.png" in told
+    out.unlink()
+    for number in range(6):
+        (images / f"broken{number}.jpg").write_text("x")
+    assert cli.run([str(argument) for argument in arguments]) == 2
+    assert "5 of 13 files are images: too few to calibrate on" in capsys.readouterr().err
+    assert not out.exists()

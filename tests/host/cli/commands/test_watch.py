@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import signal
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,6 +64,39 @@ def test_a_camera(
     assert seen == [2]
     assert out.count("frame ") == 3
     assert "3 pictures in" in out
+
+
+@pytest.mark.parametrize("options", [(), ("--group", "4"), ("--batch", "2")])
+def test_the_last_answer_does_not_wait_for_another_picture(
+    model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], options: tuple[str, ...]
+) -> None:
+    """Three pictures, then nothing: three answers, and Ctrl-C takes none back."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for path in PHOTOS:
+        shutil.copy(path, folder)
+    shown: list[str] = []
+
+    def interrupt() -> None:
+        for _ in range(600):
+            time.sleep(0.05)
+            shown.append(capfd.readouterr().out)
+            if "".join(shown).count(" %  ") == len(PHOTOS):
+                break
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    waiter = threading.Thread(target=interrupt)
+    waiter.start()
+    assert watch(model, folder, *options) == 130
+    waiter.join()
+    text = "".join(shown)
+    assert text.count(" %  ") == len(PHOTOS), text
+    assert "3 pictures in" in capfd.readouterr().out
+    # The thread that looks into the folder ends with the next picture.
+    shutil.copy(PHOTOS[0], folder / "last.jpg")
+    for thread in threading.enumerate():
+        if thread.name == "pictures":
+            thread.join(10)
 
 
 def test_a_network_without_answers(

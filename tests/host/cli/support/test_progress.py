@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import sys
 import threading
+import time
 
 import pytest
 
 from penstock.host.cli.support import progress as cli_progress
-from penstock.host.cli.support.progress import Task, task
+from penstock.host.cli.support.progress import Task, duration, task
 
 
 class _Terminal(io.StringIO):
@@ -20,7 +21,9 @@ class _Terminal(io.StringIO):
 def _fire(made: Task) -> None:
     """Let the delay pass at once."""
     made._timer.cancel()
-    made._show()
+    shown = threading.Thread(target=made._show, daemon=True)
+    shown.start()
+    shown.join(0.2)
 
 
 def test_quick_work_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,6 +60,53 @@ def test_the_delay_passes_by_itself(
 ) -> None:
     monkeypatch.setattr(cli_progress, "DELAY", 0.0)
     made = Task("waiting")
-    made._timer.join(10)
+    made._timer.join(0.5)
     made.close()
+    made._timer.join(10)
+    assert not made._timer.is_alive()
     assert capsys.readouterr().err == "penstock: waiting ...\n"
+
+
+def test_share_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(cli_progress.time, "monotonic", lambda: now[0])
+    made = Task("counting", total=200)
+    now[0] += 30
+    assert made.state == "0 %, 30 s so far"
+    made.update(50)
+    assert made.state == "25 %, 30 s so far, about 1 min 30 s left"
+    made.close()
+    assert [duration(s) for s in (0.4, 59.4, 61, 3900)] == [
+        "0 s",
+        "59 s",
+        "1 min 01 s",
+        "1 h 05 min",
+    ]
+
+
+def test_plain_lines_come_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli_progress, "DELAY", 0.0)
+    monkeypatch.setattr(cli_progress, "_FIRST", 0.01)
+    with task("counting", total=4) as progress:
+        progress.update(2)
+        for _ in range(500):
+            time.sleep(0.01)
+            lines = capsys.readouterr().err.splitlines()
+            if any("counting: 50 %" in line and "left" in line for line in lines):
+                return
+    raise AssertionError("no second line")
+
+
+def test_a_bar_takes_nothing_from_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`penstock screen > file`, with standard error a terminal."""
+    terminal, file = _Terminal(), io.StringIO()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(sys, "stdout", file)
+    monkeypatch.setenv("TERM", "xterm")
+    with task("counting", total=10) as progress:
+        _fire(progress)
+        print("an answer")
+    assert file.getvalue() == "an answer\n"
+    assert "an answer" not in terminal.getvalue()

@@ -17,6 +17,7 @@ from penstock.host.compiler.planning.explain import (
 from penstock.host.compiler.planning.planner import plan_network
 from penstock.models.graph.graph import INPUT, ConvGeometry, Layer, MaxPool
 from penstock.models.spec.arch import get_arch
+from penstock.models.spec.number_format import grouped
 from tests.support.netgen import (
     full_size_network,
     make_classifier,
@@ -27,6 +28,10 @@ from tests.support.netgen import (
 )
 
 LAB = get_arch("lab")
+
+
+def number(text: str) -> int:
+    return int(text.replace(" ", ""))
 
 
 def test_explanation_names_what_was_taken() -> None:
@@ -44,7 +49,7 @@ def test_explanation_names_what_was_taken() -> None:
     assert [row[0] for row in rows] == ["conv1", "conv2", "conv3", "conv4", "conv5", "total"]
     for column in ("cycles", "read", "written"):
         place = COST_COLUMNS.index(column)
-        assert sum(int(row[place]) for row in rows[:-1]) == int(rows[-1][place])
+        assert sum(map(number, [row[place] for row in rows[:-1]])) == number(rows[-1][place])
     assert program.layers[0].choice.startswith("row runs, bands of")
 
 
@@ -79,7 +84,7 @@ def test_placements_say_what_each_layer_costs() -> None:
         assert row.cpu_seconds > 0
     text = explain_placements(rows, 4, 50.0)
     assert "4 images: on the array at 50 MHz" in text
-    assert f"{rows[0].cycles} " in text
+    assert f"{grouped(rows[0].cycles)} " in text
     assert f"{rows[0].array_seconds * 1e3:.2f} ms" in text
     assert "only on the CPU" in text
     with pytest.raises(ValueError, match=r"mhz must be positive, not 0\.0"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from penstock.host.compiler.compile import compile_network
@@ -11,6 +12,7 @@ from penstock.host.compiler.planning.cost import predict
 from penstock.host.compiler.planning.stages import CPU_HZ, Stage, explain_stages, slowest, stages
 from penstock.models.graph.graph import INPUT, ConvGeometry, MaxPool, Network, QFc
 from penstock.models.spec.arch import get_arch
+from penstock.models.spec.number_format import grouped
 from tests.support.netgen import make_conv, make_fc, make_network, rng_of
 
 ARCH = get_arch("pynq-z2")
@@ -36,12 +38,12 @@ def test_the_array_runs_at_its_clock() -> None:
     cycles = sum(layer.cycles for layer in predict(program, ARCH))
     slow, fast = (stages(whole, program, ARCH, mhz=mhz)[1] for mhz in (50, 100))
     assert slow.seconds - fast.seconds == pytest.approx(cycles / 50e6 - cycles / 100e6)
-    assert f"{cycles} cycles predicted, 100 MHz" in fast.basis
+    assert f"{grouped(cycles)} cycles predicted, 100 MHz" in fast.basis
     # A batch's cycles are shared by its images.
     batch = compile_network(whole, ARCH, batch=2)
     shared = sum(layer.cycles for layer in predict(batch, ARCH)) / 2
     found = stages(whole, batch, ARCH, mhz=100)[1]
-    assert f"{shared:.0f} cycles predicted" in found.basis
+    assert f"{grouped(shared)} cycles predicted" in found.basis
 
 
 def test_groups_share_the_widening() -> None:
@@ -73,6 +75,17 @@ def test_layers_on_the_array_are_not_on_the_cpu() -> None:
     ]
 
 
+def test_a_board_on_a_link_has_no_processor_of_its_own() -> None:
+    whole = network()
+    program = compile_network(whole, ARCH)
+    found = stages(whole, program, ARCH, mhz=50, link=100_000)
+    assert [stage.name for stage in found] == ["array", "serial link"]
+    moved = sum(len(data) for _, data in program.pack_input(np.zeros(whole.input.shape, np.uint8)))
+    answer = sum(spec.size for spec in program.outputs.values())
+    assert found[1].seconds == pytest.approx((moved + answer) / 100_000)
+    assert "Cortex" not in explain_stages(found, "a board")
+
+
 def test_larger_photographs_take_longer() -> None:
     whole = network()
     program = compile_network(whole, ARCH)
@@ -85,17 +98,18 @@ def test_larger_photographs_take_longer() -> None:
 def test_the_table() -> None:
     found = [Stage("a", 0.010, "measured"), Stage("CPU layers", 0.25, "estimate")]
     assert slowest(found).name == "CPU layers"
-    text = explain_stages(found)
+    text = explain_stages(found, "a board")
+    assert text.startswith("on a board, where these stages work")
     assert "a                          10.0 ms     100.0   measured" in text
     assert "bottleneck: CPU layers, 4.0 images/s" in text
     assert "--fc fpga" in text
-    assert "--fc" not in explain_stages(found[:1])
+    assert "--fc" not in explain_stages(found[:1], "a board")
 
 
-@pytest.mark.parametrize("name", ["mhz", "group", "pixels"])
+@pytest.mark.parametrize("name", ["mhz", "group", "pixels", "link"])
 def test_wrong_parameters(name: str) -> None:
     whole = network()
     program = compile_network(whole, ARCH)
-    values = {"mhz": 100, "group": 1, "pixels": 1000, name: 0}
+    values = {"mhz": 100, "group": 1, "pixels": 1000, "link": 1, name: 0}
     with pytest.raises(ValueError, match=f"{name} must be positive, not 0"):
         stages(whole, program, ARCH, **values)

@@ -70,7 +70,7 @@ def test_no_permission(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_pyserial_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "serial", None)
-    with pytest.raises(DeviceError, match=r"pyserial is missing: pip install 'penstock\[serial\]'"):
+    with pytest.raises(DeviceError, match=r"pyserial is missing: pip install -e '.*\[serial\]'"):
         open_port("/dev/ttyUSB0", baud=115200)
 
 
