@@ -85,5 +85,5 @@ def test_formats(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(ValueError, match=rf"^{name}: a plot must be one of \.png, \.svg$"):
             plot_format(name, ("png", "svg"))
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingPackage, match=r"matplotlib is missing: pip install 'penstock\[plot"):
+    with pytest.raises(MissingPackage, match=r"matplotlib is missing: pip install .*\[plot\]"):
         plot_format("a.png")

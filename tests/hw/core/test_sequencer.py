@@ -272,14 +272,14 @@ def test_gate_compares_modulo(done: int, wait: int, is_open: bool) -> None:
     fields = random_fields(random.Random(1), Op.CONV, dict.fromkeys(Op, 0))
 
     async def process(ctx: Any) -> None:
-        ctx.set(dut.count[Op.LOAD], done)
+        ctx.set(dut.count_load, done)
         ctx.set(dut.i.payload, {**fields, "op": int(Op.CONV), "wait_load": wait})
         ctx.set(dut.i.valid, 1)
         await ctx.tick().repeat(3)
         assert ctx.get(dut.o.valid) == is_open
         assert ctx.get(dut.waiting) == (not is_open)
         if not is_open:
-            ctx.set(dut.count[Op.LOAD], wait)
+            ctx.set(dut.count_load, wait)
             await ctx.tick().repeat(2)
             assert ctx.get(dut.o.valid) == 1
 

@@ -34,7 +34,7 @@ def test_a_layer_with_waves(penstock: Run, tmp_path: Path, layer: str) -> None:
     assert "bit-exact with the golden model: yes" in outcome.out
     assert waves.stat().st_size > 10_000
     predicted = re.search(r"predicted: (\d+) cycles", outcome.out)
-    total = re.search(r"^ *total +\S+ M +([\d ]+?)  ", outcome.out, re.M)
+    total = re.search(r"^ *total +\S+ [kM] +([\d ]+?)  ", outcome.out, re.M)
     assert predicted
     assert total
     assert int(predicted[1]) == pytest.approx(int(total[1].replace(" ", "")), rel=0.05)
