@@ -187,6 +187,11 @@ def test_tests_mirror_the_tree() -> None:
             assert (ROOT / folder / "__init__.py").is_file(), f"{name_of(path)} tests no folder"
 
 
+def test_what_boards_are_tested_with_is_there() -> None:
+    for name in (ROOT / "tests/board/modules").read_text(encoding="utf-8").split():
+        assert (ROOT / name).exists(), f"tests/board/modules: there is no {name}"
+
+
 def test_the_package_is_the_folders() -> None:
     config = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     listed = config["tool"]["setuptools"]["packages"]
