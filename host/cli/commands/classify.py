@@ -25,6 +25,7 @@ from penstock.host.cli.support.device_options import (
     say_verified,
 )
 from penstock.host.cli.support.exit_status import EXIT_FAILED, bad_input
+from penstock.host.cli.support.image_arguments import images_of
 from penstock.host.cli.support.option_groups import grouped
 from penstock.host.cli.support.options import (
     DeviceOptions,
@@ -223,7 +224,9 @@ def say_run(
 
 @grouped
 def classify(
-    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Photographs.")],
+    images: Annotated[
+        list[str], typer.Argument(metavar="IMAGE...", help="Photographs, or folders of them.")
+    ],
     network: NetworkOptions,
     target: DeviceOptions,
     run: RunOptions,
@@ -249,6 +252,7 @@ def classify(
     start = time.perf_counter()
     with ExitStack() as stack:
         output = None if json_file is None else stack.enter_context(OutputFile(json_file))
+        images = images_of(images)
         compiled = prepare(network, target, run, check=check, program=program)
         with task("reading the images"), bad_input():
             codes = [load_codes(image, compiled.network.input) for image in images]

@@ -38,6 +38,7 @@ from penstock.host.cli.support.device_options import (
     say_verified,
 )
 from penstock.host.cli.support.exit_status import EXIT_FAILED, InputError, bad_input
+from penstock.host.cli.support.image_arguments import tell_unread
 from penstock.host.cli.support.options import DeviceArchOption, OverlayOption, VerifyOption
 from penstock.host.cli.support.progress import task
 from penstock.host.compiler.compile import CompileError, compile_network
@@ -60,6 +61,7 @@ def _files(paths: Iterable[Path]) -> list[Path]:
     for path in paths:
         if path.is_dir():
             found.update(dict.fromkeys(image_files(path)))
+            tell_unread(path)
         elif path.exists():
             found[path] = None
         else:

@@ -146,7 +146,8 @@ def test_bad_images(penstock: Run, tmp_path: Path) -> None:
     refused(classify(penstock, empty), "empty.jpg", "is empty")
     refused(classify(penstock, text), "text.jpg", "not an image")
     refused(classify(penstock, cut), "cut.jpg", "truncated")
-    refused(classify(penstock, tmp_path), "is a directory")
+    (tmp_path / "nothing").mkdir()
+    refused(classify(penstock, tmp_path / "nothing"), "nothing", "holds no images")
     refused(classify(penstock, PHOTO, empty), "empty.jpg")
     refused(classify(penstock), "Missing argument")
 
