@@ -28,6 +28,7 @@ __all__ = [
     "predicted_profile",
 ]
 
+# As the API shows them; the command line has columns of its own (`host.cli.support.layer_table`).
 _COLUMNS = ("layer", "MACs", "cycles", "efficiency")
 _STALLS = ("input", "weights", "output", "memory", "idle")
 

@@ -1,4 +1,8 @@
-"""The ULX3S: the accelerator with the board's SDRAM as its memory and a host on its USB port."""
+"""The ULX3S: the accelerator with the board's SDRAM as its memory and a host on its USB port.
+
+This is the design with plain pins, as simulated; the board's record and its pads are in
+`hw.boards.ulx3s_top`.
+"""
 
 from __future__ import annotations
 

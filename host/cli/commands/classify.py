@@ -26,6 +26,7 @@ from penstock.host.cli.support.device_options import (
 )
 from penstock.host.cli.support.exit_status import EXIT_FAILED, bad_input
 from penstock.host.cli.support.image_arguments import images_of
+from penstock.host.cli.support.layer_table import layer_table, show
 from penstock.host.cli.support.option_groups import grouped
 from penstock.host.cli.support.options import (
     DeviceOptions,
@@ -36,7 +37,6 @@ from penstock.host.cli.support.options import (
 from penstock.host.cli.support.output_file import OutputFile
 from penstock.host.cli.support.progress import task
 from penstock.host.cli.support.run_progress import run_task
-from penstock.host.cli.support.tables import layer_table, show
 from penstock.host.inputs.preprocess import load_codes
 from penstock.host.report.json_report import as_file, run_json, run_seconds
 from penstock.host.report.layer_profile import LayerFigures, LayerProfile

@@ -16,9 +16,9 @@ from rich.table import Table
 
 from penstock.host.cli.support.device_options import arch_for
 from penstock.host.cli.support.exit_status import InputError, WorkError, bad_input
+from penstock.host.cli.support.layer_table import show
 from penstock.host.cli.support.output_file import OutputFile
 from penstock.host.cli.support.progress import Task, task
-from penstock.host.cli.support.tables import show
 from penstock.host.explore.area import Area, estimate_area, family_error
 from penstock.host.explore.fit import Target, misfits
 from penstock.host.explore.points import Point, mark_front, points_of

@@ -15,6 +15,7 @@ from rich.table import Table
 from penstock.host.cli.support.arch_board import board_of
 from penstock.host.cli.support.device_options import arch_for
 from penstock.host.cli.support.exit_status import bad_input
+from penstock.host.cli.support.layer_table import show
 from penstock.host.cli.support.option_groups import grouped
 from penstock.host.cli.support.options import (
     ArchOption,
@@ -24,7 +25,6 @@ from penstock.host.cli.support.options import (
 )
 from penstock.host.cli.support.output_file import OutputFile
 from penstock.host.cli.support.progress import task
-from penstock.host.cli.support.tables import show
 from penstock.host.compiler.compile import compile_choices
 from penstock.host.compiler.planning.explain import (
     COST_COLUMNS,

@@ -13,9 +13,9 @@ from rich.table import Table
 
 from penstock.host.api.quantised_file import error_table, quantise_file
 from penstock.host.cli.support.exit_status import InputError, bad_input
+from penstock.host.cli.support.layer_table import show
 from penstock.host.cli.support.output_file import OutputFile
 from penstock.host.cli.support.progress import Task, task
-from penstock.host.cli.support.tables import show
 from penstock.host.inputs.folder import image_files
 from penstock.host.inputs.preprocess import load_image
 from penstock.host.report.json_report import as_file, quantise_json

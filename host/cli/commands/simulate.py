@@ -20,9 +20,9 @@ from penstock.host.apps.open_device import open_device
 from penstock.host.apps.single_layer import single_layer
 from penstock.host.cli.support.device_options import arch_for
 from penstock.host.cli.support.exit_status import InputError, WorkError, bad_input, one_line
+from penstock.host.cli.support.layer_table import layer_table, show
 from penstock.host.cli.support.output_file import OutputFile
 from penstock.host.cli.support.progress import task
-from penstock.host.cli.support.tables import layer_table, show
 from penstock.host.compiler.planning.cost import predict
 from penstock.host.devices.device import RunLog
 from penstock.host.inputs.catalog import load_network

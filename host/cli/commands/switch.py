@@ -16,6 +16,7 @@ from rich.table import Table
 from penstock.host.apps.model_switch import Request, Switch, difference, order, requests, summary
 from penstock.host.cli.support.device_options import arch_for, check_device, default_arch, open_for
 from penstock.host.cli.support.exit_status import WorkError, bad_input
+from penstock.host.cli.support.layer_table import show
 from penstock.host.cli.support.options import (
     DeviceArchOption,
     DeviceOption,
@@ -25,7 +26,6 @@ from penstock.host.cli.support.options import (
 )
 from penstock.host.cli.support.output_file import OutputFile
 from penstock.host.cli.support.progress import task
-from penstock.host.cli.support.tables import show
 from penstock.host.compiler.compile import compile_network
 from penstock.host.inputs.catalog import load_network, sample_input
 from penstock.host.program.program import Program

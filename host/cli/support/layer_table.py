@@ -1,4 +1,4 @@
-"""What a run says, as tables: the layers of `classify` and `profile`."""
+"""Tables on a terminal: the layer table of `classify` and `profile`, and how any table is shown."""
 
 from __future__ import annotations
 
