@@ -5,9 +5,8 @@ The arena of a program::
     descriptors | parameters, weights, LRN tables | input | feature maps
     <---------------- image ---------------------->
 
-Of a batch, every map holds all images, and every layer is done for all of them before the next one
-begins: its first loads come while the layer before still computes, and a layer log entry counts a
-layer of the whole batch.
+In a batch, every map holds all images, and each layer is computed for all of them before the next
+one begins (its first loads overlap the previous layer).  A layer log entry counts the whole batch.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from penstock.host.compiler.emission.tile import Plan
 from penstock.host.compiler.lowering.nodes import build_graph
 from penstock.host.compiler.planning.planner import Choice, plan_network
 from penstock.host.compiler.verify import VerifyError, verify
-from penstock.host.program.channel_views import View
+from penstock.host.program.channel_views import ChannelView
 from penstock.host.program.compile_error import CompileError
 from penstock.host.program.program import LayerInfo, Program, TensorSpec
 from penstock.host.program.tensor_layout import Planes
@@ -35,19 +34,21 @@ def _align(size: int) -> int:
     return -(-size // PAGE_BYTES) * PAGE_BYTES
 
 
-def _stored(network: Network, plans: list[Plan]) -> dict[str, View]:
-    """The network's maps that are in memory at some time, and where in which map."""
+def _stored(network: Network, plans: list[Plan]) -> dict[str, ChannelView]:
+    """The network's maps that are ever in memory, each with its channel view."""
     done = {name for made in plans for name in made.layer.covers}
     views = build_graph(network, [la for la in network.layers if la.name in done]).views
     stored = {post.name for made in plans for post in made.layer.posts}
     for layer in network.layers:
-        # What is joined is stored, unless only its pooled values are.
+        # The inputs of a concatenation are stored, unless only their pooled values are.
         if layer.name in done and isinstance(layer, Concat) and stored.issuperset(layer.inputs):
             stored.add(layer.name)
     return {name: views[name] for name in views if name in stored}
 
 
-def _kept(network: Network, plans: list[Plan], stored: dict[str, View], *, trace: bool) -> set[str]:
+def _kept(
+    network: Network, plans: list[Plan], stored: dict[str, ChannelView], *, trace: bool
+) -> set[str]:
     """Maps that must be in memory at the end: those the CPU reads, or all of them."""
     done = {name for made in plans for name in made.layer.covers}
     inside = {name for layer in network.layers if layer.name in done for name in layer.inputs}
@@ -67,19 +68,19 @@ def compile_network(
     network : Network
         Quantised.
     trace : bool
-        Store every layer's map and keep it to the end, to compare it with the golden model.
+        Store every layer's map and keep it to the end, for comparison with the golden model.
     batch : int
         Images of one run.
     fc : bool
-        Do fully connected layers with ReLU on the array; the last one, whose logits are not
-        requantised, is always the CPU's.
+        Run fully connected layers with ReLU on the array; the last one, whose logits are not
+        requantised, always runs on the CPU.
 
     Raises
     ------
     CompileError
         If a layer does not fit the arch; the message names it, with need and capacity.
     ValueError
-        If the network is not sound.
+        If the network is not valid.
     """
     choices = plan_network(network, arch, batch=batch, trace=trace, fc=fc)
     return compile_choices(network, arch, choices, trace=trace)

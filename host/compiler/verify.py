@@ -1,13 +1,13 @@
-"""Proof that a program's waits order everything that must be ordered, whatever the timing.
+"""Static check that a program's waits exclude every data race, whatever the timing.
 
-For each descriptor the waits imply how much every engine has completed before it starts.  Whenever
-a descriptor overwrites something, all its earlier readers and writers must be among that, and so
-must the writers of everything it reads.  Checked word by word for the activation buffer, the output
-buffer, the LRN table and the maps in memory.
+For each descriptor the waits imply how much every engine has completed before it starts.  All
+earlier readers and writers of what a descriptor overwrites must be complete by then, and so must
+the writers of what it reads.  Checked word by word for the activation buffer, the output buffer,
+the LRN table and the maps in memory.
 
-What is taken for granted of the hardware: an engine starts and completes its descriptors in order
-and its effects on one memory are in order; DRAIN takes up a tile when CONV completed it; CONV
-begins a tile when the drain of the tile two before is complete.
+Assumed of the hardware: an engine starts and completes its descriptors in order, and accesses one
+memory in order; DRAIN starts a tile when CONV has completed it; CONV starts a tile when the drain
+of the tile two before is complete.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class VerifyError(ValueError):
 
 
 class _Store:
-    """A memory and, for each of its words, who wrote and read it last.
+    """A memory, with the last writer and last readers of each word.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def _window_words(window: tuple[int, ...]) -> Words:
 
 
 def _conv_words(v: Values, arch: Arch) -> Words:
-    """Words of the activation buffer that a CONV really uses."""
+    """Words of the activation buffer that a CONV reads, padding excluded."""
     one = _window_words(tuple(v[name] for name in _WINDOW))
     planes = np.arange(v["n_cb"])[:, None] * v["step_cb"]
     images = np.arange(v["more_images"] + 1)[:, None, None] * v["step_image"]
@@ -126,13 +126,13 @@ def _post_words(v: Values, arch: Arch) -> Words:
     return np.asarray(np.concatenate(result) % arch.out_words)
 
 
-class _Walk:
+class _ProgramState:
     """The state of one pass over a program."""
 
     def __init__(self, program: Program, arch: Arch) -> None:
         self.arch = arch
         self.count: Clock = dict.fromkeys(Op, 0)
-        # For each engine, what is known to be complete at the start of its descriptors.
+        # For each engine, what is known to be complete when each of its descriptors starts.
         self.clocks: dict[Op, list[Clock]] = {op: [{}] for op in Op}
         self.act = _Store("activation buffer", arch.act_words)
         self.out = _Store("output buffer", arch.out_words)
@@ -142,7 +142,7 @@ class _Walk:
         self.tile_ends: list[int] = []
 
     def know(self, op: Op, values: Values) -> Clock:
-        """What is complete when the next descriptor of `op` starts."""
+        """What is known to be complete when the next descriptor of `op` starts."""
         known = dict(self.clocks[op][-1])
 
         def join(engine: Op, count: int) -> None:
@@ -164,7 +164,7 @@ class _Walk:
         return known
 
     def accesses(self, op: Op, v: Values) -> Iterator[tuple[_Store, Words, bool]]:
-        """Yield store, words, and whether they are written."""
+        """Yield memory, words, and whether they are written."""
         if op is Op.LOAD:
             for plane in range(v["planes"]):
                 start = v["mem"] + plane * v["plane_stride"]
@@ -212,9 +212,9 @@ def verify(program: Program, arch: Arch) -> None:
     VerifyError
         At the first descriptor that could start too early; the message has its number.
     """
-    walk = _Walk(program, arch)
+    state = _ProgramState(program, arch)
     for index, (op, values) in enumerate(program.descriptors()):
         try:
-            walk.step(op, values)
+            state.step(op, values)
         except VerifyError as error:
             raise VerifyError(f"descriptor {index}: {error}") from None

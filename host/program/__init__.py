@@ -1,4 +1,4 @@
-"""The program: descriptors and weights in one image, tensor layouts, and what it moves.
+"""The program: descriptors and weights in one image, tensor layouts, and memory traffic.
 
-Imports `models.spec` only.  How a network becomes a program is the compiler's business.
+Imports `models.spec` only.  Compiling a network to a program is `host.compiler`.
 """

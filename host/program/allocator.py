@@ -1,4 +1,4 @@
-"""Space: rings for the on-chip buffers, an arena for device memory."""
+"""Allocators: rings for the on-chip buffers, an arena for device memory."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ __all__ = ["Arena", "Region", "Ring"]
 
 @dataclass
 class Region:
-    """Words of a ring.
+    """Consecutive words of a ring.
 
     Parameters
     ----------
     start : int
-        First word, counted from the first lap on: the address is this modulo the depth.
+        First word, counted without wrap-around: the address is this modulo the depth.
     words : int
     release : int or None
         Descriptors of the reading engine that must be complete before the words may be
@@ -27,12 +27,12 @@ class Region:
 
 
 class Ring:
-    """A buffer used round and round: regions are taken in order and freed when read.
+    """A circular buffer: regions are taken in order and freed when read.
 
     Parameters
     ----------
     depth : int or None
-        Words; None for a ring without end, to find out how many a program needs.
+        Words; None for an unlimited ring, to find out how many words are needed.
     """
 
     def __init__(self, depth: int | None) -> None:
@@ -46,17 +46,17 @@ class Ring:
 
     @property
     def held(self) -> int | None:
-        """First word of the oldest region whose last reader is not in the program, if any."""
+        """First word of the oldest region whose last reader is not in the program; None if none."""
         return next((region.start for region in self._live if region.release is None), None)
 
     def room(self, words: int) -> int | None:
-        """Return what a writer of the next `words` words must wait for.
+        """Return the wait of a writer of the next `words` words.
 
         Returns
         -------
         int or None
-            A count of the reading engine; None if the words are still needed by readers that are
-            not in the program, or there are not so many.
+            A count of the reading engine; None if readers that are not yet in the program need the
+            words, or if the ring is smaller.
         """
         if self.depth is None:
             return 0
@@ -72,12 +72,12 @@ class Ring:
         return wait
 
     def take(self, words: int) -> tuple[Region, int]:
-        """Reserve the next `words` words; return them and what their writer must wait for.
+        """Reserve the next `words` words; return them and the wait of their writer.
 
         Raises
         ------
         ValueError
-            If there is no `room`.
+            If `room` is None.
         """
         wait = self.room(words)
         if wait is None:
@@ -92,20 +92,20 @@ class Ring:
         else:
             while self._live[0].start + self.depth < self.head:
                 del self._live[0]
-            # Waits only grow: whatever comes later in the ring was read later.
+            # Waits only grow: later regions of the ring are read later.
             self._overwritten = wait
         return region, wait
 
 
 class Arena:
-    """First-fit allocation in a stretch of memory.
+    """First-fit allocation in a memory range.
 
     Parameters
     ----------
     size : int or None
         Bytes; None for no limit.
     alignment : int
-        Of every block's start.
+        Alignment of every block's start, in bytes.
     """
 
     def __init__(self, size: int | None = None, *, alignment: int = 64) -> None:
@@ -117,7 +117,7 @@ class Arena:
         self._blocks: list[tuple[int, int]] = []
 
     def alloc(self, size: int) -> int | None:
-        """Return the offset of `size` free bytes, or None if there is no such block."""
+        """Allocate `size` bytes; return their offset, or None if no free block is large enough."""
         if size < 1:
             raise ValueError(f"size must be a positive integer, not {size!r}")
         start = 0
@@ -133,12 +133,12 @@ class Arena:
         return start
 
     def free(self, offset: int) -> int:
-        """Give back the block at `offset`; return its size.
+        """Free the block at `offset`; return its size.
 
         Raises
         ------
         KeyError
-            If there is none.
+            If no block starts there.
         """
         for index, (first, length) in enumerate(self._blocks):
             if first == offset:

@@ -1,13 +1,13 @@
-"""Where a feature map's channels are: parts of maps in memory.
+"""Channel views: where the channels of a feature map are stored.
 
-Concatenation is done by placement: the layers it joins store their channels side by side in one
-map.  Each of its parts begins a plane of its own, so a part whose width is not a multiple of the
-words' leaves the rest of its last plane empty::
+Concatenation is done by placement: its inputs are stored side by side in one map.  Each part begins
+a new plane, so a part whose channels are not a multiple of the word's leaves slots of its last
+plane empty::
 
     rows = 4:   | a a a a | a a - - | b b b - | c c c c |     widths (6, 3, 4)
     slot          0 1 2 3   4 5       8 9 10   12 ...
 
-What reads such a map has no weights for the empty slots, and what it reads there is zero.
+Layers that read such a map have zero weights for the empty slots, whose contents are zero.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["View", "planes_of", "slots_of"]
+__all__ = ["ChannelView", "planes_of", "slots_of"]
 
 
 def planes_of(widths: Iterable[int], rows: int) -> int:
-    """Planes of parts of so many channels, of `rows` channels each."""
+    """Planes, of `rows` channels each, of parts with these channel counts."""
     return sum(-(-width // rows) for width in widths)
 
 
 def slots_of(widths: Iterable[int], rows: int) -> NDArray[np.int64]:
-    """Return the place of every channel, counted in bytes of the planes' words (channels,)."""
+    """Return the slot of every channel, in bytes of the planes' words, int64 (channels,)."""
     first = 0
     parts = []
     for width in widths:
@@ -37,17 +37,17 @@ def slots_of(widths: Iterable[int], rows: int) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True)
-class View:
-    """Parts of a map that lie side by side.
+class ChannelView:
+    """A channel view: adjacent parts of a map.
 
     Parameters
     ----------
     map : str
-        The map's name: of the layer, or of the outermost concatenation, that it is the result of.
+        The map's name: the layer, or the outermost concatenation, that produces it.
     size : (int, int)
         Rows, columns.
     before : tuple of int
-        Channels of the map's parts ahead of these.
+        Channels of the map's parts before these.
     widths : tuple of int
         Channels of these parts.
     """
@@ -68,7 +68,7 @@ class View:
         return (*self.size, self.channels)
 
     def first(self, rows: int) -> int:
-        """The map's plane that these parts begin with."""
+        """The map's plane at which these parts begin."""
         return planes_of(self.before, rows)
 
     def planes(self, rows: int) -> int:
@@ -76,7 +76,7 @@ class View:
         return planes_of(self.widths, rows)
 
     def dense(self, rows: int) -> bool:
-        """Whether no slot is empty but after the last channel."""
+        """Whether only slots after the last channel are empty."""
         return all(width % rows == 0 for width in self.widths[:-1])
 
     def filled(self, rows: int) -> list[int]:
@@ -86,18 +86,18 @@ class View:
         ]
 
     def slots(self, rows: int) -> NDArray[np.int64]:
-        """Place of every channel, counted in bytes of these planes' words (channels,)."""
+        """Slot of every channel, in bytes of these planes' words, int64 (channels,)."""
         return slots_of(self.widths, rows)
 
-    def overlaps(self, other: View) -> bool:
-        """Whether both have a part in common."""
+    def overlaps(self, other: ChannelView) -> bool:
+        """Whether both views have a part in common."""
         return (
             self.map == other.map
             and len(self.before) < len(other.before) + len(other.widths)
             and len(other.before) < len(self.before) + len(self.widths)
         )
 
-    def part(self, first: int, count: int) -> View:
-        """Return the view of `count` parts from number `first` on."""
+    def part(self, first: int, count: int) -> ChannelView:
+        """Return the view of `count` parts, starting with number `first`."""
         before = self.before + self.widths[:first]
-        return View(self.map, self.size, before, self.widths[first : first + count])
+        return ChannelView(self.map, self.size, before, self.widths[first : first + count])

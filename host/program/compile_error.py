@@ -1,4 +1,4 @@
-"""What can go wrong in compiling."""
+"""The compiler's error."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A compiled network: descriptors, constants, and where every tensor lives.
+"""A compiled network: descriptors, constants, and the layout of every tensor.
 
-A program's arena is one piece of device memory.  `Program.image` goes to its start; the input and
-the feature maps lie behind the image.
+A program's arena is one contiguous range of device memory.  `Program.image` is at its start,
+followed by the input and the feature maps.
 
 The file format, all integers little endian::
 
@@ -42,7 +42,7 @@ _DIGEST_BYTES = 32
 
 
 class ProgramError(ValueError):
-    """A file is not a program this version can read."""
+    """A file is not a program that this version can read."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,11 @@ class TensorSpec:
     Parameters
     ----------
     name : str
-        Of the layer that makes it.
+        The layer that produces it.
     shape : (int, int, int)
         Height, width, channels; values are uint8.
     parts : tuple of Planes or Runs
-        How it is laid out; an input may be needed in several forms, a feature map has one.
+        Its layouts: an input may be stored in several, a feature map has one.
     """
 
     name: str
@@ -75,7 +75,7 @@ class TensorSpec:
 
     @property
     def images(self) -> int:
-        """Images of a batch, whose maps are all here."""
+        """Number of images in the batch."""
         return self.parts[0].images
 
     def _check(self, index: int) -> None:
@@ -83,17 +83,17 @@ class TensorSpec:
             raise ValueError(f"{self.name} has images 0 to {self.images - 1}, not {index!r}")
 
     def pack(self, image: NDArray[np.uint8], index: int = 0) -> list[tuple[int, bytes]]:
-        """Return what to write where in the arena for a ``(height, width, channels)`` image.
+        """Return the (offset, bytes) pieces to write for a ``(height, width, channels)`` image.
 
         Parameters
         ----------
         index : int
-            Its place in the batch.
+            Position in the batch.
 
         Raises
         ------
         ValueError
-            If shape, type or index are wrong.
+            If shape, dtype or index are wrong.
         """
         self._check(index)
         if image.shape != self.shape or image.dtype != np.uint8:
@@ -108,12 +108,13 @@ class TensorSpec:
         Parameters
         ----------
         index : int
-            The image's place in the batch.
+            The image's position in the batch.
 
         Raises
         ------
         ValueError
-            If there are not `size` bytes or not so many images, or the layout cannot be reversed.
+            If there are not `size` bytes, `index` is not in the batch, or the layout cannot be
+            unpacked.
         """
         self._check(index)
         part = self.parts[0]
@@ -131,18 +132,18 @@ class LayerInfo:
     Parameters
     ----------
     name : str
-        Of its first layer in the network.
+        Name of its first layer in the network.
     macs : int
-        Multiply-accumulates the network asks for, without padding, for all images.
+        Multiply-accumulates of the network, without padding, for all images.
     covers : tuple of str
-        The network's layers done in it.
+        The network's layers that it computes.
     choice : str
-        How the compiler does it, in a few words.
+        How the compiler cuts it, in a few words.
     buffers : (int, int, int)
-        Words of the activation buffer, positions of a partial-sum bank, and words of the output
-        buffer it uses at most.
+        Maximum use of words of the activation buffer, positions of a partial-sum bank, and words of
+        the output buffer.
     least_bytes : int
-        What any schedule moves for one image: weights, input and output once.
+        Minimum traffic of any schedule for one image: weights, input and output once.
     """
 
     name: str
@@ -155,7 +156,7 @@ class LayerInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """What a device needs to run the accelerator's part of a network.
+    """The accelerator's part of a network, ready to run on a device.
 
     Parameters
     ----------
@@ -166,7 +167,7 @@ class Program:
     image : bytes
         Descriptors, weights and tables, from offset 0 of the arena.
     desc_offset, desc_count : int
-        Where the descriptors are, and how many.
+        Offset and number of the descriptors.
     arena_bytes : int
         Device memory a run needs, image included.
     input : TensorSpec
@@ -175,9 +176,9 @@ class Program:
     layers : tuple of LayerInfo
         In order of execution.
     parts : tuple of (str, str)
-        For each descriptor, the layer it works for and which part of it, for people.
+        For each descriptor, its layer and a description of the part of it, for display.
     batch : int
-        Images of one run: input and outputs hold so many maps.
+        Images per run: input and outputs hold this many maps.
     """
 
     model: str
@@ -194,17 +195,17 @@ class Program:
     batch: int = 1
 
     def pack_input(self, image: NDArray[np.uint8], index: int = 0) -> list[tuple[int, bytes]]:
-        """Return ``(offset, bytes)`` pairs to write for an image of codes, uint8 (H, W, C).
+        """Return the ``(offset, bytes)`` pairs to write for an image of codes, uint8 (H, W, C).
 
         Parameters
         ----------
         index : int
-            The image's place in the batch.
+            The image's position in the batch.
 
         Raises
         ------
         ValueError
-            If shape or type are not the network's.
+            If shape or dtype are not the network's.
         """
         return self.input.pack(image, index)
 
@@ -216,7 +217,7 @@ class Program:
         Parameters
         ----------
         index : int
-            The image's place in the batch.
+            The image's position in the batch.
 
         Raises
         ------
@@ -231,7 +232,7 @@ class Program:
         Raises
         ------
         ValueError
-            At a descriptor that is damaged or for no engine; the message has its number.
+            At a descriptor that is damaged or names no engine; the message has its number.
         """
         for index in range(self.desc_count):
             start = self.desc_offset + index * DESCRIPTOR_BYTES
@@ -242,17 +243,17 @@ class Program:
 
     @cached_property
     def traffic(self) -> Traffic:
-        """What a run moves over each memory port, and where it writes.
+        """Expected traffic of a run: beats on each memory port, and the ranges it writes.
 
         Raises
         ------
         ValueError
-            As `descriptors`.
+            As for `descriptors`.
         """
         return traffic_of(self.descriptors())
 
     def to_bytes(self) -> bytes:
-        """Return the program as a file holds it."""
+        """Return the program in its file format."""
         header = {
             "model": self.model,
             "arch_name": self.arch_name,
@@ -273,12 +274,12 @@ class Program:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Program:
-        """Return the program in a file's bytes.
+        """Parse the bytes of a program file.
 
         Raises
         ------
         ProgramError
-            If they are not a whole program of this version.
+            If they are not a complete program of this version.
         """
         if data[: len(MAGIC)] != MAGIC:
             raise ProgramError("not a penstock program")
@@ -302,7 +303,7 @@ class Program:
         return program
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the program to a file, whole or not at all.
+        """Write the program to a file atomically.
 
         Raises
         ------
@@ -331,7 +332,7 @@ class Program:
         OSError
             If it cannot be read.
         ProgramError
-            If it is not a whole program of this version; the message names the file.
+            If it is not a complete program of this version; the message names the file.
         """
         data = Path(path).read_bytes()
         try:

@@ -1,19 +1,19 @@
-"""How feature maps lie in device memory.
+"""Layouts of feature maps in device memory.
 
-`Planes` is what the hardware stores and loads; one word is ``rows`` consecutive channels at one
-position, and every row starts on an 8-byte beat::
+`Planes` is the hardware's own layout.  A word is ``rows`` consecutive channels at one position, and
+every row starts on an 8-byte beat::
 
     plane 0:  row 0: word(x=0) word(x=1) ... zeros | row 1: ... | ...
     plane 1:  channels rows .. 2 * rows - 1, likewise
     ...
 
-Of a batch, each plane has the rows of image 0, then those of image 1, and so on: one tall map.
+In a batch, each plane holds the rows of image 0, then those of image 1, and so on: one tall map.
 
 `Runs` is for a network's input with few channels, which would leave most of a word empty.  The
-``kernel width * channels`` bytes that one output column needs of one input row are contiguous in
-the image: a run.  Its whole words are segment A, planes of input rows by output columns; the bytes
-left over, of all kernel rows of one output position together, are segment B, planes of output rows
-by output columns::
+``kernel width * channels`` bytes of one input row that one output column reads are contiguous in
+the image: a run.  Its whole words form segment A, planes of input rows by output columns; the
+remaining bytes, of all kernel rows of one output position together, form segment B, planes of
+output rows by output columns::
 
     A: plane p, row iy, column ox:  run(iy, ox)[p * rows : (p + 1) * rows]
     B: plane p, row oy, column ox:  tails(oy, ox)[p * rows : (p + 1) * rows]
@@ -60,11 +60,11 @@ class Planes:
     rows : int
         Channels in a word.
     height, width, channels : int
-        Of one image.
+        Shape of one image.
     images : int
-        How many there are, one above the other in each plane.
+        Number of images, stacked vertically in each plane.
     widths : tuple of int
-        Channels of the parts, each of which begins a plane; empty: there is but one.
+        Channels of the parts, each of which begins a plane; empty: a single part.
     """
 
     offset: int
@@ -77,7 +77,7 @@ class Planes:
 
     @property
     def planes(self) -> int:
-        """Channel blocks."""
+        """Planes: blocks of `rows` channels."""
         return planes_of(self.widths or (self.channels,), self.rows)
 
     @property
@@ -87,7 +87,7 @@ class Planes:
 
     @property
     def row_bytes(self) -> int:
-        """Bytes in one row of one plane."""
+        """Bytes in one row of one plane, padding to whole beats included."""
         return self.row_beats * BEAT
 
     @property
@@ -101,7 +101,7 @@ class Planes:
         return self.planes * self.plane_bytes
 
     def address(self, plane: int, row: int) -> int:
-        """Offset of the first byte of a row, counted from the first image's first."""
+        """Offset of a row's first byte; rows are counted from the first row of image 0."""
         return self.offset + plane * self.plane_bytes + row * self.row_bytes
 
     def pack(self, image: Bytes) -> bytes:
@@ -113,7 +113,7 @@ class Planes:
         return _pack_words(image, self.rows).tobytes()
 
     def pieces(self, data: bytes, index: int) -> list[tuple[int, bytes]]:
-        """Return where the bytes that `pack` made for image `index` go: offsets and bytes."""
+        """Return the (offset, bytes) pieces that store `pack`'s bytes as image `index`."""
         if self.images == 1:
             return [(self.offset, data)]
         size = self.height * self.row_bytes
@@ -238,7 +238,7 @@ class Runs:
         return b"".join(parts)
 
     def pieces(self, data: bytes, index: int) -> list[tuple[int, bytes]]:
-        """Return where the bytes that `pack` made for image `index` go: offsets and bytes."""
+        """Return the (offset, bytes) pieces that store `pack`'s bytes as image `index`."""
         if self.images == 1:
             return [(self.offset, data)]
         split = self.body_planes.size // self.images

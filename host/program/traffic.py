@@ -1,4 +1,4 @@
-"""What a program moves over each memory port, and where it writes: what a run is held to."""
+"""Traffic of a program: beats on each memory port, and written ranges; runs must match it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Traffic", "traffic_of"]
 
 @dataclass(frozen=True)
 class Traffic:
-    """Counts of one run.
+    """Expected counts of one run.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class Traffic:
 
 
 def traffic_of(descriptors: Iterable[tuple[Op, dict[str, int]]]) -> Traffic:
-    """Count what a program's descriptors ask for."""
+    """Return the traffic of a program's descriptors."""
     beats = dict.fromkeys(ERROR_SOURCES, 0)
     ranges = []
     marks = 0

@@ -18,7 +18,7 @@ from penstock.host.inputs.catalog import load_network, sample_input
 from penstock.host.report.published import PUBLISHED
 from penstock.host.report.scalesim import VERSION, ScaleSim, shapes
 from penstock.host.runtime.session import Session
-from penstock.host.timing.cycle_breakdown import accounts
+from penstock.host.timing.cycle_breakdown import cycle_breakdown
 from penstock.host.timing.estimate import ideal_cycles
 from penstock.host.timing.latencies import BEAT, MEMORY
 from penstock.models.graph.graph import Network
@@ -56,7 +56,7 @@ def _run(network: Network, arch: Arch, say: Say) -> dict[str, Any]:
     log = result.log
     layers = []
     steps = log.steps()
-    for info, step, parts in zip(program.layers, steps, accounts(program, steps, arch)):
+    for info, step, parts in zip(program.layers, steps, cycle_breakdown(program, steps, arch)):
         layers.append(
             {
                 "name": info.name,

@@ -14,7 +14,7 @@ from penstock.host.devices.device import RunLog
 from penstock.host.program.program import Program
 from penstock.host.program.tensor_layout import BEAT
 from penstock.host.report.plot import Plot
-from penstock.host.timing.cycle_breakdown import accounts
+from penstock.host.timing.cycle_breakdown import cycle_breakdown
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.number_format import grouped, human, percent
 from penstock.models.spec.plain_table import PlainTable
@@ -223,7 +223,7 @@ def _profile(
     batch = program.batch
     parts: Sequence[dict[str, int]] = [{} for _ in counts]
     if total["cycles"]:
-        parts = accounts(program, counts, arch)
+        parts = cycle_breakdown(program, counts, arch)
     layers = tuple(
         LayerFigures(layer.name, layer.macs // batch, count, peak, layer.covers, part)
         for layer, count, part in zip(program.layers, counts, parts, strict=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from penstock.host.report.missing_package import require
 from penstock.host.report.plot import Plot
-from penstock.host.timing.cycle_breakdown import ACCOUNTS, LOSSES
+from penstock.host.timing.cycle_breakdown import CAUSES, LOSSES
 from penstock.host.timing.latencies import BEAT, MEMORY
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.number_format import human
@@ -139,7 +139,7 @@ def draw(
     layers : sequence of LayerFigures
         Of a device that counts cycles.
     parts : sequence of mappings
-        The accounts of each layer (`host.timing.cycle_breakdown.accounts`).
+        The cycle breakdown of each layer (`host.timing.cycle_breakdown.cycle_breakdown`).
     title : str
     arch : Arch
 
@@ -165,7 +165,7 @@ def draw(
             {name: 100 * count / max(layer.cycles, 1) for name, count in part.items()}
             for layer, part in zip(layers, parts, strict=True)
         ]
-        _bars(whole, shares, list(ACCOUNTS))
+        _bars(whole, shares, list(CAUSES))
         whole.set_yticks(range(len(layers)), [layer.name for layer in layers])
         whole.set(xlim=(0, 100), xlabel="% of the layer's cycles", title="Where the cycles went")
         _bars(lost, shares, LOSSES)
@@ -177,7 +177,7 @@ def draw(
             text = f"{loss:.1f} % of {human(layer.cycles)} cycles"
             lost.annotate(text, (loss, row), xytext=(4, 0), textcoords="offset points", va="center")
         figure.legend(
-            handles=[Patch(color=_COLOURS[name], label=text) for name, text in ACCOUNTS.items()],
+            handles=[Patch(color=_COLOURS[name], label=text) for name, text in CAUSES.items()],
             loc="outside lower center",
             ncols=4,
             frameon=False,

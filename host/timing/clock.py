@@ -1,4 +1,4 @@
-"""The state that a walk's engines share: the time, the queues, what is complete when."""
+"""State shared by the simulated engines: time, descriptor queues, completion times."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from penstock.models.spec.isa import ENGINE_WAITS, Op
 
 __all__ = ["TINY", "Clock", "Work"]
 
-# Moments and positions that differ by less are the same.
+# Times and positions that differ by less are taken as equal.
 TINY = 1e-6
 
 
 @dataclass
 class Work:
-    """One descriptor, as far as time is concerned.
+    """One descriptor: what the event simulation needs of it.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class Work:
     values : dict
         Its fields.
     waits : tuple of (Op, int)
-        Engines, and how many of their descriptors must be complete: not modulo anything.
+        Engines, and how many of their descriptors must be complete: absolute counts, no modulo.
     """
 
     op: Op
@@ -35,7 +35,7 @@ class Work:
 
     @staticmethod
     def stream(descriptors: Iterable[tuple[Op, Values]]) -> list[Work]:
-        """Return the work of a program's descriptors, in their order."""
+        """Return a program's descriptors as work items, in program order."""
         count = dict.fromkeys(Op, 0)
         result = []
         for op, values in descriptors:
@@ -50,7 +50,7 @@ class Work:
 
 
 class Clock:
-    """Time, and the descriptors on their way to their engines.
+    """Simulation time, and the descriptors queued for each engine.
 
     Parameters
     ----------
@@ -61,11 +61,12 @@ class Clock:
     now : float
         Cycles since the start bit.
     wake : float
-        When something is known to happen next.
+        Time of the next known event.
     queues : dict of deque
-        For each engine, descriptors that were handed out, and when the engine can see them.
+        For each engine, the descriptors dispatched to it, each with the cycle from which it is
+        visible.
     finish : dict of list
-        For each engine, when its descriptors complete; may lie ahead of `now`.
+        For each engine, the completion times of its descriptors; may lie ahead of `now`.
     """
 
     def __init__(self, timing: Timing) -> None:
@@ -79,7 +80,7 @@ class Clock:
         self._seen: dict[Op, float | None] = dict.fromkeys(Op)
 
     def due(self, moment: float) -> bool:
-        """Whether a moment has come; if not, the walk will stop there."""
+        """Whether a time has been reached; if not, it becomes an event."""
         if moment <= self.now + TINY:
             return True
         if moment < self.wake:
@@ -87,7 +88,7 @@ class Clock:
         return False
 
     def seen(self, op: Op) -> float | None:
-        """When the engine sees its next descriptor with its waits met; None if not yet known."""
+        """When the engine can take its next descriptor, waits met; None if not yet known."""
         known = self._seen[op]
         if known is not None:
             return known

@@ -1,9 +1,9 @@
-"""Where a layer's cycles went: every one of them in exactly one account.
+"""Cycle breakdown of a layer: each cycle has exactly one cause.
 
-A layer's cycles end when its last byte is in memory; by then the array has long been at work for
-the next one.  Its CONVs run in program order, so the busy cycles counted up to some moment tell
-which layer the array had come to, and how many of its multiply-accumulates were asked for by the
-network: what is left of the busy cycles went to rows and columns of the array without a weight.
+A layer's cycles end when its last byte is in memory; by then the array already computes the next
+layer.  CONVs run in program order, so the busy cycles counted up to a moment tell which layer the
+array has reached and how many useful multiply-accumulates it has done.  The remaining busy cycles
+are padding: rows and columns of the array without a weight.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from penstock.host.program.program import Program
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.isa import Op
 
-__all__ = ["ACCOUNTS", "LOSSES", "accounts", "busy_cycles"]
+__all__ = ["CAUSES", "LOSSES", "busy_cycles", "cycle_breakdown"]
 
-# Accounts in the order of reading, each with what it holds.
-ACCOUNTS = {
+# Causes in the order in which tables and plots show them, with their descriptions.
+CAUSES = {
     "work": "multiply-accumulates of the layer",
     "ahead": "multiply-accumulates of the layers after",
     "padding": "rows and columns of the array without weights",
@@ -28,11 +28,11 @@ ACCOUNTS = {
     "output": "waits for a free partial-sum bank",
     "idle": "nothing to compute: start, last drain and post",
 }
-LOSSES = tuple(name for name in ACCOUNTS if name not in ("work", "ahead"))
+LOSSES = tuple(name for name in CAUSES if name not in ("work", "ahead"))
 
 
 def busy_cycles(program: Program) -> list[int]:
-    """Return for each layer the words that its CONVs send into the array, one in a cycle."""
+    """Return for each layer the words that its CONVs send into the array, one per cycle."""
     cycles = dict.fromkeys((layer.name for layer in program.layers), 0)
     for (op, v), (layer, _) in zip(program.descriptors(), program.parts, strict=True):
         if op is Op.CONV:
@@ -41,26 +41,26 @@ def busy_cycles(program: Program) -> list[int]:
     return list(cycles.values())
 
 
-def accounts(
+def cycle_breakdown(
     program: Program, steps: Sequence[Mapping[str, int]], arch: Arch
 ) -> list[dict[str, int]]:
-    """Return the accounts of each layer for one image.
+    """Return the cycle breakdown of each layer, in cycles per image.
 
     Parameters
     ----------
     program : Program
     steps : sequence of mappings
-        Counts of each layer for one image, by the names of `models.spec.regs.LOG_FIELDS`.
+        Counters of each layer per image, by the names of `models.spec.regs.LOG_FIELDS`.
 
     Returns
     -------
     list of dict
-        Cycles by the names in `ACCOUNTS`; their sum is the layer's `cycles`.
+        Cycles, by the names in `CAUSES`; their sum is the layer's `cycles`.
 
     Raises
     ------
     ValueError
-        If there is not one step for each layer.
+        If there is not exactly one step per layer.
     """
     if len(steps) != len(program.layers):
         raise ValueError(f"{len(program.layers)} layers, but {len(steps)} steps")
@@ -71,7 +71,7 @@ def accounts(
     moment = 0
     for index, step in enumerate(steps):
         busy = step["busy"]
-        # The array's own progress: words so far, and what they were worth.
+        # Progress of the array: words so far, and the useful part of them.
         own_end = max(min(moment + busy, ends[index + 1]), moment)
         before, own, all_ = np.interp([moment, own_end, moment + busy], ends, asked)
         work = min(round(float(own - before)), busy)

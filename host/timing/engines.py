@@ -1,4 +1,4 @@
-"""The engines of a walk behind the reading ports: the array, the drain, POST with its writes."""
+"""The simulated engines after the read ports: array, drain, and POST with its writes."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class Array:
     Members
     -------
     state : str
-        ``run``, ``idle``, or what it waits for, as the counters call it.
+        ``run``, ``idle``, or the stall counter that counts now, such as ``stall_input``.
     tile_ends : deque of float
-        When the drain can see tiles that are complete.
+        When the drain sees each completed tile.
     begin, end : float
-        Of the first and the last block so far.
+        Start of the first block and end of the last one so far.
     positions, period : int
-        Words of a block, and the cycles it takes.
+        Words per block, and cycles per block.
     """
 
     def __init__(self, clock: Clock, weights: Weights) -> None:
@@ -40,20 +40,20 @@ class Array:
         self._work: Work | None = None
         self._blocks = 0
         self._done = 0.0
-        self._base = 0.0  # position of the first block's weights
-        self._free = 0.0  # when the block before gives way
-        self._ready = inf  # when the descriptor's first block could begin
+        self._base = 0.0  # position of the first block's weights, in beats
+        self._free = 0.0  # when the previous block ends
+        self._ready = inf  # when the descriptor's first block may begin
         self._arrived: float | None = None  # when its weights were in place
-        self._begun = 0  # tiles
+        self._begun = 0  # tiles begun
         self._speed = 0.0
 
     @property
     def idle(self) -> bool:
-        """It has no descriptor."""
+        """Whether it has no descriptor."""
         return self._work is None
 
     def settle(self) -> bool:
-        """Take a descriptor, or begin its first block, if it is time."""
+        """Take a descriptor, or begin its first block, if due."""
         if self._work is None:
             return self._take()
         if self.state == "run":
@@ -80,7 +80,7 @@ class Array:
         return True
 
     def _start(self, work: Work) -> bool:
-        """Begin the first block when weights and a bank are there."""
+        """Begin the first block when its weights have arrived and a bank is free."""
         clock, timing = self.clock, self.clock.timing
         waiting, self.state = self.state, "stall_weights"
         if not self.weights.tiles:
@@ -89,13 +89,13 @@ class Array:
         if self._arrived is None:
             if self.weights.position < base + timing.block_beats - TINY:
                 return False
-            # What has been there for some time needs none any more.
+            # Weights that arrived earlier are already through the pipeline.
             late = waiting == "stall_weights"
             self._arrived = clock.now + (timing.weights if late else 0)
         drained = clock.finish[Op.DRAIN]
         moment = max(self._ready, self._arrived)
         if needed:
-            # They came behind parameters that had to wait for a bank.
+            # They follow parameters that had to wait for a bank.
             if len(drained) < needed:
                 return False
             behind = timing.params_beats + timing.block_beats + timing.weights - 3
@@ -117,7 +117,7 @@ class Array:
         return True
 
     def taken(self) -> float:
-        """Position up to which blocks have left the weight FIFO: one is ahead in the array."""
+        """Beats that have left the weight FIFO: the array holds one block ahead."""
         if not self.weights.tiles:
             return inf
         block = self.clock.timing.block_beats
@@ -126,11 +126,11 @@ class Array:
         return self._base + (min(self._done + 1, self._blocks) + 1) * block
 
     def used(self) -> float:
-        """Beats of weights a cycle at full speed."""
+        """Beats of weights per cycle at full speed."""
         return self.clock.timing.block_beats / self.period if self.state == "run" else 0.0
 
     def until(self, rate: float) -> float:
-        """Return how long the pace holds that weights at this rate allow."""
+        """Return for how many cycles the pace holds, with weights at `rate` beats per cycle."""
         block = self.clock.timing.block_beats
         position = self.weights.position
         if self.state != "run":
@@ -151,7 +151,7 @@ class Array:
         return min(step, (self._blocks - self._done) / speed) if speed else step
 
     def advance(self, cycles: float) -> float:
-        """Go on; return the cycles in which words entered the array."""
+        """Advance; return the cycles in which words entered the array."""
         if self.state != "run":
             return 0.0
         done = self._speed * cycles
@@ -163,7 +163,7 @@ class Array:
     def _finish(self) -> None:
         assert self._work is not None
         clock = self.clock
-        # The last word is issued before the period ends if weights set the pace.
+        # If weights limit the rate, the last word is issued before the period ends.
         self.end = clock.now - self.period + self.positions
         clock.finish[Op.CONV].append(self.end + 1)
         if self._work.values["last"]:
@@ -180,7 +180,7 @@ class Array:
 
 
 class Drain:
-    """DRAIN: a time that is known when it begins."""
+    """DRAIN: its duration is known when it begins."""
 
     def __init__(self, clock: Clock, array: Array) -> None:
         self.clock = clock
@@ -188,7 +188,7 @@ class Drain:
         self._free = 0.0
 
     def settle(self) -> bool:
-        """Take the next descriptor, if it is time."""
+        """Take the next descriptor, if due."""
         clock = self.clock
         ends = self.array.tile_ends
         if not ends:
@@ -205,14 +205,14 @@ class Drain:
 
 
 class Posts:
-    """POST: beats made at the pace of the walk over pixels, then beats written.
+    """POST: beats produced at the rate of the window scan, then written.
 
     Members
     -------
     position : float
         Beats written.
     marks : deque of float
-        When marked descriptors completed that nobody has looked at yet.
+        Completion times of marked descriptors that `run` has not logged yet.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -222,17 +222,17 @@ class Posts:
         self._work: Work | None = None
         self._made = 0.0
         self._end = 0.0
-        self._pace = 0.0  # beats a cycle at which they are made, 0 before the first one
+        self._pace = 0.0  # beats produced per cycle, 0 before the first one
         self._begin = inf
         self._free = 0.0
-        self._flushed = 0.0  # whole bursts are there up to this position
-        self._flushes: deque[tuple[float, float]] = deque()  # moment, position
+        self._flushed = 0.0  # whole bursts are complete up to this position
+        self._flushes: deque[tuple[float, float]] = deque()  # time, position
         self._line: deque[tuple[float, Work]] = deque()  # end position, descriptor
         self._lag = 0.0
         self._making = 0.0
 
     def settle(self) -> bool:
-        """Take the next descriptor, begin to make beats, let last bursts go."""
+        """Take the next descriptor, start producing beats, release final bursts."""
         clock, timing = self.clock, self.clock.timing
         changed = False
         while self._flushes and clock.due(self._flushes[0][0]):
@@ -259,8 +259,8 @@ class Posts:
         self._line.append((self._end, self._work))
         return True
 
-    def want(self) -> float:
-        # A burst is written when all its beats are there: half a burst behind on average.
+    def demand(self) -> float:
+        # A burst is written when all its beats are produced: half a burst late on average.
         self._lag = self._flushed - self.position
         if self._lag > TINY:
             return 1.0

@@ -1,4 +1,4 @@
-"""How long the array is busy with a program, from its descriptors alone."""
+"""Ideal cycles of the array for a program, from its descriptors alone."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["ideal_cycles"]
 
 
 def ideal_cycles(program: Program, arch: Arch) -> dict[str, int]:
-    """Return for each layer the cycles its weight blocks take in the array.
+    """Return for each layer the cycles that its weight blocks take in the array.
 
-    A block takes as many cycles as the tile has positions, but not less than the next block needs
-    to get into place.  Loading, boundaries between layers, LRN and pooling are not counted.
+    A block takes one cycle per position of the tile, but no fewer than shifting in the next block.
+    Loading, boundaries between layers, LRN and pooling are not counted.
     """
     cycles = dict.fromkeys((layer.name for layer in program.layers), 0)
     for (op, values), (name, _) in zip(program.descriptors(), program.parts, strict=True):

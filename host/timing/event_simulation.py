@@ -1,18 +1,18 @@
-"""A walk over a program's events: when each descriptor starts and ends, without simulating cycles.
+"""Event simulation of a program: when each descriptor starts and ends, without simulating cycles.
 
-Between two events everything moves at a constant rate: four ports share the memory's beats fairly,
-the array takes weight blocks, POST makes beats.  An event is the end of a descriptor, a full or
-empty FIFO, a wait that is met.  A program of a thousand descriptors has some thousand events.
+Between two events all rates are constant: four ports share the memory's beats fairly, the array
+consumes weight blocks, POST produces beats.  An event is the end of a descriptor, a full or empty
+FIFO, or a wait that is met.  A program of a thousand descriptors has a few thousand events.
 
 ::
 
     Fetch -> queues -> Loads, Weights   streams of beats, each limited by its FIFO
-                       Array            blocks, limited by the weights that are there
-                       Drain            a time known in advance
-                       Posts            beats made, then beats written
+                       Array            blocks, limited by the weights that have arrived
+                       Drain            a duration known in advance
+                       Posts            beats produced, then written
 
-Not in the model: which port the memory serves in which cycle (on average each has its share), and
-the FIFO in front of an upsizer slower than the bus, of arrays with fewer than 8 rows or columns.
+Not modelled: which port the memory serves in which cycle (each gets its average share), and the
+FIFO before an upsizer slower than the bus (arrays with fewer than 8 rows or columns).
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from penstock.host.timing.read_ports import Fetch, Loads, Weights
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.isa import Op
 
-__all__ = ["Walk"]
+__all__ = ["EventSimulation"]
 
 
-def _shares(wants: list[float], rate: float) -> list[float]:
-    """Give each port what it wants, or a fair share of what the others leave."""
+def _shares(demands: list[float], rate: float) -> list[float]:
+    """Give each port its demand, or a fair share of the remaining rate; in beats per cycle."""
     left = rate
-    for ports, want in zip(range(len(wants), 0, -1), sorted(wants), strict=True):
+    for ports, want in zip(range(len(demands), 0, -1), sorted(demands), strict=True):
         share = left / ports
         if want > share:
-            return [want if want < share else share for want in wants]
+            return [want if want < share else share for want in demands]
         left -= want
-    return wants
+    return demands
 
 
-class Walk:
-    """A program's events.
+class EventSimulation:
+    """The event simulation of one program.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class Walk:
     Members
     -------
     log : list of dict
-        Counters at the end of each marked POST, as `models.spec.regs.LOG_FIELDS` names them.
+        Counters at the end of each marked POST, by the names of `models.spec.regs.LOG_FIELDS`.
     array : Array
     """
 
@@ -72,12 +72,12 @@ class Walk:
         self._count = dict.fromkeys(("busy", "stall_input", "stall_weights", "stall_output"), 0.0)
 
     def run(self) -> None:
-        """Go through all events.
+        """Process all events.
 
         Raises
         ------
         ValueError
-            If the program waits for something that never comes.
+            If the program waits for an event that never happens.
         """
         engines = (self._fetch, self._loads, self._weights, self.array, self._drain, self._posts)
         settle = [engine.settle for engine in engines]
@@ -93,16 +93,16 @@ class Walk:
             self._advance()
 
     def _advance(self) -> None:
-        """Find the rates that hold now, and go on to the next event."""
+        """Compute the current rates and advance to the next event."""
         fetch, loads, weights = self._fetch, self._loads, self._weights
         array, posts, clock = self.array, self._posts, self.clock
-        wants = [
-            fetch.want(),
-            weights.want(array.taken(), array.used()),
-            loads.want(),
-            posts.want(),
+        demands = [
+            fetch.demand(),
+            weights.demand(array.taken(), array.used()),
+            loads.demand(),
+            posts.demand(),
         ]
-        d, w, a, o = _shares(wants, self._rate)
+        d, w, a, o = _shares(demands, self._rate)
         cycles = min(
             fetch.until(d) if d else inf,
             weights.until(w) if w else inf,
@@ -114,7 +114,7 @@ class Walk:
         if cycles < 0.0:
             cycles = 0.0
         elif cycles == inf:
-            raise ValueError("the program waits for something that never comes")
+            raise ValueError("the program waits for a completion that never happens")
         clock.now += cycles
         count, state = self._count, array.state
         if state == "run":

@@ -1,4 +1,4 @@
-"""How long the engines take: latencies and closed forms, read off the hardware.
+"""Latencies of the engines, and closed forms for their run times, taken from the hardware.
 
 Latencies are cycles from one visible event to the next, composed from the pipelines in `hw` that
 they cross.  ``tests/host/timing/test_latencies.py`` holds them to those pipelines, and
@@ -28,9 +28,9 @@ class Memory:
         Cycles from an accepted address to the first beat, and from a last write beat to its
         response.
     rate : float
-        Beats a cycle, all ports together.
+        Beats per cycle, all ports together.
     outstanding : int
-        Bursts of a port that may be on their way.
+        Bursts of a port that may be in flight.
     """
 
     latency: int = 40
@@ -41,7 +41,7 @@ class Memory:
         if not 0 < self.rate <= 1:
             raise ValueError(f"rate must be above 0 and at most 1, not {self.rate!r}")
         if self.latency < 0:
-            raise ValueError(f"latency must not be negative, not be {self.latency!r}")
+            raise ValueError(f"latency must not be negative, not {self.latency!r}")
 
 
 # The memory model of every figure (design, section 6).
@@ -51,8 +51,8 @@ MEMORY = Memory()
 def block_cycles(positions: int, arch: Arch) -> int:
     """Cycles the array needs for one weight block of a tile of `positions`.
 
-    Below twice the array's height and 3, the next block is not in place yet: it is shifted in,
-    one row a cycle, when the wavefront of the block before has passed.
+    At least twice the array's rows plus 3: the next block is shifted in one row per cycle, after
+    the wavefront of the block before has passed.
     """
     return max(positions, 2 * arch.rows + 3)
 
@@ -71,14 +71,14 @@ class Timing:
         From the cycle an engine takes a descriptor to the first beat on the bus: command register
         1, command FIFO 2, splitter 2, address register 1, memory.
     hand_out : int
-        From a descriptor's last beat on the bus until it is handed out: FIFO 3, what is left to put
-        into the checksum, check.
+        From a descriptor's last beat on the bus until it is dispatched: FIFO 3, rest of the
+        checksum, check.
     between : int
-        Least distance of two descriptors handed out.
+        Minimum distance between two dispatches.
     gate : int
-        From hand-out to the engine: queue 2, gate 1.
+        From dispatch to the engine: queue 2, wait gate 1.
     counted : int
-        From a completion pulse to the engine that waited for it: count 1, gate 1.
+        From a completion pulse to the engine that waited for it: count 1, wait gate 1.
     loaded : int
         From LOAD's last beat on the bus to its completion: FIFO 3, the engine's register 1,
         upsizer 1, write 1.
@@ -110,9 +110,9 @@ class Timing:
     read_fifo = 128
     # Descriptors between an engine's front and back: FIFO, its register, the back's.
     ahead = 6
-    # Plane commands that a front hands over before the DMA asks for them.
+    # Plane commands that a front issues before the DMA accepts them.
     commands = 6
-    # POSTs whose writes memory has not acknowledged.
+    # POSTs whose writes are not yet acknowledged.
     unacknowledged = 4
     write_fifo = 64 + 3
     # From POST's last beat at the DMA to its burst on the bus: FIFO, compare, address, begin.
@@ -139,10 +139,10 @@ class Timing:
         self.lrn_interval = max(3, arch.rows // arch.lrn_lanes) if arch.lrn_lanes else 1
 
     def load_rate(self, v: Values) -> float:
-        """Beats a cycle at which a LOAD takes its data when nothing else is read.
+        """Beats per cycle that a LOAD accepts when nothing else is read.
 
-        A beat or a word each cycle, whichever takes longer.  Bursts end on multiples of 16 beats,
-        each takes the splitter two cycles, and memory answers only so many at a time.
+        One beat or one word per cycle, whichever is slower.  Bursts end on multiples of 16 beats,
+        each takes the splitter two cycles, and the number of outstanding bursts is limited.
         """
         plane = v["plane_beats"]
         bursts = 1 + (plane + 7) // 16  # a start anywhere costs half a burst on average
@@ -153,12 +153,13 @@ class Timing:
         )
 
     def post_cycles(self, v: Values) -> tuple[int, int, int]:
-        """When a POST hands over its first and its last beat, and how many.
+        """Return when a POST outputs its first and last beat, and how many beats.
 
         Returns
         -------
         (int, int, int)
-            Cycles from the descriptor's take to the first beat, to the last one; beats.
+            Cycles from taking the descriptor to the first beat, and to the last one; number of
+            beats.
         """
         kernel, stride = v["kernel"], v["stride"]
         interval = self.lrn_interval if v["lrn"] else 1

@@ -1,8 +1,8 @@
-"""The reading ports of a walk: streams of beats, each limited by the FIFO behind it.
+"""The simulated read ports: streams of beats, each limited by the FIFO that it fills.
 
-A port has a position, the beats that have arrived since the start.  `settle` does what takes no
-time, `want` says how many beats a cycle it could take, `until` how long a given rate holds, and
-`advance` moves on.
+A port's position is the number of beats received since the start.  `settle` does what takes no
+time, `demand` is the rate it could accept in beats per cycle, `until` says for how many cycles a
+given rate holds, and `advance` moves the position.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _DESC = DESCRIPTOR_BYTES // BEAT
 
 
 class Fetch:
-    """The fetcher: descriptors arrive ahead of their use and are handed out in order.
+    """The fetcher: it prefetches descriptors and dispatches them in order.
 
-    A full queue holds up all that come behind.
+    A full queue stalls all later descriptors.
     """
 
     def __init__(self, clock: Clock, work: list[Work]) -> None:
@@ -31,19 +31,21 @@ class Fetch:
         self.handed = 0
         self.position = 0.0
         self.done = not work
-        self._due: float | None = None  # when the next descriptor is handed out, once it arrived
+        self._due: float | None = (
+            None  # when the next descriptor is dispatched, once it has arrived
+        )
         self._earliest = 0.0
         self._next = 0.0  # position at which the next descriptor is complete
         self._goal = 0.0
         self._aim()
 
     def _aim(self) -> None:
-        """Set how far beats may come: what the FIFO takes behind the descriptor it collects."""
+        """Set the limit for beats: the descriptor being collected, plus the FIFO's depth."""
         self._next = float(_DESC * (self.handed + 1))
         self._goal = min(_DESC * len(self.work), self._next + self.clock.timing.read_fifo)
 
     def settle(self) -> bool:
-        """Hand out the next descriptor, if it is time."""
+        """Dispatch the next descriptor, if due."""
         if self.done:
             return False
         clock, timing = self.clock, self.clock.timing
@@ -65,7 +67,7 @@ class Fetch:
         self._aim()
         return True
 
-    def want(self) -> float:
+    def demand(self) -> float:
         return 1.0 if self.position < self._goal - TINY else 0.0
 
     def until(self, rate: float) -> float:
@@ -81,22 +83,22 @@ class Fetch:
 
 
 class Loads:
-    """LOAD: planes after planes, the beats of the next ones following without a gap."""
+    """LOAD: planes one after the other, without a gap between them."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.position = 0.0
         self._end = 0.0
-        # Descriptors taken: the position at which they end, and when their first beat can come.
+        # Descriptors taken: end position, descriptor, and earliest time of the first beat.
         self._line: deque[tuple[float, Work, float]] = deque()
 
     @property
     def idle(self) -> bool:
-        """Nothing is on its way."""
+        """Whether nothing is in flight."""
         return not self._line
 
     def _front(self) -> float:
-        """The position from which on the front is done with all it has taken."""
+        """The position from which the front has issued everything it has taken."""
         timing = self.clock.timing
         planes = timing.commands * self._line[-1][1].values["plane_beats"]
         return self._end - timing.read_fifo - planes
@@ -114,7 +116,7 @@ class Loads:
         self._line.append((self._end, work, clock.now + timing.read))
         return True
 
-    def want(self) -> float:
+    def demand(self) -> float:
         if not self._line:
             return 0.0
         _, work, begin = self._line[0]
@@ -136,13 +138,13 @@ class Loads:
 
 
 class Weights:
-    """WEIGHTS: parameters and blocks, as far as the FIFO and the parameters' two banks take them.
+    """WEIGHTS: parameters and blocks, limited by the FIFO and the two parameter banks.
 
     Members
     -------
     tiles : deque of list
-        For each tile whose blocks are not all used: the position of its next block, blocks left,
-        and the drains after which its parameters have a bank (0: they have one).
+        For each tile with unused blocks: position of its next block, blocks left, and how many
+        drains must complete before its parameters have a bank (0: they have one).
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -150,12 +152,12 @@ class Weights:
         self.position = 0.0
         self.tiles: deque[list[float]] = deque()
         self._end = 0.0
-        self._line: deque[tuple[float, float]] = deque()  # end position, first beat
+        self._line: deque[tuple[float, float]] = deque()  # end position, time of the first beat
         self._params: deque[tuple[float, int]] = deque()  # position, drains needed
         self._sets = 0
         self._limit = 0.0
         self._room = inf
-        self._used = 0.0  # beats a cycle that leave the FIFO
+        self._used = 0.0  # beats per cycle that leave the FIFO
 
     def settle(self) -> bool:
         """Take the next descriptor, if it is time."""
@@ -176,7 +178,9 @@ class Weights:
         return True
 
     def _reach(self) -> float:
-        """How far beats may come: what was asked for, up to parameters that have no bank."""
+        """Position up to which beats may arrive: all requested, up to parameters that have no
+        bank.
+        """
         clock, timing = self.clock, self.clock.timing
         limit = self.position
         for end, begin in self._line:
@@ -191,15 +195,15 @@ class Weights:
             self._params.popleft()
         return limit
 
-    def want(self, taken: float, used: float) -> float:
-        """Return the beats a cycle that can come.
+    def demand(self, taken: float, used: float) -> float:
+        """Return the rate that can be accepted, in beats per cycle.
 
         Parameters
         ----------
         taken : float
             Position up to which blocks have left the FIFO.
         used : float
-            Beats a cycle at which it moves on.
+            Rate at which that position advances, in beats per cycle.
         """
         timing = self.clock.timing
         self._limit = self._reach()

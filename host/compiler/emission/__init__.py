@@ -1,4 +1,4 @@
-"""From hardware layers to descriptors: tiles, buffers, waits, the stream of weights.
+"""From hardware layers to descriptors: tiles, buffers, waits, the weight stream.
 
 Imports `host.compiler.lowering`, `host.program` and `host.timing`.
 """

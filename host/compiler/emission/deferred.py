@@ -1,12 +1,13 @@
-"""LRN, pooling and copies of stored maps, done while the array works on other layers.
+"""Deferred layers: LRN, pooling and copies of stored maps, run while the array computes other
+layers.
 
 Such a layer needs LOAD, POST and room in the output ring, but not the array.  Its units, a plane or
-a band each, are written between the tiles of convolutions: as soon as their source is stored, and
-as many as POST has time for::
+a band each, are emitted between the tiles of convolutions as soon as their source is stored, at the
+rate of POST's idle cycles::
 
     array   | tile | tile | tile | tile |          | tile | tile | tile | tile | tile | tile |
     POST     a      a      a      a       b b b b    a  b    a  b    a      a  b    a
-              one layer after the other               b behind a
+              one layer after the other               b deferred
 """
 
 from __future__ import annotations
@@ -18,24 +19,24 @@ from dataclasses import dataclass
 from penstock.host.compiler.emission.tile import Plan
 from penstock.host.program.allocator import Region, Ring
 
-__all__ = ["Behind", "Unit", "Waiting"]
+__all__ = ["DeferredLayers", "Unit", "DeferredLayer"]
 
-# POST's idle cycles are saved up for this many units: no more of them come at once.
+# POST's idle cycles accumulate for at most this many units, which limits a burst of them.
 _SAVED = 2
 
 
 @dataclass(frozen=True)
 class Unit:
-    """What is done at once.
+    """A part of a deferred layer that is emitted in one piece.
 
     Parameters
     ----------
     words : int
-        Of the output ring.
+        Words of the output ring.
     cycles : float
-        POST's.
+        Cycles of POST.
     ready : callable
-        Whether all it reads is stored by POSTs in the program.
+        Whether POSTs in the program already store everything that it reads.
     """
 
     words: int
@@ -44,16 +45,16 @@ class Unit:
 
 
 @dataclass(eq=False)
-class Waiting:
-    """A layer whose turn has come, or comes soon.
+class DeferredLayer:
+    """A layer in the queue of deferred layers.
 
     Parameters
     ----------
     index : int
-        Of the layer.
+        Number of the layer's plan.
     plan : Plan
     units : iterator of Unit
-        Each step writes the unit it gave before and gives the next one.
+        Each step emits the unit that it yielded before and yields the next one.
     """
 
     index: int
@@ -64,49 +65,49 @@ class Waiting:
         self.next = next(self.units, None)
 
 
-class Behind:
-    """Layers without a convolution that are not done yet.
+class DeferredLayers:
+    """The queue of layers without a convolution that are not complete.
 
     Parameters
     ----------
     ring : Ring
-        The output buffer's.
+        The output buffer.
 
     Members
     -------
-    line : deque of Waiting
-        In order.
+    queue : deque of DeferredLayer
+        In the order in which they are emitted.
     """
 
     def __init__(self, ring: Ring) -> None:
         self.ring = ring
-        self.line: deque[Waiting] = deque()
+        self.queue: deque[DeferredLayer] = deque()
         self._saved = 0.0
-        # The regions of units: they are in the way of the convolution's.
+        # Regions that units hold in the ring, which the convolution cannot use.
         self._regions: deque[Region] = deque()
 
-    def step(self) -> Waiting | None:
-        """Write the first unit of the line; return its layer if it was the last one."""
-        waiting = self.line[0]
+    def step(self) -> DeferredLayer | None:
+        """Emit the first unit in the queue; return its layer if that completes it."""
+        waiting = self.queue[0]
         head = self.ring.head
         waiting.next = next(waiting.units, None)
         self._regions.append(Region(head, self.ring.head - head))
-        return self.line.popleft() if waiting.next is None else None
+        return self.queue.popleft() if waiting.next is None else None
 
     def save(self, cycles: float) -> None:
-        """Note that POST has so many cycles with nothing else to do."""
-        unit = self.line[0].next if self.line else None
+        """Add POST's idle cycles to those available for units."""
+        unit = self.queue[0].next if self.queue else None
         self._saved = min(self._saved + cycles, _SAVED * unit.cycles) if unit else 0.0
 
     def due(self, peak: int) -> bool:
-        """Whether to write a unit now.
+        """Whether to emit a unit now.
 
         Parameters
         ----------
         peak : int
-            Words of the ring that the convolution in progress needs for itself.
+            Words of the ring that the convolution in progress needs.
         """
-        unit = self.line[0].next if self.line else None
+        unit = self.queue[0].next if self.queue else None
         if unit is None or self._saved < unit.cycles:
             return False
         if not unit.ready() or not self._room(unit, peak):
@@ -115,7 +116,7 @@ class Behind:
         return True
 
     def _room(self, unit: Unit, peak: int) -> bool:
-        """Whether the convolution's regions and those in between always fit the ring."""
+        """Whether the ring still fits the convolution's regions together with the units'."""
         depth = self.ring.depth
         assert depth is not None
         held = self.ring.held

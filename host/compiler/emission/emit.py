@@ -1,22 +1,22 @@
 """From planned hardware layers to descriptors.
 
-Program order is fetch order, and an engine's full queue stalls the fetcher.  Descriptors are put
-where the work they wait for is about to be done:
+Program order is fetch order, and a full engine queue stalls the fetcher.  A descriptor is therefore
+placed where the work it waits for is about to complete:
 
-* LOADs of the activation buffer come as early as they can (`host.compiler.emission.loads`), but one
-  that waits for the tile just emitted is held back until one tile later, lest it fill the queue.
-* The first tile that reads newly loaded planes is cut in several CONVs, so that the first ones run
-  while later planes are still on their way.
-* POSTs follow the DRAIN that completes what they need.
+* LOADs of the activation buffer come as early as possible (`host.compiler.emission.loads`), but one
+  that waits for the tile just emitted comes one tile later, so that it does not block the queue.
+* The first tile that reads newly loaded planes is cut into several CONVs, so that the first ones
+  run while later planes are still being loaded.
+* POSTs follow the DRAIN that completes their input.
 * WEIGHTS come one tile early.
 
-Waits name counts of descriptors that come earlier in the program: see `models.spec.isa`.
+Waits are counts of earlier descriptors of an engine: see `models.spec.isa`.
 """
 
 from __future__ import annotations
 
-from penstock.host.compiler.emission.deferred import Behind, Waiting
-from penstock.host.compiler.emission.loads import LoadLine, Piece
+from penstock.host.compiler.emission.deferred import DeferredLayer, DeferredLayers
+from penstock.host.compiler.emission.loads import LoadQueue, Piece
 from penstock.host.compiler.emission.maps import Maps
 from penstock.host.compiler.emission.output import OutputPlanes
 from penstock.host.compiler.emission.posting import PostWriter
@@ -34,7 +34,7 @@ __all__ = ["Emitter"]
 
 
 class Emitter:
-    """Writes the descriptors of one program.
+    """Emits the descriptors of one program.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class Emitter:
     kept : set of str
         Maps that must still be in memory at the end.
     dry : bool
-        Only take room for weights: what comes out can be looked at, but not run.
+        Reserve room for weights without writing them: the program can be timed, but not run.
 
     Members
     -------
@@ -54,7 +54,7 @@ class Emitter:
     constants : Constants
     maps : Maps
     order : list of int
-        Numbers of the plans in the order in which they are complete: that of the layer log.
+        Numbers of the plans in order of completion, which is the order of the layer log.
     """
 
     def __init__(
@@ -74,18 +74,18 @@ class Emitter:
         layers = [plan.layer for plan in plans]
         self.maps = Maps(arch.rows, layers, kept, plans[0].batch)
         self.maps.place_inputs(given, layers)
-        self._line = LoadLine(arch, plans, self.maps, self.recorder)
+        self._loads = LoadQueue(arch, plans, self.maps, self.recorder)
         self.order: list[int] = []
         self._out = Ring(arch.out_words)
         self._posts = PostWriter(arch, self.recorder, self.constants, self.maps, self._out)
-        self._behind = Behind(self._out)
+        self._deferred = DeferredLayers(self._out)
         # Words of the output ring that the convolution in progress needs.
         self._peak = 0
-        # CONVs up to the tile before the last: what LOADs may wait for that need not be here yet.
+        # CONVs up to the tile before the last one: LOADs emitted ahead may wait for these.
         self._limit = 0
 
     def run(self) -> None:
-        """Emit everything.
+        """Emit all layers.
 
         Raises
         ------
@@ -94,10 +94,10 @@ class Emitter:
         """
         for index, plan in enumerate(self.plans):
             if not plan.tiles:
-                self._wait(index)
+                self._defer(index)
                 continue
             self._finish_for(plan)
-            self._wait_behind(index)
+            self._defer_following(index)
             self._begin(plan)
             try:
                 self._conv_layer(index, plan)
@@ -106,7 +106,7 @@ class Emitter:
             except ValueError as error:
                 raise CompileError(f"layer {plan.layer.name}: {error}") from None
             self._complete(index)
-        while self._behind.line:
+        while self._deferred.queue:
             self._unit()
         self.recorder.advance_weights()
 
@@ -121,7 +121,7 @@ class Emitter:
         self.maps.retire(self._later(), self.recorder.count(Op.LOAD))
 
     def _later(self) -> set[str]:
-        """Maps that layers which are not complete read or store."""
+        """Maps that incomplete layers read or store."""
         done = set(self.order)
         layers = [plan.layer for number, plan in enumerate(self.plans) if number not in done]
         views = [view for layer in layers for view in layer.sources]
@@ -132,15 +132,15 @@ class Emitter:
 
     def _conv_layer(self, index: int, plan: Plan) -> None:
         layer, arch = plan.layer, self.arch
-        self._peak = plan.out_words(arch) if self._behind.line else 0
+        self._peak = plan.out_words(arch) if self._deferred.queue else 0
         weights = [self._tile_weights(layer, tile) for tile in plan.tiles]
-        planes = plan.blocks[0]
+        planes = plan.plane_ranges[0]
         for number, step in enumerate(plan.steps):
             if step.number == 0:
-                walk = OutputPlanes(layer, plan.rows, self._out, planes, step.images)
+                output = OutputPlanes(layer, plan.rows, self._out, planes, step.images)
             for position, tile in enumerate(plan.tiles):
-                while not self._line.ready(index, number, tile):
-                    if not self._line.advance(self.recorder.count(Op.CONV)):
+                while not self._loads.ready(index, number, tile):
+                    if not self._loads.advance(self.recorder.count(Op.CONV)):
                         raise CompileError(
                             f"layer {layer.name}: no room in the activation buffer of "
                             f"{arch.act_words} words"
@@ -150,28 +150,28 @@ class Emitter:
                 self._limit = self.recorder.count(Op.CONV)
                 self._weights(plan, step, tile, weights[position])
                 self._convs(index, number, position)
-                self._drain(walk, plan, step, tile)
-                for plane in walk.ready(step.number, tile.done(layer.shape[2], arch)):
-                    self._posts.plane(walk, plan, step, plane)
+                self._drain(output, plan, step, tile)
+                for plane in output.ready(step.number, tile.done(layer.shape[2], arch)):
+                    self._posts.plane(output, plan, step, plane)
                 if step is not plan.steps[-1] or tile is not plan.tiles[-1]:
                     # The layer's last POST ends it in the log.
                     self._units(plan, step, tile)
-                self._line.ahead(self._limit, self._spare_beats(plan, step, tile))
+                self._loads.ahead(self._limit, self._spare_beats(plan, step, tile))
 
     def _tile_weights(self, layer: HardwareLayer, tile: Tile) -> int:
-        """Place a tile's parameters and weight blocks."""
+        """Store a tile's parameters and weight blocks; return their offset."""
         if self.dry:
             return self.constants.skip(self._tile_beats(tile) * self.arch.bus_bytes)
         return self.constants.add(tile_bytes(layer, tile, self.arch))
 
     def _tile_beats(self, tile: Tile) -> int:
         arch = self.arch
-        return (arch.params_bytes + tile.blocks * arch.block_bytes) // arch.bus_bytes
+        return (arch.params_bytes + tile.weight_blocks * arch.block_bytes) // arch.bus_bytes
 
     def _spare_beats(self, plan: Plan, step: Step, tile: Tile) -> float:
-        """What a tile's weights leave of the bus: at least half, as ports share it."""
+        """Bus beats a tile's weights leave to LOADs: at least half, as ports share the bus."""
         weights = self._tile_beats(tile)
-        cycles = tile.blocks * block_cycles(plan.positions(step), self.arch)
+        cycles = tile.weight_blocks * block_cycles(plan.positions(step), self.arch)
         return max(cycles - weights, max(cycles, weights) / 2)
 
     def _part(self, plan: Plan, step: Step, tile: Tile) -> str:
@@ -183,7 +183,7 @@ class Emitter:
             {
                 "has_params": 1,
                 "mem": address,
-                "blocks": tile.blocks,
+                "blocks": tile.weight_blocks,
                 "beats": self._tile_beats(tile),
             },
             section="const",
@@ -192,11 +192,11 @@ class Emitter:
 
     def _convs(self, index: int, number: int, position: int) -> None:
         plan = self.plans[index]
-        leaving = self._line.leaving(index, number, position)
-        # If the next LOAD has no room, give words back plane by plane.
-        split = bool(leaving) and self._line.blocked
+        leaving = self._loads.leaving(index, number, position)
+        # If the next LOAD has no room, free words plane by plane.
+        split = bool(leaving) and self._loads.blocked
         tile = plan.tiles[position]
-        pieces = self._line.pieces(index, number, tile, split=split)
+        pieces = self._loads.pieces(index, number, tile, split=split)
         last = len(pieces) - 1
         counts = [
             self._conv(plan, plan.steps[number], tile, piece, first=part == 0, last=part == last)
@@ -223,7 +223,7 @@ class Emitter:
         low = band.inputs[piece.segment][0] if step.images == 1 else 0
         width = segment.width
         plane_words = plan.input_words(step, piece.segment)
-        # Rows and columns are counted from those that are seen.
+        # Rows and columns are relative to the frame.
         top, left, seen_h, seen_w = segment.seen
         y0 = band.first * segment.stride[0] - segment.pad[0]
         x0 = -segment.pad[1]
@@ -259,18 +259,18 @@ class Emitter:
             load=piece.wait,
         )
 
-    def _drain(self, walk: OutputPlanes, plan: Plan, step: Step, tile: Tile) -> None:
+    def _drain(self, output: OutputPlanes, plan: Plan, step: Step, tile: Tile) -> None:
         arch = self.arch
         number = step.number
-        wait = walk.open(number, tile.opened(arch))
+        wait = output.open(number, tile.opened(arch))
         assert wait is not None, "planned to fit"
         self.recorder.emit(
             Op.DRAIN,
             {
-                "base": walk.region(number, tile.first // arch.rows).start % arch.out_words,
+                "base": output.region(number, tile.first // arch.rows).start % arch.out_words,
                 "offset": tile.first % arch.rows,
-                "groups": tile.groups,
-                "plane_step": walk.plane_words(number) % arch.out_words,
+                "groups": tile.lane_groups,
+                "plane_step": output.plane_words(number) % arch.out_words,
                 "count": plan.positions(step),
             },
             part=self._part(plan, step, tile),
@@ -279,27 +279,27 @@ class Emitter:
 
     # LRN and pooling
 
-    def _wait(self, index: int) -> None:
-        """Put a layer without a convolution in line, unless it is there or done."""
-        known = {waiting.index for waiting in self._behind.line}
+    def _defer(self, index: int) -> None:
+        """Queue a layer without a convolution, unless it is queued or complete."""
+        known = {waiting.index for waiting in self._deferred.queue}
         if index in known or index in self.order:
             return
         plan = self.plans[index]
         for post in plan.layer.posts:
             self.maps.place(post.target)
-        self._behind.line.append(Waiting(index, plan, self._posts.post_layer(plan)))
+        self._deferred.queue.append(DeferredLayer(index, plan, self._posts.post_layer(plan)))
 
-    def _wait_behind(self, index: int) -> None:
-        """Put the layers that may follow a convolution band by band in line."""
+    def _defer_following(self, index: int) -> None:
+        """Queue the layers that may follow a convolution band by band."""
         for number in range(index + 1, len(self.plans)):
             plan = self.plans[number]
             if plan.tiles or (plan.layer.lrn and self.plans[index].layer.lrn):
                 return
-            self._wait(number)
+            self._defer(number)
 
     def _finish_for(self, plan: Plan) -> None:
-        """Finish layers in line that a convolution reads, or that need another LRN table."""
-        for waiting in reversed(self._behind.line):
+        """Complete deferred layers that a convolution reads or that use another LRN table."""
+        for waiting in reversed(self._deferred.queue):
             layer = waiting.plan.layer
             needed = any(
                 source.overlaps(post.target)
@@ -307,17 +307,17 @@ class Emitter:
                 for post in layer.posts
             )
             if needed or (layer.lrn and plan.layer.lrn):
-                while waiting in self._behind.line:
+                while waiting in self._deferred.queue:
                     self._unit()
                 return
 
     def _unit(self) -> None:
-        """Write the next unit of the layers in line."""
+        """Emit the next unit of the deferred layers."""
         before = self.recorder.layer
-        plan = self._behind.line[0].plan
+        plan = self._deferred.queue[0].plan
         self.recorder.layer = plan.layer.name
         try:
-            finished = self._behind.step()
+            finished = self._deferred.step()
         except ValueError as error:
             raise CompileError(f"layer {plan.layer.name}: {error}") from None
         if finished is not None:
@@ -325,15 +325,15 @@ class Emitter:
         self.recorder.layer = before
 
     def _units(self, plan: Plan, step: Step, tile: Tile) -> None:
-        """Write the units that POST has time for while the array does a tile."""
+        """Emit the units that fit POST's idle cycles while the array computes a tile."""
         layer = plan.layer
-        cycles = tile.blocks * block_cycles(plan.positions(step), self.arch)
+        cycles = tile.weight_blocks * block_cycles(plan.positions(step), self.arch)
         share = step.images * step.band.rows / layer.shape[0] / len(plan.tiles)
-        self._behind.save(cycles - layer.post_cycles(self.arch) * share)
+        self._deferred.save(cycles - layer.post_cycles(self.arch) * share)
         if tile is not plan.tiles[-1]:
-            # The planes of a band lie side by side where a tile, or LRN, reaches over two of them.
+            # Units must not separate planes of a band if a tile, or LRN, spans two of them.
             opened, done = tile.opened(self.arch), tile.done(layer.shape[2], self.arch)
             if layer.lrn or opened != done:
                 return
-        while self._behind.due(self._peak):
+        while self._deferred.due(self._peak):
             self._unit()

@@ -1,7 +1,7 @@
-"""The line of LOADs that fill the activation buffer, in order of use through the whole program.
+"""The queue of LOADs that fill the activation buffer, in order of use through the whole program.
 
-The first of the line can be emitted once its source is stored by a POST, and its words are free by
-a CONV, that are in the program.  It may thus come bands or a layer ahead of its use.
+The first LOAD in the queue can be emitted once the POST that stores its source and the CONV that
+frees its words are in the program.  It may thus run bands or a layer ahead of its use.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from penstock.host.program.tensor_layout import Planes
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.isa import Dest, Op
 
-__all__ = ["LoadLine", "Loaded", "Piece"]
+__all__ = ["LoadQueue", "Loaded", "Piece"]
 
-# A step's planes are loaded in few descriptors, so that these do not fill the queue: the last ones,
-# which may only just have been stored, one by one, those before them in this many groups.
+# A step's planes are loaded by few descriptors, so that these do not fill the engine's queue: the
+# last planes, which may have just been stored, one by one, those before them in this many groups.
 _LAST_PLANES = 4
 _GROUPS = 4
 
 
 def _groups(planes: int, *, alone: bool) -> list[tuple[int, int]]:
-    """Cut planes in groups to load, first plane and end of each; `alone`: the last ones singly."""
+    """Cut planes into groups to load, (first, end) each; `alone`: the last ones singly."""
     singles = min(_LAST_PLANES, planes) if alone else 0
     step = max(-(-(planes - singles) // _GROUPS), 1)
     edges = [*range(0, planes - singles, step), *range(planes - singles, planes), planes]
@@ -37,7 +37,7 @@ def _groups(planes: int, *, alone: bool) -> list[tuple[int, int]]:
 
 @dataclass(frozen=True)
 class _Load:
-    """Planes `low` .. `high` of one segment and step, waiting for their turn."""
+    """Planes `low` .. `high` of one segment and step, not yet emitted."""
 
     layer: int
     step: int
@@ -67,7 +67,7 @@ class Loaded:
 
 @dataclass
 class Piece:
-    """The part of a tile that one CONV does.
+    """The part of a tile that one CONV computes.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class Piece:
     low, high : int
         First plane and end.
     start : int
-        Word of the segment's first plane, before it is taken modulo the depth.
+        Word of the segment's first plane, before the modulo by the buffer's depth.
     wait : int
         LOAD descriptors to wait for.
     """
@@ -87,8 +87,8 @@ class Piece:
     wait: int
 
 
-class LoadLine:
-    """LOADs of the activation buffer, and what they brought there.
+class LoadQueue:
+    """The LOADs of the activation buffer, and the planes they have loaded.
 
     Parameters
     ----------
@@ -105,8 +105,8 @@ class LoadLine:
         self.recorder = recorder
         self.ring = Ring(arch.act_words)
         self._ahead = max(arch.queue_depth - 2, 1)
-        self._line: deque[_Load] = deque()
-        # Beats of LOADs that the engine has probably not done yet.
+        self._pending: deque[_Load] = deque()
+        # Estimated beats of each LOAD that the engine has not completed.
         self._queued: deque[float] = deque()
         self._loaded: dict[tuple[int, int, int], list[Loaded]] = {}
         self._waited = 0
@@ -115,7 +115,7 @@ class LoadLine:
                 for number, segment in enumerate(plan.layer.segments):
                     self._loaded[layer, step, number] = []
                     for low, high in _groups(segment.planes, alone=step == 0):
-                        self._line.append(_Load(layer, step, number, low, high))
+                        self._pending.append(_Load(layer, step, number, low, high))
 
     def _words(self, load: _Load) -> int:
         plan = self.plans[load.layer]
@@ -123,9 +123,9 @@ class LoadLine:
         return words * (load.high - load.low)
 
     def _source(self, load: _Load, segment: Segment, end: int) -> tuple[Planes, int, int] | None:
-        """Where a LOAD reads: planes, and their number of the segment's first.
+        """Return where a LOAD reads, or None if its source is not stored yet.
 
-        And the POSTs that store it; None if they are still to come.
+        The layout, the number of the segment's first plane in it, and the POSTs to wait for.
         """
         if segment.view is not None:
             stored = self.maps.get(segment.view.map)
@@ -139,20 +139,20 @@ class LoadLine:
 
     @property
     def blocked(self) -> bool:
-        """The first LOAD of the line has no room until CONVs that are still to come."""
-        return bool(self._line) and self.ring.room(self._words(self._line[0])) is None
+        """Whether the first LOAD has no room until CONVs that are not yet emitted."""
+        return bool(self._pending) and self.ring.room(self._words(self._pending[0])) is None
 
     def ahead(self, limit: int, beats: float) -> None:
-        """Emit LOADs for later, but no more than the engine's queue holds.
+        """Emit LOADs ahead of their use, but no more than the engine's queue holds.
 
-        A full queue would hold up the fetcher, and with it the next tile's CONV.
+        A full queue would stall the fetcher, and with it the next tile's CONV.
 
         Parameters
         ----------
         limit : int
-            As of `advance`.
+            As for `advance`.
         beats : float
-            What the bus has for LOADs while the array does the tile just emitted.
+            Bus beats available for LOADs while the array computes the tile just emitted.
         """
         while self._queued and beats >= self._queued[0]:
             beats -= self._queued.popleft()
@@ -162,16 +162,16 @@ class LoadLine:
             pass
 
     def advance(self, limit: int) -> bool:
-        """Emit the first LOAD of the line, if it need not wait for more than `limit` CONVs.
+        """Emit the first LOAD in the queue, if it waits for at most `limit` CONVs.
 
         Returns
         -------
         bool
-            Whether there was one that could be emitted.
+            Whether one was emitted.
         """
-        if not self._line:
+        if not self._pending:
             return False
-        load = self._line[0]
+        load = self._pending[0]
         plan = self.plans[load.layer]
         segment = plan.layer.segments[load.segment]
         low, high = plan.input_rows(plan.steps[load.step], load.segment)
@@ -179,7 +179,7 @@ class LoadLine:
         room = self.ring.room(self._words(load))
         if source is None or room is None or room > limit:
             return False
-        self._line.popleft()
+        self._pending.popleft()
         planes, first, stored = source
         region, wait = self.ring.take(self._words(load))
         assert self.ring.depth is not None
@@ -207,7 +207,7 @@ class LoadLine:
         return True
 
     def ready(self, layer: int, step: int, tile: Tile) -> bool:
-        """Whether all LOADs a tile needs are in the program."""
+        """Whether all LOADs that a tile needs are emitted."""
         for number, (_, high) in enumerate(tile.spans):
             loaded = self._loaded[layer, step, number]
             if not loaded or loaded[-1].high < high:
@@ -215,12 +215,12 @@ class LoadLine:
         return True
 
     def pieces(self, layer: int, step: int, tile: Tile, *, split: bool) -> list[Piece]:
-        """Cut a tile in CONVs: a new one for each LOAD that no CONV has waited for yet.
+        """Cut a tile into CONVs: a new one for each LOAD that no CONV has waited for yet.
 
         Parameters
         ----------
         split : bool
-            Cut between all loaded groups of planes.
+            Cut between all loaded plane groups.
         """
         pieces: list[Piece] = []
         for number, (low, high) in enumerate(tile.spans):
@@ -241,7 +241,7 @@ class LoadLine:
         return pieces
 
     def leaving(self, layer: int, step: int, position: int) -> list[tuple[int, Loaded]]:
-        """Return segment and planes of what no tile after number `position` of the step reads."""
+        """Return segment and planes that no tile of the step after number `position` reads."""
         plan = self.plans[layer]
         result = []
         for number in range(len(plan.layer.segments)):

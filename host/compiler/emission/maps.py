@@ -1,4 +1,4 @@
-"""Feature maps in memory while a program is written: where they are and what is stored of them."""
+"""Feature maps in memory during emission: where they are, and which rows are stored."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from penstock.host.compiler.lowering.lower import HardwareLayer
 from penstock.host.program.allocator import Arena
-from penstock.host.program.channel_views import View
+from penstock.host.program.channel_views import ChannelView
 from penstock.host.program.tensor_layout import Planes, Runs
 from penstock.models.graph.graph import INPUT
 
@@ -21,10 +21,10 @@ class StoredMap:
     Parameters
     ----------
     planes : Planes
-        `offset` is relative to the data section.
+        Its `offset` is relative to the data section.
     overwrites : int
-        LOAD descriptors that must be complete before the map may be written: they read what was
-        there before.
+        LOAD descriptors that must be complete before the map may be written: they read the previous
+        contents.
     """
 
     planes: Planes
@@ -36,7 +36,7 @@ class StoredMap:
         self._stored = [[] for _ in range(self.planes.planes)]
 
     def store(self, plane: int, end: int, count: int) -> None:
-        """Note that rows before `end` of a plane are in memory after `count` POSTs.
+        """Record that rows before `end` of a plane are in memory after `count` POSTs.
 
         Rows are counted from the first image's first row.
         """
@@ -71,7 +71,7 @@ class Maps:
     kept : set of str
         Maps that must still be in memory at the end.
     images : int
-        In a batch.
+        Images in a batch.
     """
 
     def __init__(
@@ -84,16 +84,16 @@ class Maps:
         self.input_parts: list[Planes | Runs] = []
         self._maps: dict[str, StoredMap] = {}
         self._runs: dict[str, Runs] = {}
-        # What lay in memory before: start, end, LOADs that read it.
+        # Freed maps: start, end, number of LOADs after which they are read.
         self._retired: list[tuple[int, int, int]] = []
-        # Of each map the parts that are known of.
-        self._whole: dict[str, View] = {}
+        # For each map, the longest list of parts that a layer reads or stores.
+        self._whole: dict[str, ChannelView] = {}
         for layer in layers:
             for view in (*layer.sources, *(post.target for post in layer.posts)):
                 widths = view.before + view.widths
                 known = self._whole.get(view.map)
                 if known is None or len(known.widths) < len(widths):
-                    self._whole[view.map] = View(view.map, view.size, (), widths)
+                    self._whole[view.map] = ChannelView(view.map, view.size, (), widths)
 
     def __getitem__(self, name: str) -> StoredMap:
         return self._maps[name]
@@ -102,13 +102,13 @@ class Maps:
         """Return a map, or None if it has no place yet."""
         return self._maps.get(name)
 
-    def layout(self, view: View) -> Planes:
-        """Return where parts of a map are that is in memory.
+    def layout(self, view: ChannelView) -> Planes:
+        """Return the layout of some parts of a map.
 
         Raises
         ------
         KeyError
-            If it is not.
+            If the map is not in memory.
         """
         planes = self._maps[view.map].planes
         offset = planes.address(view.first(self.rows), 0)
@@ -137,7 +137,7 @@ class Maps:
         return replace(planes, offset=self._alloc(planes.size))
 
     def place_inputs(self, given: set[str], layers: list[HardwareLayer]) -> None:
-        """Place the maps that are there from the start, in every form that a layer reads."""
+        """Place the maps that are present at the start, in every form that a layer reads."""
         for layer in layers:
             if layer.runs is not None:
                 runs = replace(layer.runs, images=self.images)
@@ -153,8 +153,8 @@ class Maps:
                 self._maps[view.map] = stored
                 self.input_parts.append(stored.planes)
 
-    def place(self, view: View) -> None:
-        """Find room for the map that parts are about to be stored of, if it has none yet."""
+    def place(self, view: ChannelView) -> None:
+        """Allocate the map of which parts are about to be stored, unless it is placed already."""
         if view.map in self._maps:
             return
         planes = self._planes(view.map)
@@ -163,7 +163,7 @@ class Maps:
         self._maps[view.map] = StoredMap(planes, max(waits, default=0))
 
     def retire(self, needed: set[str], loads: int) -> None:
-        """Give back the memory of maps that are neither `needed` later nor kept.
+        """Free the memory of maps that are neither `needed` later nor kept.
 
         Parameters
         ----------

@@ -1,8 +1,8 @@
-"""The output side of one hardware layer: planes in the output ring and the posts that read them.
+"""Output of one hardware layer: planes in the output ring, and the POSTs that read them.
 
-Bands of rows are produced plane by plane, and each plane is posted as soon as all it needs is
-there: with LRN that is the plane after it too.  Pooling windows that straddle two bands read the
-last rows of the band before (the halo), which therefore stay in the ring until then::
+Bands of rows are produced plane by plane.  Each plane is posted as soon as its inputs are complete:
+with LRN that includes the next plane.  Pooling windows that straddle two bands read the last rows
+of the previous band (the halo), which stay in the ring until then::
 
     ring:  ... | band 0: plane 0 | plane 1 | plane 2 | band 1: plane 0 | plane 1 | ...
                  free once band 1's posts of planes 0 and 1 are complete (LRN and pooling)
@@ -21,7 +21,7 @@ __all__ = ["Job", "OutputPlanes"]
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """Output rows of one stored map that a band completes, the same for each plane.
+    """Output rows of one stored map that a band completes; the same for each plane.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class Job:
     first, rows : int
         Output rows.
     halo : int
-        Rows of the band before that are read.
+        Rows of the previous band that are read.
     y0 : int
         First row of the first window, counted from the first halo row.
     """
@@ -61,18 +61,18 @@ def _jobs(layer: HardwareLayer, bands: list[tuple[int, int]]) -> list[list[Job]]
 
 
 class OutputPlanes:
-    """Planes of one hardware layer on their way through the output ring.
+    """The planes of one hardware layer in the output ring.
 
     Parameters
     ----------
     layer : HardwareLayer
     bands : list of (int, int)
-        First row and rows of each band of the output buffer's map.
+        First row and number of rows of each band of the map in the output buffer.
     ring : Ring
     planes : range
-        Channel blocks this walk is about.
+        Planes to handle.
     images : int
-        Images whose rows of a band are one above the other in each plane.
+        Images stacked vertically in each plane of a band.
 
     Raises
     ------
@@ -108,11 +108,11 @@ class OutputPlanes:
         return self.images * self.bands[band][1] * self.width
 
     def region(self, band: int, plane: int) -> Region:
-        """Words of a plane that was opened."""
+        """The region of a plane that was opened."""
         return self.regions[band][plane - self.planes.start]
 
     def open(self, band: int, end: int) -> int | None:
-        """Reserve the planes before `end` that are not reserved yet.
+        """Reserve the planes before `end` that are not yet reserved.
 
         Returns
         -------
@@ -139,7 +139,7 @@ class OutputPlanes:
             yield plane
 
     def posted(self, band: int, plane: int, count: int) -> None:
-        """Free what no post reads any more, after the posts of one plane.
+        """After the POSTs of one plane, free the regions that no later POST reads.
 
         Parameters
         ----------
@@ -157,7 +157,7 @@ class OutputPlanes:
         if band == len(self.bands) - 1 or not self.halo[band + 1]:
             free += [self.region(band, p) for p in finished]
         if not any(plane in job.post.planes for job in self.jobs[band]):
-            # Nothing reads these words: a later post tells that their writers are done.
+            # Nothing reads these words: a later POST implies that their writers are done.
             self._unread += free
             return
         for region in (*self._unread, *free):
@@ -177,18 +177,18 @@ class OutputPlanes:
         Parameters
         ----------
         steps : list of (int, int)
-            End of the planes that must be open, and end of those complete, at each producing
-            descriptor of a band.
+            For each producing descriptor of a band: end of the planes that must be open, and end of
+            those that are complete.
 
         Raises
         ------
         ValueError
             As the constructor.
         """
-        walk = OutputPlanes(layer, bands, Ring(None), planes, images)
+        output = OutputPlanes(layer, bands, Ring(None), planes, images)
         for band in range(len(bands)):
             for opened, done in steps:
-                walk.open(band, opened)
-                for plane in walk.ready(band, done):
-                    walk.posted(band, plane, 0)
-        return walk.ring.peak
+                output.open(band, opened)
+                for plane in output.ready(band, done):
+                    output.posted(band, plane, 0)
+        return output.ring.peak

@@ -1,6 +1,6 @@
-"""Writing POST descriptors: maps leave the output buffer normalised, pooled or as they are.
+"""Emission of POST descriptors: maps leave the output buffer normalised, pooled or unchanged.
 
-A convolution's planes come from DRAIN.  The planes of a layer without one are loaded to the output
+The planes of a convolution come from DRAIN; those of a layer without one are loaded into the output
 buffer.
 """
 
@@ -24,7 +24,7 @@ __all__ = ["PostWriter"]
 
 
 class PostWriter:
-    """Writes POSTs, and the LOADs that only they need.
+    """Emits POSTs, and the LOADs that only POSTs need.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class PostWriter:
     constants : Constants
     maps : Maps
     ring : Ring
-        The output buffer's.
+        The output buffer.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class PostWriter:
         self._table_read = 0
 
     def load_table(self, layer: HardwareLayer) -> None:
-        """Load the layer's LRN table unless it is there already."""
+        """Load the layer's LRN table unless it is already loaded."""
         if layer.lrn is None:
             return
         table = pack_lrn_table(layer.lrn.table, layer.lrn.difference)
@@ -74,28 +74,28 @@ class PostWriter:
         )
 
     def post_layer(self, plan: Plan) -> Iterator[Unit]:
-        """Write a layer without convolution: its planes are loaded to the output buffer."""
+        """Emit a layer without a convolution: its planes are loaded into the output buffer."""
         layer = plan.layer
-        total = plan.batch * layer.shape[0] * sum(len(planes) for planes in plan.blocks)
+        total = plan.batch * layer.shape[0] * sum(len(planes) for planes in plan.plane_ranges)
         cycles = layer.post_cycles(self.arch) * plan.batch
         for image in range(plan.batch):
             own = plan.steps[image * len(plan.bands) : (image + 1) * len(plan.bands)]
-            for planes in plan.blocks:
-                walk = OutputPlanes(layer, plan.rows, self.ring, planes)
+            for planes in plan.plane_ranges:
+                output = OutputPlanes(layer, plan.rows, self.ring, planes)
                 # Bands whose windows overlap stay together.
-                groups = [own] if any(walk.halo) else [(step,) for step in own]
+                groups = [own] if any(output.halo) else [(step,) for step in own]
                 for steps in groups:
                     rows = sum(step.band.rows for step in steps)
                     band = steps[-1].band
                     end = image * layer.source.size[0] + band.first + band.rows
                     ready = partial(self._is_stored, layer, planes, end)
                     share = rows * len(planes) / total
-                    yield Unit(rows * walk.width * len(planes), cycles * share, ready)
+                    yield Unit(rows * output.width * len(planes), cycles * share, ready)
                     for step in steps:
-                        self._post_step(plan, walk, step, planes)
+                        self._post_step(plan, output, step, planes)
 
     def _stored(self, layer: HardwareLayer, planes: range, end: int) -> int | None:
-        """POSTs after which rows before `end` of planes that a layer reads are in memory."""
+        """Number of POSTs after which rows before `end` of the source planes are in memory."""
         source = self.maps.get(layer.source.map)
         first = layer.source.first(self.arch.rows)
         if source is None:
@@ -105,12 +105,12 @@ class PostWriter:
     def _is_stored(self, layer: HardwareLayer, planes: range, end: int) -> bool:
         return self._stored(layer, planes, end) is not None
 
-    def _post_step(self, plan: Plan, walk: OutputPlanes, step: Step, planes: range) -> None:
+    def _post_step(self, plan: Plan, output: OutputPlanes, step: Step, planes: range) -> None:
         layer = plan.layer
         source = self.maps[layer.source.map].planes
         first = step.image * source.height + step.band.first
         for plane in planes:
-            wait = walk.open(step.number, plane + 1)
+            wait = output.open(step.number, plane + 1)
             stored = self._stored(layer, range(plane, plane + 1), first + step.band.rows)
             assert wait is not None, "planned to fit"
             assert stored is not None, "the layer before stores all its rows"
@@ -119,7 +119,7 @@ class PostWriter:
                 {
                     "dest": Dest.OUT,
                     "mem": source.address(layer.source.first(self.arch.rows) + plane, first),
-                    "base": walk.region(step.number, plane).start % self.arch.out_words,
+                    "base": output.region(step.number, plane).start % self.arch.out_words,
                     "row_words": layer.shape[1],
                     "row_beats": source.row_beats,
                     "plane_beats": step.band.rows * source.row_beats,
@@ -131,27 +131,27 @@ class PostWriter:
                 post=max(wait, stored),
             )
             self.load_table(layer)
-            for ready in walk.ready(step.number, plane + 1):
-                self.plane(walk, plan, step, ready, loaded)
+            for ready in output.ready(step.number, plane + 1):
+                self.plane(output, plan, step, ready, loaded)
 
     def plane(
-        self, walk: OutputPlanes, plan: Plan, step: Step, plane: int, loaded: int = 0
+        self, output: OutputPlanes, plan: Plan, step: Step, plane: int, loaded: int = 0
     ) -> None:
-        """Post one plane of a step; `loaded`: the LOAD that brought what is needed, if any."""
-        for job in walk.jobs[step.number]:
+        """Post one plane of a step; `loaded`: the LOAD to wait for, 0 if none."""
+        for job in output.jobs[step.number]:
             if plane not in job.post.planes:
                 continue
             if job.post.pool is None:
-                # Rows of one image after the other are like rows of one tall image.
-                self._post(walk, plan, step, plane, job, loaded, range(step.images))
+                # Stacked images are processed like one tall image.
+                self._post(output, plan, step, plane, job, loaded, range(step.images))
                 continue
             for image in range(step.images):
-                self._post(walk, plan, step, plane, job, loaded, range(image, image + 1))
-        walk.posted(step.number, plane, self.recorder.count(Op.POST))
+                self._post(output, plan, step, plane, job, loaded, range(image, image + 1))
+        output.posted(step.number, plane, self.recorder.count(Op.POST))
 
     def _post(
         self,
-        walk: OutputPlanes,
+        output: OutputPlanes,
         plan: Plan,
         step: Step,
         plane: int,
@@ -159,7 +159,7 @@ class PostWriter:
         loaded: int,
         images: range,
     ) -> None:
-        """Post rows of some of a step's images."""
+        """Emit one POST for rows of some of a step's images."""
         layer = plan.layer
         depth, rows = self.arch.out_words, self.arch.rows
         post = job.post
@@ -167,14 +167,14 @@ class PostWriter:
         number = plane - post.planes.start
         filled = post.target.filled(rows)
         band = step.number
-        rows_in, rows_out = walk.bands[band][1], len(images) * job.rows
-        start = walk.region(band, plane).start + images.start * rows_in * walk.width
+        rows_in, rows_out = output.bands[band][1], len(images) * job.rows
+        start = output.region(band, plane).start + images.start * rows_in * output.width
         row = (step.image + images.start) * post.shape[0] + job.first
         halo_base = halo_step = 0
         if job.halo:
-            halo_step = walk.plane_words(band - 1)
-            end = walk.region(band - 1, plane).start + halo_step
-            halo_base = end - job.halo * walk.width
+            halo_step = output.plane_words(band - 1)
+            end = output.region(band - 1, plane).start + halo_step
+            halo_base = end - job.halo * output.width
         lrn = layer.lrn if post.lrn else None
         following = filled[number + 1] if lrn and number + 1 < len(filled) else 0
         number += post.target.first(rows)
@@ -190,12 +190,12 @@ class PostWriter:
                 "y0": job.y0,
                 "x0": -post.pad[1],
                 "in_h": job.halo + len(images) * rows_in,
-                "in_w": walk.width,
+                "in_w": output.width,
                 "halo_rows": job.halo,
                 "halo_base": halo_base % depth,
                 "halo_step": halo_step % depth,
                 "base": start % depth,
-                "step": walk.plane_words(band) % depth,
+                "step": output.plane_words(band) % depth,
                 "channels": filled[plane - post.planes.start],
                 "has_prev": lrn is not None and plane > post.planes.start,
                 "next_channels": min(2, following),

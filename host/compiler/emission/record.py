@@ -1,4 +1,4 @@
-"""A program while it is written: descriptors and constants whose addresses are not final yet."""
+"""A program during emission: descriptors and constants with section-relative addresses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from penstock.models.spec.isa import ENGINE_WAITS, Op, encode
 
 __all__ = ["Constants", "Record", "Recorder"]
 
-# A wait must not lie 2**15 counts back when it is checked.
+# A wait count must be less than 2**15 behind the engine's count when it is checked.
 _OLDEST_WAIT = 1 << 14
 
 ALIGNMENT = 64
@@ -18,7 +18,7 @@ ALIGNMENT = 64
 
 @dataclass
 class Record:
-    """A descriptor whose memory address is still relative to its section.
+    """A descriptor whose memory address is relative to its section.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class Record:
 
 
 class Constants:
-    """Bytes that never change: weights, parameters, tables; equal ones are stored once."""
+    """The constant section: weights, parameters, tables; equal items are stored once."""
 
     def __init__(self) -> None:
         self.parts: list[bytes] = []
@@ -74,7 +74,7 @@ class Constants:
         return self._known[data]
 
     def skip(self, size: int) -> int:
-        """Leave room for `size` bytes; return their offset."""
+        """Reserve `size` bytes without contents; return their offset."""
         start = self.size
         self.size += -(-size // ALIGNMENT) * ALIGNMENT
         return start
@@ -87,7 +87,7 @@ class Recorder:
     -------
     records : list of Record
     layer : str
-        The hardware layer being written.
+        The hardware layer being emitted.
     """
 
     def __init__(self) -> None:
@@ -114,18 +114,18 @@ class Recorder:
         Parameters
         ----------
         values : dict
-            All fields but the waits.
+            All fields except the waits.
         section, part : str
             As in `Record`.
         layer : str or None
-            The hardware layer it works for, if that is not the one being written.
+            The hardware layer it works for, if not the one being emitted.
         waits : int
-            By engine, ``load=3``: how many of its descriptors must be complete.
+            By engine, such as ``load=3``: how many of its descriptors must be complete.
 
         Returns
         -------
         int
-            The engine's descriptors so far, this one included: what others wait for.
+            The engine's descriptor count, this one included: the value others wait for.
         """
         fields = dict(values)
         for engine in ENGINE_WAITS[op]:
@@ -137,16 +137,16 @@ class Recorder:
         return self._count[op]
 
     def mark_last_post(self) -> None:
-        """Let the last POST so far append the layer log entry."""
+        """Make the last POST so far append the layer log entry."""
         last = next(record for record in reversed(self.records) if record.op is Op.POST)
         last.values["mark"] = 1
 
     def advance_weights(self) -> None:
-        """Move each WEIGHTS before the CONV of the tile before its own.
+        """Move each WEIGHTS before the CONV of the previous tile.
 
-        It is fetched that much earlier, and weights are there when the tile begins.  WEIGHTS wait
-        for nothing and nothing waits for them; there are never more than two on their way whose
-        CONV is still to come, which is what the shortest queue holds.
+        It is fetched earlier, so that the weights have arrived when the tile begins.  WEIGHTS have
+        no waits and nothing waits for them.  At most two are outstanding before their CONV, which
+        fits the shortest queue.
         """
         waiting = deque(record for record in self.records if record.op is Op.WEIGHTS)
         moved: list[Record] = []

@@ -1,13 +1,13 @@
-"""Cutting a hardware layer in tiles, bands and groups of images.
+"""Cutting a hardware layer into tiles, bands and image groups.
 
-A tile is `cols` output channels; a band is as many output rows as one bank of partial sums, the
-activation buffer and the output buffer can take; a group is images of a batch that are computed
-together because a bank has room for all their positions.  A step is one band of one group::
+A tile is `cols` output channels.  A band is as many output rows as fit one partial-sum bank, the
+activation buffer and the output buffer.  An image group is images of a batch that are computed
+together because all their positions fit one bank.  A step is one band of one image group::
 
-    for each group: for each band: (one step)  for each tile: all its weights, once
+    for each image group: for each band: (one step)  for each tile: all its weights, once
 
 Every step streams all the layer's weights.  The order of the tiles in a step does not matter, and
-another order of the loops would not save a byte: weights are used as they come.
+no other loop order would save a byte, since weights are not kept on the chip.
 """
 
 from __future__ import annotations
@@ -30,40 +30,40 @@ class Tile:
     ----------
     first, count : int
         Channels.
-    groups : int
-        Groups of drain lanes that hold them.
+    lane_groups : int
+        Groups of ``drain_lanes`` columns that DRAIN reads for these channels, one per cycle.
     spans : tuple of (int, int)
-        For each segment, first plane and end of the planes it reads.
-    blocks : int
-        Weight blocks.
+        For each segment, the planes it reads: first, end.
+    weight_blocks : int
+        Weight blocks to stream.
     """
 
     first: int
     count: int
-    groups: int
+    lane_groups: int
     spans: tuple[tuple[int, int], ...]
-    blocks: int
+    weight_blocks: int
 
     def opened(self, arch: Arch) -> int:
         """End of the output planes its drain writes to."""
-        return -(-(self.first + self.groups * arch.drain_lanes) // arch.rows)
+        return -(-(self.first + self.lane_groups * arch.drain_lanes) // arch.rows)
 
     def done(self, channels: int, arch: Arch) -> int:
-        """End of the output planes that are complete with it, of `channels` in all."""
+        """End of the output planes that this tile completes, of `channels` in all."""
         end = self.first + self.count
         return -(-end // arch.rows) if end == channels else end // arch.rows
 
 
 @dataclass(frozen=True)
 class Band:
-    """Rows computed together.
+    """Output rows computed together.
 
     Parameters
     ----------
     first, rows : int
         Rows of the map in the output buffer.
     inputs : tuple of (int, int)
-        For each segment, first row and end of the rows it reads.
+        For each segment, the rows it reads: first, end.
     """
 
     first: int
@@ -73,14 +73,14 @@ class Band:
 
 @dataclass(frozen=True)
 class Step:
-    """A band of a group of images.
+    """A band of an image group.
 
     Parameters
     ----------
     image, images : int
-        The first image, and how many.
+        The first image, and the number of images.
     number : int
-        Of the band.
+        Number of the band.
     band : Band
     """
 
@@ -100,31 +100,31 @@ class Plan:
     tiles : tuple of Tile
         Empty without a convolution.
     bands : tuple of Band
-        Of each image.  Several images in a group have but one.
-    blocks : tuple of range
-        Planes that go through the output buffer together: all of them with a convolution or LRN,
+        Of each image; a group of several images has one band.
+    plane_ranges : tuple of range
+        Planes that pass through the output buffer together: all of them with a convolution or LRN,
         one at a time for pooling alone.
-    groups : tuple of int
-        Images in each group.
+    image_groups : tuple of int
+        Number of images in each image group.
     """
 
     layer: HardwareLayer
     tiles: tuple[Tile, ...]
     bands: tuple[Band, ...]
-    blocks: tuple[range, ...]
-    groups: tuple[int, ...] = (1,)
+    plane_ranges: tuple[range, ...]
+    image_groups: tuple[int, ...] = (1,)
 
     @property
     def rows(self) -> list[tuple[int, int]]:
-        """First row and rows of each band."""
+        """First row and number of rows of each band."""
         return [(band.first, band.rows) for band in self.bands]
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:
-        """All bands of all groups, in order."""
+        """All bands of all image groups, in order."""
         result = []
         image = 0
-        for images in self.groups:
+        for images in self.image_groups:
             result += [Step(image, images, n, band) for n, band in enumerate(self.bands)]
             image += images
         return tuple(result)
@@ -132,18 +132,18 @@ class Plan:
     @property
     def batch(self) -> int:
         """Images in all."""
-        return sum(self.groups)
+        return sum(self.image_groups)
 
     def head(self, count: int) -> Plan:
-        """Return the plan of the first `count` groups alone."""
-        return replace(self, groups=self.groups[:count])
+        """Return the plan of the first `count` image groups alone."""
+        return replace(self, image_groups=self.image_groups[:count])
 
     def positions(self, step: Step) -> int:
-        """Positions of a tile."""
+        """Output positions of a tile in this step."""
         return step.images * step.band.rows * self.layer.shape[1]
 
     def where(self, step: Step) -> str:
-        """A step in words: its band, and its images if there are several."""
+        """Description of a step: its band, and its images if there are several."""
         if self.batch == 1:
             return f"band {step.number}"
         last = step.image + step.images - 1
@@ -151,9 +151,9 @@ class Plan:
         return f"band {step.number}, {images}"
 
     def input_rows(self, step: Step, number: int) -> tuple[int, int]:
-        """First row and end of the rows a step reads of segment `number`.
+        """First row and end of the rows of segment `number` that a step reads.
 
-        Rows are counted from the first image's first.  Images of a group are read whole.
+        Rows are counted from the first row of the first image.  Image groups are read whole.
         """
         height = self.layer.segments[number].height
         low, high = step.band.inputs[number]
@@ -162,7 +162,7 @@ class Plan:
         return step.image * height + low, step.image * height + high
 
     def input_words(self, step: Step, number: int) -> int:
-        """Words of one plane of segment `number` in the activation buffer."""
+        """Words in the activation buffer of one plane of segment `number`."""
         low, high = self.input_rows(step, number)
         return (high - low) * self.layer.segments[number].width
 
@@ -174,7 +174,7 @@ class Plan:
         )
 
     def out_words(self, arch: Arch) -> int:
-        """Words of the output buffer the layer needs at least.
+        """Minimum words of output buffer that the layer needs.
 
         Raises
         ------
@@ -183,10 +183,10 @@ class Plan:
         """
         channels = self.layer.shape[2]
         steps = [(tile.opened(arch), tile.done(channels, arch)) for tile in self.tiles]
-        # Without a convolution only the first block is tried: the others are no larger.
-        steps = steps or [(plane + 1, plane + 1) for plane in self.blocks[0]]
+        # Without a convolution only the first range is tried: the others are no larger.
+        steps = steps or [(plane + 1, plane + 1) for plane in self.plane_ranges[0]]
         return OutputPlanes.words_needed(
-            self.layer, self.rows, self.blocks[0], steps, max(self.groups)
+            self.layer, self.rows, self.plane_ranges[0], steps, max(self.image_groups)
         )
 
     def buffers(self, arch: Arch) -> tuple[int, int, int]:
@@ -196,7 +196,7 @@ class Plan:
         return max(self.act_words(step) for step in first), positions, self.out_words(arch)
 
     def fits(self, arch: Arch) -> bool:
-        """Whether all buffers can take it."""
+        """Whether the plan fits all buffers."""
         first = self.steps[: len(self.bands)]
         if max(self.act_words(step) for step in first) > arch.act_words:
             return False
@@ -216,7 +216,7 @@ class Plan:
             text = f"{self.layer.lowering}, one band of {rows[0]} rows"
         if self.batch == 1:
             return text
-        return f"{text}, {max(self.groups)} of {self.batch} images together"
+        return f"{text}, {max(self.image_groups)} of {self.batch} images together"
 
 
 def cut_tiles(layer: HardwareLayer, arch: Arch) -> tuple[Tile, ...]:
@@ -246,5 +246,5 @@ def cut_bands(layer: HardwareLayer, sizes: list[int]) -> tuple[Band, ...]:
 
 
 def balanced(total: int, count: int) -> list[int]:
-    """`total` in `count` parts, larger ones first."""
+    """Split `total` into `count` parts that differ by at most 1, larger ones first."""
     return [total // count + (index < total % count) for index in range(count)]

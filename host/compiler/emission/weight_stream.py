@@ -1,8 +1,8 @@
-"""Weights and parameters as the WEIGHTS engine streams them.
+"""The weight stream: parameters and weights as the WEIGHTS engine reads them.
 
-One tile is its requantisation parameters, then its weight blocks in the order CONV takes them: for
-each segment, for each plane, kernel row and kernel column, one block of ``rows`` words of ``cols``
-weights, the last array row first.
+A tile is its requantisation parameters, then its weight blocks in the order in which CONV consumes
+them: for each segment, plane, kernel row and kernel column, one block of ``rows`` words of ``cols``
+weights, last array row first.
 """
 
 from __future__ import annotations

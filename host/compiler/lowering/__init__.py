@@ -1,4 +1,4 @@
-"""From layers to hardware layers: which are fused, how inputs are packed, averages as convolutions.
+"""From layers to hardware layers: fusion, packing of the input, average pooling as convolution.
 
-Imports `host.program` and `models`.  Sizes of tiles and costs do not appear here.
+Imports `host.program` and `models`.  Tile sizes and costs do not appear here.
 """

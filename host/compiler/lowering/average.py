@@ -1,14 +1,15 @@
-"""Average pooling as a convolution: windows of weights, and what they are divided by.
+"""Average pooling as a convolution: weights, and the requantisation that divides the sum.
 
-The mean of a window is the sum of its values times one over their count.  Requantisation has one
-factor for a whole channel, but windows that reach over the map's edge hold fewer values.  So all
-weights are multiplied until one factor is right everywhere::
+The mean of a window is the sum of its values divided by their count.  Requantisation has one factor
+for a whole channel, but windows that cross the map's edge hold fewer values.  So the weights are
+scaled to a common denominator::
 
     window of 3, 2 at the last position:   1/3 (a + b + c)    ->   1/6 (2a + 2b + 2c)
                                            1/2 (d + e)        ->   1/6 (3d + 3e)
 
-Every position gets the smallest weight; positions that need more get it from further terms, which
-see nothing of the map but the rows and columns of those windows.  Rows and columns multiply.
+The first term gives every position the smallest weight.  Positions with a larger weight get the
+rest from further terms, whose frame is limited to the rows and columns of those windows.  Weights
+of rows and columns multiply.
 """
 
 from __future__ import annotations
@@ -28,17 +29,17 @@ __all__ = ["Term", "average_terms"]
 
 @dataclass(frozen=True)
 class _Axis:
-    """One weight along rows, or columns.
+    """One weight along one axis, rows or columns.
 
     Parameters
     ----------
     weight : int
     taps : int
-        Of the window.
+        Taps of the window.
     pad : int
-        Where the first window begins, counted backwards from the map's first row.
+        Padding before the map's first row.
     frame : (int, int)
-        First row that is seen, and how many.
+        First row of the frame, and number of rows.
     """
 
     weight: int
@@ -57,7 +58,7 @@ class Term:
     kernel, pad : (int, int)
         Rows, columns; top, left.
     frame : (int, int, int, int)
-        Top, left, rows, columns of what is seen of the map.
+        Top, left, rows, columns of the part of the map that is read.
     """
 
     weight: int
@@ -67,7 +68,7 @@ class Term:
 
 
 def _axis(size: int, out: int, taps: int, stride: int, pad: int) -> tuple[list[_Axis], int]:
-    """Weights along one axis of a map of `size`, and what their sums are multiples of."""
+    """Weights along one axis of a map of `size`, and their common denominator."""
     inside = []
     for index in range(out):
         start = index * stride - pad
@@ -80,7 +81,7 @@ def _axis(size: int, out: int, taps: int, stride: int, pad: int) -> tuple[list[_
         more = common // count - least
         if not more or high <= low:
             continue
-        # Of windows that overlap, only single rows belong to one alone.
+        # If windows overlap, only single rows belong to one window alone.
         height = count if stride >= count else 1
         for first in range(low, high, height):
             terms.append(_Axis(more, height, index * stride - first, (first, height)))
@@ -90,7 +91,7 @@ def _axis(size: int, out: int, taps: int, stride: int, pad: int) -> tuple[list[_
 def _factor(layer: QAveragePool, common: int) -> tuple[int, int, int]:
     """Bias for the output's zero point, multiplier and shift.
 
-    ``sum * multiplier >> shift`` must round halves up: the multiplier is a hair too large.
+    ``sum * multiplier >> shift`` must round halves up, so the multiplier is rounded up.
     """
     divisor = common << layer.shift
     bias, rest = divmod(layer.out_zero * divisor, layer.multiplier)
@@ -121,19 +122,19 @@ def average_terms(
     ----------
     layer : QAveragePool
     size, out : (int, int)
-        Rows and columns of its input, of its output.
+        Rows and columns of its input and its output.
 
     Returns
     -------
     terms : list of Term
-        What lies outside of the frames counts as the input's zero point.
+        Values outside the frames are the input's zero point.
     bias, multiplier, shift : int
         Of the requantisation.
 
     Raises
     ------
     CompileError
-        If it cannot be done exactly; the message names the layer.
+        If it cannot be computed exactly; the message names the layer.
     """
     axes = []
     common = 1

@@ -1,11 +1,11 @@
-"""Which layers of a network may be done in one trip from memory to memory.
+"""Which layers of a network may be fused into one hardware layer.
 
-A line is a convolution, or what is done like one, with LRN and max pooling behind it::
+A line is a convolution, or a layer computed as one, followed by LRN and max pooling::
 
-    convolution -> LRN -> max pooling         each part may be missing
+    convolution -> LRN -> max pooling         each part is optional
 
 Lines whose convolutions read the same map with the same window are branches of one chain: the map
-is loaded once for all of them, as if their output channels were one convolution's.
+is loaded once for all, and their output channels are those of one merged convolution.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = ["Chain", "Line", "as_convolution", "chains"]
 
 Line = tuple[Node, ...]
 
-# What the array computes.
+# Layers that the array computes.
 _ARRAY = QConv | QAdd | QAveragePool
 
 
@@ -47,9 +47,9 @@ class Chain:
     Parameters
     ----------
     branches : tuple of tuple of Node
-        Each node reads the one before in its branch; the first ones read the same.
+        Each node reads the previous one of its branch; the first ones read the same map.
     stored : frozenset of str
-        Layers whose maps something else reads too; the last one's of a branch is always stored.
+        Layers whose maps are also read elsewhere; the last map of a branch is always stored.
     """
 
     branches: tuple[Line, ...]
@@ -67,11 +67,11 @@ class Chain:
 
     @property
     def on_array(self) -> bool:
-        """Whether it begins with what the array computes."""
+        """Whether its first layer is computed by the array."""
         return isinstance(self.branches[0][0].layer, _ARRAY)
 
     def reads(self, other: Chain) -> bool:
-        """Whether this chain reads what `other` stores."""
+        """Whether this chain reads a map that `other` stores."""
         return any(
             source.overlaps(node.target)
             for line in self.branches
@@ -80,7 +80,7 @@ class Chain:
         )
 
     def split(self) -> tuple[Chain, Chain] | None:
-        """Return the first branch, or layer, and the rest; None if there is but one."""
+        """Return the first branch, or layer, and the rest; None if there is only one."""
         if len(self.branches) > 1:
             return Chain(self.branches[:1], self.stored), Chain(self.branches[1:], self.stored)
         (line,) = self.branches
@@ -90,10 +90,10 @@ class Chain:
 
 
 def as_convolution(layer: QFc, source: Shape) -> QConv:
-    """Return the convolution without padding that a fully connected layer with ReLU is.
+    """Return a fully connected layer with ReLU as a convolution without padding.
 
-    Its window is the whole map of `source`'s shape; weights, channel-major in the layer, are put in
-    the order of maps.
+    Its window is the whole map of shape `source`; the weights, channel-major in the layer, are
+    reordered to the layout of maps.
     """
     height, width, channels = source
     weight = layer.weight.reshape(-1, channels, height, width).transpose(0, 2, 3, 1)
@@ -109,7 +109,7 @@ def as_convolution(layer: QFc, source: Shape) -> QConv:
 
 
 def _array_layers(network: Network, *, fc: bool) -> list[Layer]:
-    """All layers before the first that the CPU runs."""
+    """All layers before the first one that the CPU runs."""
     layers: list[Layer] = []
     shapes = infer_shapes(network) if fc else {}
     for layer in network.layers:
@@ -137,7 +137,7 @@ def _fits_after(layer: Layer, done: Line) -> bool:
 
 
 def _lines(graph: Graph, *, trace: bool) -> tuple[list[Line], set[str]]:
-    """All lines in order, and the layers whose maps must be stored though a line goes on."""
+    """All lines in order, and the layers inside a line whose maps must be stored."""
     lines: list[Line] = []
     stored: set[str] = set()
     taken: set[int] = set()
@@ -185,7 +185,7 @@ def _siblings(one: Line, other: Line) -> bool:
 
 
 def _early(found: list[Chain]) -> tuple[Chain, ...]:
-    """Move what needs no array to where its source is complete: the array need not wait for it."""
+    """Move chains without array work to where their source is complete, off the array's path."""
     result: list[Chain] = []
     for chain in found:
         place = len(result)
@@ -197,21 +197,21 @@ def _early(found: list[Chain]) -> tuple[Chain, ...]:
 
 
 def chains(network: Network, *, trace: bool = False, fc: bool = False) -> tuple[Chain, ...]:
-    """Return the chains of all layers before the first that the CPU runs.
+    """Return the chains of all layers before the first one that the CPU runs.
 
-    They are in an order in which they can be done.
+    They are in topological order.
 
     Parameters
     ----------
     trace : bool
         Store every map.
     fc : bool
-        Go on through fully connected layers with ReLU, which become convolutions.
+        Include fully connected layers with ReLU, as convolutions.
 
     Raises
     ------
     CompileError
-        If a layer is of a kind the accelerator does not have.
+        If the accelerator does not support a layer's kind.
     """
     graph = build_graph(network, _array_layers(network, fc=fc))
     lines, stored = _lines(graph, trace=trace)
@@ -224,13 +224,13 @@ def chains(network: Network, *, trace: bool = False, fc: bool = False) -> tuple[
             group.append(line)
 
     def needed(line: Line) -> int:
-        """When a line's result is read first."""
+        """Number of the first line that reads a line's result."""
         for number, other in enumerate(graph.nodes):
             if other not in line and any(s.overlaps(n.target) for s in other.sources for n in line):
                 return number
         return len(graph.nodes)
 
-    # What is read first is done first: it is in memory while the others are still computed.
+    # Lines whose results are read first come first, so that these are in memory by then.
     found = []
     for group in groups:
         own = stored & {node.layer.name for line in group for node in line}

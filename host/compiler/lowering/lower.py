@@ -1,15 +1,15 @@
 """From chains of layers to hardware layers.
 
-A hardware layer is what the accelerator does without a map going to memory in between: a
-convolution, then optionally LRN, then optionally max pooling; or LRN or pooling alone, or neither,
-which copies.  `host.compiler.lowering.chains` finds them, `lowerings` says in which ways one can be
-computed.
+A hardware layer is a fused layer: its intermediates never leave on-chip buffers.  It is a
+convolution, then optionally LRN, then optionally max pooling; or LRN or pooling alone; or neither,
+which copies a map.  `host.compiler.lowering.chains` finds the layers to fuse, `lowerings` lists the
+ways to compute them.
 
-A convolution reads segments.  The plain form is one segment, the planes of its input map.  The
-network's input often has so few channels that most of a word would be empty;
-`host.program.tensor_layout.Runs` then packs the image on the host so that words are full, in two
-segments whose products add up.  A sum of two maps is a convolution of two segments with one weight
-for each channel, averages are convolutions as well (`host.compiler.lowering.average`).
+A convolution reads segments.  The plain form is one segment, the planes of its input map.  If the
+network's input has so few channels that most of a word would be empty,
+`host.program.tensor_layout.Runs` packs the image on the host into full words, as two segments whose
+products are summed.  An addition of two maps is a convolution of two segments with one weight per
+channel; average pooling is a convolution too (`host.compiler.lowering.average`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from penstock.host.compiler.lowering.average import average_terms
 from penstock.host.compiler.lowering.chains import Chain, Line
 from penstock.host.compiler.lowering.segment import Segment
-from penstock.host.program.channel_views import View
+from penstock.host.program.channel_views import ChannelView
 from penstock.host.program.compile_error import CompileError
 from penstock.host.program.tensor_layout import Runs
 from penstock.models.graph.graph import (
@@ -56,21 +56,21 @@ class Post:
     Parameters
     ----------
     name : str
-        Of the network's layer that makes it.
+        The network's layer that produces it.
     lrn : bool
-        Normalise first.
+        Whether LRN comes first.
     pool : MaxPool or None
-        Pool last.
-    target : View
-        Where it goes.
+        The max pooling that comes last.
+    target : ChannelView
+        Where it is stored.
     planes : range
-        Of the hardware layer's, those it is made of.
+        Planes of the hardware layer from which it is made.
     """
 
     name: str
     lrn: bool
     pool: MaxPool | None
-    target: View
+    target: ChannelView
     planes: range
 
     @property
@@ -94,7 +94,7 @@ class Post:
         return self.pool.pad[:2] if self.pool else (0, 0)
 
     def cycles(self, arch: Arch) -> int:
-        """POST's cycles for all of it, roughly."""
+        """Estimated cycles of POST for the whole map."""
         rate = max(3, arch.rows // arch.lrn_lanes) if self.lrn else max(1, arch.rows // 8)
         if self.pool is not None and not self.lrn:
             rate = 1
@@ -102,14 +102,14 @@ class Post:
         return self.shape[0] * columns * self.kernel * rate * len(self.planes)
 
     def complete_rows(self, rows: int) -> int:
-        """Output rows that need no input row from `rows` on."""
+        """Output rows that depend only on input rows before `rows`."""
         count = (rows + self.pad[0] - self.kernel) // self.stride + 1
         return min(max(count, 0), self.shape[0])
 
 
 @dataclass(frozen=True, kw_only=True)
 class HardwareLayer:
-    """Work between one trip through memory and the next.
+    """A fused layer: it reads its input from memory and writes its results to memory.
 
     Parameters
     ----------
@@ -118,10 +118,10 @@ class HardwareLayer:
         The network's layers in it, in order.
     macs : int
     least_bytes : int
-        What it moves at least for one image: weights, input and output once, a byte for each value,
-        no padding, nothing kept on the chip from one layer to the next.
-    source : View
-        What it reads, or the first of several.
+        Minimum traffic for one image: weights, input and output once, one byte per value, no
+        padding, nothing kept on the chip between layers.
+    source : ChannelView
+        Its input, or the first of several.
     segments : tuple of Segment
         Empty without a convolution.
     params : tuple of int64 arrays (channels,), or None
@@ -130,17 +130,17 @@ class HardwareLayer:
     posts : tuple of Post
         Maps to store.
     shape : (int, int, int)
-        Of what the output buffer gets: rows that no post needs are left out, and channels that do
-        not exist are counted where others follow in the next plane.
+        Of the map in the output buffer: without the rows that no post needs, and including the
+        empty channels at the end of a plane if another plane follows.
     runs : Runs or None
-        How the input image is packed for this layer; `offset` is not yet meant.
+        How the input image is packed for this layer; its `offset` is not yet valid.
     """
 
     name: str
     covers: tuple[str, ...]
     macs: int
     least_bytes: int
-    source: View
+    source: ChannelView
     segments: tuple[Segment, ...]
     params: Params | None = field(repr=False)
     lrn: QLrn | None
@@ -149,7 +149,7 @@ class HardwareLayer:
     runs: Runs | None = None
 
     @property
-    def sources(self) -> tuple[View, ...]:
+    def sources(self) -> tuple[ChannelView, ...]:
         """The parts of maps it reads from memory; none if the input is packed in runs."""
         if not self.segments:
             return (self.source,)
@@ -166,7 +166,7 @@ class HardwareLayer:
 
     @property
     def lowering(self) -> str:
-        """How the input is read, in a word."""
+        """How the input is read: ``direct``, ``row runs`` or ``no convolution``."""
         if not self.segments:
             return "no convolution"
         return "direct" if self.runs is None else "row runs"
@@ -197,7 +197,7 @@ def _check_lrn(layer: QLrn, arch: Arch) -> None:
 
 
 def _check_conv(layer: QConv) -> None:
-    # Magnitudes as bytes, which hold 128 too: a wider copy of a large layer takes too much memory.
+    # Magnitudes as bytes, which can hold 128: a wider copy of a large layer takes too much memory.
     size = np.abs(layer.weight.reshape(layer.weight.shape[0], -1)).view(np.uint8)
     sums = size.sum(axis=1, dtype=np.int64)
     worst = int((sums * 255 + np.abs(layer.bias.astype(np.int64))).max())
@@ -207,7 +207,7 @@ def _check_conv(layer: QConv) -> None:
         )
 
 
-def _plain(layer: QConv, view: View, rows: int) -> Segment:
+def _plain(layer: QConv, view: ChannelView, rows: int) -> Segment:
     geometry = layer.geometry
     return Segment(
         form="map",
@@ -225,8 +225,8 @@ def _plain(layer: QConv, view: View, rows: int) -> Segment:
     )
 
 
-def _each_channel(view: View, weight: int, kernel: tuple[int, int], rows: int) -> Segment:
-    """A segment that multiplies all values of a window by `weight`, channel by channel."""
+def _each_channel(view: ChannelView, weight: int, kernel: tuple[int, int], rows: int) -> Segment:
+    """A depthwise segment that multiplies all values of a window by `weight`."""
     return Segment(
         form="map",
         view=view,
@@ -244,7 +244,7 @@ def _each_channel(view: View, weight: int, kernel: tuple[int, int], rows: int) -
 
 
 def _same(channels: int, *values: int) -> Params:
-    """Parameters of channels that are all alike."""
+    """Requantisation parameters that are the same for all channels."""
     bias, multiplier, shift = (np.full(channels, value, np.int64) for value in values)
     return bias, multiplier, shift
 
@@ -256,7 +256,9 @@ def _parameters(layer: QConv) -> Params:
     return bias, multiplier, shift
 
 
-def _average(layer: QAveragePool, view: View, out: Shape, rows: int) -> tuple[Segments, Params]:
+def _average(
+    layer: QAveragePool, view: ChannelView, out: Shape, rows: int
+) -> tuple[Segments, Params]:
     terms, *params = average_terms(layer, view.size, out[:2])
     segments = tuple(
         replace(
@@ -272,9 +274,9 @@ def _average(layer: QAveragePool, view: View, out: Shape, rows: int) -> tuple[Se
 
 
 def _side_by_side(layers: list[QConv], rows: int) -> tuple[QConv, list[range]]:
-    """Several convolutions as one, and which planes of its output are whose.
+    """Merge several convolutions into one; also return the output planes of each.
 
-    Each but the first begins a plane; channels in between have no weights.
+    Each begins a plane; the empty channels in between have no weights.
     """
     if len(layers) == 1:
         return layers[0], [range(-(-layers[0].weight.shape[0] // rows))]
@@ -351,7 +353,7 @@ def _packed(layer: QConv, source: Shape, out: tuple[int, int], rows: int) -> tup
 
 
 def _cost(segments: Segments, shape: Shape, arch: Arch) -> int:
-    """Cycles of a convolution, roughly: what the array or the bus takes, whichever is more."""
+    """Estimate a convolution's cycles: the maximum of array and bus."""
     tiles = -(-shape[2] // arch.cols)
     blocks = sum(s.planes * s.kernel[0] * s.kernel[1] for s in segments)
     beats = sum(s.planes * s.height * s.row_beats for s in segments)
@@ -359,7 +361,7 @@ def _cost(segments: Segments, shape: Shape, arch: Arch) -> int:
 
 
 def _posts(line: Line, stored: frozenset[str], planes: range) -> list[Post]:
-    """The maps to store of a line."""
+    """The maps that a line stores."""
     posts = []
     for node in line:
         if node is line[-1] or node.layer.name in stored:
@@ -391,12 +393,12 @@ def _least_bytes(chain: Chain, posts: list[Post]) -> int:
 
 
 def lowerings(chain: Chain, arch: Arch) -> list[HardwareLayer]:
-    """Return the ways to compute a chain in one hardware layer, the best first.
+    """Return the ways to compute a chain as one hardware layer, best first.
 
     Raises
     ------
     CompileError
-        If the hardware cannot do one of its layers at all.
+        If the hardware cannot compute one of its layers.
     """
     rows = arch.rows
     for layer in chain.layers:
@@ -404,7 +406,7 @@ def lowerings(chain: Chain, arch: Arch) -> list[HardwareLayer]:
     node = chain.branches[0][0]
     first, source, target = node.layer, node.sources[0], node.target
     lrn = next((layer for layer in chain.layers if isinstance(layer, QLrn)), None)
-    # Without a convolution, planes are what they are in the map.
+    # Without a convolution, planes keep the layout of the map.
     filled = source.filled(rows)
     full: Shape = (*source.size, (len(filled) - 1) * rows + filled[-1])
     planes = [range(len(filled))]
@@ -426,7 +428,7 @@ def lowerings(chain: Chain, arch: Arch) -> list[HardwareLayer]:
     elif isinstance(first, QAveragePool):
         segments, params = _average(first, source, target.shape, rows)
     elif lrn is not None and not source.dense(rows):
-        # Channels must be neighbours: a convolution that changes nothing brings them together.
+        # Channels must be contiguous: an identity convolution packs them.
         segments = (_each_channel(source, 1, (1, 1), rows),)
         params = _same(source.channels, 0, 1, 0)
     if segments and conv is None:

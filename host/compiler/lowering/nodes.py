@@ -1,16 +1,17 @@
-"""A network as the accelerator sees it: what reads which parts of which maps and stores where.
+"""The accelerator's graph: for each node, the parts of maps it reads and where it stores its
+result.
 
-Concatenations are gone: what they join is stored side by side (`host.program.channel_views`).  A
-map can be in one concatenation only; for the others, and for the network's input, it is copied.
-Max pooling of a concatenation becomes pooling of each of its parts where that can follow the part's
-own layer on the chip.
+Concatenations are resolved by placement: their inputs are stored side by side
+(`host.program.channel_views`).  A map can be placed in one concatenation only; for any other, and
+for the network's input, it is copied.  Max pooling of a concatenation becomes pooling of each part
+if that can be fused with the part's own layer.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from penstock.host.program.channel_views import View
+from penstock.host.program.channel_views import ChannelView
 from penstock.models.graph.graph import INPUT, Concat, Layer, MaxPool, Network, infer_shapes, macs
 
 __all__ = ["Graph", "Node", "build_graph"]
@@ -18,59 +19,59 @@ __all__ = ["Graph", "Node", "build_graph"]
 
 @dataclass(frozen=True)
 class Node:
-    """One layer of the network, or a part of it.
+    """One layer of the network, or part of one.
 
     Parameters
     ----------
     name : str
-        The layer's, and which part it is.
+        Name of the layer, and the part's number.
     layer : Layer
-        A `Concat`: the source is copied.
-    sources : tuple of View
-    target : View
-        Where the result goes.
+        The layer to compute; `Concat` copies the source.
+    sources : tuple of ChannelView
+    target : ChannelView
+        Where the result is stored.
     covers : tuple of str
-        The network's layers that are complete with it.
+        The network's layers that it completes.
     macs : int
     """
 
     name: str
     layer: Layer
-    sources: tuple[View, ...]
-    target: View
+    sources: tuple[ChannelView, ...]
+    target: ChannelView
     covers: tuple[str, ...]
     macs: int = 0
 
 
 @dataclass(frozen=True)
 class Graph:
-    """All of a network that the accelerator does.
+    """The part of a network that the accelerator computes.
 
     Parameters
     ----------
     nodes : tuple of Node
-        In an order in which they can be done.
+        In topological order.
     views : dict
-        Where each layer's map is, by its name.
-    wanted : tuple of View
-        What the rest of the network reads, and what nothing reads: results.
+        Where each layer's map is stored, by layer name.
+    wanted : tuple of ChannelView
+        The results: what the rest of the network reads, and what nothing reads.
     """
 
     nodes: tuple[Node, ...]
-    views: dict[str, View]
-    wanted: tuple[View, ...]
+    views: dict[str, ChannelView]
+    wanted: tuple[ChannelView, ...]
 
 
 class _Places:
-    """Decides where maps are."""
+    """Decides where maps are stored."""
 
     def __init__(self, network: Network, layers: list[Layer]) -> None:
         self.layers = {layer.name: layer for layer in layers}
         self.shapes = infer_shapes(network)
         self.widths: dict[str, tuple[int, ...]] = {INPUT: (self.shapes[INPUT][2],)}
-        self.views: dict[str, View] = {}
-        # What each concatenation cannot have in place: source and where it is copied to.
-        self.copies: dict[str, list[tuple[str, View]]] = {}
+        self.views: dict[str, ChannelView] = {}
+        # For each concatenation, the inputs that must be copied: source, destination.
+        self.copies: dict[str, list[tuple[str, ChannelView]]] = {}
         for layer in layers:
             if isinstance(layer, Concat):
                 joined = [width for name in layer.inputs for width in self.widths[name]]
@@ -79,7 +80,7 @@ class _Places:
                 self.widths[layer.name] = self.widths[layer.inputs[0]]
             else:
                 self.widths[layer.name] = (self.shapes[layer.name][2],)
-        # Outer concatenations first: what they join may be concatenations again.
+        # Outer concatenations first: their inputs may be concatenations.
         for layer in reversed(layers):
             if isinstance(layer, Concat):
                 self._join(layer)
@@ -87,8 +88,8 @@ class _Places:
             if name not in self.views:
                 self.views[name] = self._whole(name)
 
-    def _whole(self, name: str) -> View:
-        return View(name, self.shapes[name][:2], (), self.widths[name])
+    def _whole(self, name: str) -> ChannelView:
+        return ChannelView(name, self.shapes[name][:2], (), self.widths[name])
 
     def _join(self, layer: Concat) -> None:
         view = self.views.setdefault(layer.name, self._whole(layer.name))
@@ -103,7 +104,7 @@ class _Places:
                 self.views[name] = place
 
     def leaves(self, concat: str) -> list[Layer] | None:
-        """Return the layers that store a concatenation's parts; None if it takes copies."""
+        """Return the layers that store a concatenation's parts; None if any part is copied."""
         if self.copies[concat]:
             return None
         result: list[Layer] = []
@@ -117,7 +118,7 @@ class _Places:
 
 
 def _pooled_in_parts(places: _Places, layers: list[Layer]) -> dict[str, list[Layer]]:
-    """Return the poolings that are done part by part, and the layers behind which."""
+    """Return the poolings done part by part, each with the layers whose outputs it pools."""
     result: dict[str, list[Layer]] = {}
     pooled = {name for la in layers if isinstance(la, MaxPool) for name in la.inputs}
     taken: set[str] = set()
@@ -136,14 +137,14 @@ def _pooled_in_parts(places: _Places, layers: list[Layer]) -> dict[str, list[Lay
 
 
 def build_graph(network: Network, layers: list[Layer]) -> Graph:
-    """Return the graph of a network's first layers.
+    """Return the accelerator's graph of a network's first layers.
 
     Parameters
     ----------
     network : Network
         Quantised.
     layers : list of Layer
-        Those the accelerator does, in the network's order.
+        Those that the accelerator computes, in network order.
     """
     places = _Places(network, layers)
     views = places.views
@@ -178,7 +179,7 @@ def build_graph(network: Network, layers: list[Layer]) -> Graph:
     return Graph(tuple(nodes), views, tuple(wanted))
 
 
-def _cover(nodes: list[Node], name: str, view: View) -> None:
-    """Let the last node that stores a part of a map have its layer."""
+def _cover(nodes: list[Node], name: str, view: ChannelView) -> None:
+    """Make the last node that stores a part of a map cover its layer."""
     index = max(i for i, node in enumerate(nodes) if node.target.overlaps(view))
     nodes[index] = replace(nodes[index], covers=(*nodes[index].covers, name))

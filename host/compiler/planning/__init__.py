@@ -1,4 +1,4 @@
-"""Which plan is the fastest: the cost of a program, the search, the planner, and why it chose.
+"""Choosing the fastest plan: cost model, search, planner, and the explanation of its choice.
 
 Imports the other steps, whose output it times; they never import this.
 """

@@ -1,8 +1,8 @@
-"""The cost model: what a program, or a plan that is not yet one, will take.
+"""The cost model: predicted cycles, stalls and bytes of a program, or of a single plan.
 
-Cycles and stalls come from a walk over the descriptors' events (`host.timing.event_simulation`),
-bytes from the descriptors themselves, buffer use from the plan.
-``tests/host/compiler/planning/test_cost.py`` holds it to the RTL: within 2 % for every layer.
+Cycles and stalls come from an event simulation (`host.timing.event_simulation`), bytes from the
+descriptors, buffer use from the plan.  ``tests/host/compiler/planning/test_cost.py`` holds it to
+the RTL: within 2 % for every layer.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from penstock.host.compiler.emission.record import Record
 from penstock.host.compiler.emission.tile import Plan
 from penstock.host.program.program import Program
 from penstock.host.timing.clock import Work
-from penstock.host.timing.event_simulation import Walk
+from penstock.host.timing.event_simulation import EventSimulation
 from penstock.host.timing.latencies import BEAT, MEMORY, Memory
 from penstock.models.spec.arch import Arch, get_arch
 from penstock.models.spec.isa import DESCRIPTOR_BYTES, Op
@@ -25,23 +25,23 @@ __all__ = ["LayerCost", "PlanCost", "arch_of", "predict", "time_plan"]
 
 @dataclass(frozen=True, kw_only=True)
 class LayerCost:
-    """What a layer of a program is predicted to take, defined as the layer log defines it.
+    """The predicted cost of one layer, with the definitions of the layer log.
 
     Parameters
     ----------
     name : str
     macs : int
-        Multiply-accumulates the network asks for.
+        Multiply-accumulates of the network, without padding.
     cycles : int
-        From the end of the layer before to the end of this one.
+        From the end of the previous layer to the end of this one.
     busy : int
-        Of these, cycles in which an activation word enters the array.
+        Those of them in which an activation word enters the array.
     stalls : dict
-        Cycles in which a CONV waits, by cause: ``input``, ``weights``, ``output``.
+        Cycles in which CONV waits, by cause: ``input``, ``weights``, ``output``.
     read_bytes, write_bytes : int
         Moved in those cycles.
     choice : str
-        How the compiler does it.
+        How the compiler cuts the layer, in a few words.
     buffers : (int, int, int)
         Words of the activation buffer, positions of a partial-sum bank, words of the output buffer.
     """
@@ -57,7 +57,7 @@ class LayerCost:
     buffers: tuple[int, int, int]
 
     def efficiency(self, arch: Arch) -> float:
-        """Share of the array's peak."""
+        """Multiply-accumulates as a fraction of the array's peak."""
         return self.macs / (max(self.cycles, 1) * arch.macs_per_cycle)
 
 
@@ -76,15 +76,15 @@ def predict(program: Program, arch: Arch, memory: Memory = MEMORY) -> list[Layer
     Raises
     ------
     ValueError
-        If the program is for another arch, or could not run.
+        If the program is for another arch, or would hang.
     """
     if program.arch_fingerprint != arch.fingerprint:
         raise ValueError(f"the program is for arch {program.arch_name}, not for {arch}")
-    walk = Walk(Work.stream(program.descriptors()), arch, memory)
-    walk.run()
+    simulation = EventSimulation(Work.stream(program.descriptors()), arch, memory)
+    simulation.run()
     result = []
-    before = dict.fromkeys(walk.log[0], 0.0)
-    for layer, entry in zip(program.layers, walk.log, strict=True):
+    before = dict.fromkeys(simulation.log[0], 0.0)
+    for layer, entry in zip(program.layers, simulation.log, strict=True):
         part = {name: round(value) - round(before[name]) for name, value in entry.items()}
         before = entry
         result.append(
@@ -105,17 +105,18 @@ def predict(program: Program, arch: Arch, memory: Memory = MEMORY) -> list[Layer
 
 @dataclass(frozen=True)
 class PlanCost:
-    """What a plan is predicted to take on its own.
+    """The predicted cost of a plan on its own.
 
     Parameters
     ----------
     cycles : float
-        Of the array, from its first weight block to its last.  If the network's input is read, from
-        the start: nothing hides its first loads.  Without a convolution, all cycles.
+        Of the array, from its first weight block to its last.  Of a layer that reads the network's
+        input, from the start, since nothing hides its first loads.  Without a convolution, all
+        cycles.
     tail : float
-        Cycles from then until everything is in memory, 0 without a convolution.
+        Cycles from then until all results are in memory; 0 without a convolution.
     bytes : float
-        Moved, descriptors included.
+        Bytes moved, descriptors included.
     """
 
     cycles: float
@@ -140,30 +141,32 @@ def _time(plan: Plan, arch: Arch, memory: Memory) -> PlanCost:
     emitter = Emitter(arch, [plan], given, set(), dry=True)
     emitter.run()
     records = emitter.recorder.records
-    walk = Walk(Work.stream((record.op, record.values) for record in records), arch, memory)
-    walk.run()
-    end = walk.log[-1]["cycles"]
+    simulation = EventSimulation(
+        Work.stream((record.op, record.values) for record in records), arch, memory
+    )
+    simulation.run()
+    end = simulation.log[-1]["cycles"]
     if not plan.tiles:
         return PlanCost(end, 0.0, _bytes(records))
-    begin = 0.0 if plan.layer.reads_input else walk.array.begin
-    return PlanCost(walk.array.end - begin, end - walk.array.end, _bytes(records))
+    begin = 0.0 if plan.layer.reads_input else simulation.array.begin
+    return PlanCost(simulation.array.end - begin, end - simulation.array.end, _bytes(records))
 
 
 def time_plan(plan: Plan, arch: Arch, memory: Memory = MEMORY) -> PlanCost:
-    """Return what a plan takes on its own.
+    """Return the predicted cost of a plan on its own.
 
-    Of a batch, the first two groups are timed; the others take as long as the second.
+    Of a batch, the first two image groups are timed; the others take as long as the second.
 
     Raises
     ------
     CompileError
-        If the plan cannot be written down.
+        If the plan cannot be emitted.
     """
     one = _time(plan.head(1), arch, memory)
-    if len(plan.groups) == 1:
+    if len(plan.image_groups) == 1:
         return one
     two = _time(plan.head(2), arch, memory)
-    rest = (plan.batch - plan.groups[0]) / plan.groups[1]
+    rest = (plan.batch - plan.image_groups[0]) / plan.image_groups[1]
     return PlanCost(
         one.cycles + (two.cycles - one.cycles) * rest,
         two.tail,

@@ -1,4 +1,4 @@
-"""The cost model in words and rows: what was considered, what was taken and why."""
+"""Text and table rows of the cost model: the candidates, the one chosen, and the reason."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ COST_COLUMNS = (
     "out words",
 )
 
-# The clock that the array's seconds are told for, unless another is asked for.
+# Default clock for times of the array, in MHz.
 CLOCK_MHZ = 100.0
 
-# How often the CPU does a layer: the fastest time counts, others are disturbed ones.
+# Repetitions of a CPU layer; the fastest time counts, as the others were disturbed.
 _REPEATS = 3
 
 
 def cost_rows(program: Program) -> list[tuple[str, ...]]:
-    """Return a row of `COST_COLUMNS` for each layer of a program, and one for the whole.
+    """Return a row of `COST_COLUMNS` for each layer of a program, and one of totals.
 
-    ``input``, ``weights`` and ``output`` are cycles in which the array waits for them; ``read`` and
+    ``input``, ``weights`` and ``output`` are stall cycles of the array by cause; ``read`` and
     ``written`` are bytes.
 
     Returns
@@ -102,7 +102,7 @@ def _candidate(candidate: Candidate, arch: Arch, *, taken: bool) -> str:
 
 
 def _why(choice: Choice) -> str:
-    """The reason for what was taken."""
+    """The reason for the choice."""
     best = choice.candidates[0]
     others = [c for c in choice.candidates[1:] if c.cost is not None]
     if not choice.candidates[1:]:
@@ -117,11 +117,11 @@ def _why(choice: Choice) -> str:
 
 
 def explain(choices: list[Choice], arch: Arch) -> str:
-    """Return for each layer the candidates, with what they take, and why one was taken.
+    """Return for each layer the candidates with their costs, and why one was chosen.
 
-    `cycles` are the array's, from the first weight block to the last; `tail` is what POST needs
-    after that, most of which the next layer's first tiles cover.  An estimate (``about``) was
-    enough for what is clearly worse.
+    `cycles` are the array's, from the first weight block to the last; `tail` is POST's time after
+    that, most of which overlaps the next layer's first tiles.  Clearly worse candidates have only
+    an estimate (``about``).
     """
     lines = []
     for choice in choices:
@@ -151,14 +151,14 @@ def explain(choices: list[Choice], arch: Arch) -> str:
 
 @dataclass(frozen=True)
 class Placement:
-    """What a fully connected layer costs on the array and on the CPU, for a whole batch.
+    """The cost of a fully connected layer on the array and on the CPU, for a whole batch.
 
     Parameters
     ----------
     layer : str
     cycles : int or None
-        On the array, on its own; None if it cannot go there: the last layer, whose logits are not
-        requantised, and layers behind one that only the CPU runs.
+        On the array, on its own; None if it cannot run there: the last layer, whose logits are not
+        requantised, and layers after one that only the CPU runs.
     bytes : int
         Moved by the array.
     array_seconds, cpu_seconds : float
@@ -175,7 +175,7 @@ class Placement:
 def placements(
     network: Network, arch: Arch, *, batch: int, mhz: float = CLOCK_MHZ
 ) -> list[Placement]:
-    """Return what each fully connected layer would cost in either place.
+    """Return the cost of each fully connected layer on the array and on the CPU.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def placements(
     Returns
     -------
     list of Placement
-        In the layers' order.
+        In network order.
 
     Raises
     ------
@@ -223,7 +223,7 @@ def placements(
 
 
 def _cpu_seconds(layer: QFc, batch: int) -> float:
-    """Seconds this machine's CPU takes for a layer."""
+    """Seconds that this machine's CPU takes for a layer."""
     codes = np.zeros((batch, layer.weight.shape[1]), np.uint8)
     seconds = []
     for _ in range(_REPEATS):

@@ -1,7 +1,7 @@
-"""Planning a network: which layers go to the array together, and how each is cut.
+"""Planning a network: which layers are fused, and how each fused layer is cut.
 
-A chain of layers that fits is one hardware layer, unless the cost model finds its parts cheaper one
-after the other; a chain that does not fit is split.
+A chain that fits becomes one hardware layer, unless its parts are cheaper one after the other by
+the cost model; a chain that does not fit is split.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ __all__ = ["Choice", "plan_network"]
 
 @dataclass(frozen=True)
 class Choice:
-    """How one hardware layer is done, and what else was considered.
+    """The candidates for one hardware layer, the chosen one first.
 
     Parameters
     ----------
     candidates : tuple of Candidate
-        The best first: it was taken.
+        Best first; the first one is used.
     apart : PlanCost or None
-        What the chain's parts would take as layers of their own; None if they were not timed.
+        Cost of the chain's parts as separate layers; None if they were not timed.
     apart_estimate : float or None
-        Cycles of the chain's parts as layers of their own, roughly; None if there are none.
+        Estimated cycles of the chain's parts as separate layers; None if there are no parts.
     refused : str
-        Why the layer is but a part of its chain; empty if it is not.
+        Why the chain was split; empty if it was not.
     """
 
     candidates: tuple[Candidate, ...]
@@ -44,7 +44,7 @@ class Choice:
 
     @property
     def plan(self) -> Plan:
-        """What was taken."""
+        """The chosen plan."""
         return self.candidates[0].plan
 
 
@@ -57,7 +57,7 @@ def _names(chain: Chain) -> Names:
 
 
 class _Planner:
-    """Chooses plans, layer after layer."""
+    """Chooses plans, one layer after the other."""
 
     def __init__(self, arch: Arch, batch: int) -> None:
         self.arch = arch
@@ -66,12 +66,12 @@ class _Planner:
         # A chain is asked for as itself, as a part of a longer one, and as the one after another.
         self._lowered: dict[Names, list[HardwareLayer] | CompileError] = {}
         self._fitting: dict[Names, list[Candidate]] = {}
-        # The last chain for the array, and its tail.
+        # The last chain that uses the array, and its tail in cycles.
         self._last: Chain | None = None
         self._tail = 0.0
 
     def add(self, chain: Chain, after: Chain | None) -> None:
-        """Choose the plan of a chain: of one hardware layer, or of as many as need be."""
+        """Choose the plans of a chain: one hardware layer, or several if it is split."""
         parts = chain.split()
         try:
             tail = 0.0
@@ -109,7 +109,7 @@ class _Planner:
         self.choices[first] = replace(self.choices[first], refused=why)
 
     def _cover(self, chain: Chain, after: Chain | None) -> float:
-        """Cycles of this chain's tail that the next one covers."""
+        """Cycles of this chain's tail that overlap the next one."""
         if after is None:
             return 0.0
         if not after.reads(chain):
@@ -120,7 +120,7 @@ class _Planner:
             return 0.0
 
     def _estimate_apart(self, parts: tuple[Chain, ...] | None) -> float | None:
-        """Cycles of a chain's parts one after the other, roughly; None if they do not fit."""
+        """Estimated cycles of a chain's parts one after the other; None if they do not fit."""
         if parts is None:
             return None
         try:
@@ -129,7 +129,7 @@ class _Planner:
             return None
 
     def _time_apart(self, parts: tuple[Chain, ...]) -> PlanCost | None:
-        """What a chain's parts take one after the other; None if they cannot be written down."""
+        """Cost of a chain's parts one after the other; None if they cannot be emitted."""
         try:
             costs = [time_plan(self._candidates(part)[0].plan, self.arch) for part in parts]
         except CompileError:
@@ -162,7 +162,7 @@ class _Planner:
 def plan_network(
     network: Network, arch: Arch, *, batch: int = 1, trace: bool = False, fc: bool = False
 ) -> list[Choice]:
-    """Choose how to do a network's layers.
+    """Choose the plans of a network's layers.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ def plan_network(
     trace : bool
         Store every map.
     fc : bool
-        Do fully connected layers with ReLU as well.
+        Run fully connected layers with ReLU on the array too.
 
     Raises
     ------
@@ -187,6 +187,6 @@ def plan_network(
     planner = _Planner(arch, batch)
     found = chains(network, trace=trace, fc=fc)
     for index, chain in enumerate(found):
-        # Layers without a convolution are done behind others.
+        # Layers without a convolution are deferred; see `host.compiler.emission.deferred`.
         planner.add(chain, next((c for c in found[index + 1 :] if c.on_array), None))
     return planner.choices

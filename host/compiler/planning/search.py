@@ -1,12 +1,12 @@
-"""Choosing how a hardware layer is cut: candidates, a quick estimate, the cost model for the best.
+"""Choosing how a hardware layer is cut: candidates ranked by estimate, the best ones timed.
 
-Each lowering can be cut in bands in many ways.  All that fit are ranked by `estimate`, a sum of
-maxima; the few best are written out as descriptors and timed by
-`host.compiler.planning.cost.time_plan`.  The fewest cycles win; among those that come within three
-in a thousand of them, the fewest bytes.
+Each lowering can be cut into bands in many ways.  All that fit are ranked by `estimate`, a sum of
+maxima; the few best are emitted as descriptors and timed by
+`host.compiler.planning.cost.time_plan`.  The fewest cycles win; among those within 0.3 % of them,
+the fewest bytes.
 
-What counts is the time of the array.  A layer's tail, the posts after its last block, overlaps the
-next layer's first tiles, which read the planes in the order in which they are stored::
+The array's time is compared.  A layer's tail, the posts after its last block, overlaps the next
+layer's first tiles, which read the planes in the order in which they are stored::
 
     array   | layer 1                        | layer 2: plane 0 | plane 1 | ... | last plane
     posts                   plane 0 | plane 1 | ... | last plane |
@@ -38,29 +38,28 @@ __all__ = [
     "refusal",
 ]
 
-# Cycles that a tile and a post cost beyond their work: descriptors, pipelines, memory latency.
+# Overhead cycles per tile and per post: descriptors, pipelines, memory latency.
 _TILE_OVERHEAD = 16
 _POST_OVERHEAD = 100
 
-# How many more bands than the fewest possible are considered.
+# Band counts considered: the minimum and this many more.
 _MORE_BANDS = 8
 
-# The most rows of a first band that is shorter than the others, and rows of such a last one.
+# Maximum rows of a shortened first band, and the rows tried for a shortened last one.
 _SHORT_BAND = 8
 _SHORT_LASTS = (2, 4, 6, 8)
 
-# Candidates that are timed, and how many of them with equally many steps.
+# Candidates that are timed, in all and per number of steps.
 _TIMED = 8
 _ALIKE = 2
 
-# Those whose estimate is worse by more than this are not timed.
+# Candidates whose estimate exceeds the best by more than this fraction are not timed.
 WORTH = 1.05
 
-# The share of a tail that counts although the layer after covers it: it is part of the layer's own
-# time in the log.
+# Fraction of an overlapped tail that still counts: the log attributes it to the layer itself.
 _COVERED = 0.2
 
-# The share of a layer's cycles that is given up for fewer bytes.
+# Fraction of a layer's cycles traded for fewer bytes.
 _GIVEN_UP = 0.003
 
 
@@ -72,12 +71,12 @@ class Candidate:
     ----------
     plan : Plan
     estimate : float
-        Cycles, roughly.
+        Rough cycles.
     cost : PlanCost or None
-        What the cost model says; None if it was not asked.
+        From the cost model; None if it was not timed.
     exposed : float
-        Cycles that the layer waits for the tail of the one before, and cycles of its own tail that
-        nothing covers; of those that something covers, a share.
+        Cycles that the layer waits for the previous layer's tail, plus the part of its own tail
+        that nothing overlaps, plus a fraction of the overlapped part.
     """
 
     plan: Plan
@@ -87,18 +86,18 @@ class Candidate:
 
     @property
     def cycles(self) -> float:
-        """What is compared."""
+        """Cycles by which candidates are compared."""
         return self.cost.cycles + self.exposed if self.cost else self.estimate
 
 
 def _band_sizes(layer: HardwareLayer, most_rows: int) -> list[list[int]]:
-    """Ways to cut the rows in bands of at most `most_rows`."""
+    """Ways to cut the rows into bands of at most `most_rows`."""
     height = layer.shape[0]
     fewest = -(-height // most_rows)
     counts = range(fewest, min(height, fewest + _MORE_BANDS) + 1)
     result = [balanced(height, count) for count in counts]
-    # A short first band lets the array begin early, a short last one leaves little for POST to do
-    # when the array is done.
+    # A short first band lets the array start early; a short last one leaves POST little to do after
+    # the array has finished.
     for first in range(min(most_rows, height - 1, _SHORT_BAND) + 1):
         if first and not layer.reads_input:
             break
@@ -121,7 +120,7 @@ def _band_sizes(layer: HardwareLayer, most_rows: int) -> list[list[int]]:
 
 
 def _group_sizes(layer: HardwareLayer, batch: int, arch: Arch) -> list[int]:
-    """How many images may be computed together."""
+    """Possible numbers of images computed together."""
     if batch == 1 or not layer.segments:
         return [1]
     most = min(batch, arch.psum_words // (layer.shape[0] * layer.shape[1]))
@@ -130,12 +129,12 @@ def _group_sizes(layer: HardwareLayer, batch: int, arch: Arch) -> list[int]:
 
 
 def candidates(layer: HardwareLayer, arch: Arch, batch: int) -> list[Plan]:
-    """Return the ways to cut a layer that come into question, whether they fit or not.
+    """Return the ways to cut a layer that are considered, whether they fit or not.
 
     Raises
     ------
     CompileError
-        If not even a row of outputs fits.
+        If not even one row of outputs fits.
     """
     height, width, channels = layer.shape
     planes = -(-channels // arch.rows)
@@ -154,20 +153,20 @@ def candidates(layer: HardwareLayer, arch: Arch, batch: int) -> list[Plan]:
 
 
 def estimate(plan: Plan, arch: Arch) -> float:
-    """Cycles a layer takes, roughly: for each step the array, the bus or POST, whichever is more.
+    """Estimate a layer's cycles: for each step the maximum of array, bus and POST.
 
-    The input of a step is loaded while the one before is computed, if there is room for both.  Of
-    a batch, the first two groups are looked at; the others are like the second.
+    The input of a step is loaded while the previous one is computed, if both fit.  Of a batch, the
+    first two image groups are estimated; the others are like the second.
     """
-    if len(plan.groups) == 1:
+    if len(plan.image_groups) == 1:
         return _estimate(plan, arch)
     one, two = _estimate(plan.head(1), arch), _estimate(plan.head(2), arch)
-    return one + (two - one) * (plan.batch - plan.groups[0]) / plan.groups[1]
+    return one + (two - one) * (plan.batch - plan.image_groups[0]) / plan.image_groups[1]
 
 
 def _estimate(plan: Plan, arch: Arch) -> float:
     layer, tiles = plan.layer, plan.tiles
-    blocks = sum(tile.blocks for tile in tiles)
+    blocks = sum(tile.weight_blocks for tile in tiles)
     weights = (len(tiles) * arch.params_bytes + blocks * arch.block_bytes) // arch.bus_bytes
     planes = -(-layer.shape[2] // arch.rows)
     stored = sum(
@@ -199,13 +198,13 @@ def _estimate(plan: Plan, arch: Arch) -> float:
         if index == 0 and layer.reads_input:
             total += _first_wait(plan, tiles, period)
         if index + 1 == len(plan.steps):
-            # POST still has the last plane to do, with LRN the one before as well.
+            # POST still has the last plane to do, and with LRN the one before.
             total += posts * share / planes * (2 if layer.lrn and planes > 1 else 1) * _COVERED
     return total
 
 
 def _first_wait(plan: Plan, tiles: tuple[Tile, ...], period: int) -> int:
-    """Cycles the first tile waits for plane after plane: nothing hides the first loads."""
+    """Cycles that the first tile waits for its planes: nothing hides the first loads."""
     step = plan.steps[0]
     loaded = computed = work = 0
     for number, segment in enumerate(plan.layer.segments):
@@ -219,7 +218,7 @@ def _first_wait(plan: Plan, tiles: tuple[Tile, ...], period: int) -> int:
 
 
 def refusal(layer: HardwareLayer, arch: Arch) -> CompileError:
-    """Return the reason why nothing fits: what the shortest band needs."""
+    """Return the error that nothing fits, with what the shortest band needs."""
     width = layer.shape[1]
     kernel = max(post.kernel for post in layer.posts)
     rows = min(max(kernel - 1, 1), layer.shape[0])
@@ -250,8 +249,8 @@ def refusal(layer: HardwareLayer, arch: Arch) -> CompileError:
 
 
 def bound(plan: Plan, arch: Arch) -> float:
-    """Cycles the array needs for a plan's weight blocks, whatever else happens."""
-    blocks = sum(tile.blocks for tile in plan.tiles)
+    """Lower bound on a plan's cycles: the array's time for its weight blocks."""
+    blocks = sum(tile.weight_blocks for tile in plan.tiles)
     return float(sum(blocks * block_cycles(plan.positions(step), arch) for step in plan.steps))
 
 
@@ -263,7 +262,7 @@ def cover(plan: Plan, arch: Arch) -> float:
     segment = plan.layer.segments[0]
     blocks = 0
     for tile in plan.tiles:
-        blocks += tile.blocks
+        blocks += tile.weight_blocks
         if tile.spans[0][1] == segment.planes:
             blocks -= segment.kernel[0] * segment.kernel[1]
             break
@@ -277,21 +276,21 @@ def choose(
     tail: float = 0.0,
     covered: float = 0.0,
 ) -> list[Candidate]:
-    """Return the candidates of a layer, the best first, timed as far as worth it.
+    """Return the candidates of a layer, best first, the promising ones timed.
 
     Parameters
     ----------
     found : list of Candidate
         Those of `fitting`.
     tail : float
-        Cycles of the layer before's tail.
+        Cycles of the previous layer's tail.
     covered : float
-        Cycles of this layer's tail that the layer after will cover.
+        Cycles of this layer's tail that the next layer overlaps.
     """
     timed: list[Candidate] = []
     rest = []
     for candidate in sorted(found, key=lambda c: (len(c.plan.steps), c.estimate)):
-        # Later ones move more bytes: they must save cycles.
+        # Later lowerings move more bytes, so they must save cycles.
         fewest = min((c.cycles for c in timed), default=inf)
         least = max(bound(candidate.plan, arch), candidate.estimate / WORTH)
         if fewest <= least * (1 + _GIVEN_UP) or candidate.estimate > found[0].estimate * WORTH:
@@ -313,7 +312,7 @@ def choose(
 
 
 def fitting(ways: list[HardwareLayer], arch: Arch, batch: int) -> list[Candidate]:
-    """Return the best candidates that fit, the best estimate first.
+    """Return the best candidates that fit, best estimate first.
 
     Raises
     ------
@@ -342,9 +341,9 @@ def fitting(ways: list[HardwareLayer], arch: Arch, batch: int) -> list[Candidate
 
 
 def _few(ranked: list[Candidate], arch: Arch) -> list[Candidate]:
-    """Return a few candidates that fit: of each number of steps, which decides the bytes, the best.
+    """Return the best candidates that fit for each number of steps (which decides the bytes).
 
-    Those with the fewest steps are preferred.
+    Fewer steps are preferred.
     """
     best: Candidate | None = None
     kept: dict[int, list[Candidate]] = {}
@@ -362,11 +361,11 @@ def _few(ranked: list[Candidate], arch: Arch) -> list[Candidate]:
 
 
 def _distinct(ranked: list[Candidate]) -> list[Candidate]:
-    """Leave out what is cut the same way again."""
+    """Drop candidates that are cut the same way."""
     seen = set()
     result = []
     for candidate in ranked:
-        key = (tuple(candidate.plan.rows), candidate.plan.groups)
+        key = (tuple(candidate.plan.rows), candidate.plan.image_groups)
         if key not in seen:
             seen.add(key)
             result.append(candidate)

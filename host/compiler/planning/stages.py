@@ -1,15 +1,16 @@
-"""How fast each stage of a board works, and which one is the slowest.
+"""Throughput of each stage of a board, and the bottleneck.
 
 ::
 
     photographs -> codes     array     CPU layers
     image n + 2              n + 1     n             all at the same time
 
-The stages work on different images at once, so the slowest one sets the rate.  The array's time is
-the cost model's, at the clock given.  Those of a PYNQ board's processor are **estimates**: counts
-of what NumPy does, times cycles per count on the board's Cortex-A9, chosen from what is known of
-such processors.  Nobody has measured them on a board; they are good for saying which stage is the
-slowest, not for more.  A board on a serial link has a PC for a processor, and the link for a stage.
+The stages work on different images at the same time, so the slowest one sets the rate.  The array's
+time comes from the cost model at the given clock.  Those of a PYNQ board's processor are
+**estimates**: operation counts of the NumPy code times cycles per operation, typical of its
+Cortex-A9.  They have not been measured on a board; use them to find the bottleneck, not for
+absolute times.  A board on a serial link uses a PC as its processor, and has the link as a further
+stage.
 """
 
 from __future__ import annotations
@@ -29,16 +30,16 @@ __all__ = ["CPU_HZ", "Stage", "explain_stages", "slowest", "stages"]
 # The boards' processor: two Cortex-A9, NEON, and memory that gives about 1 GB/s to one of them.
 CPU_HZ = 650e6
 
-# A photograph as cameras of phones scale them down to send them.
+# Pixels of a photograph as phones send it, scaled down.
 _PIXELS = 1024 * 768
 
-# Cycles of one of them: for each pixel of a JPEG file, decoded and scaled down ...
+# Cycles of one core: for each pixel of a JPEG file, decoded and scaled down ...
 _DECODE = 60
-# ... for each value a network reads: subtracted, scaled, rounded and clipped, in passes ...
+# ... for each input value of a network: subtracted, scaled, rounded and clipped, in passes ...
 _CODE = 100
-# ... for each byte that is gathered into the device's layout or out of it ...
+# ... for each byte converted to or from the device's layout ...
 _MOVE = 10
-# ... for each weight, once a group of images: int8 to float32, written and read again ...
+# ... for each weight, once per group of images: int8 to float32, written and read again ...
 _WIDEN = 12
 # ... for each product in BLAS.
 _MULTIPLY = 1
@@ -46,15 +47,15 @@ _MULTIPLY = 1
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage.
+    """One stage of the pipeline.
 
     Parameters
     ----------
     name : str
     seconds : float
-        For an image.
+        Per image.
     basis : str
-        Where the figure comes from.
+        Source of the figure.
     """
 
     name: str
@@ -63,12 +64,12 @@ class Stage:
 
     @property
     def rate(self) -> float:
-        """Images a second."""
+        """Images per second."""
         return 1 / self.seconds
 
 
 def _cpu_cycles(network: Network, program: Program, group: int) -> float:
-    """Cycles of the layers that the program leaves to the CPU, for an image of a group."""
+    """Cycles per image of the layers that stay on the CPU, in groups of `group` images."""
     done = {name for layer in program.layers for name in layer.covers}
     shapes = infer_shapes(network)
     cycles = 0.0
@@ -93,7 +94,7 @@ def stages(
     pixels: int = _PIXELS,
     link: float | None = None,
 ) -> list[Stage]:
-    """Return the stages of a network on a board, in the order an image passes them.
+    """Return the stages of a network on a board, in the order in which an image passes them.
 
     Parameters
     ----------
@@ -106,7 +107,7 @@ def stages(
     group : int
         Images whose CPU layers run together.
     pixels : int
-        Of a photograph.
+        Pixels of a photograph.
     link : float or None
         Bytes a second of the link to the board; None: the processor is on the board.
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from penstock.host.program.channel_views import View, planes_of, slots_of
+from penstock.host.program.channel_views import ChannelView, planes_of, slots_of
 from penstock.host.program.tensor_layout import Planes
 
-MAP = View("joined", (5, 7), (), (6, 3, 4))
+MAP = ChannelView("joined", (5, 7), (), (6, 3, 4))
 
 
 def test_each_part_begins_a_plane() -> None:
@@ -18,8 +18,8 @@ def test_each_part_begins_a_plane() -> None:
     assert not MAP.dense(4)
     assert MAP.dense(3)
     # The last plane may be part full, and two parts may take as many planes as one and have a gap.
-    assert View("a", (1, 1), (), (8, 3)).dense(4)
-    assert not View("a", (1, 1), (), (10, 10)).dense(12)
+    assert ChannelView("a", (1, 1), (), (8, 3)).dense(4)
+    assert not ChannelView("a", (1, 1), (), (10, 10)).dense(12)
 
 
 def test_parts_of_a_map() -> None:
@@ -33,7 +33,7 @@ def test_parts_of_a_map() -> None:
     assert middle.overlaps(last)
     assert last.overlaps(MAP)
     assert not last.overlaps(MAP.part(0, 2))
-    assert not last.overlaps(View("other", (5, 7), (6, 3), (4,)))
+    assert not last.overlaps(ChannelView("other", (5, 7), (6, 3), (4,)))
 
 
 def test_maps_with_parts_are_packed_and_unpacked() -> None:

@@ -16,7 +16,7 @@ from penstock.host.report.benchmark import ARCHES, COMPARED, MODELS, measure
 from penstock.host.report.benchmark_page import page
 from penstock.host.report.published import PUBLISHED
 from penstock.host.report.scalesim import ScaleSim, ScaleSimError, shapes
-from penstock.host.timing.cycle_breakdown import ACCOUNTS
+from penstock.host.timing.cycle_breakdown import CAUSES
 from penstock.models.spec.arch import get_arch
 from scripts.bench import main
 from tests.support.netgen import full_size_network
@@ -60,7 +60,7 @@ def test_measured(results: dict[str, Any]) -> None:
     assert totals["efficiency"] == totals["macs"] / (16 * totals["cycles"])
     for layer in layers:
         assert sum(layer["accounts"].values()) == layer["cycles"]
-        assert list(layer["accounts"]) == list(ACCOUNTS)
+        assert list(layer["accounts"]) == list(CAUSES)
     assert json.loads(json.dumps(results)) == results
 
 

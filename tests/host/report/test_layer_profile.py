@@ -53,7 +53,7 @@ def test_figures(program: Program) -> None:
         "ddr_write_bytes": 1600,
     }
     for layer in profile:
-        assert list(layer.breakdown) == list(cycle_breakdown.ACCOUNTS)
+        assert list(layer.breakdown) == list(cycle_breakdown.CAUSES)
         assert sum(layer.breakdown.values()) == layer.cycles
     assert profile.total.cycles == 3100
     assert profile.total.macs == 36_000

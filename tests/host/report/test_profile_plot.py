@@ -14,7 +14,7 @@ from penstock.host.report.layer_profile import LayerFigures
 from penstock.host.report.missing_package import MissingPackage
 from penstock.host.report.plot import plot_format
 from penstock.host.report.profile_plot import draw, spread
-from penstock.host.timing.cycle_breakdown import ACCOUNTS
+from penstock.host.timing.cycle_breakdown import CAUSES
 from penstock.models.spec.arch import get_arch
 from penstock.models.spec.regs import LOG_FIELDS
 
@@ -24,7 +24,7 @@ def layers(count: int) -> tuple[list[LayerFigures], list[dict[str, int]]]:
     rng = np.random.default_rng(count)
     figures, parts = [], []
     for index in range(count):
-        part = {name: int(rng.integers(0, 2000)) for name in ACCOUNTS}
+        part = {name: int(rng.integers(0, 2000)) for name in CAUSES}
         cycles = sum(part.values())
         counts = {name: int(rng.integers(1, 500)) for name, _ in LOG_FIELDS} | {"cycles": cycles}
         macs = part["work"] * 16 if index < count - 1 else 0
@@ -63,7 +63,7 @@ def test_names_do_not_overlap(tmp_path: Path, count: int) -> None:
     for index, layer in enumerate(figures):
         # Beside its bar, and under the roofline if it has work.
         assert texts.count(layer.name) == (2 if index < count - 1 else 1)
-    assert all(text in texts for text in ACCOUNTS.values())
+    assert all(text in texts for text in CAUSES.values())
     assert "a profile" in texts
 
 

@@ -1,4 +1,4 @@
-"""Where cycles went: every cycle in exactly one account."""
+"""Cycle breakdown: each cycle has exactly one cause."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from penstock.host.compiler.compile import compile_network
 from penstock.host.compiler.planning.cost import predict
 from penstock.host.program.program import Program
-from penstock.host.timing.cycle_breakdown import ACCOUNTS, accounts, busy_cycles
+from penstock.host.timing.cycle_breakdown import CAUSES, busy_cycles, cycle_breakdown
 from penstock.models.graph.graph import INPUT, ConvGeometry
 from penstock.models.spec.arch import get_arch
 from tests.support.netgen import make_conv, make_network
@@ -54,9 +54,9 @@ def test_busy_cycles(program: Program) -> None:
 @pytest.mark.parametrize("ahead", [(0, 0), (100, 2000), (5000, 5000), (6000, 2000)])
 def test_every_cycle_is_in_one_account(program: Program, ahead: tuple[int, ...]) -> None:
     counts = steps(program, ahead)
-    found = accounts(program, counts, ARCH)
+    found = cycle_breakdown(program, counts, ARCH)
     for step, parts in zip(counts, found, strict=True):
-        assert list(parts) == list(ACCOUNTS)
+        assert list(parts) == list(CAUSES)
         assert sum(parts.values()) == step["cycles"]
         assert all(value >= 0 for value in parts.values())
         assert (parts["input"], parts["output"], parts["idle"]) == (30, 10, 20)
@@ -65,7 +65,7 @@ def test_every_cycle_is_in_one_account(program: Program, ahead: tuple[int, ...])
 
 
 def test_padding_is_what_has_no_weight(program: Program) -> None:
-    first, second, third = accounts(program, steps(program, (0, 0)), ARCH)
+    first, second, third = cycle_breakdown(program, steps(program, (0, 0)), ARCH)
     words = 12 * 12 * 9 * 4
     assert first["padding"] == words // 4  # columns
     assert second["padding"] == words // 4  # rows
@@ -74,18 +74,18 @@ def test_padding_is_what_has_no_weight(program: Program) -> None:
 
 
 def test_work_ahead_is_the_next_layers(program: Program) -> None:
-    first, second, _ = accounts(program, steps(program, (400, 0)), ARCH)
+    first, second, _ = cycle_breakdown(program, steps(program, (400, 0)), ARCH)
     assert first["ahead"] == 300  # three quarters of the second layer's words are useful
     assert second["work"] == 12 * 12 * 9 * 3 - 300
 
 
 def test_a_batch_is_told_for_one_image(program: Program) -> None:
-    once = accounts(program, steps(program, (0, 0)), ARCH)
+    once = cycle_breakdown(program, steps(program, (0, 0)), ARCH)
     half = [{name: n // 2 for name, n in step.items()} for step in steps(program, (0, 0))]
-    twice = accounts(replace(program, batch=2), half, ARCH)
+    twice = cycle_breakdown(replace(program, batch=2), half, ARCH)
     assert [parts["work"] for parts in twice] == [parts["work"] // 2 for parts in once]
 
 
 def test_a_step_for_each_layer(program: Program) -> None:
     with pytest.raises(ValueError, match="3 layers, but 2 steps"):
-        accounts(program, steps(program, (0, 0))[:2], ARCH)
+        cycle_breakdown(program, steps(program, (0, 0))[:2], ARCH)

@@ -125,7 +125,7 @@ def run_posts(clock: Clock, posts: Posts, rate: float, count: int) -> None:
         clock.wake = inf
         while posts.settle():
             pass
-        wanted = min(posts.want(), rate)
+        wanted = min(posts.demand(), rate)
         cycles = min(posts.until(wanted), clock.wake - clock.now)
         assert cycles < inf, "nothing left to happen"
         clock.now += cycles

@@ -1,11 +1,11 @@
-"""A walk over whole programs: what each engine adds, and programs that hang."""
+"""Event simulation of whole programs: what each engine adds, and programs that hang."""
 
 from __future__ import annotations
 
 import pytest
 
 from penstock.host.timing.clock import Work
-from penstock.host.timing.event_simulation import Walk, _shares
+from penstock.host.timing.event_simulation import EventSimulation, _shares
 from penstock.host.timing.latencies import Memory
 from penstock.models.spec.arch import get_arch
 from penstock.models.spec.isa import Dest, Op
@@ -29,8 +29,8 @@ def program(blocks: int, positions: int, *, loaded: int = 100) -> list[Work]:
     ]
 
 
-def walk(work: list[Work], **memory: float) -> dict[str, float]:
-    made = Walk(work, LAB, Memory(**{"latency": 0, "rate": 1.0, **memory}))
+def simulate(work: list[Work], **memory: float) -> dict[str, float]:
+    made = EventSimulation(work, LAB, Memory(**{"latency": 0, "rate": 1.0, **memory}))
     made.run()
     (entry,) = made.log
     return entry
@@ -43,7 +43,7 @@ def test_shares_are_fair() -> None:
 
 
 def test_blocks_add_their_positions() -> None:
-    short, long = (walk(program(blocks, 100)) for blocks in (50, 80))
+    short, long = (simulate(program(blocks, 100)) for blocks in (50, 80))
     assert long["cycles"] - short["cycles"] == pytest.approx(30 * 100)
     assert long["busy"] == pytest.approx(80 * 100)
     assert long["read_beats"] == 5 * 8 + 100 + PARAMS + 80 * BLOCK
@@ -51,21 +51,21 @@ def test_blocks_add_their_positions() -> None:
 
 
 def test_weights_add_their_beats_where_they_are_late() -> None:
-    short, long = (walk(program(blocks, 36), rate=0.5) for blocks in (50, 80))
+    short, long = (simulate(program(blocks, 36), rate=0.5) for blocks in (50, 80))
     assert long["cycles"] - short["cycles"] == pytest.approx(30 * BLOCK / 0.5, rel=0.02)
     assert long["busy"] == pytest.approx(80 * 36)
     assert long["stall_weights"] > 80 * (64 - 36) * 0.9
 
 
 def test_the_array_waits_for_its_input() -> None:
-    short, long = (walk(program(10, 100, loaded=beats)) for beats in (1000, 3000))
+    short, long = (simulate(program(10, 100, loaded=beats)) for beats in (1000, 3000))
     # Weights come meanwhile and take their share of the first beats.
     assert long["cycles"] - short["cycles"] == pytest.approx(2000)
     assert long["stall_input"] - short["stall_input"] == pytest.approx(2000)
 
 
 def test_latency_counts_on_the_way_in_and_out() -> None:
-    near, far = (walk(program(10, 100), latency=latency)["cycles"] for latency in (0, 500))
+    near, far = (simulate(program(10, 100), latency=latency)["cycles"] for latency in (0, 500))
     # The first descriptor, its data, and the last write's answer.
     assert far - near == pytest.approx(3 * 500, abs=20)
 
@@ -75,5 +75,5 @@ def test_a_program_that_hangs_is_found_out(missing: int) -> None:
     """Without its LOAD, WEIGHTS or DRAIN the rest never ends."""
     work = program(10, 100)
     del work[missing]
-    with pytest.raises(ValueError, match="waits for something that never comes"):
-        walk(work)
+    with pytest.raises(ValueError, match="waits for a completion that never happens"):
+        simulate(work)

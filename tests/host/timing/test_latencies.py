@@ -158,5 +158,5 @@ def test_wrong_parameters() -> None:
         Memory(rate=0)
     with pytest.raises(ValueError, match=r"rate must be above 0 and at most 1, not 1\.5"):
         Memory(rate=1.5)
-    with pytest.raises(ValueError, match="latency must not be negative, not be -1"):
+    with pytest.raises(ValueError, match="latency must not be negative, not -1"):
         Memory(latency=-1)

@@ -25,7 +25,7 @@ def go_on(clock: Clock, port: Fetch | Loads, rate: float = 1.0) -> bool:
     clock.wake = inf
     while port.settle():
         pass
-    wanted = min(port.want(), rate)
+    wanted = min(port.demand(), rate)
     cycles = min(port.until(wanted), clock.wake - clock.now)
     if cycles == inf:
         return False
@@ -107,17 +107,17 @@ def test_weights_come_as_far_as_the_fifo_takes_them() -> None:
     port = Weights(clock)
     clock.queues[Op.WEIGHTS].append((weights(100), 0.0))
     assert port.settle()
-    assert port.want(0.0, 0.0) == 0.0  # on their way
+    assert port.demand(0.0, 0.0) == 0.0  # on their way
     clock.now = float(clock.timing.read)
-    assert port.want(0.0, 0.0) == 1.0
+    assert port.demand(0.0, 0.0) == 1.0
     room = clock.timing.weight_beats + clock.timing.read_fifo
     assert port.until(1.0) == pytest.approx(room)
     clock.now += room
     port.advance(room)
     # Full: no faster than blocks are used; with more room at once.
-    assert port.want(0.0, 0.5) == 0.5
-    assert port.want(0.0, 0.0) == 0.0
-    assert port.want(32.0, 0.0) == 1.0
+    assert port.demand(0.0, 0.5) == 0.5
+    assert port.demand(0.0, 0.0) == 0.0
+    assert port.demand(32.0, 0.0) == 1.0
 
 
 def test_parameters_of_the_third_tile_wait_for_a_bank() -> None:
@@ -129,15 +129,15 @@ def test_parameters_of_the_third_tile_wait_for_a_bank() -> None:
         assert port.settle()
     assert [tuple(tile) for tile in port.tiles] == [(16, 1, 0), (64, 1, 0), (112, 1, 1)]
     clock.now += 100
-    assert port.want(1000.0, 0.0) == 1.0
+    assert port.demand(1000.0, 0.0) == 1.0
     # Up to the third tile's parameters, which may wait in the DMA's FIFO.
     assert port.until(1.0) == pytest.approx(min(144, 96 + clock.timing.read_fifo))
     port.advance(96)
     clock.now += 96
-    assert port.want(1000.0, 0.0) == 1.0
+    assert port.demand(1000.0, 0.0) == 1.0
     clock.finish[Op.DRAIN].append(clock.now)
     clock.now += 1
-    assert port.want(1000.0, 0.0) == 1.0
+    assert port.demand(1000.0, 0.0) == 1.0
     assert port.until(1.0) == pytest.approx(48)
     port.advance(48)
     assert len(clock.finish[Op.WEIGHTS]) == 3

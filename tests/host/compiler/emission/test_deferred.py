@@ -1,4 +1,4 @@
-"""Layers without a convolution, done behind others."""
+"""Layers without a convolution, done deferred others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from penstock.host.compiler.compile import compile_network
-from penstock.host.compiler.emission.deferred import Behind, Unit, Waiting
+from penstock.host.compiler.emission.deferred import DeferredLayer, DeferredLayers, Unit
 from penstock.host.compiler.emission.tile import Plan
 from penstock.host.compiler.planning.cost import predict
 from penstock.host.compiler.planning.planner import plan_network
@@ -36,7 +36,7 @@ def network(*, lrn: bool = False) -> Network:
     if lrn:
         layers.insert(4, make_lrn(rng, "n", "d"))
         layers.insert(5, make_lrn(rng, "m", "b"))
-    return make_network("behind", (40, 40, 16), layers)
+    return make_network("deferred", (40, 40, 16), layers)
 
 
 def test_pooling_costs_no_time_of_its_own() -> None:
@@ -70,7 +70,7 @@ def test_log_entries_come_in_the_order_of_the_program() -> None:
         assert len(set(marked)) == len(marked)
 
 
-def waiting(ring: Ring, sizes: list[int], ready: list[bool], plan: Plan) -> Waiting:
+def waiting(ring: Ring, sizes: list[int], ready: list[bool], plan: Plan) -> DeferredLayer:
     """A layer of units that take these many words and 100 cycles each."""
 
     def units() -> Iterator[Unit]:
@@ -79,7 +79,7 @@ def waiting(ring: Ring, sizes: list[int], ready: list[bool], plan: Plan) -> Wait
             region, _ = ring.take(words)
             region.release = 0
 
-    return Waiting(0, plan, units())
+    return DeferredLayer(0, plan, units())
 
 
 @pytest.fixture(name="plan")
@@ -89,28 +89,28 @@ def _plan() -> Plan:
 
 def test_units_wait_for_time_source_and_room(plan: Plan) -> None:
     ring = Ring(100)
-    behind = Behind(ring)
-    assert not behind.due(0)
+    deferred = DeferredLayers(ring)
+    assert not deferred.due(0)
     ready = [False, True, True]
-    behind.line.append(waiting(ring, [30, 30, 30], ready, plan))
-    behind.save(99)
-    assert not behind.due(40)
-    behind.save(10_000)
-    assert not behind.due(40)  # its source is not stored
+    deferred.queue.append(waiting(ring, [30, 30, 30], ready, plan))
+    deferred.save(99)
+    assert not deferred.due(40)
+    deferred.save(10_000)
+    assert not deferred.due(40)  # its source is not stored
     ready[0] = True
     held, _ = ring.take(20)
-    assert not behind.due(80)  # the convolution could need 80 words at once
-    assert behind.due(40)
-    assert behind.step() is None
+    assert not deferred.due(80)  # the convolution could need 80 words at once
+    assert deferred.due(40)
+    assert deferred.step() is None
     # What lies between the convolution's words is in its way: 40 + 30 + 30 fit, 41 do not.
-    assert not behind.due(41)
-    assert behind.due(40)
-    assert behind.step() is None
-    behind.save(500)
-    assert not behind.due(40)
+    assert not deferred.due(41)
+    assert deferred.due(40)
+    assert deferred.step() is None
+    deferred.save(500)
+    assert not deferred.due(40)
     held.release = 1
-    assert behind.due(40)
-    assert behind.step() is not None
-    assert not behind.line
-    behind.save(500)
-    assert not behind.due(0)
+    assert deferred.due(40)
+    assert deferred.step() is not None
+    assert not deferred.queue
+    deferred.save(500)
+    assert not deferred.due(0)

@@ -47,9 +47,9 @@ def test_tiles_cover_all_channels_once() -> None:
     tiles = cut_tiles(layer, LAB)
     assert [(tile.first, tile.count) for tile in tiles] == [(0, 16), (16, 16), (32, 6)]
     # 6 channels in lanes of 4: two groups.
-    assert [tile.groups for tile in tiles] == [4, 4, 2]
+    assert [tile.lane_groups for tile in tiles] == [4, 4, 2]
     assert {tile.spans for tile in tiles} == {((0, 3),)}
-    assert {tile.blocks for tile in tiles} == {3 * 9}
+    assert {tile.weight_blocks for tile in tiles} == {3 * 9}
     # Planes of 16: the last one is complete with the last tile only.
     assert [tile.opened(LAB) for tile in tiles] == [1, 2, 3]
     assert [tile.done(38, LAB) for tile in tiles] == [1, 2, 3]

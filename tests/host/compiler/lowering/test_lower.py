@@ -76,7 +76,7 @@ def test_first_layer_is_packed_in_runs(arch: str, blocks: int) -> None:
     layer = lowerings(chains(network)[0], get_arch(arch))[0]
     made = fitting([layer], get_arch(arch), 1)[0].plan
     assert layer.runs is not None
-    assert made.tiles[0].blocks == blocks
+    assert made.tiles[0].weight_blocks == blocks
 
 
 def test_plain_input_when_words_are_full() -> None:

@@ -125,8 +125,8 @@ def test_time_of_a_batch_grows_by_what_a_group_takes() -> None:
     arch = get_arch("lab")
     network = full_size_network()
     plan = plan_network(network, arch, batch=6)[3].plan
-    assert plan.groups == (3, 3)
-    twice = replace(plan, groups=(3, 3, 3, 3))
+    assert plan.image_groups == (3, 3)
+    twice = replace(plan, image_groups=(3, 3, 3, 3))
     assert time_plan(twice, arch).cycles == pytest.approx(
         2 * time_plan(plan, arch).cycles, rel=0.01
     )

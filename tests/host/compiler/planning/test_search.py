@@ -39,9 +39,9 @@ def test_candidates_cover_all_rows_of_all_images(batch: int) -> None:
         assert sum(band.rows for band in plan.bands) == 13
         assert plan.batch == batch
         # 1024 positions hold six images of 13x13.
-        assert max(plan.groups) <= 6
-        assert len(plan.bands) == 1 or set(plan.groups) == {1}
-    assert {max(plan.groups) for plan in found} == ({1} if batch == 1 else {1, 2, 3, 5})
+        assert max(plan.image_groups) <= 6
+        assert len(plan.bands) == 1 or set(plan.image_groups) == {1}
+    assert {max(plan.image_groups) for plan in found} == ({1} if batch == 1 else {1, 2, 3, 5})
 
 
 @pytest.mark.parametrize("index", range(5))
