@@ -1,4 +1,4 @@
-"""Images through a device: sessions, the layers on the CPU, several devices, resident networks.
+"""Inference: sessions on a device, layers on the CPU, several devices, resident networks.
 
-Imports `host.devices`, `host.program` and `models`; programs come in from outside.
+Imports `host.devices`, `host.program` and `models`; it does not compile programs.
 """

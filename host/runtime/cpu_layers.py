@@ -2,8 +2,8 @@
 integer arithmetic.
 
 The weights stay int8 in memory; `models.golden.ops.exact_matmul` widens a few rows at a time to
-float32 and sums at most 514 products before it turns to integers, so BLAS does the work and every
-sum is exact.
+float32 and sums at most 514 products before it converts to integers, so BLAS does the work and
+every sum is exact.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ __all__ = ["CpuLayers", "top_classes"]
 
 Codes = NDArray[np.uint8]
 
-# int8 weights are at least -128 in files of others; the bias takes its share on top.
+# Imported int8 weights may be -128; the bound includes the bias.
 _LARGEST_PRODUCT = 255 * 128
 
 
 class CpuLayers:
-    """The end of a network, behind its last convolution.
+    """The layers of a network after those of the accelerator.
 
     Parameters
     ----------
     network : Network
         Quantised.
     first : str or None
-        The first layer to run here; it and all after it must be `QFc` in a chain, behind a
-        `QGlobalAveragePool` or not.  None: the network has no such layers.
+        The first layer to run here; it and all after it must be a chain of `QFc`, optionally after
+        one `QGlobalAveragePool`.  None: the network has no such layers.
 
     Attributes
     ----------
     layers : tuple of QFc and QGlobalAveragePool
     in_shape : (int, int, int)
-        Height, width, channels of the feature map the first layer takes.
+        Height, width, channels of the first layer's input.
 
     Raises
     ------
     ValueError
-        If there is another kind of layer, or one whose sums may leave 32 bits.
+        If there is another kind of layer, or one whose sums may overflow 32 bits.
     """
 
     def __init__(self, network: Network, first: str | None) -> None:
@@ -83,12 +83,12 @@ class CpuLayers:
         Returns
         -------
         list of arrays (batch, out)
-            uint8 codes; int32 logits of a last layer without ReLU.
+            uint8 codes; int32 logits for a last layer without ReLU.
 
         Raises
         ------
         ValueError
-            If the shape or type of `maps` is not what the first layer takes.
+            If shape or dtype of `maps` are not those of the first layer's input.
         """
         if maps.dtype != np.uint8 or maps.shape[1:] != self.in_shape:
             raise ValueError(
@@ -112,7 +112,7 @@ class CpuLayers:
         Raises
         ------
         ValueError
-            If there are no layers to give an answer.
+            If the network has no layers here.
         """
         if not self.layers:
             raise ValueError("the network has no fully connected or average pooling layers")

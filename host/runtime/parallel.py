@@ -1,11 +1,11 @@
-"""Images on several devices at once: simulated ones, which wait for nothing but a processor.
+"""Images on several devices in parallel: simulated ones, which are limited by processor time only.
 
 ::
 
     device 0   image 0 | image 2 | image 4 ...
-    device 1   image 1 | image 3 | ...           each its CPU layers, and its golden check
+    device 1   image 1 | image 3 | ...           each with its CPU layers and golden check
 
-Every device has a thread; it releases the interpreter while it works.
+Every device has a thread; it releases the GIL while it works.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ __all__ = ["ParallelSession", "cores"]
 
 
 def cores() -> int:
-    """Return how many processors this process may use."""
+    """Return the number of processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 class ParallelSession:
-    """Sessions of one program on several devices, used as if they were one.
+    """Sessions of one program on several devices, used like one session.
 
     Parameters
     ----------
     sessions : sequence of Session
-        Who made them closes them.
+        Closed by their owner, not here.
 
     Raises
     ------
     ValueError
-        If there is none, two share a device, or their programs differ.
+        If the list is empty, two share a device, or their programs differ.
     """
 
     def __init__(self, sessions: Sequence[Session]) -> None:
@@ -59,14 +59,14 @@ class ParallelSession:
     def run(self, images: Iterable[NDArray[np.uint8] | None]) -> Generator[Result, None, None]:
         """Run images and yield their results in order, as `Session.run` does.
 
-        Each batch, or group of them, goes to a device that is free.  An end before the last result,
-        be it an error, Ctrl-C or that the caller closes the generator, stops all devices; they are
-        ready for the next images.
+        Each batch, or group of batches, goes to a free device.  If the generator ends before the
+        last result (an error, Ctrl-C, or closed by the caller), all devices stop; they are ready
+        for the next images.
 
         Parameters
         ----------
         images : iterable of uint8 arrays (height, width, channels)
-            Input codes; taken in the thread of the caller.
+            Input codes; the iterable is consumed in the caller's thread.
 
         Raises
         ------
@@ -81,7 +81,7 @@ class ParallelSession:
             free.put(session)
 
         def work(first: int, batch: list[NDArray[np.uint8]]) -> list[Result]:
-            session = free.get()  # there is one: threads are as many as sessions
+            session = free.get()  # never empty: as many threads as sessions
             try:
                 found = session.run(batch)
                 return [replace(result, index=first + result.index) for result in found]
@@ -97,7 +97,7 @@ class ParallelSession:
             while batch := list(islice(stream, size)):
                 pending.append(pool.submit(work, count, batch))
                 count += len(batch)
-                # As many wait as run, so that no device does.
+                # As many images are queued as run, so that no device idles.
                 if len(pending) == 2 * len(self.sessions):
                     yield from pending.popleft().result()
             while pending:

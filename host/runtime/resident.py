@@ -4,8 +4,8 @@
 
     device memory   | alexnet: program, weights, maps | googlenet: program, weights, maps | free
 
-A run differs from one of another network by the base address, the place and the number of its
-descriptors: three registers that every run writes anyway.  Nothing is loaded, copied or reset.
+To switch networks, a run writes another base address, descriptor offset and descriptor count: three
+registers that every run writes anyway.  Nothing is loaded, copied or reset.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ __all__ = ["Resident"]
 
 
 class Resident:
-    """Networks by name on one device; a context manager that gives the memory back.
+    """Networks by name on one device; a context manager that frees their memory.
 
-    Threads may share it: requests are done one after the other.
+    Thread-safe: requests are run one after the other.
 
     Parameters
     ----------
     device : Device
-        Belongs to who opened it.
+        Closed by its owner, not here.
     """
 
     def __init__(self, device: Device) -> None:
@@ -47,27 +47,27 @@ class Resident:
 
     @property
     def memory(self) -> dict[str, int]:
-        """Bytes of device memory that each network has, in the order in which they came."""
+        """Bytes of device memory of each network, in the order in which they were added."""
         return {name: session.program.arena_bytes for name, session in self._sessions.items()}
 
     def add(
         self, name: str, network: Network, program: Program, *, top: int = 5, check: bool = False
     ) -> None:
-        """Load a network; those that are there stay as they are.
+        """Load a network; the resident ones are not affected.
 
         Parameters
         ----------
         name : str
-            To ask for it by.
+            Name by which `run` finds it.
         network, program, top, check
             As for `host.runtime.session.Session`.
 
         Raises
         ------
         ValueError
-            If the name is in use, or network and program do not belong together.
+            If the name is in use, or network and program do not match.
         DeviceFull
-            If there is no room: the message says how many bytes each network takes.
+            If it does not fit: the message says how many bytes each network takes.
         DeviceError
             If the program is for another arch.
         """
@@ -85,12 +85,12 @@ class Resident:
             self._sessions[name] = session
 
     def remove(self, name: str) -> None:
-        """Give the memory of a network back.
+        """Free the memory of a network.
 
         Raises
         ------
         ValueError
-            If it is not resident.
+            If the network is not resident.
         """
         with self._lock:
             self._session(name).close()
@@ -116,7 +116,7 @@ class Resident:
             return list(self._session(name).run(images))
 
     def close(self) -> None:
-        """Remove all networks; more than once does nothing."""
+        """Remove all networks; repeated calls do nothing."""
         with self._lock:
             while self._sessions:
                 self._sessions.popitem()[1].close()

@@ -1,12 +1,13 @@
-"""Running images: the accelerator's part on a device, the rest on the CPU, both at once.
+"""Running images: the accelerator's part on a device and the rest on the CPU, in parallel.
 
 ::
 
     device   images 0, 1 | images 2, 3 | images 4, 5 | ...
-    CPU                    layers 0, 1 | layers 2, 3 | ...   (and the golden check, if asked for)
+    CPU                    layers 0, 1 | layers 2, 3 | ...   (and the golden check, if enabled)
 
-One thread drives the device, another runs the CPU layers of the images before, several at once:
-widening their weights costs more than using them.  Devices release the interpreter while they work.
+One thread drives the device, another runs the CPU layers of earlier images, several images at a
+time, because widening the weights costs more than the products.  Devices release the GIL while they
+work.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ __all__ = ["Answer", "Mismatch", "Result", "Session", "compare_maps"]
 
 Codes = NDArray[np.uint8]
 
-# A run is given up after a minute and what the slowest simulation would need: cycles per second.
+# A run times out after a minute plus the time of the slowest simulation, at this rate (cycles/s).
 _BASE_TIMEOUT = 60.0
 _SLOWEST = 20_000
 
@@ -51,7 +52,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Mismatch:
-    """A feature map that is not the golden one.
+    """A feature map that differs from the golden one.
 
     Parameters
     ----------
@@ -59,9 +60,9 @@ class Mismatch:
     count : int
         Values that differ.
     position : (int, int, int)
-        Row, column and channel of the first of them.
+        Row, column and channel of the first difference.
     got, expected : int
-        What the device gave there, and the golden value.
+        The device's value there, and the golden one.
     """
 
     layer: str
@@ -80,22 +81,22 @@ class Mismatch:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one image.
+    """The result of one image.
 
     Parameters
     ----------
     index : int
-        Of the image in the stream.
+        Position of the image in the stream.
     top : tuple of Answer
         Best first; empty if the network has no classifier.
     log : RunLog
-        The device's counters, of the image's whole batch.
+        The device's counters for the image's whole batch.
     cpu_seconds : float
         Time spent in the CPU layers.
     compared : int
         Feature maps compared with the golden model; 0 without a check.
     mismatches : tuple of Mismatch
-        In the order of the layers.
+        In network order.
     maps : dict
         Feature maps read from the device, uint8 (height, width, channels), by layer name: those
         the CPU layers need; with a check or on request all that are stored.  On request also what
@@ -112,7 +113,7 @@ class Result:
 
     @property
     def mismatch_count(self) -> int:
-        """Values that differ, in all layers."""
+        """Number of values that differ, in all layers."""
         return sum(mismatch.count for mismatch in self.mismatches)
 
 
@@ -136,7 +137,7 @@ def compare_maps(
 
 @dataclass(frozen=True)
 class _Done:
-    """An image that the device is done with."""
+    """An image whose device part is complete."""
 
     index: int
     codes: Codes
@@ -145,7 +146,7 @@ class _Done:
 
 
 def _split(network: Network, program: Program) -> tuple[str, str | None]:
-    """Name of the map that leaves the device, and of the first CPU layer (None: there is none)."""
+    """Name of the device's last map, and of the first CPU layer (None: there is none)."""
     done = {name for layer in program.layers for name in layer.covers}
     names = [layer.name for layer in network.layers]
     if not names or not done <= set(names):
@@ -175,7 +176,7 @@ def _batches(images: Iterable[Codes | None], size: int) -> Iterator[list[Codes]]
 
 
 class Session:
-    """A network loaded on a device; a context manager that gives the memory back.
+    """A network loaded on a device; a context manager that frees its memory.
 
     Parameters
     ----------
@@ -185,20 +186,20 @@ class Session:
         Compiled from `network`; with ``trace=True`` a check covers every map.
     device : Device
     top : int
-        Classes to report.
+        Number of classes to report.
     check : bool
-        Compare every feature map the program stores with the golden model.
+        Compare every feature map that the program stores with the golden model.
     keep : bool
         Return every feature map the program stores, and what the CPU layers give.
     group : int
-        Images whose CPU layers run together; a multiple of the program's batch is of most use.
+        Images whose CPU layers run together; best a multiple of the program's batch.
     timeout : float, optional
-        Seconds for one image on the device; by default far more than any back end needs.
+        Seconds per image on the device; the default is far more than any back end needs.
 
     Raises
     ------
     ValueError
-        If network and program do not belong together, or `top` is not positive.
+        If network and program do not match, or `top` is not positive.
     DeviceError
         If the program is for another arch, or does not fit the device's memory.
     """
@@ -249,11 +250,11 @@ class Session:
         self.group = group
 
     def run(self, images: Iterable[Codes | None]) -> Iterator[Result]:
-        """Run images one after another and yield their results in order.
+        """Run images and yield their results in order.
 
-        Images go to the device in batches as large as the program's; the last one may be smaller,
-        and takes as long.  The results of a group come while the device works on the one after the
-        next, each with the log of its whole batch.
+        Images are sent to the device in batches of the program's size; a smaller last batch takes
+        as long as a full one.  The results of a group are yielded while the device works on the
+        group after the next, each with the log of its whole batch.
 
         Parameters
         ----------
@@ -296,7 +297,7 @@ class Session:
             raise failure
 
     def _accelerate(self, batch: list[Codes]) -> tuple[list[dict[str, Codes]], RunLog]:
-        """Run images on the device; return for each the maps that are wanted, and the log."""
+        """Run images on the device; return for each the maps that are needed, and the log."""
         buffer = self._buffer
         if buffer is None:
             raise DeviceError("the session is closed")
@@ -316,7 +317,7 @@ class Session:
         return found, log
 
     def _finish(self, group: list[_Done]) -> list[Result]:
-        """Run the CPU layers, and the golden model if a check is wanted."""
+        """Run the CPU layers, and the golden model if `check` is set."""
         start = time.perf_counter()
         outputs = self.cpu.run(
             np.stack(
@@ -353,12 +354,12 @@ class Session:
         return labels[index] if index < len(labels) else f"class {index}"
 
     def _stop(self) -> str:
-        """The last of the network's layers that the program does."""
+        """The last layer of the network that the program computes."""
         done = {name for layer in self.program.layers for name in layer.covers}
         return [layer.name for layer in self.network.layers if layer.name in done][-1]
 
     def close(self) -> None:
-        """Give the device's memory back; more than once does nothing."""
+        """Free the device's memory; repeated calls do nothing."""
         if self._buffer is not None:
             self.device.free(self._buffer)
             self._buffer = None
