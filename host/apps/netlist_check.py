@@ -23,7 +23,7 @@ _MEMORY = 16 << 20
 _LINK_BYTES = 64
 
 # Seconds of simulated time.
-_PATIENCE = 0.01
+_REPLY_TIMEOUT = 0.01
 
 _WITH_LRN = ("conv1", "conv2")
 # The least to bring through a link that has a convolution and pooling.
@@ -135,10 +135,12 @@ def check_board(
     direct = bool(memory.size)
     say("simulating the netlist: the link")
     if direct:
-        device = DirectDevice(arch, memory=memory, port=port, baud=baud, patience=_PATIENCE)
+        device = DirectDevice(
+            arch, memory=memory, port=port, baud=baud, reply_timeout=_REPLY_TIMEOUT
+        )
         layers = [name for name in SCALED_LAYERS if arch.lrn_lanes or name not in _WITH_LRN]
     else:
-        device = LinkedDevice(arch, port=port, baud=baud, patience=_PATIENCE)
+        device = LinkedDevice(arch, port=port, baud=baud, reply_timeout=_REPLY_TIMEOUT)
         layers = [_SMALLEST]
     maps = values = cycles = 0
     with device:

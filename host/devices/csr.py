@@ -1,7 +1,7 @@
-"""The accelerator's registers, whatever bus they are behind: starting runs, reading what they left.
+"""The accelerator's registers, independent of the bus: starting runs, reading counters and errors.
 
-What `models.spec.regs` says about single registers, put to use; back ends differ only in how a word
-is read and written.
+`models.spec.regs` defines the single registers; back ends differ only in how a word is read and
+written.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ class Csr:
     Attributes
     ----------
     writes : int
-        Words written so far.
+        Number of words written so far.
     changes : int
-        Those of them that were not what the register was last given.
+        Those of them that changed the register's value.
     resets : int
-        Soft resets begun so far.
+        Number of soft resets begun so far.
     """
 
     def __init__(self, read: Callable[[int], int], write: Callable[[int, int], None]) -> None:
@@ -68,7 +68,7 @@ class Csr:
         self._given[name] = value
 
     def identity_error(self, arch: Arch) -> str | None:
-        """Say what is wrong if this is not an accelerator of `arch`; None if it is."""
+        """Return why this is not an accelerator of `arch`; None if it is."""
         magic, version = self.read("ID"), self.read("VERSION")
         if magic != MAGIC or version != VERSION:
             return f"has ID {magic:08x} version {version}, not {MAGIC:08x} version {VERSION}"
@@ -78,16 +78,16 @@ class Csr:
         return None
 
     def start(self, *, base: int, desc_offset: int, desc_count: int, watchdog: int) -> None:
-        """Begin a run; the interrupt comes at its end.
+        """Start a run, which raises the interrupt at its end.
 
         Parameters
         ----------
         base : int
             Bus address that the program's offsets are relative to.
         desc_offset, desc_count : int
-            Where the descriptors are, and how many.
+            Offset and number of the descriptors.
         watchdog : int
-            Cycles without progress that end the run; 0: none.
+            Cycles without progress after which the run ends with an error; 0: never.
         """
         self.write("BASE", base)
         self.write("DESC_ADDR", desc_offset)
@@ -102,19 +102,19 @@ class Csr:
         self.write("IRQ_PENDING", field("IRQ_PENDING", "done").mask)
 
     def begin_reset(self) -> None:
-        """Stop a run: bursts under way come to their end, see `idle`."""
+        """Begin a soft reset, which stops a run; bursts in flight still complete, see `idle`."""
         self.resets += 1
         self.write("CTRL", _RESET)
         self.acknowledge()
 
     @property
     def idle(self) -> bool:
-        """Whether nothing runs and no burst is under way."""
+        """Whether nothing runs and no burst is in flight."""
         return not self.read("STATUS") & (_BUSY | _RESETTING)
 
     @property
     def ended(self) -> bool:
-        """Whether the run came to its end, well or not."""
+        """Whether the run has ended, with or without an error."""
         return bool(self.read("STATUS") & (_DONE | _ERROR))
 
     @property
@@ -146,14 +146,14 @@ class Csr:
     def count_error(
         self, *, beats: Mapping[str, int], descriptors: int, entries: int
     ) -> str | None:
-        """Say which count of a run that was completed is not what it must be; None: all are.
+        """Return which count of a completed run is wrong; None if all are right.
 
         Parameters
         ----------
         beats : mapping
             Beats of each port of `models.spec.regs.ERROR_SOURCES`.
         descriptors, entries : int
-            Descriptors fetched, and entries of the layer log.
+            Expected descriptors fetched, and expected entries of the layer log.
         """
         wanted = {"DESC_FETCHED": descriptors, "LOG_COUNT": entries}
         for port in ERROR_SOURCES:
@@ -165,7 +165,7 @@ class Csr:
         return None
 
     def describe_error(self) -> str:
-        """Say why the run stopped, with `diagnosis`."""
+        """Return why the run failed, with `diagnosis`."""
         value = self.read("ERROR")
         cause, source = _CAUSE.of(value), _SOURCE.of(value)
         if cause in (ErrorCause.SLVERR, ErrorCause.DECERR):
@@ -179,7 +179,7 @@ class Csr:
         return f"{text}: {self.diagnosis()}"
 
     def diagnosis(self) -> str:
-        """Say what the ports asked for and got, those that lack something first."""
+        """Return beats expected and received by each port, incomplete ones first."""
         ports = []
         for name in ERROR_SOURCES:
             expected = self.read(f"{name.upper()}_EXPECTED")
@@ -190,6 +190,6 @@ class Csr:
         return f"beats received: {beats}; descriptors fetched: {fetched} of {count}"
 
     def dump(self) -> str:
-        """Return all registers that can be read, in hexadecimal, in one line."""
+        """Return all readable registers in hexadecimal, in one line."""
         readable = (register for register in REGISTERS if register.access != "wo")
         return " ".join(f"{register.name}={self.read(register.name):x}" for register in readable)

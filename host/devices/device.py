@@ -1,8 +1,8 @@
-"""What runs programs: the one interface of every back end.
+"""The interface of every back end that runs programs.
 
-A device owns memory that programs and feature maps live in, and runs one program at a time.  A back
-end is a module with a function ``create(arch, **options) -> Device``; `host.apps.open_device` has
-the list of them.
+A device owns the memory of programs and feature maps, and runs one program at a time.  A back end
+is a module with a function ``create(arch, **options) -> Device``; `host.apps.open_device` has the
+list of them.
 """
 
 from __future__ import annotations
@@ -41,21 +41,21 @@ Data = bytes | bytearray | memoryview | NDArray[np.uint8]
 
 
 class DeviceError(RuntimeError):
-    """A device could not do what it was asked to: one line with cause, port and counts."""
+    """A device operation failed: one line with cause, port and counts."""
 
 
 class DeviceFull(DeviceError):
-    """There is not as much free device memory in one piece as was asked for."""
+    """There is no contiguous free device memory of the requested size."""
 
 
 @dataclass(frozen=True)
 class Buffer:
-    """A piece of device memory.
+    """A contiguous range of device memory.
 
     Parameters
     ----------
     offset : int
-        First byte, a multiple of 4096; the base address of a program that runs in the buffer.
+        Address of the first byte, a multiple of 4096; the base address of a program in the buffer.
     size : int
         In bytes.
     """
@@ -66,7 +66,7 @@ class Buffer:
 
 @dataclass
 class RunLog:
-    """What a run counted.
+    """The counters of a run.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class RunLog:
     seconds : float
         Wall time of the run.
     recording : Recording or None
-        What the engines did, on a device that was asked to record.
+        Events of the engines, if the device records.
     """
 
     entries: list[dict[str, int]] = field(default_factory=list)
@@ -87,7 +87,7 @@ class RunLog:
     recording: Recording | None = None
 
     def steps(self) -> list[dict[str, int]]:
-        """Return the counts of each layer alone: an entry less the one before."""
+        """Return the counts of each layer: differences between consecutive entries."""
         before = {name: 0 for name, _ in LOG_FIELDS}
         steps = []
         for entry in self.entries:
@@ -107,19 +107,18 @@ class Device(abc.ABC):
     Attributes
     ----------
     csr : Csr or None
-        The accelerator's registers, if there are any.
+        The accelerator's registers; None if the device has none.
     stop : threading.Event
-        While another thread has it set, runs end soon with `DeviceError`, on devices whose runs
-        take long.
+        While set (by another thread), runs end soon with `DeviceError`, on devices with long runs.
     heard : callable or None
         Called now and then while a run goes on, on devices whose runs take long, with what is done
         of it: cycles if the device counts them, else descriptors.
     counts_cycles : bool
         Whether `heard` is told cycles.
     verify : bool
-        Whether `upload` reads back what it wrote.
+        Whether `upload` reads back and compares.
     uploaded, verified : int
-        Bytes written by `upload` so far, and those of them that were read back and equal.
+        Bytes written by `upload` so far, and bytes verified by reading back.
     """
 
     name = "device"
@@ -140,22 +139,22 @@ class Device(abc.ABC):
         Raises
         ------
         DeviceFull
-            If there is not that much free memory in one piece.
+            If no free range is large enough.
         """
 
     @abc.abstractmethod
     def free(self, buffer: Buffer) -> None:
-        """Give memory back.
+        """Free a buffer.
 
         Raises
         ------
         DeviceError
-            If the buffer is not one that `alloc` returned, or is free already.
+            If the buffer was not returned by `alloc`, or is already free.
         """
 
     @abc.abstractmethod
     def write(self, buffer: Buffer, data: Data, offset: int = 0) -> None:
-        """Copy `data` into memory, `offset` bytes from the start of the buffer."""
+        """Copy `data` to memory, `offset` bytes from the start of the buffer."""
 
     @abc.abstractmethod
     def read(self, buffer: Buffer, offset: int, size: int) -> NDArray[np.uint8]:
@@ -168,12 +167,12 @@ class Device(abc.ABC):
         Parameters
         ----------
         timeout : float
-            Seconds of wall time after which the run is given up.
+            Seconds of wall time after which the run fails.
 
         Raises
         ------
         DeviceError
-            If the program is for another arch, or the run ends in an error or not at all.
+            If the program is for another arch, or the run fails or times out.
         """
 
     @abc.abstractmethod
@@ -185,7 +184,7 @@ class Device(abc.ABC):
         """Release everything; the device cannot be used afterwards."""
 
     def another(self) -> Device | None:
-        """Open one more device of the same kind, to run at the same time; None: there is no more.
+        """Open another device of the same kind, to run in parallel; None if there is none.
 
         Raises
         ------
@@ -195,12 +194,12 @@ class Device(abc.ABC):
         return None
 
     def check_program(self, program: Program, buffer: Buffer) -> None:
-        """Refuse a program that cannot run here.
+        """Check that a program can run on this device.
 
         Raises
         ------
         DeviceError
-            If it is for another arch or larger than the buffer.
+            If it is for another arch or does not fit the buffer.
         """
         if program.arch_fingerprint != self.arch.fingerprint:
             raise DeviceError(
@@ -213,7 +212,7 @@ class Device(abc.ABC):
             )
 
     def check_counts(self, program: Program) -> None:
-        """Compare what the core counted in a run that was completed with what the program asks for.
+        """Compare the core's counts of a completed run with the program's.
 
         Raises
         ------
@@ -234,12 +233,12 @@ class Device(abc.ABC):
             raise DeviceError(wrong)
 
     def describe_error(self, program: Program, buffer: Buffer) -> str:
-        """Say why a run stopped, and of a refused descriptor what memory holds in its place."""
+        """Return why a run failed and, for a refused descriptor, what memory holds instead."""
         assert self.csr is not None
         text = f"{self.csr.describe_error()}; {_totals(program)}"
         if self.csr.cause != ErrorCause.BAD_DESCRIPTOR:
             return text
-        # The refused one is the last that was fetched.
+        # The refused descriptor is the last one fetched.
         index = self.csr.read("DESC_FETCHED") - 1
         start = program.desc_offset + index * DESCRIPTOR_BYTES
         wanted = np.frombuffer(program.image, np.uint8)[start : start + DESCRIPTOR_BYTES]
@@ -248,7 +247,7 @@ class Device(abc.ABC):
         return f"{text}; {wrong}"
 
     def diagnosis(self, program: Program) -> str:
-        """Say what a run's ports asked for and got so far, and what the whole program moves."""
+        """Return beats expected and received by each port, and beats of the whole program."""
         assert self.csr is not None
         return f"{self.csr.diagnosis()}; {_totals(program)}"
 
@@ -258,7 +257,7 @@ class Device(abc.ABC):
         Raises
         ------
         DeviceError
-            If memory does not hold what was written.
+            If memory does not hold the written data.
         """
         self.write(buffer, data, offset)
         wanted = np.frombuffer(data, np.uint8)
@@ -273,11 +272,11 @@ class Device(abc.ABC):
         self.verified += size
 
     def read_back(self, buffer: Buffer, offset: int, size: int) -> NDArray[np.uint8]:
-        """Return what memory itself holds, whatever caches lie before it."""
+        """Read memory itself, bypassing caches."""
         return self.read(buffer, offset, size)
 
     def check_range(self, buffer: Buffer, offset: int, size: int) -> None:
-        """Refuse an access that leaves the buffer.
+        """Check that an access stays inside the buffer.
 
         Raises
         ------
@@ -307,7 +306,7 @@ def _totals(program: Program) -> str:
 
 
 def difference(found: NDArray[np.uint8], wanted: NDArray[np.uint8]) -> str | None:
-    """Say how bytes that were read differ from those that were written; None: they do not."""
+    """Return how the bytes read differ from those written; None if they are equal."""
     if len(found) != len(wanted):
         return f"{len(found)} bytes came back"
     wrong = np.flatnonzero(found != wanted)

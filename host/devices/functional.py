@@ -1,8 +1,8 @@
 """The `functional` device: executes a program's descriptors in NumPy, one after the other.
 
-It reads the real descriptor bytes from its memory and does what `models.spec.isa` says, so it tests
-the compiler as well as the arithmetic; it counts nothing.  Descriptors run in program order, which
-every program allows; a wait for work that comes later is an error here.
+It decodes the real descriptor bytes in its memory and executes them as `models.spec.isa` specifies,
+so it tests the compiler as well as the arithmetic.  It has no counters.  Descriptors run in program
+order, which every program allows; a wait for a later descriptor is an error.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class FunctionalDevice(ArenaDevice):
     memory_bytes : int
         Size of device memory.
     poison : int or None
-        Seed of random bytes that fill the on-chip buffers before every run; None: whatever the
-        run before left, zeros at first.
+        Seed of random bytes that fill the on-chip buffers before every run; None: they keep their
+        contents, initially zeros.
     """
 
     name = "functional"
@@ -107,7 +107,7 @@ class FunctionalDevice(ArenaDevice):
         return RunLog([self.counters() for _ in range(entries)], self.counters(), seconds)
 
     def counters(self) -> dict[str, int]:
-        """Return the counters of `models.spec.regs.LOG_FIELDS`: all 0, nothing is counted."""
+        """Return the counters of `models.spec.regs.LOG_FIELDS`: all 0, since nothing is counted."""
         return {name: 0 for name, _ in LOG_FIELDS}
 
     def another(self) -> FunctionalDevice:

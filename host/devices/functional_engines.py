@@ -1,4 +1,4 @@
-"""What each engine does with a descriptor, in NumPy: `models.spec.isa`, word for word."""
+"""The engines in NumPy: each executes a descriptor exactly as `models.spec.isa` specifies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from penstock.models.spec.isa import Dest, Op
 
 __all__ = ["Engines"]
 
-# What two CONVs must have in common, besides the address, to read the same window.
+# Fields that, with the address, determine the window that a CONV reads.
 _WINDOW_FIELDS = (
     *("step_cb", "step_ky", "step_y", "n_ky", "n_kx", "n_y", "n_x", "stride_y", "stride_x"),
     *("y0", "x0", "in_h", "in_w", "pad", "more_images", "step_image"),
@@ -54,17 +54,17 @@ class Engines:
         self._blocks: deque[NDArray[np.float32]] = deque()
         self._sums: NDArray[np.float64] | None = None
         self._finished: deque[NDArray[np.float64]] = deque()
-        # Windows by what describes them, with the words they came from: first, count.
+        # Windows by those fields, with the words they were read from: first, count.
         self._windows: dict[tuple[int, ...], tuple[int, int, NDArray[np.float32]]] = {}
         self._gains: tuple[bytes, NDArray[np.int64]] | None = None
 
     def start(self, base: int, size: int, random: np.random.Generator | None) -> None:
-        """Get ready for a program whose arena is at `base`.
+        """Prepare for a program whose arena is at `base`.
 
         Parameters
         ----------
         random : Generator or None
-            Fills the buffers with random bytes.
+            Generator of random bytes that fill the buffers.
         """
         self._base, self._end = base, base + size
         self._params.clear()
@@ -78,23 +78,23 @@ class Engines:
             self._gains = None
 
     def finish(self) -> None:
-        """Check that nothing is left over.
+        """Check that the program used everything it loaded.
 
         Raises
         ------
         ValueError
-            If weights, parameters or partial sums were not used.
+            If weights, parameters or partial sums are left.
         """
         if self._blocks or self._params or self._finished or self._sums is not None:
             raise ValueError("weights or partial sums are left over at the program's end")
 
     def execute(self, op: Op, values: Values) -> None:
-        """Do what one descriptor says.
+        """Execute one descriptor.
 
         Raises
         ------
         ValueError
-            If it cannot be done: an address outside the arena, no weights, an inconsistent count.
+            If that is impossible: an address outside the arena, no weights, an inconsistent count.
         """
         getattr(self, f"_{op.name.lower()}")(values)
 
@@ -126,7 +126,7 @@ class Engines:
             self._forget(v["base"], len(words))
 
     def _forget(self, base: int, words: int) -> None:
-        """Drop the windows that saw what these words held before."""
+        """Drop cached windows that read these words."""
         depth = self.arch.act_words
         for key, (first, count, _) in list(self._windows.items()):
             if (base - first) % depth < count or (first - base) % depth < words:
@@ -180,7 +180,7 @@ class Engines:
             self._sums = np.zeros((positions, self.arch.cols), np.float64)
         if self._sums is None or len(self._sums) != positions:
             raise ValueError(f"no tile of {positions} positions was begun")
-        # No sum of `step` blocks' products leaves the integers float32 holds.
+        # Sums over `step` blocks stay within the integers that float32 represents exactly.
         step = max(EXACT_PRODUCTS // self.arch.rows, 1)
         taps = v["n_ky"] * v["n_kx"]
         planes = max(step // taps, 1)
@@ -188,7 +188,7 @@ class Engines:
             together = min(planes, v["n_cb"] - plane)
             blocks = together * taps
             if len(self._blocks) < blocks:
-                raise ValueError("there are no weights for it")
+                raise ValueError("there are no weights left for it")
             window = self._window(v, plane, together)
             weights = np.concatenate([self._blocks.popleft() for _ in range(blocks)])
             for low in range(0, len(weights), step * self.arch.rows):
@@ -219,7 +219,7 @@ class Engines:
             channel += width
 
     def _rows(self, v: Values, plane: int) -> Bytes:
-        """Words (in_h, in_w, rows) of the plane `plane` planes after the one to post."""
+        """Words (in_h, in_w, rows) of the plane at offset `plane` from the one to post."""
         row = np.arange(v["in_h"])[:, None]
         halo = v["halo_base"] + plane * v["halo_step"] + row * v["in_w"]
         own = v["base"] + plane * v["step"] + (row - v["halo_rows"]) * v["in_w"]

@@ -1,4 +1,4 @@
-"""What a simulated core's engines did in a run: events and counts of ``sim/library/recorder.h``."""
+"""Recordings of a simulated core's engines: the records of ``sim/library/recorder.h``."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ __all__ = ["EVENT", "SAMPLE", "Kind", "Recording"]
 
 
 class Kind(IntEnum):
-    """What happened to an engine's next descriptor.
+    """An event of an engine's next descriptor.
 
-    ``BEGUN`` (the fetcher's only): its first beat came.  ``HANDED_OUT``: the fetcher gave it to the
-    engine's queue.  ``TAKEN``: its waits are met and the engine took it.  ``DONE``: it is complete.
+    ``BEGUN`` (of the fetcher only): its first beat arrived.  ``HANDED_OUT``: the fetcher dispatched
+    it to the engine's queue.  ``TAKEN``: its waits are met and the engine took it.  ``DONE``: it is
+    complete.
     """
 
     BEGUN = 0
@@ -29,7 +30,7 @@ class Kind(IntEnum):
 # Cycles are counted from the start bit, as in the layer log.
 EVENT = np.dtype([("cycle", "u4"), ("engine", "u4"), ("kind", "u4")])
 
-# Counts of the first `cycles` cycles; beats by port.
+# Counters after `cycles` cycles; beats by port.
 SAMPLE = np.dtype(
     [
         *((name, "u4") for name in ("cycles", "busy")),
@@ -41,20 +42,20 @@ SAMPLE = np.dtype(
 
 @dataclass(frozen=True)
 class Recording:
-    """One run.
+    """The recording of one run.
 
     Parameters
     ----------
     events : structured array of EVENT
-        In the order of their cycles.  `engine` is an `models.spec.isa.Op`, or 0 for the fetcher.
+        In order of cycles.  `engine` is a `models.spec.isa.Op`, or 0 for the fetcher.
     samples : structured array of SAMPLE
-        At the start, at each CONV's and POST's completion, and every 1024 cycles.
+        Taken at the start, at each completion of CONV and POST, and every 1024 cycles.
     """
 
     events: NDArray[np.void]
     samples: NDArray[np.void]
 
     def cycles(self, engine: int, kind: Kind) -> list[int]:
-        """Return when it happened to each of an engine's descriptors, in order."""
+        """Return the cycles of an event for each of an engine's descriptors, in order."""
         chosen = (self.events["engine"] == engine) & (self.events["kind"] == kind)
         return [int(cycle) for cycle in self.events["cycle"][chosen]]

@@ -1,7 +1,6 @@
 """The `rtl` device: the accelerator's Verilog, simulated cycle by cycle in this process.
 
-The simulation library is built by `sim.library.build.library`.  Who has built it already passes its
-path.
+The simulation library is built by `sim.library.build.library`, unless its path is given.
 """
 
 from __future__ import annotations
@@ -30,13 +29,13 @@ __all__ = ["RtlDevice", "create"]
 DEFAULT_MEMORY = 256 << 20
 DEFAULT_WATCHDOG = 100_000
 
-# Cycles between two looks at the clock on the wall and at what others want.
+# Cycles between two checks of wall time and of `stop`.
 _CHUNK = 100_000
 
-# Multipliers of the smallest array whose simulation is trained.
+# Multipliers of the smallest array whose simulation is built with a profile.
 _TRAINED = 64
 
-# Cycles that outstanding bursts get to end after a soft reset.
+# Cycles within which outstanding bursts must end after a soft reset.
 _RESET_LIMIT = 20_000
 
 
@@ -51,24 +50,24 @@ class RtlDevice(ArenaDevice, CsrDevice):
     memory_bytes : int
         Size of device memory.
     watchdog : int
-        Cycles without progress after which a run is given up; 0: never.
+        Cycles without progress after which a run fails; 0: never.
     profile : Profile
-        Behaviour of the memory.  It restarts with every run: equal runs take equal cycles.
+        Timing of the memory.  It restarts with every run, so equal runs take equal cycles.
     waves : Path or None
-        Where to write FST waves of everything the device does.
+        File for FST waves of the whole session.
     record : bool
-        Whether the logs of runs have recordings; that takes a library built for it.
+        Whether run logs have recordings; the library must be built with a recorder.
     registers : int
         Address of the first register.
     train : callable or None
-        Runs something typical on a device; a library that is built here is optimised for it.
+        Runs a typical workload on a device; a library built here is optimised with its profile.
     progress : callable or None
-        Called with what happens now while the library is built.
+        Called with a description of each build step.
 
     Raises
     ------
     DeviceError
-        If the library cannot be built, or is not the one for `arch`.
+        If the library cannot be built or is for another arch.
     """
 
     name = "rtl"
@@ -93,7 +92,7 @@ class RtlDevice(ArenaDevice, CsrDevice):
         self.profile = profile
         self.record = record
         if library is None:
-            # What is fast to compile, or seldom used, is not worth the time.
+            # Small arrays and rarely used variants are not worth the profiling time.
             worth = arch.macs_per_cycle >= _TRAINED and waves is None and not record
             library = simulation_library(
                 arch,
@@ -122,12 +121,12 @@ class RtlDevice(ArenaDevice, CsrDevice):
 
     @property
     def memory(self) -> NDArray[np.uint8]:
-        """The memory itself, uint8 (memory_bytes,); to test with."""
+        """The memory itself, uint8 (memory_bytes,); for tests."""
         return self._memory()
 
     @property
     def model(self) -> Model:
-        """The simulated core; to test with."""
+        """The simulated core; for tests."""
         return self._model
 
     def write(self, buffer: Buffer, data: Data, offset: int = 0) -> None:
@@ -142,9 +141,9 @@ class RtlDevice(ArenaDevice, CsrDevice):
         return self._memory()[start : start + size].copy()
 
     def start(self, program: Program, buffer: Buffer) -> None:
-        """Begin a run, which goes on while the model is clocked: what `run` does first.
+        """Start a run, which proceeds while the model is clocked; the first step of `run`.
 
-        From here on memory lets the core write only what the program writes.
+        From here on memory accepts writes only to the ranges that the program writes.
         """
         base = buffer.offset
         self._model.profile(self.profile)
@@ -176,7 +175,7 @@ class RtlDevice(ArenaDevice, CsrDevice):
         return log
 
     def another(self) -> RtlDevice | None:
-        """Open one more, with the same options; None if this one writes waves."""
+        """Open another device with the same options; None if this one writes waves."""
         if self._waves is not None:
             return None
         return RtlDevice(
@@ -192,7 +191,7 @@ class RtlDevice(ArenaDevice, CsrDevice):
         self._model.close()
 
     def plan_fault(self, port: str, kind: Fault, beat: int = 0) -> None:
-        """Let the memory fail in the next run, at this beat of a port; to test with.
+        """Make the memory fail in the next run, at a beat of a port; for tests.
 
         Parameters
         ----------
@@ -212,7 +211,7 @@ class RtlDevice(ArenaDevice, CsrDevice):
         return self._model.memory
 
     def _recover(self) -> None:
-        """Make the core idle: let outstanding bursts end, or reset everything if they do not."""
+        """Make the core idle: let outstanding bursts end, or reset all if they do not."""
         model = self._model
         try:
             self.csr.begin_reset()
@@ -223,7 +222,7 @@ class RtlDevice(ArenaDevice, CsrDevice):
             else:
                 model.reset()
             if model.violation:
-                model.reset()  # which forgets it
+                model.reset()  # which drops outstanding bursts
         except ModelError:
             model.reset()
         for port in range(len(ERROR_SOURCES)):
@@ -231,7 +230,7 @@ class RtlDevice(ArenaDevice, CsrDevice):
 
 
 def _train(arch: Arch, train: Callable[[Device], None], library: Path) -> None:
-    """Let a library do what is typical."""
+    """Run the training workload on a library."""
     with RtlDevice(arch, library=library) as device:
         train(device)
 

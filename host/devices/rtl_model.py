@@ -1,6 +1,6 @@
-"""A simulated core with its memory, in this process: `sim.library.build`'s library through ctypes.
+"""A simulated core with its memory in this process: the library of `sim.library.build`, by ctypes.
 
-The functions are those at the end of ``sim/library/harness.cpp``.
+Its functions are those at the end of ``sim/library/harness.cpp``.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ _SIGNATURES = {
     "trace": (ctypes.c_int, [_Handle, ctypes.c_char_p]),
 }
 
-# Cycles after which an access to a register counts as unanswered.
+# Cycles after which a register access times out.
 _CSR_LIMIT = 1000
 
 
 class ModelError(RuntimeError):
-    """The simulation cannot go on: no memory, no answer, or a breach of the AXI rules."""
+    """The simulation cannot continue: no memory, no response, or a violation of the AXI rules."""
 
 
 class Fault(enum.IntEnum):
-    """What a faulty memory does at a beat.
+    """A fault of the memory at a beat.
 
-    HANG moves nothing any more and acknowledges nothing, NO_ADDRESS accepts no address, NO_ANSWER
+    HANG transfers and acknowledges nothing from there on, NO_ADDRESS accepts no address, NO_ANSWER
     acknowledges no write.
     """
 
@@ -64,7 +64,7 @@ class Fault(enum.IntEnum):
 
 
 class Profile:
-    """Behaviour of the memory.
+    """Timing of the memory.
 
     Parameters
     ----------
@@ -72,14 +72,14 @@ class Profile:
         Cycles from an accepted address to the first beat, and from the last write beat to its
         response.
     stall_per_mille : int
-        Share of the cycles in which no beat moves, 0 to 999.
+        Cycles per 1000 in which no beat is transferred, 0 to 999.
     seed : int
-        Of the generator that chooses those cycles.
+        Seed of the generator that chooses those cycles.
     jitter : int
-        Most cycles by which a burst is later than `latency`.
+        Maximum cycles by which a burst exceeds `latency`.
     refuse_per_mille : int
-        Share of the cycles in which one channel of one port is held back, 0 to 999: addresses,
-        data and responses of memory, and those of the registers.
+        Cycles per 1000 in which one channel of one port is stalled, 0 to 999: addresses, data and
+        responses of memory and of the registers.
     """
 
     def __init__(
@@ -106,26 +106,26 @@ class Profile:
         self.refuse_per_mille = refuse_per_mille
 
 
-# `pynq-z2`: the profile that every figure uses.
+# `pynq-z2`: the profile of all published figures.
 PROFILE = Profile()
 
 
 class Model:
-    """One simulated core.  Not safe to use from two threads at a time; calls release the GIL.
+    """One simulated core.  Not thread-safe; calls release the GIL.
 
     Parameters
     ----------
     library : Path
-        What `sim.library.build.library` returned.
+        Path returned by `sim.library.build.library`.
     memory_bytes : int
-        Size of the memory, from address 0 on; more is answered with DECERR.
+        Size of the memory, from address 0; accesses beyond it get DECERR.
     registers : int
         Address of the first register.
 
     Attributes
     ----------
     resets : int
-        Calls of `reset` so far.
+        Number of calls of `reset`.
     memory : NDArray[uint8]
         The memory itself, shape (memory_bytes,).  Pages are allocated when touched.
 
@@ -160,20 +160,20 @@ class Model:
     def close(self) -> None:
         """Free the core and its memory, and finish its waves."""
         if self._handle:
-            # The array must not outlive what it shows.
+            # The array must not outlive the mapping.
             self.memory = np.zeros(0, np.uint8)
             self._library.penstock_close(self._handle)
             self._handle = None
 
     def profile(self, profile: Profile) -> None:
-        """Set the memory's behaviour and restart it: equal runs take equal cycles from here."""
+        """Set the memory's timing and restart it, so that equal runs take equal cycles."""
         p = profile
         self._call("profile", p.latency, p.stall_per_mille, p.seed, p.jitter, p.refuse_per_mille)
 
     def writable(self, ranges: Sequence[tuple[int, int]]) -> None:
-        """Say where the core may write: addresses of first byte and end; nothing: anywhere.
+        """Set the ranges the core may write: addresses of first byte and end; empty: anywhere.
 
-        A write outside is a breach, as of the AXI rules.
+        A write outside is reported as a violation.
         """
         edges = [edge for pair in ranges for edge in pair]
         self._call("writable", (_u64 * len(edges))(*edges), len(ranges))
@@ -181,7 +181,7 @@ class Model:
     def fault(self, port: int, kind: Fault, beat: int = 0) -> None:
         """Plan a fault for the port with this number in `models.spec.regs.ERROR_SOURCES`.
 
-        `beat` counts from now.  SLVERR and DECERR concern that one, the others every one from
+        `beat` counts from now.  SLVERR and DECERR affect that beat only, the others all beats from
         there on.
         """
         if not 0 <= port < 4:
@@ -189,12 +189,12 @@ class Model:
         self._call("fault", port, int(kind), beat)
 
     def reset(self) -> None:
-        """Reset the core and forget bursts and breaches; the memory keeps its contents."""
+        """Reset the core, drop bursts and clear violations; the memory keeps its contents."""
         self.resets += 1
         self._call("reset")
 
     def write(self, register: str | int, value: int) -> None:
-        """Write a register, by name or by address from the first one on.
+        """Write a register, by name or by offset from the first one.
 
         Raises
         ------
@@ -206,7 +206,7 @@ class Model:
         self._check_response("write", address, response)
 
     def read(self, register: str | int) -> int:
-        """Read a register, by name or by address from the first one on.
+        """Read a register, by name or by offset from the first one.
 
         Raises
         ------
@@ -221,12 +221,12 @@ class Model:
         return value.value
 
     def run(self, cycles: int) -> int:
-        """Clock until the interrupt is up or `cycles` have passed; return how many passed.
+        """Clock until the interrupt is raised or `cycles` have passed; return the number of cycles.
 
         Raises
         ------
         ModelError
-            If a master broke the AXI rules, or wrote where it must not.
+            If a master violated the AXI rules or wrote outside the writable ranges.
         """
         passed = int(self._call("run", cycles))
         violation = self.violation
@@ -236,7 +236,7 @@ class Model:
 
     @property
     def irq(self) -> bool:
-        """Whether the interrupt is up."""
+        """Whether the interrupt is raised."""
         return bool(self._call("irq"))
 
     @property
@@ -246,16 +246,16 @@ class Model:
 
     @property
     def quiet(self) -> int:
-        """Cycles since memory last moved a beat or acknowledged a write."""
+        """Cycles since memory last transferred a beat or acknowledged a write."""
         return self.cycles - int(self._call("moved"))
 
     @property
     def violation(self) -> str:
-        """The first breach of the AXI rules, or an empty string."""
+        """The first violation of the AXI rules, or an empty string."""
         return bytes(self._call("violation")).decode()
 
     def trace(self, path: Path | None) -> None:
-        """Write FST waves to `path` from now on, or end that.
+        """Start writing FST waves to `path`; None stops.
 
         Raises
         ------
@@ -264,14 +264,14 @@ class Model:
         """
         if path is not None:
             try:
-                path.write_bytes(b"")  # the writer does not tell
+                path.write_bytes(b"")  # the writer does not report errors
             except OSError as error:
                 raise ModelError(f"cannot write waves to {path}: {error.strerror}") from None
         if not self._call("trace", None if path is None else str(path).encode()):
-            raise ModelError("cannot write waves: the simulation was built without")
+            raise ModelError("cannot write waves: the simulation was built without waves")
 
     def recorded(self) -> Recording:
-        """Return what the engines did in the run so far.
+        """Return the recording of the run so far.
 
         Raises
         ------
@@ -279,7 +279,7 @@ class Model:
             If the library was built without a recorder.
         """
         if not hasattr(self._library, "penstock_events"):
-            raise ModelError("cannot record: the simulation was built without")
+            raise ModelError("cannot record: the simulation was built without a recorder")
         return Recording(
             events=self._array("events", EVENT), samples=self._array("samples", SAMPLE)
         )
@@ -287,20 +287,20 @@ class Model:
     def branches(self) -> NDArray[np.bool_]:
         """Return which branches of the core were taken, in the order of `sim.coverage.covered`.
 
-        There may be more elements than branches; those are False.
+        Elements beyond the last branch are False.
 
         Raises
         ------
         ModelError
-            If the library was built without them.
+            If the library was built without coverage.
         """
         if not hasattr(self._library, "penstock_branches"):
-            raise ModelError("cannot tell branches: the simulation was built without")
+            raise ModelError("cannot tell branches: the simulation was built without coverage")
         words = self._array("branches", np.dtype("<u4"))
         return np.unpackbits(words.view(np.uint8), bitorder="little").astype(np.bool_)
 
     def _array(self, name: str, layout: np.dtype[Any]) -> NDArray[Any]:
-        """Copy what the library returns as address and count."""
+        """Copy an array that the library returns as address and count."""
         function = getattr(self._library, f"penstock_{name}")
         function.restype, function.argtypes = ctypes.c_void_p, [_Handle, ctypes.POINTER(_u64)]
         count = _u64()

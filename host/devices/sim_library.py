@@ -1,8 +1,8 @@
 """The compiled simulation, built on first use or found in the cache.
 
-The one place outside the command line where `host` reaches into `sim`: inside a function, because a
-board has no simulator.  Where this Python lacks the simulator's packages, as one with the boards'
-software does, the environment variable PENSTOCK_SIM_PYTHON may name one that has them.
+Imports `sim` inside a function, because a board has no simulator.  If this Python lacks the
+simulator's packages, as one with the boards' software does, the environment variable
+PENSTOCK_SIM_PYTHON may name one that has them.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ def simulation_library(
     """Return the path of the library; the parameters are those of `sim.library.build.library`.
 
     Without `progress`, a build that takes longer than two seconds says on standard error what it
-    does; ``progress=lambda text: None`` keeps it quiet.  Another Python does
-    not train: its library is slower, and computes the same.
+    does; ``progress=lambda text: None`` keeps it quiet.  Another Python builds without
+    profile-guided optimisation: slower, same results.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def _elsewhere(
     record: bool,
     progress: Callable[[str], None] | None,
 ) -> Path:
-    """Let another Python do it."""
+    """Build with another Python."""
     command = [python, "-m", "penstock.sim", json.dumps(asdict(arch)), top]
     command += [str(int(waves)), str(int(record))]
     try:

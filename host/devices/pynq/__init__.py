@@ -1,4 +1,4 @@
-"""The PYNQ boards: the back end, loading an overlay, and the same board simulated.
+"""The PYNQ boards: the back end, loading of overlays, and a simulated board.
 
 The only place that imports `pynq`, inside functions.
 """

@@ -1,6 +1,6 @@
-"""The Linux system of a PYNQ board: what must be so before pynq can load anything.
+"""The Linux system of a PYNQ board: what pynq needs before it can load an overlay.
 
-All paths are under one folder, ``/`` on a board; the simulated board has such a folder too.
+All paths are under one root folder, ``/`` on a board; the simulated board has its own.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from penstock.host.devices.device import DeviceError
 __all__ = ["Interrupt", "System"]
 
 _BOARDS = ("Pynq-Z1", "Pynq-Z2")
-# Name of the device that the images give to the first interrupt from the fabric.
+# Device name of the first interrupt from the fabric in the boards' images.
 _UIO_NAME = "fabric"
 _ENABLE = (1).to_bytes(4, "little")
 
 
 @dataclass(frozen=True)
 class System:
-    """Where things are.
+    """Paths of the kernel's files, and whether they are real.
 
     Parameters
     ----------
     root : Path
-        The folder that the kernel's files are under.
+        Root folder of the kernel's files.
     simulated : bool
-        Whether it is the simulated board's: no superuser and no XRT are needed.
+        Whether it is the simulated board, which needs neither root nor XRT.
     """
 
     root: Path = Path("/")
@@ -41,7 +41,7 @@ class System:
         return self.root / "sys/class/fpga_manager/fpga0"
 
     def check(self) -> None:
-        """Refuse a system on which loading an overlay cannot work.
+        """Check that an overlay can be loaded on this system.
 
         Raises
         ------
@@ -74,12 +74,12 @@ class System:
             )
 
     def check_loaded(self) -> None:
-        """Refuse a fabric that did not take its bitstream: pynq does not look.
+        """Check that the fabric was configured, which pynq does not check.
 
         Raises
         ------
         DeviceError
-            If the FPGA manager says anything but ``operating``.
+            If the FPGA manager's state is not ``operating``.
         """
         path = self.fpga_manager / "state"
         try:
@@ -93,7 +93,7 @@ class System:
             )
 
     def contiguous_memory(self) -> str:
-        """Say how much contiguous memory there is, as far as the kernel tells."""
+        """Return how much contiguous memory the kernel reports."""
         try:
             lines = (self.root / "proc/meminfo").read_text().splitlines()
         except OSError:
@@ -111,12 +111,12 @@ class System:
                 if (folder / "name").read_text().strip() == _UIO_NAME:
                     return Interrupt(self.root / "dev" / folder.name)
             except OSError:
-                continue  # in use by another driver: there is polling
+                continue  # in use by another driver: poll instead
         return None
 
 
 class Interrupt:
-    """An interrupt as Linux shows it to programs: a file that can be read when it happened.
+    """An interrupt in user space (UIO): a file that becomes readable when it occurs.
 
     Parameters
     ----------
@@ -132,13 +132,13 @@ class Interrupt:
         self._file = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
 
     def enable(self) -> None:
-        """Let the next interrupt through; forget those before."""
+        """Enable the next interrupt; discard earlier ones."""
         while self.wait(0):
             pass
         os.write(self._file, _ENABLE)
 
     def wait(self, seconds: float) -> bool:
-        """Wait until it happens; False if it did not for so long."""
+        """Wait for the interrupt; return False after `seconds` without one."""
         ready, _, _ = select.select([self._file], [], [], seconds)
         if not ready:
             return False

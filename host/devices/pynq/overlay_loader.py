@@ -1,10 +1,9 @@
-"""Loading the accelerator's overlay with pynq, and not trusting that it went well.
+"""Loading the accelerator's overlay with pynq, with a check of each step.
 
-A bitstream is two files: ``x.bit`` and ``x.hwh``.  In order: the pair belongs together and is for
-this arch; the system can load it; pynq loads it and sets the clock; the FPGA manager says it works;
-pynq's description is this one and not one from its cache; the clock runs as fast as the bitstream
-allows; and only then the first register is read.  A register that nothing drives a clock to would
-freeze the board.
+A bitstream is two files: ``x.bit`` and ``x.hwh``.  The steps: the two files match and are for this
+arch; the system can load them; pynq loads them and sets the clock; the FPGA manager reports
+success; pynq uses this description and not a cached one; the clock has the bitstream's frequency;
+only then the first register is read.  Reading a register without a clock would freeze the board.
 """
 
 from __future__ import annotations
@@ -26,19 +25,19 @@ from penstock.models.zynq.hwh import CORE, PART, Handoff, read_hwh
 
 __all__ = ["load_overlay", "read_pair"]
 
-# As on both boards; a speed grade may follow.
+# The part of both boards; a speed grade may follow.
 _PART = short_part(PART)
 _CLOCK_TOLERANCE = 0.01
 _WORD = 0xFFFFFFFF
 
 
 def read_pair(path: Path, arch: Arch) -> Handoff:
-    """Return what the bitstream at `path` and the description beside it hold.
+    """Parse the bitstream at `path` and the description beside it.
 
     Raises
     ------
     DeviceError
-        If one is missing or damaged, they are not a pair, or not for `arch`.
+        If one is missing or damaged, they do not match, or they are not for `arch`.
     """
     description = path.with_suffix(".hwh")
     try:
@@ -76,10 +75,10 @@ def read_pair(path: Path, arch: Arch) -> Handoff:
 
 @contextmanager
 def _loading(path: Path) -> Iterator[None]:
-    """Turn what pynq raises into one line."""
+    """Turn exceptions of pynq into one line."""
     try:
         with warnings.catch_warnings():
-            # pynq warns of what this module checks, and of its own age.
+            # pynq warns of what this module checks, and of deprecated packages it uses.
             warnings.simplefilter("ignore")
             yield
     except DeviceError:
@@ -112,7 +111,7 @@ def _loading(path: Path) -> Iterator[None]:
 
 
 def _check_description(overlay: Any, handoff: Handoff, path: Path) -> None:
-    """Refuse what pynq kept in its cache from another description of the same bitstream."""
+    """Refuse a description that pynq cached for an earlier version of the bitstream."""
     known = overlay.ip_dict.get(CORE)
     found: tuple[object, ...] = ()
     if known is not None:
@@ -139,7 +138,7 @@ def _check_description(overlay: Any, handoff: Handoff, path: Path) -> None:
 
 
 def _set_clock(handoff: Handoff) -> None:
-    """Make FCLK0 what the bitstream was built for."""
+    """Set FCLK0 to the frequency that the bitstream was built for."""
     from pynq import Clocks
 
     wanted = handoff.fclk_mhz
@@ -147,7 +146,7 @@ def _set_clock(handoff: Handoff) -> None:
     def right() -> bool:
         return abs(Clocks.fclk0_mhz - wanted) <= _CLOCK_TOLERANCE * wanted
 
-    # The description's divisors are right for the usual PLL only.
+    # The description's divisors hold for the default PLL frequency only.
     if not right():
         Clocks.fclk0_mhz = wanted
     if not right():
@@ -160,14 +159,14 @@ def _set_clock(handoff: Handoff) -> None:
 def load_overlay(
     path: Path, arch: Arch, *, system: System, device: Any = None
 ) -> tuple[Any, Csr, Handoff]:
-    """Load the bitstream at `path` and return pynq's overlay, the registers, and what it holds.
+    """Load the bitstream at `path`; return pynq's overlay, the registers, and its description.
 
     Parameters
     ----------
     path : Path
-        The ``.bit`` file; its ``.hwh`` lies beside it.
+        The ``.bit`` file; its ``.hwh`` is beside it.
     arch : Arch
-        What the bitstream must hold.
+        The arch that the bitstream must be of.
     system : System
     device : pynq.Device or None
         None: the board this runs on.
@@ -175,7 +174,7 @@ def load_overlay(
     Raises
     ------
     DeviceError
-        If anything on the way is not as it must be: one line that says what, and what to do.
+        If a step fails: one line that says which, and what to do.
     """
     handoff = read_pair(path, arch)
     system.check()

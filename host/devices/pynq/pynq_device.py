@@ -1,7 +1,7 @@
 """The `pynq` device: a PYNQ-Z1 or Z2 board.
 
-Each buffer is a contiguous one of pynq's, so that programs come and go side by side.  Data goes
-through the processor's view of it, which is flushed before a run in it and invalidated after.
+Each buffer is a contiguous buffer of pynq's, so that several programs can be resident.  The
+processor writes it through its cache, which is flushed before a run and invalidated after it.
 """
 
 from __future__ import annotations
@@ -34,30 +34,30 @@ _BITSTREAMS = tuple(
     for board in ("pynq-z2", "pynq-z1")
 )
 
-# A tenth of a second: memory never keeps a burst waiting that long.
+# A tenth of a second: no burst waits that long for memory.
 DEFAULT_WATCHDOG = 10_000_000
 
-# Seconds between two looks at the registers, with and without the interrupt.
+# Seconds between two polls of the registers, with and without the interrupt.
 _LOOK = 1.0
 _POLL = 0.0005
 
 
 @dataclass
 class _Piece:
-    """A buffer of pynq's, and which side of the processor's cache has seen it last."""
+    """A buffer of pynq's, and the state of the processor's cache for it."""
 
     memory: Any
     written: bool = False
     stale: bool = False
 
     def flush(self) -> None:
-        """Let memory have what the processor wrote."""
+        """Write the processor's cached data back to memory."""
         if self.written:
             self.memory.flush()
             self.written = False
 
     def view(self) -> Any:
-        """Return the processor's view, without what its caches hold from before a run."""
+        """Return the processor's view, with stale cache lines invalidated."""
         if self.stale:
             self.memory.invalidate()
             self.stale = False
@@ -65,7 +65,7 @@ class _Piece:
 
 
 class PynqDevice(CsrDevice):
-    """A board.
+    """A PYNQ board.
 
     Parameters
     ----------
@@ -73,9 +73,9 @@ class PynqDevice(CsrDevice):
     bitstream : Path or None
         The ``.bit`` file; None: see `default_bitstream`.
     watchdog : int
-        Cycles without progress after which a run is given up; 0: never.
+        Cycles without progress after which a run fails; 0: never.
     interrupt : bool
-        Whether to use the interrupt where the system has it, and not to poll.
+        Whether to use the interrupt, if the system has it, instead of polling.
     system : System
     board : pynq.Device or None
         None: the board this runs on.
@@ -85,14 +85,14 @@ class PynqDevice(CsrDevice):
     overlay : pynq.Overlay
     csr : Csr
     handoff : Handoff
-        What the bitstream holds.
+        The bitstream's description.
     reset_limit : float
-        Seconds that outstanding bursts get to end after a soft reset.
+        Seconds within which outstanding bursts must end after a soft reset.
 
     Raises
     ------
     DeviceError
-        If the overlay cannot be loaded or is not what it should be.
+        If the overlay cannot be loaded or is not the expected one.
     """
 
     name = "pynq"
@@ -122,7 +122,7 @@ class PynqDevice(CsrDevice):
 
     @property
     def uses_interrupt(self) -> bool:
-        """Whether the end of a run comes by interrupt."""
+        """Whether the end of a run is signalled by interrupt."""
         return self._interrupt is not None
 
     def alloc(self, size: int) -> Buffer:
@@ -149,7 +149,7 @@ class PynqDevice(CsrDevice):
     def free(self, buffer: Buffer) -> None:
         if buffer.offset not in self._pieces:
             raise DeviceError(f"no buffer at {buffer.offset} to free")
-        # What a core that does not stop may still write to is kept until `close`.
+        # A core that does not stop may still write to this buffer: keep it until `close`.
         if self._stopped():
             self._pieces.pop(buffer.offset).memory.freebuffer()
 
@@ -198,11 +198,11 @@ class PynqDevice(CsrDevice):
         return f"the board does not answer: {error}"
 
     def close(self) -> None:
-        """Stop what runs and give the memory back; more than once does nothing."""
+        """Stop the core and free the memory; repeated calls do nothing."""
         if not self._open:
             return
         self._open = False
-        self._stopped()  # if it cannot be, its memory goes all the same
+        self._stopped()  # its memory is freed even if it does not stop
         if self._interrupt is not None:
             self._interrupt.close()
         while self._pieces:
@@ -225,7 +225,7 @@ class PynqDevice(CsrDevice):
         Raises
         ------
         DeviceError
-            If there is none: what the ports asked for and got, and all registers.
+            After the timeout, with the ports' beats and all registers.
         """
         while not self.csr.ended:
             left = begin + timeout - time.monotonic()
@@ -236,11 +236,11 @@ class PynqDevice(CsrDevice):
             if self._interrupt is None:
                 time.sleep(min(_POLL, left))
             else:
-                # A lost interrupt costs a second, not the run.
+                # A lost interrupt delays the run by one poll, but does not fail it.
                 self._interrupt.wait(min(_LOOK, left))
 
     def _stopped(self) -> bool:
-        """Stop the core if it runs; return whether it can no longer write to memory."""
+        """Stop the core; return whether it is certain to write no more to memory."""
         try:
             if not self.csr.idle:
                 self._recover()
@@ -254,7 +254,7 @@ class PynqDevice(CsrDevice):
         Raises
         ------
         DeviceError
-            If they do not.
+            If they do not end.
         """
         try:
             self.csr.begin_reset()

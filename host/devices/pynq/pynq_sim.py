@@ -1,9 +1,9 @@
 """The `pynq-sim` device: the `pynq` device on a simulated board.
 
-Everything above the board is what runs on one: `host.devices.pynq.pynq_device`, and the installed
+All software above the board is the real one: `host.devices.pynq.pynq_device`, and the installed
 pynq package with its own Overlay, MMIO, Clocks and allocate.  Below is
 `host.devices.pynq.simulated_board` with the simulated core.  The bitstream has a real header and
-description; what it configures is the simulation.
+description, but it configures the simulation.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from penstock.models.zynq.overlay import write_overlay
 
 __all__ = ["FCLK_MHZ", "PynqSimDevice", "create", "write_pair"]
 
-# The simulation knows cycles only; figures in seconds assume this clock.
+# The simulation counts cycles; times in seconds assume this clock in MHz.
 FCLK_MHZ = 100.0
 
-# The boards' memory, of which the upper part of the contiguous piece must be there.
+# The boards' memory size, in bytes.
 _MEMORY = 512 << 20
 
 
 def write_pair(folder: Path, arch: Arch) -> Path:
-    """Write ``penstock.bit`` and ``penstock.hwh`` of a simulated fabric; return the first."""
+    """Write ``penstock.bit`` and ``penstock.hwh`` for a simulated fabric; return the former."""
     text = json.dumps(asdict(arch), sort_keys=True).encode()
     path = folder / "penstock.bit"
     write_overlay(
@@ -57,13 +57,13 @@ class PynqSimDevice(PynqDevice):
         The simulation library of `arch` with a Zynq's ports; None: build it, or take it from the
         cache.
     bitstream : Path or None
-        A pair to load; None: one that is made for `arch`.
+        The ``.bit`` of a pair to load; None: a pair is generated for `arch`.
     profile : Profile
-        Behaviour of the memory.
+        Timing of the memory.
     interrupt : bool
-        Whether the board's kernel shows the interrupt.
+        Whether the board's kernel exposes the interrupt.
     progress : callable or None
-        Called with what happens now while the library is built.
+        Called with a description of each build step.
     watchdog : int
         As for `PynqDevice`.
 
@@ -74,7 +74,7 @@ class PynqSimDevice(PynqDevice):
     Raises
     ------
     DeviceError
-        If pynq is not installed, the library cannot be built, or the overlay not be loaded.
+        If pynq is not installed, or the library cannot be built, or the overlay cannot be loaded.
     """
 
     name = "pynq-sim"
@@ -129,7 +129,7 @@ def _board_class() -> Any:
     """
     try:
         with warnings.catch_warnings():
-            # pynq says that it does not know this processor.
+            # pynq warns that it does not know this processor.
             warnings.simplefilter("ignore")
             from penstock.host.devices.pynq.simulated_board import SimulatedBoard
     except ModuleNotFoundError as error:

@@ -1,10 +1,10 @@
-"""A PYNQ board without a board: what pynq drives when `host.devices.pynq.pynq_sim` is the device.
+"""A simulated PYNQ board, driven by pynq on behalf of `host.devices.pynq.pynq_sim`.
 
-pynq itself is the real package; this is one of its `Device` classes.  Behind it are the simulated
-core with a Zynq's bus ports, the registers that clocks are set with, contiguous memory with a
-processor cache in front, and a folder with the files of the kernel that matter.
+pynq is the real package; this is one of its `Device` classes.  It contains the simulated core with
+a Zynq's bus ports, the clock registers, contiguous memory with a processor cache, and a folder with
+the kernel's files that pynq and Penstock use.
 
-The core's clock runs in a thread, as long as the core has something to do.
+The core is clocked in a thread while it is busy.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = ["CMA_BASE", "SimulatedBoard"]
 
 _LINE = 32
 
-# As on the boards: memory that programs get contiguous pieces of.
+# As on the boards: memory for contiguous allocations (CMA).
 CMA_BASE = 0x1000_0000
 _CMA_BYTES = 128 << 20
 
@@ -52,15 +52,15 @@ _BOOT = {
     **{0x170 + 0x10 * n: 10 << 8 | 1 << 20 for n in range(4)},
 }
 
-# Cycles between two looks at what the rest of the process wants.
+# Cycles between two points at which other threads may use the model.
 _CHUNK = 20_000
 
-# Seconds between two looks at whether an interrupt that is up has been enabled.
+# Seconds between two polls of whether a raised interrupt has been enabled.
 _AGAIN = 0.002
 
 
 class _Piece:
-    """Contiguous memory: where it is, the processor's view, and what of it memory knows."""
+    """Contiguous memory: address, the processor's view, and the contents that memory has."""
 
     def __init__(self, offset: int, size: int) -> None:
         self.offset = offset
@@ -69,32 +69,32 @@ class _Piece:
 
 
 class _Buffer(PynqBuffer):
-    """pynq's buffer, with memory that is the simulated board's."""
+    """pynq's buffer, in the simulated board's memory."""
 
     # Arrays of NumPy 2 have a read-only attribute of this name, which pynq sets.
     device: Any = None
 
     def freebuffer(self) -> None:
-        """Give the memory back; more than once does nothing, nor do parts of the buffer."""
+        """Free the memory; repeated calls and calls on slices do nothing."""
         piece = self.__dict__.pop("piece", None)
         if piece is not None:
             self.device.take_back(piece)
 
 
 class SimulatedBoard(Device):
-    """One board: its fabric, memory, clocks and kernel.
+    """One simulated board: fabric, memory, clocks and kernel files.
 
     Parameters
     ----------
     model : Model
-        The simulated core with a Zynq's ports; its memory reaches to the end of the contiguous
-        memory at least.  Belongs to the board from here on.
+        The simulated core with a Zynq's ports; its memory includes the contiguous memory.  The
+        board takes ownership.
     base : int
         Bus address of the core's registers.
     profile : Profile
-        Behaviour of the memory.
+        Timing of the memory.
     interrupt : bool
-        Whether the kernel shows the interrupt.
+        Whether the kernel exposes the interrupt.
 
     Attributes
     ----------
@@ -126,23 +126,23 @@ class SimulatedBoard(Device):
         self._folder = tempfile.TemporaryDirectory(prefix="penstock-board-")
         self.system = System(root=Path(self._folder.name), simulated=True)
         self._uio, self._uio_far = self._make_files(interrupt)
-        # pynq keeps the first device that clocks were set on; here every board has its own.
+        # pynq keeps the first device whose clocks were set; here every board has its own clocks.
         if hasattr(Clocks, "_real_instance"):
             del Clocks._real_instance
         self._clock = threading.Thread(target=self._run_clock, name="board-clock", daemon=True)
         self._clock.start()
 
-    # What pynq calls.
+    # Called by pynq.
 
     def get_bitfile_metadata(self, bitfile_name: str, partial: bool = False) -> Any:
-        """Parse the description, as on a board."""
+        """Parse the description as on a board."""
         parser = RuntimeMetadataParser(Metadata(input=Path(bitfile_name).with_suffix(".hwh")))
         parser.refresh_hierarchy_dict()
         parser.bin_data = bit2bin(Path(bitfile_name).read_bytes())
         return parser
 
     def download(self, bitstream: Any, parser: Any = None) -> None:
-        """Configure the fabric: the core starts from its reset."""
+        """Configure the fabric: the core starts from reset."""
         with self._turn():
             self._model.reset()
             self._failure = None
@@ -162,7 +162,7 @@ class SimulatedBoard(Device):
             self._write_word(address + where, int.from_bytes(values[where : where + 4], "little"))
 
     def allocate(self, shape: Any, dtype: Any, **options: Any) -> PynqBuffer:
-        """Return contiguous memory; only after an overlay was loaded, as on a board."""
+        """Allocate contiguous memory; only after an overlay was loaded, as on a board."""
         if not self._configured:
             raise RuntimeError("Overlay is not downloaded")
         dtype = np.dtype(dtype)
@@ -186,7 +186,7 @@ class SimulatedBoard(Device):
         return buffer
 
     def take_back(self, piece: _Piece) -> None:
-        """Take contiguous memory back."""
+        """Free contiguous memory."""
         if self._closing:
             return
         del self.pieces[piece.offset]
@@ -206,7 +206,7 @@ class SimulatedBoard(Device):
         bo.synced[:] = memory
 
     def close(self) -> None:
-        """Stop the clock and free everything; more than once does nothing."""
+        """Stop the clock and free everything; repeated calls do nothing."""
         if self._closing:
             return
         self._closing = True
@@ -218,11 +218,11 @@ class SimulatedBoard(Device):
                 os.close(file)
         self._folder.cleanup()
 
-    # What is behind it.
+    # Internals of the board.
 
     @staticmethod
     def _changed(piece: _Piece) -> list[tuple[int, int]]:
-        """Runs of cache lines that differ from memory's."""
+        """Runs of cache lines that differ from memory."""
         different = piece.view != piece.synced
         lines = np.add.reduceat(different, np.arange(0, len(different), _LINE)) > 0
         edges = np.flatnonzero(np.diff(np.concatenate(([0], lines.astype(np.int8), [0]))))
@@ -230,7 +230,7 @@ class SimulatedBoard(Device):
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        """Hold the model, in turn: a clock that asks again at once does not come first again."""
+        """Hold the model, in fair turns: a waiting thread comes before one that reacquires it."""
         with self._next:
             self._lock.acquire()
         try:
@@ -264,7 +264,7 @@ class SimulatedBoard(Device):
         self._work.set()
 
     def _check(self) -> None:
-        """Refuse what would freeze a board, and tell of broken rules."""
+        """Refuse accesses that would freeze a board, and record AXI violations."""
         if not self._configured:
             raise OSError("nothing is configured that could answer")
         if self._failure is None and self._model.violation:
@@ -280,7 +280,7 @@ class SimulatedBoard(Device):
         )
         irq = False
         while True:
-            # A line that is up stays up: whoever enables it late gets the interrupt then.
+            # The line is level-sensitive: enabling it late still delivers the interrupt.
             if not self._work.wait(_AGAIN if irq and self._uio_far is not None else None):
                 with self._turn():
                     irq = self._model.irq
@@ -304,7 +304,7 @@ class SimulatedBoard(Device):
                 return
 
     def _raise_interrupt(self) -> None:
-        """Let the interrupt through if a program enabled it, once."""
+        """Deliver the interrupt once if a program enabled it."""
         if self._uio_far is None:
             return
         try:
@@ -315,7 +315,7 @@ class SimulatedBoard(Device):
             os.write(self._uio_far, (1).to_bytes(4, "little"))
 
     def _make_files(self, interrupt: bool) -> tuple[int | None, int | None]:
-        """Write the kernel's files; return both ends of the interrupt's."""
+        """Create the kernel's files; return both ends of the interrupt's file."""
         root = self.system.root
         self.system.fpga_manager.mkdir(parents=True)
         (self.system.fpga_manager / "state").write_text("unknown\n")
@@ -323,7 +323,7 @@ class SimulatedBoard(Device):
         self._show_memory()
         if not interrupt:
             return None, None
-        # A terminal is a file that two programs can write words to and wait for.
+        # A pseudo-terminal is a file that two programs can write words to and wait for.
         far, near = os.openpty()
         tty.setraw(near)
         os.set_blocking(far, False)

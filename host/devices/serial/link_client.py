@@ -1,7 +1,6 @@
-"""The computer's end of the host link (`models.spec.link_frames`): requests, answers, retries.
+"""The host's end of the link (`models.spec.link_frames`): requests, answers, retries.
 
-Requests are sent ahead of the answers as far as the board's buffer reaches.  What was damaged or
-lost on the way is asked for again.
+Requests are pipelined up to the size of the board's buffer.  Damaged or lost ones are sent again.
 """
 
 from __future__ import annotations
@@ -41,12 +40,12 @@ __all__ = [
 
 _ESCAPED = [(bytes([value]), bytes([ESCAPE, value ^ ESCAPE_XOR])) for value in (ESCAPE, FLAG)]
 
-# Requests under way at a time: numbers that are in use must differ.
+# Maximum requests in flight: their sequence numbers must differ.
 _OUTSTANDING = 64
 
 
 class LinkError(DeviceError):
-    """The board does not answer, or answers something else."""
+    """The board does not answer, or its answer does not match the request."""
 
 
 class BoardReset(LinkError):
@@ -62,7 +61,7 @@ class Port(Protocol):
         """Send all of `data`."""
 
     def read(self, timeout: float) -> bytes:
-        """Return what has come, waiting up to `timeout` seconds for the first byte."""
+        """Return the bytes received, waiting up to `timeout` seconds for the first one."""
 
     def close(self) -> None:
         """Close the stream."""
@@ -78,7 +77,7 @@ class Request:
     word : int
         Byte address.
     length : int
-        Bytes of the payload, or of the answer's.
+        Bytes of the request's or the answer's payload.
     payload : bytes
     """
 
@@ -100,14 +99,14 @@ class Answer:
 
 @dataclass
 class Statistics:
-    """What a link has counted: frames sent again, and damaged frames that came."""
+    """Counters of a link: frames sent again, and damaged frames received."""
 
     retries: int = 0
     damaged: int = 0
 
 
 def encode(content: bytes) -> bytes:
-    """Return the frame of `content`, as it goes over the wire."""
+    """Return the frame of `content`, as sent on the wire."""
     body = content + zlib.crc32(content).to_bytes(CRC_BYTES, "little")
     for plain, escaped in _ESCAPED:
         body = body.replace(plain, escaped)
@@ -120,14 +119,14 @@ def _header(request: Request, seq: int) -> bytes:
 
 
 class Decoder:
-    """Bytes from the wire to the contents of frames whose CRC is right."""
+    """Decodes bytes from the wire to the contents of frames with a correct CRC."""
 
     def __init__(self) -> None:
         self.damaged = 0
         self._rest = b""
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Take bytes; return the contents of the frames they complete."""
+        """Add received bytes; return the contents of the frames they complete."""
         *bodies, self._rest = (self._rest + data).split(bytes([FLAG]))
         contents = []
         for body in bodies:
@@ -157,7 +156,7 @@ def _answer(content: bytes) -> Answer:
 
 @dataclass
 class _Flight:
-    """A request that is under way."""
+    """A request in flight."""
 
     index: int
     seq: int
@@ -173,31 +172,33 @@ class Link:
     ----------
     port : Port
     baud : int
-        Bits a second, to know how long an answer may take.
-    patience : float
+        Bits per second, to compute the time of an answer on the wire.
+    reply_timeout : float
         Seconds without any byte, beyond the time on the wire, after which requests are repeated.
     retries : int
-        How often each is.
+        Maximum repetitions of each.
 
     Attributes
     ----------
     statistics : Statistics
     """
 
-    def __init__(self, port: Port, *, baud: int, patience: float = 0.2, retries: int = 5) -> None:
+    def __init__(
+        self, port: Port, *, baud: int, reply_timeout: float = 0.2, retries: int = 5
+    ) -> None:
         if baud < 1:
             raise ValueError(f"baud must be a positive integer, not {baud!r}")
-        if patience <= 0:
-            raise ValueError(f"patience must be a positive number, not {patience!r}")
+        if reply_timeout <= 0:
+            raise ValueError(f"reply_timeout must be a positive number, not {reply_timeout!r}")
         if retries < 0:
             raise ValueError(f"retries must not be negative, not {retries!r}")
         self.port = port
         self.baud = baud
-        self.patience = patience
+        self.reply_timeout = reply_timeout
         self.retries = retries
         self.statistics = Statistics()
         self._decoder = Decoder()
-        # Another than the last program's, or the board could take a write for one it has done.
+        # Random, or the board could mistake a new program's write for a repeated one.
         self._seq = os.urandom(1)[0]
 
     def exchange(
@@ -205,19 +206,19 @@ class Link:
     ) -> list[Answer]:
         """Send requests and return their answers, in the same order.
 
-        The board does them in this order too, unless some must be sent again: then those between
-        may be done twice, and out of order.  So a list of several must be one of accesses to
-        different addresses; a register write goes alone.
+        The board executes them in this order, unless some are sent again: then the requests between
+        may be executed twice and out of order.  A list must therefore access different addresses;
+        send a register write alone.
 
         Parameters
         ----------
         done : callable or None
-            Called with the number of requests that are answered, whenever it grows.
+            Called with the number of answered requests, whenever it grows.
 
         Raises
         ------
         LinkError
-            If a request has no answer after all retries, or the board has been reset.
+            If a request has no answer after all retries, or the board was reset.
         """
         waiting = deque(enumerate(requests))
         flights: deque[_Flight] = deque()
@@ -238,14 +239,14 @@ class Link:
         return [answers[index] for index in range(len(requests))]
 
     def _launch(self, waiting: deque[tuple[int, Request]], flights: deque[_Flight]) -> None:
-        """Send what the board's buffer has room for."""
+        """Send as many requests as fit the board's buffer."""
         used = sum(len(flight.wire) for flight in flights)
         while waiting and len(flights) < _OUTSTANDING:
             index, request = waiting[0]
             self._seq = (self._seq + 1) % 256
             wire = encode(_header(request, self._seq) + request.payload)
-            # One is always sent: escapes may make a frame of random bytes twice as long, but
-            # never longer than the buffer.
+            # At least one is sent: escapes may double the length of a frame of random bytes, but it
+            # always fits the buffer.
             if flights and used + len(wire) > WINDOW_BYTES:
                 return
             waiting.popleft()
@@ -254,10 +255,10 @@ class Link:
             flights.append(_Flight(index, self._seq, request, wire))
 
     def _allowed(self, flights: deque[_Flight]) -> float:
-        """Seconds within which the board must have sent something."""
+        """Seconds within which the board must send something."""
         there = sum(len(flight.wire) for flight in flights)
         back = max(flight.request.length for flight in flights) + HEADER_BYTES + CRC_BYTES
-        return self.patience + 10 * (there + 2 * back) / self.baud
+        return self.reply_timeout + 10 * (there + 2 * back) / self.baud
 
     def _repeat(self, flight: _Flight) -> None:
         """Send a request again.
@@ -265,7 +266,7 @@ class Link:
         Raises
         ------
         LinkError
-            If that was done often enough.
+            If it has been sent `retries` times already.
         """
         if flight.tries > self.retries:
             raise LinkError(
@@ -277,15 +278,15 @@ class Link:
         self.port.write(flight.wire)
 
     def _land(self, answer: Answer, flights: deque[_Flight], answers: dict[int, Answer]) -> None:
-        """Take an answer; repeat the requests before it, whose answers were lost."""
+        """Accept an answer; repeat the requests before it, whose answers were lost."""
         position = next((k for k, flight in enumerate(flights) if flight.seq == answer.seq), None)
         if position is None:
-            return  # of a request that was sent twice
+            return  # answer to a request that was sent twice
         flight = flights[position]
         self._check(answer, flight.request)
         answers[flight.index] = answer
         del flights[position]
-        # The board answers in order.  What was sent again is at the end of the queue.
+        # The board answers in order.  Repeated requests are at the end of the queue.
         for _ in range(position):
             lost = flights.popleft()
             self._repeat(lost)
@@ -293,7 +294,7 @@ class Link:
 
     @staticmethod
     def _check(answer: Answer, request: Request) -> None:
-        """Refuse an answer that is not one to this request, or comes from a board after a reset."""
+        """Check that an answer matches its request and the board was not reset."""
         if answer.op != request.op | ANSWER:
             raise LinkError(f"the board answers {request.op.name} with operation {answer.op:#x}")
         if answer.state["fresh"]:

@@ -1,7 +1,7 @@
 """A board with a memory of its own on a serial port.
 
-Programs and feature maps lie in the board's memory; everything goes through the host link
-(`host.devices.serial.link_client`), whose frames move 8 bytes at a time.
+Programs and feature maps are in the board's memory; all accesses use the host link
+(`host.devices.serial.link_client`), in units of 8 bytes.
 """
 
 from __future__ import annotations
@@ -31,48 +31,47 @@ from penstock.models.spec.link_frames import INFO_FIELDS, MAX_PAYLOAD, PROTOCOL,
 
 __all__ = ["LinkedDevice"]
 
-# A tenth of a second: the SDRAM never keeps a burst waiting that long.
+# A tenth of a second: no burst waits that long for the SDRAM.
 DEFAULT_WATCHDOG = 10_000_000
 
-# Bytes of one bus beat: what the link's memory accesses are multiples of.
+# Bytes per bus beat; the link's memory accesses are multiples of it.
 _BEAT = 8
 
-# Seconds between two looks at the status.
+# Seconds between two polls of the status.
 _POLL = 0.001
 
 
 class LinkedDevice(ArenaDevice, CsrDevice):
-    """A board, or what behaves like one on a serial port.
+    """A board, or a simulation of one, on a serial port.
 
     After a reset of the board it can no longer be used: open it again.
 
     Parameters
     ----------
     arch : Arch
-        What the bitstream on the board must be of.
+        The arch that the board's bitstream must be of.
     name : str or None
         What messages call the device; None: its kind.
     port : str or Port
-        The serial port, such as ``/dev/ttyUSB0``, or an open stream, which then belongs to the
-        device.
+        The serial port, such as ``/dev/ttyUSB0``, or an open stream, which the device will close.
     baud : int
-        Bits a second.
-    patience : float
+        Bits per second.
+    reply_timeout : float
         Seconds without an answer after which a request is repeated.
     retries : int
-        How often it is.
+        Maximum number of repetitions.
     watchdog : int
-        Cycles without progress after which a run is given up; 0: never.
+        Cycles without progress after which a run fails; 0: never.
 
     Attributes
     ----------
     info : dict
-        What the board says of itself: `models.spec.link_frames.INFO_FIELDS`.
+        The board's description of itself: `models.spec.link_frames.INFO_FIELDS`.
 
     Raises
     ------
     DeviceError
-        If the port cannot be opened, no board answers, or it has another bitstream.
+        If the port cannot be opened, no board answers, or its bitstream is another one.
     """
 
     name = "linked"
@@ -84,7 +83,7 @@ class LinkedDevice(ArenaDevice, CsrDevice):
         name: str | None = None,
         port: str | Port | None = None,
         baud: int,
-        patience: float = 0.2,
+        reply_timeout: float = 0.2,
         retries: int = 5,
         watchdog: int = DEFAULT_WATCHDOG,
     ) -> None:
@@ -93,17 +92,17 @@ class LinkedDevice(ArenaDevice, CsrDevice):
             self.name = name
         if port is None:
             raise DeviceError(f"the {self.name} device needs a port: --port /dev/ttyUSB0")
-        # Seconds that bursts under way get to end after a soft reset.
+        # Seconds within which bursts in flight must end after a soft reset.
         self.reset_limit = 5.0
         self._failure = ""
         self._port = open_port(port, baud=baud) if isinstance(port, str) else port
         try:
-            self._link = Link(self._port, baud=baud, patience=patience, retries=retries)
+            self._link = Link(self._port, baud=baud, reply_timeout=reply_timeout, retries=retries)
             self.info = self._hello()
             self.csr = Csr(self._read_register, self._write_register)
             self._check_identity()
             if not self.csr.idle:
-                self._recover()  # what a program that was killed had begun
+                self._recover()  # a run that a killed program had started
         except BaseException:
             self._port.close()
             raise
@@ -111,7 +110,7 @@ class LinkedDevice(ArenaDevice, CsrDevice):
 
     @property
     def statistics(self) -> Statistics:
-        """What the link has counted."""
+        """The link's error counters."""
         return self._link.statistics
 
     def write(self, buffer: Buffer, data: Data, offset: int = 0) -> None:
@@ -120,7 +119,7 @@ class LinkedDevice(ArenaDevice, CsrDevice):
         if not len(values):
             return
         start = buffer.offset + offset
-        # Beats that are written in part keep their other bytes.
+        # Read the beats that are only partly written, to keep their other bytes.
         head, tail = start % _BEAT, -(start + len(values)) % _BEAT
         before = self._load(start - head, _BEAT)[:head] if head else b""
         after = self._load(start + len(values) + tail - _BEAT, _BEAT)[-tail:] if tail else b""
@@ -146,7 +145,7 @@ class LinkedDevice(ArenaDevice, CsrDevice):
             time.sleep(_POLL)
 
     def close(self) -> None:
-        """Close the port; more than once does nothing."""
+        """Close the port; repeated calls do nothing."""
         if not self._failure:
             self._failure = "the device is closed"
             self._port.close()
@@ -162,7 +161,7 @@ class LinkedDevice(ArenaDevice, CsrDevice):
             raise DeviceError(self._failure) from None
 
     def _hello(self) -> dict[str, int]:
-        """Begin a session; return what the board says of itself."""
+        """Begin a session; return the board's description of itself."""
         (answer,) = self._exchange([Request(LinkOp.HELLO)])
         words = np.frombuffer(answer.payload, "<u4")
         info = dict(zip(INFO_FIELDS, map(int, words)))
@@ -183,7 +182,7 @@ class LinkedDevice(ArenaDevice, CsrDevice):
         raise DeviceError(f"the board on {self._port.name} {wrong}{hint}")
 
     def _load(self, start: int, size: int) -> bytes:
-        """Read memory; `start` and `size` are multiples of a beat."""
+        """Read memory; `start` and `size` are multiples of a beat, in bytes."""
         requests = [
             Request(LinkOp.READ_MEMORY, start + k, min(MAX_PAYLOAD, size - k))
             for k in range(0, size, MAX_PAYLOAD)
@@ -204,7 +203,7 @@ class LinkedDevice(ArenaDevice, CsrDevice):
         Raises
         ------
         DeviceError
-            If it does not stop.
+            If the core does not stop.
         """
         self.csr.begin_reset()
         deadline = time.monotonic() + self.reset_limit

@@ -41,7 +41,7 @@ class SerialPort:
             raise DeviceError(f"cannot write to {self.name}: {error}") from None
 
     def read(self, timeout: float) -> bytes:
-        """Return what has come, waiting up to `timeout` seconds for the first byte.
+        """Return the bytes received, waiting up to `timeout` seconds for the first one.
 
         Raises
         ------
@@ -61,12 +61,12 @@ class SerialPort:
 
 
 def open_port(name: str, *, baud: int) -> SerialPort:
-    """Open a serial port for this program alone, and drop what had come before.
+    """Open a serial port exclusively, and discard bytes received before.
 
     Raises
     ------
     DeviceError
-        If pyserial is missing, there is no such port, it may not be opened, or is in use.
+        If pyserial is missing, or the port does not exist, is not permitted, or is in use.
     """
     try:
         import serial
@@ -77,15 +77,15 @@ def open_port(name: str, *, baud: int) -> SerialPort:
         port.reset_input_buffer()
     except (OSError, ValueError) as error:
         raise DeviceError(f"cannot open {name}: {_reason(name, error)}") from None
-    # The USB chip waits 16 ms for more before it passes a short answer on; not for us, where the
-    # system and the port have such a mode. Without it everything works, only slower.
+    # The USB chip delays short answers by 16 ms, except in low-latency mode.  Use that mode where
+    # the system and the port have it; without it everything works, but slower.
     with contextlib.suppress(AttributeError, NotImplementedError, OSError, ValueError):
         port.set_low_latency_mode(True)
     return SerialPort(name, port)
 
 
 def _reason(name: str, error: Exception) -> str:
-    """What was wrong, and what to do about it."""
+    """What is wrong, and what to do about it."""
     number = getattr(error, "errno", None)
     if number == errno.ENOENT:
         return "there is no such port (is the board plugged in?)"

@@ -33,7 +33,7 @@ def test_a_convolution_through_the_port() -> None:
     window = ConvGeometry(kernel=(3, 3), pad=(1, 1, 1, 1))
     network = make_network("small", (7, 7, 3), [make_conv(rng, "a", INPUT, 3, 6, window, 7)])
     program = compile_network(network, ARCH)
-    with open_device("arty-a7-100t", ARCH, port=port, baud=FAST, patience=0.001) as device:
+    with open_device("arty-a7-100t", ARCH, port=port, baud=FAST, reply_timeout=0.001) as device:
         codes = random_codes(network, 1)
         check_maps(infer(device, program, load(device, program), codes), network, codes)
         assert not model.led >> SHOWN.index("error") & 1

@@ -47,7 +47,7 @@ def test_lenet5(port: ModelPort) -> None:
     network = load_network("lenet5")
     program = compile_network(network, ARCH)
     rng = np.random.default_rng(7)
-    with LinkedDevice(ARCH, port=port, baud=FAST, patience=0.001) as device:
+    with LinkedDevice(ARCH, port=port, baud=FAST, reply_timeout=0.001) as device:
         assert device.info["memory_bytes"] == MEMORY_BYTES
         buffer = load(device, program)
         counts = []
@@ -93,7 +93,7 @@ def test_damaged_and_dropped_frames(
     network = small_network()
     program = compile_network(network, ARCH)
     noise = Noise(np.random.default_rng(3), rate=4 if direction == "to_board" else 8, drop=drop)
-    with LinkedDevice(ARCH, port=port, baud=FAST, patience=0.001, retries=40) as device:
+    with LinkedDevice(ARCH, port=port, baud=FAST, reply_timeout=0.001, retries=40) as device:
         setattr(port, direction, noise)
         maps = infer(device, program, load(device, program), random_codes(network, 1))
         assert device.statistics.retries >= noise.count // 2
@@ -106,7 +106,7 @@ def test_damaged_and_dropped_frames(
 def test_reset_in_the_middle(port: ModelPort, answer: dict[str, NDArray[np.uint8]]) -> None:
     lenet5 = load_network("lenet5")  # the small network would be done before the reset
     program = compile_network(lenet5, ARCH)
-    device = LinkedDevice(ARCH, port=port, baud=FAST, patience=0.001)
+    device = LinkedDevice(ARCH, port=port, baud=FAST, reply_timeout=0.001)
     buffer = load(device, program)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(port, "close", lambda: None)  # the board stays
@@ -124,7 +124,7 @@ def test_reset_in_the_middle(port: ModelPort, answer: dict[str, NDArray[np.uint8
         device.close()
     network = small_network()
     program = compile_network(network, ARCH)
-    with LinkedDevice(ARCH, port=port, baud=FAST, patience=0.001) as device:
+    with LinkedDevice(ARCH, port=port, baud=FAST, reply_timeout=0.001) as device:
         maps = infer(device, program, load(device, program), random_codes(network, 1))
     assert {name: m.tobytes() for name, m in maps.items()} == {
         name: m.tobytes() for name, m in answer.items()

@@ -28,7 +28,7 @@ from tests.support.ulx3s_board import ARCH, BAUD, new_model, new_port
 Maps = dict[str, NDArray[np.uint8]]
 
 # Seconds of simulated time.
-PATIENCE = 0.001
+REPLY_TIMEOUT = 0.001
 
 
 def build_network() -> Network:
@@ -84,7 +84,7 @@ def port() -> Iterator[ModelPort]:
 
 
 def connect(port: ModelPort, **options: int) -> LinkedDevice:
-    return LinkedDevice(ARCH, port=port, baud=BAUD, patience=PATIENCE, **options)
+    return LinkedDevice(ARCH, port=port, baud=BAUD, reply_timeout=REPLY_TIMEOUT, **options)
 
 
 def load(device: Device, program: Program) -> Buffer:
@@ -107,7 +107,7 @@ def test_through_a_terminal(program: Program, answers: Callable[[int], Maps]) ->
     # The whole way: pyserial, the terminal, the UART's bits, the SDRAM's pins.
     with (
         PtyBoard(new_model()) as board,
-        open_device("ulx3s", ARCH, port=board.port, patience=5.0) as device,
+        open_device("ulx3s", ARCH, port=board.port, reply_timeout=5.0) as device,
     ):
         same(infer(device, program, load(device, program), codes(1)), answers(1))
 
@@ -270,7 +270,7 @@ def test_wrong_arch(port: ModelPort) -> None:
         r"\(that is tiny: --arch tiny\)"
     )
     with pytest.raises(DeviceError, match=message):
-        LinkedDevice(get_arch("lab"), port=port, baud=BAUD, patience=PATIENCE)
+        LinkedDevice(get_arch("lab"), port=port, baud=BAUD, reply_timeout=REPLY_TIMEOUT)
 
 
 def test_nobody_answers(port: ModelPort) -> None:
@@ -293,7 +293,7 @@ def test_no_port() -> None:
     [
         ({"watchdog": -1}, "watchdog must be from 0 to 4294967295, not -1"),
         ({"baud": 0}, "baud must be a positive integer, not 0"),
-        ({"patience": 0}, "patience must be a positive number, not 0"),
+        ({"reply_timeout": 0}, "reply_timeout must be a positive number, not 0"),
         ({"retries": -1}, "retries must not be negative, not -1"),
     ],
 )
