@@ -39,7 +39,7 @@ INCEPTIONS = {
     "5b": (384, 192, 384, 48, 128, 128),
 }
 
-# Modules with a max pooling of stride 2 behind them, and its name.
+# Modules followed by a max pooling of stride 2, and its name.
 _POOLS = {"3b": "pool3/3x3_s2", "4e": "pool4/3x3_s2"}
 
 

@@ -1,8 +1,8 @@
 """LeNet-5 (LeCun et al. 1998) in the form it is taught in today, and Caffe's cifar10_quick.
 
-``lenet5``: 32x32 grey images, two convolutions of 5x5 with pooling behind, three fully connected
-layers; ReLU and max pooling stand for the original's sigmoids and weighted subsampling, and every
-map of the third layer sees all maps of the second.
+``lenet5``: 32x32 grey images, two 5x5 convolutions, each followed by pooling, and three fully
+connected layers; ReLU and max pooling stand for the original's sigmoids and weighted subsampling,
+and every map of the third layer sees all maps of the second.
 
 ``cifar10-quick``: 32x32 BGR pixels less their mean, three convolutions of 5x5 with overlapping
 pooling, once of the maximum and twice of the average, and two fully connected layers with nothing

@@ -51,7 +51,7 @@ SPEC = InputSpec(shape=(224, 224, 3), resize=256, order="BGR", mean=(104.0, 117.
 
 @dataclass(frozen=True, kw_only=True)
 class _Stage:
-    """A convolution and the two of 1x1 behind it; the outputs of all three."""
+    """A convolution and the two 1x1 ones after it; output channels of all three."""
 
     conv: str
     kernel: int

@@ -1,7 +1,7 @@
-"""One layer of AlexNet, or a whole network with branches, in small: the same structure, fewer
+"""One layer of AlexNet, or a whole network with branches, scaled down: the same structure, fewer
 positions and channels.
 
-What a layer's structure is: kernel, stride, padding, groups, and the LRN and pooling that follow.
+The structure of a layer: kernel, stride, padding, groups, and the LRN and pooling that follow.
 Channels are few, but not multiples of common array sizes, and cover several channel blocks of a 4x4
 array; maps are just large enough for two pooling windows that overlap.
 """
@@ -84,7 +84,7 @@ def scaled_layer(name: str, *, seed: int = 0) -> Network:
         layers.append(MaxPool(name=pool, inputs=(last,), kernel=3, stride=2))
     shape = (size, size, in_ch)
     network = Network(
-        name=f"{name} in small",
+        name=f"{name} scaled down",
         input=InputSpec(shape=shape, resize=size, mean=(0.0,) * in_ch, std=(1.0,) * in_ch),
         layers=tuple(layers),
         source="seeded",

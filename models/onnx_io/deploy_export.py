@@ -34,7 +34,7 @@ class Ends:
     spec : InputSpec
         How the input tensor is made from pixels.
     ended : str
-        The node behind the last layer: ``Softmax``, ``LogSoftmax``, or nothing.
+        The node after the last layer: ``Softmax``, ``LogSoftmax``, or nothing.
     """
 
     input: str = "data"

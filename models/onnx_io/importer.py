@@ -34,9 +34,9 @@ from penstock.models.graph.graph import (
 from penstock.models.onnx_io.deploy_export import METADATA, Ends
 from penstock.models.onnx_io.float_nodes import FLOAT_NODES
 from penstock.models.onnx_io.quantised_nodes import QUANTISED_NODES, QUANTISED_ONLY
-from penstock.models.onnx_io.quantised_traversal import QuantisedWalk
+from penstock.models.onnx_io.quantised_traversal import QuantisedTraversal
 from penstock.models.onnx_io.read import Graph, read_graph
-from penstock.models.onnx_io.traversal import Walk
+from penstock.models.onnx_io.traversal import Traversal
 
 __all__ = ["load", "load_float", "load_float_ends", "load_quantised"]
 
@@ -100,10 +100,10 @@ def _preparation(
     )
 
 
-def _prepared(spec: InputSpec, walk: Walk) -> InputSpec:
+def _prepared(spec: InputSpec, traversal: Traversal) -> InputSpec:
     """`spec` with the arithmetic at the graph's beginning: ``gain * (p - mean) / std + offset``."""
     means, stds = np.array(spec.mean), np.array(spec.std)
-    means, stds = means - walk.offset * stds / walk.gain, stds / walk.gain
+    means, stds = means - traversal.offset * stds / traversal.gain, stds / traversal.gain
     # Deviations of float32 from what is meant: 1 and 0 stay what they are.
     means, stds = np.round(means, 4), np.array([float(f"{value:.6g}") for value in stds])
     return replace(spec, mean=tuple((means + 0.0).tolist()), std=tuple(stds.tolist()))
@@ -164,15 +164,15 @@ def load_float_ends(
     graph = read_graph(path)
     if graph.input_type != TensorProto.FLOAT:
         raise ValueError(f"{path}: input {graph.input}: a float network's must be float32")
-    walk = Walk(graph, FLOAT_NODES)
-    value = walk.run()
-    if not walk.layers:
+    traversal = Traversal(graph, FLOAT_NODES)
+    value = traversal.run()
+    if not traversal.layers:
         raise ValueError(f"{path}: it has no layers")
     spec = _preparation(graph, order, mean, std, resize)
     network = Network(
         name=Path(path).stem,
-        input=_prepared(spec, walk),
-        layers=tuple(walk.layers.values()),
+        input=_prepared(spec, traversal),
+        layers=tuple(traversal.layers.values()),
         labels=labels,
         trained=True,
         source=str(path),
@@ -226,34 +226,36 @@ def load_quantised(
         As `load_float`.
     """
     graph = read_graph(path)
-    walk = QuantisedWalk(graph, QUANTISED_NODES)
-    walk.run()
-    if INPUT not in walk.codes or not walk.layers:
+    traversal = QuantisedTraversal(graph, QUANTISED_NODES)
+    traversal.run()
+    if INPUT not in traversal.codes or not traversal.layers:
         raise ValueError(f"{path}: its input is never quantised")
-    codes = walk.codes[INPUT]
+    codes = traversal.codes[INPUT]
     if graph.input_type == TensorProto.FLOAT:
-        spec = _prepared(_preparation(graph, order, mean, std, resize), walk)
+        spec = _prepared(_preparation(graph, order, mean, std, resize), traversal)
         spec = replace(spec, scale=codes.scale, zero=codes.zero)
     else:
         channels = graph.shape[0]
         spec = _preparation(graph, order, (0.0,) * channels, (1.0,) * channels, resize)
-    last = list(walk.layers.values())[-1]
-    known = [INPUT, *walk.layers]
+    last = list(traversal.layers.values())[-1]
+    known = [INPUT, *traversal.layers]
     if isinstance(last, QFc) and not last.relu:
         known.remove(last.name)
     network = Network(
         name=Path(path).stem,
         input=spec,
-        layers=tuple(walk.layers.values()),
+        layers=tuple(traversal.layers.values()),
         labels=labels,
         trained=True,
         source=str(path),
-        scales={name: walk.codes[name].scale for name in known},
+        scales={name: traversal.codes[name].scale for name in known},
         zeros={
-            name: walk.codes[name].zero for name in known if walk.codes[name].zero and name != INPUT
+            name: traversal.codes[name].zero
+            for name in known
+            if traversal.codes[name].zero and name != INPUT
         },
     )
-    tensors = {name: tensor for name, tensor in walk.tensors.items() if name != INPUT}
+    tensors = {name: tensor for name, tensor in traversal.tensors.items() if name != INPUT}
     return _checked(network), tensors
 
 

@@ -21,7 +21,7 @@ from penstock.models.graph.graph import (
 from penstock.models.onnx_io.float_nodes import FLOAT_NODES, SHAPE_NODES
 from penstock.models.onnx_io.logits import LOGITS_NODES, with_constant
 from penstock.models.onnx_io.quantised_traversal import (
-    QuantisedWalk,
+    QuantisedTraversal,
     Waiting,
     Weights,
     add_conv,
@@ -48,9 +48,9 @@ QUANTISED_ONLY = {
 }  # fmt: skip
 
 
-def _quantize(walk: QuantisedWalk, node: Any, attributes: Attributes) -> None:
-    out = walk.encoding(node, 1, 2)
-    waiting = walk.waiting.get(node.input[0])
+def _quantize(traversal: QuantisedTraversal, node: Any, attributes: Attributes) -> None:
+    out = traversal.encoding(node, 1, 2)
+    waiting = traversal.waiting.get(node.input[0])
     if waiting is not None:
         limit = waiting.limit
         if limit is not None and (out.zero != 0 or limit < (255 - out.zero) * out.scale):
@@ -60,173 +60,177 @@ def _quantize(walk: QuantisedWalk, node: Any, attributes: Attributes) -> None:
             )
         waiting.finish(node, out)
         return
-    value = walk.value(node)
-    if value.layer == INPUT and INPUT not in walk.codes:
-        walk.codes[INPUT] = out
-    known = walk.of(value)
+    value = traversal.value(node)
+    if value.layer == INPUT and INPUT not in traversal.codes:
+        traversal.codes[INPUT] = out
+    known = traversal.of(value)
     if value.layer and not alike(known, out):
-        rescale(walk, node, value, out)
+        rescale(traversal, node, value, out)
         return
-    walk.alias(node, value, encoding=None)
-    walk.tensors.setdefault(value.layer, node.output[0])
+    traversal.alias(node, value, encoding=None)
+    traversal.tensors.setdefault(value.layer, node.output[0])
 
 
-def _dequantize(walk: QuantisedWalk, node: Any, attributes: Attributes) -> None:
+def _dequantize(traversal: QuantisedTraversal, node: Any, attributes: Attributes) -> None:
     name = node.input[0]
-    if name in walk.constants:
-        scale = walk.constant(node, 1, "scale").reshape(-1)
-        zeros = walk.optional(node, 2)
-        if scale.size > 1 and attributes.get("axis", 1) != 0 and walk.constants[name].ndim > 1:
+    if name in traversal.constants:
+        scale = traversal.constant(node, 1, "scale").reshape(-1)
+        zeros = traversal.optional(node, 2)
+        if scale.size > 1 and attributes.get("axis", 1) != 0 and traversal.constants[name].ndim > 1:
             raise Unsupported(f"scales along axis {attributes.get('axis', 1)} of weights")
-        walk.integers[node.output[0]] = integer_weights(walk.constants[name], scale, zeros)
+        traversal.integers[node.output[0]] = integer_weights(
+            traversal.constants[name], scale, zeros
+        )
         return
-    walk.alias(node, walk.coded(node, 0))
+    traversal.alias(node, traversal.coded(node, 0))
 
 
-def _real_weights(walk: QuantisedWalk, node: Any, index: int) -> Weights:
+def _real_weights(traversal: QuantisedTraversal, node: Any, index: int) -> Weights:
     name = node.input[index] if index < len(node.input) else ""
-    if name not in walk.integers:
+    if name not in traversal.integers:
         raise Unsupported("its weights are not quantised constants")
-    return walk.integers[name]
+    return traversal.integers[name]
 
 
-def _real_bias(walk: QuantisedWalk, node: Any, source: Encoding, weights: Weights) -> Array:
+def _real_bias(
+    traversal: QuantisedTraversal, node: Any, source: Encoding, weights: Weights
+) -> Array:
     """The bias in accumulator units."""
     count = len(weights.values)
     name = node.input[2] if len(node.input) > 2 else ""
     if not name:
         return np.zeros(count, np.int64)
     unit = np.float64(np.float32(source.scale)) * weights.scale
-    if name in walk.integers:
-        bias = walk.integers[name]
+    if name in traversal.integers:
+        bias = traversal.integers[name]
         real = bias.values * bias.scale.astype(np.float64)
     else:
-        real = walk.weights(node, 2, "bias", 1).astype(np.float64)
+        real = traversal.weights(node, 2, "bias", 1).astype(np.float64)
     if real.shape != (count,):
         raise Unsupported(f"a bias of shape {real.shape} for {count} channels")
     return np.rint(real / unit).astype(np.int64)
 
 
-def _conv(walk: QuantisedWalk, node: Any, attributes: Attributes) -> None:
-    value = walk.value(node, padded=True)
-    weights = _real_weights(walk, node, 1)
+def _conv(traversal: QuantisedTraversal, node: Any, attributes: Attributes) -> None:
+    value = traversal.value(node, padded=True)
+    weights = _real_weights(traversal, node, 1)
     if weights.values.ndim != 4 or value.fill != 0:
         raise Unsupported(f"weights of shape {weights.values.shape}")
     geometry = window(attributes, weights.values.shape[2:], value)
-    bias = _real_bias(walk, node, walk.of(value), weights)
-    name = walk.name("conv", weighted=True)
-    walk.waiting[node.output[0]] = Waiting(
-        finish=lambda end, out: add_conv(walk, end, value, weights, bias, geometry, name, out)
+    bias = _real_bias(traversal, node, traversal.of(value), weights)
+    name = traversal.name("conv", weighted=True)
+    traversal.waiting[node.output[0]] = Waiting(
+        finish=lambda end, out: add_conv(traversal, end, value, weights, bias, geometry, name, out)
     )
 
 
-def _gemm(walk: QuantisedWalk, node: Any, attributes: Attributes) -> None:
-    value = walk.value(node)
-    weights = _real_weights(walk, node, 1)
+def _gemm(traversal: QuantisedTraversal, node: Any, attributes: Attributes) -> None:
+    value = traversal.value(node)
+    weights = _real_weights(traversal, node, 1)
     if weights.values.ndim != 2 or attributes.get("transA", 0) or attributes.get("alpha", 1) != 1:
         raise Unsupported("transA, alpha or weights that are not a matrix")
     if node.op_type == "MatMul" or not attributes.get("transB", 0):
         if weights.scale.size > 1:
             raise Unsupported("scales along the inputs of the weights")
         weights = replace(weights, values=weights.values.T)
-    bias = _real_bias(walk, node, walk.of(value), weights)
-    name = walk.name("fc", weighted=True)
-    walk.waiting[node.output[0]] = Waiting(
-        finish=lambda end, out: add_fc(walk, end, value, weights, bias, name, out),
-        last=lambda end: add_fc(walk, end, value, weights, bias, name, None),
+    bias = _real_bias(traversal, node, traversal.of(value), weights)
+    name = traversal.name("fc", weighted=True)
+    traversal.waiting[node.output[0]] = Waiting(
+        finish=lambda end, out: add_fc(traversal, end, value, weights, bias, name, out),
+        last=lambda end: add_fc(traversal, end, value, weights, bias, name, None),
     )
 
 
-def _q_conv(walk: QuantisedWalk, node: Any, attributes: Attributes) -> None:
-    value = walk.coded(node, 0, padded=True)
-    weights = walk.quantised(node, 3, 4, 5)
+def _q_conv(traversal: QuantisedTraversal, node: Any, attributes: Attributes) -> None:
+    value = traversal.coded(node, 0, padded=True)
+    weights = traversal.quantised(node, 3, 4, 5)
     if weights.values.ndim != 4:
         raise Unsupported(f"weights of shape {weights.values.shape}")
-    bias = walk.optional(node, 8)
+    bias = traversal.optional(node, 8)
     if bias is None:
         bias = np.zeros(len(weights.values), np.int64)
     geometry = window(attributes, weights.values.shape[2:], value)
-    name = walk.name("conv", weighted=True)
-    add_conv(walk, node, value, weights, bias, geometry, name, walk.encoding(node, 6, 7))
+    name = traversal.name("conv", weighted=True)
+    add_conv(traversal, node, value, weights, bias, geometry, name, traversal.encoding(node, 6, 7))
 
 
-def _q_gemm(walk: QuantisedWalk, node: Any, attributes: Attributes) -> None:
-    value = walk.coded(node, 0)
-    weights = walk.quantised(node, 3, 4, 5)
+def _q_gemm(traversal: QuantisedTraversal, node: Any, attributes: Attributes) -> None:
+    value = traversal.coded(node, 0)
+    weights = traversal.quantised(node, 3, 4, 5)
     plain = node.op_type == "QLinearMatMul"
     if weights.values.ndim != 2 or attributes.get("transA", 0) or attributes.get("alpha", 1) != 1:
         raise Unsupported("transA, alpha or weights that are not a matrix")
     if plain or not attributes.get("transB", 0):
         weights = replace(weights, values=weights.values.T)
-    bias = None if plain else walk.optional(node, 6)
+    bias = None if plain else traversal.optional(node, 6)
     if bias is None:
         bias = np.zeros(len(weights.values), np.int64)
     scale = 6 if plain else 7
-    out = walk.encoding(node, scale, scale + 1) if len(node.input) > scale else None
-    name = walk.name("fc", weighted=True)
-    add_fc(walk, node, value, weights, bias.reshape(-1), name, out)
+    out = traversal.encoding(node, scale, scale + 1) if len(node.input) > scale else None
+    name = traversal.name("fc", weighted=True)
+    add_fc(traversal, node, value, weights, bias.reshape(-1), name, out)
 
 
 def _add_maps(
-    walk: QuantisedWalk, node: Any, first: Value, second: Value, name: str, out: Encoding
+    traversal: QuantisedTraversal, node: Any, first: Value, second: Value, name: str, out: Encoding
 ) -> None:
     if first.shape != second.shape and None not in (first.shape, second.shape):
         raise Unsupported(f"maps of {first.shape} and {second.shape}")
-    a, b = walk.of(first), walk.of(second)
+    a, b = traversal.of(first), traversal.of(second)
     arrays = add_arrays((a.scale, a.zero), (b.scale, b.zero), (out.scale, out.zero))
     layer = QAdd(name=name, inputs=(first.layer, second.layer), **arrays)
-    walk.finished(node, layer, out, first, second)
+    traversal.finished(node, layer, out, first, second)
 
 
-def _constant_arithmetic(walk: QuantisedWalk, node: Any, attributes: Attributes) -> None:
-    if any(name in walk.logits for name in node.input):
-        with_constant(walk, node)
+def _constant_arithmetic(traversal: QuantisedTraversal, node: Any, attributes: Attributes) -> None:
+    if any(name in traversal.logits for name in node.input):
+        with_constant(traversal, node)
         return
-    if INPUT in walk.codes:
+    if INPUT in traversal.codes:
         raise Unsupported("only of the network's input before it is quantised")
-    FLOAT_NODES[node.op_type](walk, node, attributes)
+    FLOAT_NODES[node.op_type](traversal, node, attributes)
 
 
-def _round(walk: QuantisedWalk, node: Any, attributes: Attributes) -> None:
-    value = walk.value(node)
-    if value.layer != INPUT or INPUT in walk.codes:
+def _round(traversal: QuantisedTraversal, node: Any, attributes: Attributes) -> None:
+    value = traversal.value(node)
+    if value.layer != INPUT or INPUT in traversal.codes:
         raise Unsupported("only of the network's input, to pixels")
-    walk.alias(node, value)
+    traversal.alias(node, value)
 
 
-def _add(walk: QuantisedWalk, node: Any, attributes: Attributes) -> None:
-    if any(name in walk.constants for name in node.input):
-        _constant_arithmetic(walk, node, attributes)
+def _add(traversal: QuantisedTraversal, node: Any, attributes: Attributes) -> None:
+    if any(name in traversal.constants for name in node.input):
+        _constant_arithmetic(traversal, node, attributes)
         return
-    first, second = walk.value(node, 0), walk.value(node, 1)
-    name = walk.name("add")
-    walk.waiting[node.output[0]] = Waiting(
-        finish=lambda end, out: _add_maps(walk, end, first, second, name, out)
+    first, second = traversal.value(node, 0), traversal.value(node, 1)
+    name = traversal.name("add")
+    traversal.waiting[node.output[0]] = Waiting(
+        finish=lambda end, out: _add_maps(traversal, end, first, second, name, out)
     )
 
 
-def _q_add(walk: QuantisedWalk, node: Any, attributes: Attributes) -> None:
-    first, second = walk.coded(node, 0), walk.coded(node, 3)
-    _add_maps(walk, node, first, second, walk.name("add"), walk.encoding(node, 6, 7))
+def _q_add(traversal: QuantisedTraversal, node: Any, attributes: Attributes) -> None:
+    first, second = traversal.coded(node, 0), traversal.coded(node, 3)
+    _add_maps(traversal, node, first, second, traversal.name("add"), traversal.encoding(node, 6, 7))
 
 
 def _join(
-    walk: QuantisedWalk, node: Any, values: list[Value], axis: Any, out: Encoding | None
+    traversal: QuantisedTraversal, node: Any, values: list[Value], axis: Any, out: Encoding | None
 ) -> None:
     """Put maps side by side; without `out` their codes as they are."""
     if axis not in (1, -3) or any(v.shape is not None and len(v.shape) != 3 for v in values):
         raise Unsupported(f"along axis {axis}: only along the channels")
     parts = []
     for index, value in enumerate(values):
-        if out is not None and value.layer and not alike(walk.of(value), out):
+        if out is not None and value.layer and not alike(traversal.of(value), out):
             # Under a name of its own: this map may be read elsewhere as it is.
             holder = _Output(f"{node.output[0]}.{index}")
-            rescale(walk, holder, value, out)
-            value = walk.values[holder.output[0]]
-            del walk.tensors[value.layer]
+            rescale(traversal, holder, value, out)
+            value = traversal.values[holder.output[0]]
+            del traversal.tensors[value.layer]
         parts.append(value)
-    layer = Concat(name=walk.name("concat"), inputs=tuple(value.layer for value in parts))
-    walk.finished(node, layer, out or walk.of(values[0]), *parts)
+    layer = Concat(name=traversal.name("concat"), inputs=tuple(value.layer for value in parts))
+    traversal.finished(node, layer, out or traversal.of(values[0]), *parts)
 
 
 @dataclass(frozen=True)
@@ -241,24 +245,24 @@ class _Output:
         return (self.name,)
 
 
-def _concat(walk: QuantisedWalk, node: Any, attributes: Attributes) -> None:
-    values = [walk.value(node, index) for index in range(len(node.input))]
+def _concat(traversal: QuantisedTraversal, node: Any, attributes: Attributes) -> None:
+    values = [traversal.value(node, index) for index in range(len(node.input))]
     axis = attributes.get("axis")
     if all(value.encoding is None for value in values):
-        _join(walk, node, values, axis, None)
+        _join(traversal, node, values, axis, None)
         return
-    walk.waiting[node.output[0]] = Waiting(
-        finish=lambda end, out: _join(walk, end, values, axis, out)
+    traversal.waiting[node.output[0]] = Waiting(
+        finish=lambda end, out: _join(traversal, end, values, axis, out)
     )
 
 
-def _q_concat(walk: QuantisedWalk, node: Any, attributes: Attributes) -> None:
-    values = [walk.coded(node, index) for index in range(2, len(node.input), 3)]
-    _join(walk, node, values, attributes.get("axis"), walk.encoding(node, 0, 1))
+def _q_concat(traversal: QuantisedTraversal, node: Any, attributes: Attributes) -> None:
+    values = [traversal.coded(node, index) for index in range(2, len(node.input), 3)]
+    _join(traversal, node, values, attributes.get("axis"), traversal.encoding(node, 0, 1))
 
 
 def _mean(
-    walk: QuantisedWalk,
+    traversal: QuantisedTraversal,
     node: Any,
     value: Value,
     geometry: ConvGeometry | None,
@@ -267,7 +271,7 @@ def _mean(
     out: Encoding,
 ) -> None:
     """Add an average: of windows, or of the whole map without `geometry`."""
-    source = walk.of(value)
+    source = traversal.of(value)
     ratio = np.float32(source.scale) / np.float32(out.scale)
     multiplier, shift = multiplier_and_shift(np.array([ratio]))
     # Trailing zeros taken off, a scale that stays is 1 / 2**0.
@@ -297,11 +301,11 @@ def _mean(
             in_zero=source.zero,
             out_zero=out.zero,
         )
-    walk.finished(node, layer, out, value)
+    traversal.finished(node, layer, out, value)
 
 
 def _mean_window(
-    walk: QuantisedWalk, node: Any, attributes: Attributes, value: Value
+    traversal: QuantisedTraversal, node: Any, attributes: Attributes, value: Value
 ) -> tuple[ConvGeometry | None, bool]:
     """Window of an average, None for the whole map; and whether its padding counts."""
     if attributes.get("channels_last", 0):
@@ -317,25 +321,25 @@ def _mean_window(
     return (None, False) if whole else (geometry, count_pad)
 
 
-def _average(walk: QuantisedWalk, node: Any, attributes: Attributes) -> None:
-    value = walk.value(node)
-    geometry, count_pad = _mean_window(walk, node, attributes, value)
-    name = walk.name("pool")
-    walk.waiting[node.output[0]] = Waiting(
-        finish=lambda end, out: _mean(walk, end, value, geometry, count_pad, name, out)
+def _average(traversal: QuantisedTraversal, node: Any, attributes: Attributes) -> None:
+    value = traversal.value(node)
+    geometry, count_pad = _mean_window(traversal, node, attributes, value)
+    name = traversal.name("pool")
+    traversal.waiting[node.output[0]] = Waiting(
+        finish=lambda end, out: _mean(traversal, end, value, geometry, count_pad, name, out)
     )
 
 
-def _q_average(walk: QuantisedWalk, node: Any, attributes: Attributes) -> None:
-    value = walk.coded(node, 0)
-    geometry, count_pad = _mean_window(walk, node, attributes, value)
-    out = walk.encoding(node, 3, 4)
-    _mean(walk, node, value, geometry, count_pad, walk.name("pool"), out)
+def _q_average(traversal: QuantisedTraversal, node: Any, attributes: Attributes) -> None:
+    value = traversal.coded(node, 0)
+    geometry, count_pad = _mean_window(traversal, node, attributes, value)
+    out = traversal.encoding(node, 3, 4)
+    _mean(traversal, node, value, geometry, count_pad, traversal.name("pool"), out)
 
 
-def _lrn(walk: QuantisedWalk, node: Any, attributes: Attributes) -> None:
-    value = walk.value(node)
-    name = walk.name("norm")
+def _lrn(traversal: QuantisedTraversal, node: Any, attributes: Attributes) -> None:
+    value = traversal.value(node)
+    name = traversal.name("norm")
     if attributes["size"] != 5:
         raise Unsupported(f"a window of {attributes['size']}, not 5")
     settings: dict[str, Any] = {
@@ -346,7 +350,7 @@ def _lrn(walk: QuantisedWalk, node: Any, attributes: Attributes) -> None:
     }
 
     def finish(end: Any, out: Encoding) -> None:
-        source = walk.of(value)
+        source = traversal.of(value)
         if source.zero or out.zero:
             raise Unsupported(f"zero points of {source.zero} and {out.zero}, not 0")
         table, difference, shift = lrn_table(in_scale=source.scale, out_scale=out.scale, **settings)
@@ -358,39 +362,39 @@ def _lrn(walk: QuantisedWalk, node: Any, attributes: Attributes) -> None:
             shift=shift,
             **settings,
         )
-        walk.finished(end, layer, out, value)
+        traversal.finished(end, layer, out, value)
 
-    walk.waiting[node.output[0]] = Waiting(finish=finish)
-
-
-def _pool(walk: QuantisedWalk, node: Any, attributes: Attributes) -> None:
-    value = walk.value(node, padded=True)
-    FLOAT_NODES["MaxPool"](walk, node, attributes)
-    made = walk.values[node.output[0]].layer
-    walk.codes[made] = walk.of(value)
-    walk.pooled[made] = node.output[0]
+    traversal.waiting[node.output[0]] = Waiting(finish=finish)
 
 
-def _clip(walk: QuantisedWalk, node: Any, attributes: Attributes) -> None:
+def _pool(traversal: QuantisedTraversal, node: Any, attributes: Attributes) -> None:
+    value = traversal.value(node, padded=True)
+    FLOAT_NODES["MaxPool"](traversal, node, attributes)
+    made = traversal.values[node.output[0]].layer
+    traversal.codes[made] = traversal.of(value)
+    traversal.pooled[made] = node.output[0]
+
+
+def _clip(traversal: QuantisedTraversal, node: Any, attributes: Attributes) -> None:
     least, most = (0.0, np.inf) if node.op_type == "Relu" else (-np.inf, np.inf)
     least, most = attributes.get("min", least), attributes.get("max", most)
     for index, what in ((1, "minimum"), (2, "maximum")):
         if len(node.input) > index and node.input[index]:
-            given = float(walk.constant(node, index, what).reshape(-1)[0])
+            given = float(traversal.constant(node, index, what).reshape(-1)[0])
             least, most = (given, most) if index == 1 else (least, given)
     if least != 0:
         raise Unsupported(f"from {least:g}, not from 0")
-    waiting = walk.waiting.get(node.input[0])
+    waiting = traversal.waiting.get(node.input[0])
     if waiting is None:
-        value = walk.value(node)
-        if walk.of(value).zero or np.isfinite(most):
+        value = traversal.value(node)
+        if traversal.of(value).zero or np.isfinite(most):
             raise Unsupported("of a quantised map that may be negative")
-        walk.alias(node, value)
+        traversal.alias(node, value)
         return
-    if walk.graph.uses[node.input[0]] != 1:
+    if traversal.graph.uses[node.input[0]] != 1:
         raise Unsupported("what it rectifies is read by other nodes too")
     limit = min(most, np.inf if waiting.limit is None else waiting.limit)
-    walk.waiting[node.output[0]] = replace(waiting, limit=limit)
+    traversal.waiting[node.output[0]] = replace(waiting, limit=limit)
 
 
 QUANTISED_NODES: dict[str, Handler] = {

@@ -1,8 +1,8 @@
-"""The walk over a quantised ONNX graph: maps with encodings, and nodes that wait for theirs.
+"""Traversal of a quantised ONNX graph: maps with encodings, and nodes whose encoding follows later.
 
-In QDQ form a float node stands between DequantizeLinear and QuantizeLinear; it waits until the
-latter tells the scale of its output.  int8 maps are moved by 128 to uint8.  All scales are kept; a
-map whose scale a node changes goes through a convolution of 1x1 that does nothing else.
+In QDQ form a float node is between DequantizeLinear and QuantizeLinear; it waits until the latter
+gives the scale of its output.  int8 maps are offset by 128 to uint8.  All scales are kept; if a
+node changes a map's scale, a 1x1 convolution rescales the map.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from onnx import TensorProto
 from penstock.models.golden.fixed import MULTIPLIER_BITS
 from penstock.models.graph.graph import INPUT, ConvGeometry, QConv, QFc
 from penstock.models.onnx_io.read import Graph
-from penstock.models.onnx_io.traversal import Handler, Walk
+from penstock.models.onnx_io.traversal import Handler, Traversal
 from penstock.models.onnx_io.values import Unsupported, Value
 from penstock.models.quant.calibrate import Encoding
 from penstock.models.quant.rescale import conv_arrays
 
 __all__ = [
     "Logits",
-    "QuantisedWalk",
+    "QuantisedTraversal",
     "Waiting",
     "Weights",
     "add_conv",
@@ -54,7 +54,7 @@ class Waiting:
     last : callable or None
         Adds it as the network's last layer, without a scale.
     limit : float or None
-        What the output is clipped to from above, and from below at 0; None: it is not.
+        Upper limit of the output's clipping, whose lower limit is 0; None: no clipping.
     """
 
     finish: Finish
@@ -71,7 +71,7 @@ class Weights:
 
 
 def _zero(array: Array | None) -> int:
-    """The code of 0 as uint8; int8 is moved by 128."""
+    """The zero point as uint8; int8 is offset by 128."""
     if array is None:
         return 0
     if array.size != 1 or array.dtype not in (np.uint8, np.int8):
@@ -98,7 +98,7 @@ class Logits:
     weight : integer array (out, in)
     bias : integer array (out,)
     steps : float array (out,) or None
-        What a logit counts; None until told.
+        Step of each logit; None until known.
     """
 
     value: Value
@@ -108,17 +108,17 @@ class Logits:
     bias: Array
     steps: Array | None = None
 
-    def finish(self, walk: QuantisedWalk) -> None:
+    def finish(self, traversal: QuantisedTraversal) -> None:
         """Add the layer."""
-        source = walk.of(self.value)
+        source = traversal.of(self.value)
         steps = np.full(len(self.bias), source.scale) if self.steps is None else self.steps
         weights = Weights(self.weight, np.asarray(steps / source.scale, np.float32))
         bias = self.bias + source.zero * self.weight.sum(axis=1)
-        add_fc(walk, self.node, self.value, weights, bias, self.name, None)
+        add_fc(traversal, self.node, self.value, weights, bias, self.name, None)
 
 
-class QuantisedWalk(Walk):
-    """The walk over a quantised graph.
+class QuantisedTraversal(Traversal):
+    """The traversal of a quantised graph.
 
     Members
     -------
@@ -131,9 +131,9 @@ class QuantisedWalk(Walk):
     waiting : dict of Waiting
         Float nodes by the tensor they make.
     integers : dict of Weights
-        Constants behind DequantizeLinear by tensor.
+        Constants after DequantizeLinear, by tensor.
     logits : dict of Logits
-        Last layers in the making by tensor.
+        Incomplete last layers, by tensor.
     """
 
     def __init__(self, graph: Graph, handlers: Mapping[str, Handler]) -> None:
@@ -183,18 +183,18 @@ class QuantisedWalk(Walk):
         return Encoding(float(steps.reshape(-1)[0]), _zero(self.optional(node, zero)))
 
     def coded(self, node: Any, index: int, *, padded: bool = False) -> Value:
-        """Return an input of a node that says behind it what its codes mean."""
+        """Return an input of a node whose scale and zero point are its next inputs."""
         stated = self.encoding(node, index + 1, index + 2)
         if node.input[index] == self.graph.input and self.graph.input_type != TensorProto.FLOAT:
             self.codes.setdefault(INPUT, stated)
         value = self.value(node, index, padded=padded)
-        # What counts is what the reader says: a zero point may also be a bias of the maker.
+        # The reader's encoding counts: a zero point may also be a bias of the producer.
         self.codes[value.layer] = stated
         return replace(value, encoding=stated)
 
     def of(self, value: Value) -> Encoding:
         """Return the encoding of a map."""
-        # Behind an unsupported node anything will do: the graph is refused in the end.
+        # After an unsupported node any encoding will do: the graph is refused in the end.
         return value.encoding or self.codes.get(value.layer, Encoding(1.0, 0))
 
     def finished(self, node: Any, layer: Any, encoding: Encoding, *sources: Value) -> None:
@@ -229,7 +229,7 @@ def _steps(source: Encoding, weights: Weights, out: Encoding, count: int) -> Arr
 
 
 def add_conv(
-    walk: QuantisedWalk,
+    traversal: QuantisedTraversal,
     node: Any,
     value: Value,
     weights: Weights,
@@ -238,7 +238,7 @@ def add_conv(
     name: str,
     out: Encoding,
 ) -> None:
-    source = walk.of(value)
+    source = traversal.of(value)
     count = len(weights.values)
     arrays = conv_arrays(
         weights.values.transpose(0, 2, 3, 1),
@@ -255,11 +255,11 @@ def add_conv(
         in_zero=source.zero if padded else 0,
         **arrays,
     )
-    walk.finished(node, layer, out, value)
+    traversal.finished(node, layer, out, value)
 
 
 def add_fc(
-    walk: QuantisedWalk,
+    traversal: QuantisedTraversal,
     node: Any,
     value: Value,
     weights: Weights,
@@ -267,7 +267,7 @@ def add_fc(
     name: str,
     out: Encoding | None,
 ) -> None:
-    source = walk.of(value)
+    source = traversal.of(value)
     count = len(weights.values)
     if value.shape is not None and value.shape != weights.values.shape[1:]:
         raise Unsupported(f"weights {weights.values.shape} on an input of {value.shape}")
@@ -285,11 +285,11 @@ def add_fc(
     if out is None:
         arrays |= {"multiplier": np.ones(count, np.int64), "shift": np.zeros(count, np.int64)}
     layer = QFc(name=name, inputs=(value.layer,), relu=out is not None, out_scale=steps, **arrays)
-    walk.finished(node, layer, made, value)
+    traversal.finished(node, layer, made, value)
 
 
-def rescale(walk: QuantisedWalk, node: Any, value: Value, out: Encoding) -> None:
-    """Give a map another encoding."""
+def rescale(traversal: QuantisedTraversal, node: Any, value: Value, out: Encoding) -> None:
+    """Rescale a map to another encoding."""
     if value.shape is None or len(value.shape) != 3:
         raise Unsupported("a change of the scale of a flat map")
     channels = value.shape[0]
@@ -297,4 +297,4 @@ def rescale(walk: QuantisedWalk, node: Any, value: Value, out: Encoding) -> None
     weights = Weights(np.full((channels, 1, 1, 1), 64), np.full(1, 1 / 64, np.float32))
     geometry = ConvGeometry(kernel=(1, 1), groups=channels)
     bias = np.zeros(channels, np.int64)
-    add_conv(walk, node, value, weights, bias, geometry, walk.name("rescale"), out)
+    add_conv(traversal, node, value, weights, bias, geometry, traversal.name("rescale"), out)

@@ -205,7 +205,7 @@ def _label(node: Any) -> str:
 
 
 def _sorted(nodes: list[Any], known: set[str], output: str) -> list[Any]:
-    """The nodes that `output` needs, each behind those it reads."""
+    """The nodes that `output` needs, in topological order."""
     maker: dict[str, Any] = {}
     for node in nodes:
         for name in node.output:

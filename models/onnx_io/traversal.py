@@ -1,6 +1,6 @@
-"""The walk over an ONNX graph: node by node, tensors become maps of layers.
+"""Traversal of an ONNX graph: node by node, tensors become maps of layers.
 
-Kinds of nodes are handlers, functions of the walk, the node and its attributes;
+Kinds of nodes are handlers, functions of the traversal, the node and its attributes;
 `models.onnx_io.float_nodes` has those of float networks and `models.onnx_io.quantised_nodes` those
 of quantised ones.
 """
@@ -30,7 +30,7 @@ from penstock.models.onnx_io.fold import fold
 from penstock.models.onnx_io.read import Graph
 from penstock.models.onnx_io.values import NO_PAD, Unsupported, Value, layer_name
 
-__all__ = ["Handler", "Walk"]
+__all__ = ["Handler", "Traversal"]
 
 Array = NDArray[Any]
 
@@ -38,14 +38,14 @@ Array = NDArray[Any]
 _LARGEST_MAP = 1 << 27
 
 
-class Walk:
-    """Layers in the making.
+class Traversal:
+    """The layers built so far, and the state of the traversal.
 
     Parameters
     ----------
     graph : Graph
     handlers : mapping
-        Of the kinds of nodes that are known.
+        Handler of each supported node type.
 
     Members
     -------
@@ -54,7 +54,7 @@ class Walk:
     values : dict of Value
         By tensor name.
     gain, offset : float arrays (channels,)
-        What nodes ahead of all layers do to the input: ``x * gain + offset``.
+        Arithmetic on the input by nodes before all layers: ``x * gain + offset``.
     """
 
     def __init__(self, graph: Graph, handlers: Mapping[str, Handler]) -> None:
@@ -73,7 +73,7 @@ class Walk:
         self._weighted = 0
 
     def run(self) -> Value:
-        """Walk all nodes and return the value of the graph's output.
+        """Visit all nodes and return the value of the graph's output.
 
         Raises
         ------
@@ -90,7 +90,7 @@ class Walk:
                 text = " ".join(str(error).split())
                 problems.append(f"{node.op_type} {node.name or node.output[0]} (malformed: {text})")
             except ValueError as error:
-                # What a layer or array says about values that make no sense.
+                # Errors that layers and arrays raise for invalid values.
                 text = " ".join(str(error).split())
                 problems.append(f"{node.op_type} {node.name or node.output[0]} ({text})")
             for name in node.output:
@@ -129,7 +129,7 @@ class Walk:
         return value
 
     def alias(self, node: Any, value: Value, **changes: Any) -> None:
-        """Say that a node's output is the value of its input, perhaps changed."""
+        """Make a node's output an alias of its input's value, with `changes`."""
         sole = value.sole and self.graph.uses[node.output[0]] <= 1
         self.values[node.output[0]] = replace(value, sole=sole, **changes)
 
@@ -186,7 +186,7 @@ class Walk:
         return bool(sources) and all(self.rectified(source.layer) for source in sources)
 
     def rectify(self, value: Value) -> None:
-        """Put a ReLU into the layers that make a value.
+        """Fuse a ReLU into the layers that produce a value.
 
         The maximum of rectified values is the rectified maximum, and joined maps may be rectified
         one by one.
@@ -205,5 +205,5 @@ class Walk:
             raise Unsupported("it does not follow Conv, Gemm, MatMul or Add")
 
 
-# The first argument is the walk, of the class that the handler is for.
+# The first argument is the traversal, of the class that the handler is for.
 Handler = Callable[[Any, Any, dict[str, Any]], None]

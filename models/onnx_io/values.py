@@ -29,7 +29,7 @@ class Value:
     Parameters
     ----------
     layer : str
-        The layer whose map this is; empty behind a node that is not supported.
+        The layer whose map this is; empty after a node that is not supported.
     shape : tuple or None
         (channels, height, width), or (features,) once flat; None where it is not known.
     sole : bool
