@@ -92,7 +92,7 @@ def _run_layer(device: Device, name: str, seed: int) -> tuple[int, int, int]:
         # Through the link noise would take minutes.
         outcome = case.run(device, clear=not isinstance(device, LinkedDevice))
     except LayerWrong as error:
-        raise NetlistError(f"{name} in small: {error}") from None
+        raise NetlistError(f"{name} scaled down: {error}") from None
     return len(outcome.maps), outcome.values, device.counters()["cycles"]
 
 
@@ -147,13 +147,13 @@ def check_board(
         if isinstance(device, DirectDevice):
             device.check_link()
         for seed, name in enumerate(layers):
-            say(f"simulating the netlist: {name} in small")
+            say(f"simulating the netlist: {name} scaled down")
             counts = _run_layer(device, name, seed)
             maps, values, cycles = (a + b for a, b in zip((maps, values, cycles), counts))
     return (
-        f"The netlist of the whole FPGA, pins outward, ran {', '.join(layers)} of AlexNet in small "
-        f"for the host's own back end: {maps} feature maps with {values} values, {cycles} cycles "
-        "of the core: no difference from the golden model"
+        f"The netlist of the whole FPGA, pins outward, ran {', '.join(layers)} of AlexNet scaled "
+        f"down for the host's own back end: {maps} feature maps with {values} values, {cycles} "
+        "cycles of the core: no difference from the golden model"
     )
 
 
@@ -192,7 +192,7 @@ def check_library(
     maps = values = cycles = 0
     with RtlDevice(arch, library=library, memory_bytes=_MEMORY, registers=registers) as device:
         for seed, name in enumerate(SCALED_LAYERS):
-            say(f"simulating the netlist: {name} in small")
+            say(f"simulating the netlist: {name} scaled down")
             counts = _run_layer(device, name, seed)
             maps, values, cycles = (a + b for a, b in zip((maps, values, cycles), counts))
     return (

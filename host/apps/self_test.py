@@ -1,7 +1,7 @@
 """A device tested from the outside in: registers, memory, one layer of each kind.
 
 Each step needs those before it, so the first that fails says where to look.  The layers are those
-of AlexNet in small, compiled for the device's arch, and run twice against the golden model.
+of AlexNet scaled down, compiled for the device's arch, and run twice against the golden model.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ _STEPS: tuple[tuple[str, Callable[[Device, Csr], str]], ...] = (
     ("identity", _identity),
     ("registers", _registers),
     ("memory", _memory),
-    *((f"{name} in small", _layer(name)) for name in SCALED_LAYERS),
+    *((f"{name} scaled down", _layer(name)) for name in SCALED_LAYERS),
 )
 
 

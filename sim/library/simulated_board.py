@@ -258,7 +258,7 @@ class BoardModel:
 
     @property
     def led(self) -> int:
-        """The lamps, LED 0 lowest."""
+        """The LEDs, LED 0 in the lowest bit."""
         return int(self._call("led"))
 
     @property

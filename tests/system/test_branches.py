@@ -1,4 +1,4 @@
-"""Networks with branches against the golden model: small ones, and published ones in small."""
+"""Networks with branches against the golden model: small ones, and published ones scaled down."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_joining_on_rtl(arch: str) -> None:
 @pytest.mark.parametrize(
     ("name", "arch"), [("googlenet", "tiny"), ("googlenet", "lab"), ("resnet18", "tiny")]
 )
-def test_published_networks_in_small(name: str, arch: str) -> None:
+def test_published_networks_scaled_down(name: str, arch: str) -> None:
     check(scaled_network(name), "rtl", arch, trace=False)
     check(scaled_network(name), "functional", arch, trace=True)
 

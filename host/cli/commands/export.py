@@ -22,7 +22,7 @@ from penstock.models.spec.install_hint import install_hint
 
 __all__ = ["example_program", "export"]
 
-# Layers of AlexNet in small, the first that fits the arch: convolution and pooling first.
+# Layers of AlexNet scaled down, the first that fits the arch: convolution and pooling first.
 _LAYERS = ("conv5", *(name for name in SCALED_LAYERS if name != "conv5"))
 
 
@@ -56,7 +56,7 @@ def example_program(arch: Arch) -> Any:
             for offset, data in spec.pack(np.ones(spec.shape, np.uint8)):
                 mask[offset : offset + len(data)] = np.frombuffer(data, np.uint8)
         return Example(
-            what=f"{name} of AlexNet in small: {' and '.join(program.outputs)}",
+            what=f"{name} of AlexNet scaled down: {' and '.join(program.outputs)}",
             arena=arena,
             expected=expected,
             mask=mask,

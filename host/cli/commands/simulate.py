@@ -1,6 +1,6 @@
 """`simulate`: one layer on the core, against the golden model, with waves.
 
-Layers of AlexNet in small run in cocotb; a layer of any network, as large as it is, on the `rtl`
+Layers of AlexNet scaled down run in cocotb; a layer of any network, as large as it is, on the `rtl`
 device, which is a thousand times faster.
 """
 
@@ -110,7 +110,7 @@ def simulate(
     waves: Annotated[Path | None, typer.Option("--waves", help="Write FST waves here.")] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the input and the stalls.")] = 1,
 ) -> None:
-    """Simulate one layer, of AlexNet in small or of --model, against the golden model."""
+    """Simulate one layer, of AlexNet scaled down or of --model, against the golden model."""
     target = arch_for(arch)
     if (layer is None) == (model is None) or (model is None) != (of_model is None):
         raise InputError(f"either LAYER, one of {', '.join(SCALED_LAYERS)}, or --model and --layer")
@@ -132,7 +132,7 @@ def simulate(
             # The simulators replace the file, which would be the end of /dev/null.
             raise InputError(f"{waves}: waves must go to a regular file")
         output = None if waves is None else stack.enter_context(OutputFile(waves))
-        progress = stack.enter_context(task(f"making {layer} in small"))
+        progress = stack.enter_context(task(f"making {layer} scaled down"))
         with bad_input():
             case = LayerCase.make(layer, target, seed=seed)
         program = case.program
@@ -153,7 +153,7 @@ def simulate(
             raise WorkError(one_line(error)) from None
         if output is not None:
             output.keep()
-    print(f"{layer} in small on {simulator}, arch {target.name}: {_shapes(program)}")
+    print(f"{layer} scaled down on {simulator}, arch {target.name}: {_shapes(program)}")
     log = RunLog(result.entries, result.totals)
     profile = measured_profile(program, [log], target, device=simulator)
     show(layer_table(profile, profile.total))

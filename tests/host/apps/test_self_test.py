@@ -33,7 +33,7 @@ def test_a_good_device(device: RtlDevice) -> None:
     assert all(step.passed for step in steps)
     names = [step.name for step in steps]
     assert names[:3] == ["identity", "registers", "memory"]
-    assert names[3:] == [f"{name} in small" for name in SCALED_LAYERS]
+    assert names[3:] == [f"{name} scaled down" for name in SCALED_LAYERS]
     # Nothing is kept: the whole memory is one piece again.
     device.free(device.alloc(16 << 20))
 
@@ -89,7 +89,7 @@ def test_memory_loses_a_byte(device: RtlDevice, monkeypatch: pytest.MonkeyPatch)
 def test_a_port_fails(device: RtlDevice) -> None:
     device.plan_fault("wgt", Fault.SLVERR, 10)
     name, text = failure(device)
-    assert name == "conv1 in small"
+    assert name == "conv1 scaled down"
     assert text.startswith("memory answered port wgt with SLVERR")
 
 
@@ -105,7 +105,7 @@ def test_a_wrong_result(device: RtlDevice, monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(device, "run", wrong)
     name, text = failure(device)
-    assert name == "conv2 in small"
+    assert name == "conv2 scaled down"
     assert text.startswith("the second run: layer conv2: ")
 
 

@@ -1,4 +1,4 @@
-"""Layers of AlexNet in small, on the whole core in cocotb, against the golden model."""
+"""Layers of AlexNet scaled down, on the whole core in cocotb, against the golden model."""
 
 from __future__ import annotations
 
