@@ -19,7 +19,7 @@ from amaranth import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from penstock.hw.bus.dma import command_layout
+from penstock.hw.bus.burst_splitter import command_layout
 from penstock.hw.engines.descriptor import descriptor
 from penstock.hw.engines.drain import parameter_layout
 from penstock.hw.lib.fifo import MAX_DISTRIBUTED, Fifo

@@ -99,7 +99,7 @@ class LinkServer(wiring.Component):
         bus_error = Signal()
         csr = self.csr
         with m.If(
-            (read_dma.error | write_dma.error).any()
+            (read_dma.control.error | write_dma.control.error).any()
             | (csr.bvalid & csr.bresp.any())
             | (csr.rvalid & csr.rresp.any())
         ):

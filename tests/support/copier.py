@@ -46,7 +46,7 @@ class Copier(wiring.Component):
         ended = Signal(4)
         kept = Signal(4)
         source = Signal(32)
-        m.d.comb += source.eq(bank.base + bank.program.desc_addr)
+        m.d.comb += source.eq(bank.dmas[0].base + bank.program.desc_addr)
         commands = []
         for index, (dma, port) in enumerate(zip(reads, (self.m_desc, self.m_wgt, self.m_act))):
             m.submodules[f"read_{index}"] = reset(dma)
@@ -90,22 +90,19 @@ class Copier(wiring.Component):
             | (self.m_act.rvalid & self.m_act.rready)
             | (self.m_out.wvalid & self.m_out.wready)
         )
-        halted = Signal()
-        for index, dma in enumerate((*reads, out)):
-            # Late, as in the core: the counts have the beat then.
-            m.d.sync += bank.port_error[index].eq(dma.error)
+        for control, dma in zip(bank.dmas, (*reads, out)):
             m.d.comb += [
-                dma.halt.eq(bank.halt),
-                bank.expected[index].eq(dma.expected),
-                bank.received[index].eq(dma.received),
+                # Commands have the whole address.
+                dma.control.halt.eq(control.halt),
+                *(
+                    getattr(control, name).eq(getattr(dma.control, name))
+                    for name in ("idle", "expected", "received", "error")
+                ),
             ]
         m.d.comb += [
             bank.program.complete.eq(ended.all()),
             bank.mark.eq(out.done),
             bank.progress.eq(moved),
             bank.write_beat.eq(self.m_out.wvalid & self.m_out.wready),
-            bank.all_idle.eq(halted & reads[0].idle & reads[1].idle & reads[2].idle & out.idle),
         ]
-        # The DMAs hear of it a cycle late.
-        m.d.sync += halted.eq(bank.halt)
         return m

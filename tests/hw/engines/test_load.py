@@ -81,7 +81,7 @@ def bench(arch: Arch, *, slices: bool = True) -> tuple[Module, ReadDma, LoadEngi
     m.submodules.load = load = LoadEngine(arch=arch, slices=slices)
     connect(m, load.cmd, dma.cmd)
     connect(m, dma.o, load.data)
-    m.d.comb += dma.base.eq(BASE)
+    m.d.comb += dma.control.base.eq(BASE)
     return m, dma, load
 
 

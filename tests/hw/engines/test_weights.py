@@ -39,7 +39,7 @@ def bench(arch: Arch, *, slices: bool = True) -> tuple[Module, ReadDma, WeightsE
     m.submodules.weights = weights = WeightsEngine(arch=arch, slices=slices)
     connect(m, weights.cmd, dma.cmd)
     connect(m, dma.o, weights.data)
-    m.d.comb += dma.base.eq(BASE)
+    m.d.comb += dma.control.base.eq(BASE)
     return m, dma, weights
 
 
@@ -123,7 +123,7 @@ def test_prefetches_and_streams_across_descriptors() -> None:
     async def sink(ctx: Any) -> None:
         # Everything that fits is fetched although nothing is taken.
         await ctx.tick().repeat(400)
-        assert ctx.get(dma.received) >= arch.wgt_words * 2 + 100
+        assert ctx.get(dma.control.received) >= arch.wgt_words * 2 + 100
         expected = [
             int.from_bytes(memory[k : k + 16], "little") for k in range(BASE, BASE + 4096, 16)
         ]

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from penstock.hw.bus.dma import BurstSplitter, ReadDma, WriteDma
+from penstock.hw.bus.burst_splitter import BurstSplitter
+from penstock.hw.bus.dma import ReadDma, WriteDma
 from penstock.hw.core.csr import CsrBank
 from penstock.hw.core.fetch import Fetch
 from penstock.hw.core.sequencer import Sequencer
@@ -61,11 +62,12 @@ async def take(ctx: Any, port: Any, count: int) -> list[Any]:
 def test_counts_of_beats_have_32_bits() -> None:
     csr = CsrBank(arch=ARCH)
     for dma in (ReadDma(), WriteDma()):
-        assert len(dma.expected) == len(dma.received) == 32
+        assert len(dma.control.expected) == len(dma.control.received) == 32
     for port in (csr.program, Sequencer(arch=ARCH).program):
         assert len(port.fetched) == len(port.desc_addr) == len(port.desc_count) == 32
-    for signal in (*csr.expected, *csr.received, csr.base, Fetch(arch=ARCH).fetched):
-        assert len(signal) == 32
+    for dma in csr.dmas:
+        assert len(dma.expected) == len(dma.received) == len(dma.base) == 32
+    assert len(Fetch(arch=ARCH).fetched) == 32
 
 
 def test_long_command() -> None:
