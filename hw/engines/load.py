@@ -22,6 +22,7 @@ from amaranth.lib.wiring import In, Out, connect
 from penstock.hw.bus.burst_splitter import command_layout
 from penstock.hw.engines.descriptor import descriptor
 from penstock.hw.engines.lrn import table_port
+from penstock.hw.lib.countdown import Countdown
 from penstock.hw.lib.fifo import Fifo
 from penstock.hw.lib.memory_ports import write_port
 from penstock.hw.lib.register_slice import NoSlice, RegisterSlice
@@ -147,10 +148,9 @@ class LoadEngine(wiring.Component):
         """Take descriptors, hand them to the back, command the DMA."""
         plane = Signal(command_layout, reset_less=True)
         step = Signal(32, reset_less=True)
-        left = Signal(16, reset_less=True)
-        last = Signal(reset_less=True)  # always `left == 1`
+        planes = Countdown(m, 16, name="plane", end=1)
         m.d.comb += [
-            self.i.ready.eq((~self.cmd.valid | (self.cmd.ready & last)) & runs.i.ready),
+            self.i.ready.eq((~self.cmd.valid | (self.cmd.ready & planes.last)) & runs.i.ready),
             runs.i.valid.eq(self.i.valid & self.i.ready),
             self.cmd.payload.eq(plane),
         ]
@@ -158,18 +158,14 @@ class LoadEngine(wiring.Component):
         taken = self.cmd.valid & self.cmd.ready
         self._follow(m, plane.addr, step, taken, runs.i.valid, timing)
         with m.If(taken):
-            m.d.sync += [
-                left.eq(left - 1),
-                last.eq(left == 2),
-                self.cmd.valid.eq(~last),
-            ]
+            planes.step()
+            m.d.sync += self.cmd.valid.eq(~planes.last)
         with m.If(runs.i.valid):
+            planes.load(self.i.p.planes)
             m.d.sync += [
                 plane.addr.eq(self.i.p.mem),
                 plane.beats.eq(self.i.p.plane_beats),
                 step.eq(self.i.p.plane_stride),
-                left.eq(self.i.p.planes),
-                last.eq(self.i.p.planes == 1),
                 self.cmd.valid.eq(1),
             ]
 
@@ -202,8 +198,7 @@ class LoadEngine(wiring.Component):
 
     def _count_beats(self, m: Module, runs: Fifo, run: data.View, beat: Signal) -> Signal:
         """Return whether the beat at the input is the run's last one."""
-        planes = Signal(16, reset_less=True)  # after this one
-        last_plane = Signal(reset_less=True)
+        planes = Countdown(m, 16, name="plane_under_way", end=0)
         begins, one, only = Signal(), Signal(), Signal(reset_less=True)
         beats = Signal.like(run.plane_beats)
         plane_end = counted_down(m, take=begins, value=beats, step=beat, one=one, name="beats_left")
@@ -214,14 +209,11 @@ class LoadEngine(wiring.Component):
                 beats.eq(runs.o.p.plane_beats),
                 one.eq(runs.o.p.plane_beats == 1),
             ]
-            m.d.sync += [
-                only.eq(one),
-                planes.eq(runs.o.p.planes - 1),
-                last_plane.eq(runs.o.p.planes == 1),
-            ]
+            planes.load(runs.o.p.planes - 1, last=runs.o.p.planes == 1)
+            m.d.sync += only.eq(one)
         with m.Elif(beat & plane_end):
-            m.d.sync += [planes.eq(planes - 1), last_plane.eq(planes == 1)]
-        return plane_end & last_plane
+            planes.step()
+        return plane_end & planes.last
 
     def _write(
         self,
