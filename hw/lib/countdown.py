@@ -16,13 +16,15 @@ class Countdown:
     Parameters
     ----------
     m : Module
-        Gets the registers, which have no reset.
+        Gets the registers.
     shape : ShapeLike
         Of the count, unsigned.
     name : str
     end : int
         The count at which `last` is set: 1 if what is being done counts, 0 if only what follows it
         does.
+    reset_less : bool
+        Of the registers.
 
     Attributes
     ----------
@@ -31,11 +33,13 @@ class Countdown:
         Always ``left == end``, from the first `load` or `step` on.
     """
 
-    def __init__(self, m: Module, shape: ShapeLike, *, name: str, end: int) -> None:
+    def __init__(
+        self, m: Module, shape: ShapeLike, *, name: str, end: int, reset_less: bool = True
+    ) -> None:
         self._m = m
         self._end = end
-        self.left = Signal(shape, name=f"{name}_left", reset_less=True)
-        self.last = Signal(name=f"last_{name}", reset_less=True)
+        self.left = Signal(shape, name=f"{name}_left", reset_less=reset_less)
+        self.last = Signal(name=f"last_{name}", reset_less=reset_less)
 
     def load(self, count: Value, *, last: Value | None = None) -> None:
         """Begin with `count`, where the module's conditions hold.
