@@ -351,7 +351,7 @@ PROOFS: tuple[Proof, ...] = (
                     Fault("self.cmd.valid.eq(~self.bad)", "self.cmd.valid.eq(1)"),
                     Fault("Mux(crc.match_detected, fits, 0)", "fits"),
                     Fault("legal & (view[name] >= low)", "legal & (view[name] > low)"),
-                    Fault("low + DESCRIPTOR_BYTES", "low + _BEATS"),
+                    Fault("addr.add(DESCRIPTOR_BYTES)", "addr.add(_BEATS)"),
                     Fault("follows.eq(taken & ~last)", "follows.eq(taken)"),
                     Fault("all_handed.eq(last)", "all_handed.eq(1)"),
                 ),
