@@ -98,6 +98,16 @@ class Job:
         """Where a step's output goes."""
         return self.folder / "logs" / f"{step}.log"
 
+    def run(self, step: str, program: str | Path, *arguments: str | Path) -> None:
+        """Run a program in `folder`, with its output in the log of `step`.
+
+        Raises
+        ------
+        BuildError
+            If it cannot be run or fails.
+        """
+        self.runner.run([program, *arguments], log=self.log(step), cwd=self.folder)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Routed:

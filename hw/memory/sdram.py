@@ -16,14 +16,15 @@ from __future__ import annotations
 from enum import IntEnum
 
 from amaranth import Array, Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import Out
 
 from penstock.hw.lib.countdown import Countdown
 from penstock.hw.lib.delay import delayed
+from penstock.hw.memory.controller import context_layout, controller_members, request_layout
 from penstock.hw.memory.sdram_chip import COMMANDS, SdramChip, sdram_pins
 
-__all__ = ["SdramController", "context_layout", "read_layout", "request_layout", "write_layout"]
+__all__ = ["SdramController"]
 
 # Words of a beat.
 _WORDS = 4
@@ -31,26 +32,6 @@ _INITIAL_REFRESHES = 8
 # From the cycle of a decision to that of the command's word at the input pins' registers: register
 # of the decision, output register, register in the pad, and in the pad again on the way back.
 _PADS = 4
-
-write_layout = data.StructLayout({"data": 64, "strobe": 8})
-
-
-def request_layout(tag_bits: int) -> data.StructLayout:
-    """A burst: byte address (a multiple of 8), 1 to 16 beats within a row, direction.
-
-    `tag` comes back with the answer.
-    """
-    return data.StructLayout({"addr": 32, "beats": 5, "write": 1, "tag": tag_bits})
-
-
-def read_layout(tag_bits: int) -> data.StructLayout:
-    """A beat that was read, and what `context_layout` says of it."""
-    return data.StructLayout({"data": 64, **dict(context_layout(tag_bits).members)})
-
-
-def context_layout(tag_bits: int) -> data.StructLayout:
-    """Whose burst a beat belongs to, whether it is the burst's last, and outside the memory."""
-    return data.StructLayout({"tag": tag_bits, "last": 1, "error": 1})
 
 
 def address_layout(chip: SdramChip) -> data.StructLayout:
@@ -234,15 +215,8 @@ class SdramController(wiring.Component):
 
     Members
     -------
-    i : In(stream of request_layout)
-    w : In(stream of write_layout)
-        Beats to write, in the order of the requests; those of a request must be there when it
-        comes.
-    r : Out(read_layout), r_valid : Out(1)
-        Beats that were read.  They must be taken at once.
-    w_tag : Out(tag_bits), w_done : Out(1), w_error : Out(1)
-        Pulse: the last beat of this write burst is on its way to the chip; whatever reads it later
-        gets it.
+    Those of `hw.memory.controller.controller_members`, and:
+
     pins : Out(sdram_pins(chip))
         Registered; the pads have one more register for each.
     ready : Out(1)
@@ -252,8 +226,6 @@ class SdramController(wiring.Component):
     def __init__(self, *, chip: SdramChip, clock_hz: int, tag_bits: int = 3) -> None:
         if not isinstance(clock_hz, int) or clock_hz < 1_000_000:
             raise ValueError(f"clock_hz must be at least 1000000, not {clock_hz!r}")
-        if not isinstance(tag_bits, int) or tag_bits < 1:
-            raise ValueError(f"tag_bits must be a positive integer, not {tag_bits!r}")
         self.chip = chip
         self.clock_hz = clock_hz
         self.tag_bits = tag_bits
@@ -273,13 +245,7 @@ class SdramController(wiring.Component):
         self.power_ticks = chip.cycles("t_power", clock_hz) // self.interval + 1
         super().__init__(
             {
-                "i": In(stream.Signature(request_layout(tag_bits))),
-                "w": In(stream.Signature(write_layout)),
-                "r": Out(read_layout(tag_bits)),
-                "r_valid": Out(1),
-                "w_tag": Out(tag_bits),
-                "w_done": Out(1),
-                "w_error": Out(1),
+                **controller_members(tag_bits),
                 "pins": Out(sdram_pins(chip)),
                 "ready": Out(1),
             }
