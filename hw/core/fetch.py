@@ -159,15 +159,20 @@ class Fetch(wiring.Component):
         m.d.comb += self.fetched.eq(
             counted(m, checks, bits=len(self.fetched), name="fetched", timing=timing)
         )
-        self._finish(m, handed)
+        self._finish(m, handed, timing)
         return m
 
-    def _finish(self, m: Module, handed: Value) -> None:
+    def _finish(self, m: Module, handed: Value, timing: TimingPolicy) -> None:
         """Say when the last descriptor was handed out."""
         # Counted a cycle late: who took it is a long path.
         counts, all_handed = Signal(), Signal()
         last = counted_down(
-            m, take=self.start, value=self.desc_count, step=counts, name="left_to_hand"
+            m,
+            take=self.start,
+            value=self.desc_count,
+            step=counts,
+            name="left_to_hand",
+            timing=timing,
         )
         m.d.sync += [counts.eq(handed), self.finished.eq(all_handed)]
         with m.If(self.start):
@@ -180,7 +185,12 @@ class Fetch(wiring.Component):
         addr = SplitTotal(m, 32, name="addr", timing=timing)
         taken = self.cmd.valid & self.cmd.ready
         last = counted_down(
-            m, take=self.start, value=self.desc_count, step=taken, name="left_to_ask"
+            m,
+            take=self.start,
+            value=self.desc_count,
+            step=taken,
+            name="left_to_ask",
+            timing=timing,
         )
         # A command was taken in the cycle before, and was not the last one.
         follows = Signal()

@@ -105,7 +105,8 @@ class LoadEngine(wiring.Component):
         m.submodules.upsizer = upsizer = Upsizer(in_bytes=8, out_bytes=self.arch.rows)
         m.submodules.ready_words = ready_words = RegisterSlice(shape=word_layout(self.arch.rows))
         connect(m, upsizer.o, ready_words.i)
-        self._front(m, runs, policy_of(platform))
+        timing = policy_of(platform)
+        self._front(m, runs, timing)
 
         # The descriptor whose beats and words pass: `words` and `beats` say what is still to come.
         run = Signal(run_layout, reset_less=True)
@@ -113,7 +114,7 @@ class LoadEngine(wiring.Component):
         # Where it goes, `dest` decoded.
         to_out, to_table = Signal(reset_less=True), Signal(reset_less=True)
         beat, entry, word = Signal(), Signal(), Signal()
-        last_beat = self._count_beats(m, runs, run, beat)
+        last_beat = self._count_beats(m, runs, run, beat, timing)
         finished = (word & ready_words.o.p.last) | (entry & tagged.o.p.last)
         tag_beats(m, self.data, tagged.i, more=beats, last=last_beat)
         m.d.comb += [
@@ -196,12 +197,16 @@ class LoadEngine(wiring.Component):
                 self.i.p.mem[:_LOW_BITS] + self.i.p.plane_stride[:_LOW_BITS]
             )
 
-    def _count_beats(self, m: Module, runs: Fifo, run: data.View, beat: Signal) -> Signal:
+    def _count_beats(
+        self, m: Module, runs: Fifo, run: data.View, beat: Signal, timing: TimingPolicy
+    ) -> Value:
         """Return whether the beat at the input is the run's last one."""
         planes = Countdown(m, 16, name="plane_under_way", end=0)
         begins, one, only = Signal(), Signal(), Signal(reset_less=True)
         beats = Signal.like(run.plane_beats)
-        plane_end = counted_down(m, take=begins, value=beats, step=beat, one=one, name="beats_left")
+        plane_end = counted_down(
+            m, take=begins, value=beats, step=beat, one=one, name="beats_left", timing=timing
+        )
         m.d.comb += [begins.eq(beat & plane_end), beats.eq(run.plane_beats), one.eq(only)]
         with m.If(runs.o.ready):
             m.d.comb += [

@@ -93,7 +93,12 @@ class WeightsEngine(wiring.Component):
         m.submodules.tagged = tagged = kind(shape=word_layout(8))
         comes, beats = Signal(), Signal()
         last_beat = counted_down(
-            m, take=runs.o.ready, value=runs.o.p.beats, step=comes, name="beats_left"
+            m,
+            take=runs.o.ready,
+            value=runs.o.p.beats,
+            step=comes,
+            name="beats_left",
+            timing=timing,
         )
         tag_beats(m, self.data, tagged.i, more=beats, last=last_beat)
         m.d.comb += [
