@@ -16,12 +16,8 @@ __all__ = ["SplitSum", "SplitTotal"]
 _UPPER_BITS = 16
 
 
-def _low_bits(bits: int, timing: TimingPolicy) -> int:
-    return max(bits - _UPPER_BITS, 1) if timing.split_sums else bits
-
-
-class SplitSum:
-    """A register of a sum that is read into another register: the carry is added on the way.
+class _Halves:
+    """The registers of a sum: two halves and a carry, or all of it in the lower one.
 
     Parameters
     ----------
@@ -31,6 +27,20 @@ class SplitSum:
     name : str
         Of the registers.
     timing : TimingPolicy
+    """
+
+    def __init__(self, m: Module, bits: int, *, name: str, timing: TimingPolicy) -> None:
+        self._m = m
+        low_bits = max(bits - _UPPER_BITS, 1) if timing.split_sums else bits
+        self._low = Signal(low_bits, name=f"{name}_low", reset_less=True)
+        self._carry = Signal(name=f"{name}_carry", reset_less=True)
+        self._high = Signal(bits - low_bits, name=f"{name}_high", reset_less=True)
+
+
+class SplitSum(_Halves):
+    """A register of a sum that is read into another register: the carry is added on the way.
+
+    Its parameters are those of `_Halves`.
 
     Attributes
     ----------
@@ -39,17 +49,13 @@ class SplitSum:
     """
 
     def __init__(self, m: Module, bits: int, *, name: str, timing: TimingPolicy) -> None:
-        self._m = m
-        self._low_bits = _low_bits(bits, timing)
-        self._low = Signal(self._low_bits, name=f"{name}_low", reset_less=True)
-        self._carry = Signal(name=f"{name}_carry", reset_less=True)
-        self._high = Signal(bits - self._low_bits, name=f"{name}_high", reset_less=True)
+        super().__init__(m, bits, name=name, timing=timing)
         self._settled = (self._high + self._carry)[: len(self._high)]
         self.value = Cat(self._low, self._settled)
 
     def add(self, a: Value, b: Value) -> None:
         """Become the sum of two numbers of as many bits, where the module's conditions hold."""
-        n = self._low_bits
+        n = len(self._low)
         self._m.d.sync += [
             Cat(self._low, self._carry).eq(a[:n] + b[:n]),
             self._high.eq(a[n:] + b[n:]),
@@ -63,17 +69,10 @@ class SplitSum:
         ]
 
 
-class SplitTotal:
+class SplitTotal(_Halves):
     """A running total that has a cycle to settle after each addition.
 
-    Parameters
-    ----------
-    m : Module
-        Gets the registers.
-    bits : int
-    name : str
-        Of the registers.
-    timing : TimingPolicy
+    Its parameters are those of `_Halves`.
 
     Attributes
     ----------
@@ -82,11 +81,7 @@ class SplitTotal:
     """
 
     def __init__(self, m: Module, bits: int, *, name: str, timing: TimingPolicy) -> None:
-        self._m = m
-        low_bits = _low_bits(bits, timing)
-        self._low = Signal(low_bits, name=f"{name}_low", reset_less=True)
-        self._carry = Signal(name=f"{name}_carry", reset_less=True)
-        self._high = Signal(bits - low_bits, name=f"{name}_high", reset_less=True)
+        super().__init__(m, bits, name=name, timing=timing)
         self.value = Cat(self._low, self._high)
         m.d.sync += [self._carry.eq(0), self._high.eq(self._high + self._carry)]
 
