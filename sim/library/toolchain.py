@@ -14,13 +14,15 @@ import importlib.metadata
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 __all__ = [
     "JOBS",
     "ToolError",
     "cache_dir",
+    "cached",
     "call",
     "compiler",
     "compiler_identity",
@@ -69,6 +71,22 @@ def locked(path: Path) -> Iterator[None]:
             yield
         finally:
             fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def cached(path: Path, make: Callable[[Path], Path]) -> Path:
+    """Return `path`, a file or a folder of the cache, made if it is not there; once at a time.
+
+    Parameters
+    ----------
+    path : Path
+    make : callable
+        Given an empty folder, makes in it what becomes `path`, and returns where it is.
+    """
+    with locked(path.with_name(f"{path.name}.lock")):
+        if not path.exists():
+            with tempfile.TemporaryDirectory(prefix="build-", dir=path.parent) as folder:
+                os.replace(make(Path(folder)), path)
+    return path
 
 
 def call(command: Sequence[str | Path], *, cwd: Path | None = None) -> str:
