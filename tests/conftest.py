@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from penstock.host.cli import app as cli
-from penstock.host.cli.support import progress as cli_progress
+from penstock.host.cli import app
+from penstock.host.cli.support import progress
 from tests.support.commands import Outcome, Run
 
 
@@ -38,10 +38,10 @@ def penstock(
 ) -> Run:
     monkeypatch.setenv("PENSTOCK_CACHE", str(cache))
     # A slow machine must not add lines of progress to what is compared.
-    monkeypatch.setattr(cli_progress, "DELAY", 600.0)
+    monkeypatch.setattr(progress, "DELAY", 600.0)
 
     def run(*arguments: str | Path) -> Outcome:
-        status = cli.run([str(argument) for argument in arguments])
+        status = app.run([str(argument) for argument in arguments])
         captured = capsys.readouterr()
         return Outcome(status, captured.out, captured.err)
 

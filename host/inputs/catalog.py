@@ -36,8 +36,7 @@ from penstock.host.inputs.preprocess import load_codes, load_pixels
 from penstock.models.data.shipped import PHOTOS, TRAINED
 from penstock.models.graph import store
 from penstock.models.graph.graph import InputSpec, Network
-from penstock.models.networks import alexnet, googlenet, lenet, nin, resnet, tinynet
-from penstock.models.networks import npz_weights as weights
+from penstock.models.networks import alexnet, googlenet, lenet, nin, npz_weights, resnet, tinynet
 from penstock.models.networks.seeded import seeded
 from penstock.models.quant.quantize import quantise
 
@@ -96,13 +95,13 @@ def _seeded(model: str) -> tuple[Network, Pixels]:
 def _trained(model: str, path: Path) -> tuple[Network, Pixels]:
     """The float network whose weights `path` holds, and the images to calibrate it on."""
     if path.suffix == ".npz" and model in _BUILDERS:
-        arrays = weights.read_arrays(path)
+        arrays = npz_weights.read_arrays(path)
         try:
             network = _BUILDERS[model](arrays, source=str(path))
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
     elif path.suffix == ".npz":
-        network = weights.load_npz(path)
+        network = npz_weights.load_npz(path)
         if network.name != model:
             raise ValueError(f"{path}: holds the weights of {network.name}, not of {model}")
     elif path.suffix == ".onnx":
@@ -117,10 +116,10 @@ def _trained(model: str, path: Path) -> tuple[Network, Pixels]:
 def _onnx(path: Path, **preparation: Any) -> Network:
     """The network of an ONNX file, float or quantised."""
     try:
-        from penstock.models.onnx_io import importer as onnx_import
+        from penstock.models.onnx_io import importer
     except ImportError:
         raise ValueError(f"{path}: the package onnx is not installed") from None
-    return onnx_import.load(path, **preparation)
+    return importer.load(path, **preparation)
 
 
 def _kept(key: str, make: Callable[[], tuple[Network, Pixels]], progress: Progress) -> Network:

@@ -128,15 +128,15 @@ def ahead(
     thread = threading.Thread(target=work, name="pictures", daemon=True)
     thread.start()
     try:
-        patience = idle
+        timeout = idle
         while True:
             try:
-                item, error, last = ready.get(timeout=patience)
+                item, error, last = ready.get(timeout=timeout)
             except queue.Empty:
-                patience = None
+                timeout = None
                 yield None
                 continue
-            patience = idle
+            timeout = idle
             if error is not None:
                 raise error
             if last:

@@ -2,7 +2,7 @@
 
 ::
 
-    rx, tx <-> HostLink --csr----------------> Accel --> lamps
+    rx, tx <-> HostLink --csr----------------> Accel --> LEDs
                   |                              |
                   '--m_read, m_write--.   .--m_desc, m_wgt, m_act, m_out
                                       MemoryPort
@@ -25,10 +25,10 @@ from penstock.hw.memory.memory_port import MemoryPort
 from penstock.hw.memory.sdram import SdramController
 from penstock.models.spec.arch import Arch
 
-__all__ = ["LAMPS", "LinkedAccel", "check_baud"]
+__all__ = ["LEDS", "LinkedAccel", "check_baud"]
 
-# What the lamps show, in the order of `LinkedAccel.led`.
-LAMPS = ("alive", "memory", "host", "receiving", "sending", "busy", "error", "damaged")
+# What the LEDs show, in the order of `LinkedAccel.led`.
+LEDS = ("alive", "memory", "host", "receiving", "sending", "busy", "error", "damaged")
 
 # A pulse on the link lights its lamp for 2**this cycles (12 ms at 90 MHz).
 _GLOW_BITS = 20
@@ -76,7 +76,7 @@ class LinkedAccel(wiring.Component):
     button : In(1)
         Reset while it is pressed; not synchronised.
     led : Out(8)
-        See `LAMPS`.
+        See `LEDS`.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class LinkedAccel(wiring.Component):
         self.act_lanes = act_lanes
         self.timing = timing
         super().__init__(
-            {"rx": In(1, init=1), "tx": Out(1, init=1), "button": In(1), "led": Out(len(LAMPS))}
+            {"rx": In(1, init=1), "tx": Out(1, init=1), "button": In(1), "led": Out(len(LEDS))}
         )
 
     def elaborate(self, platform: object) -> Module:
@@ -156,7 +156,7 @@ class LinkedAccel(wiring.Component):
             "error": accel.error,
             "damaged": _glow(m, link.damaged, "damaged"),
         }
-        m.d.sync += self.led.eq(Cat(states[name] for name in LAMPS))
+        m.d.sync += self.led.eq(Cat(states[name] for name in LEDS))
         return m
 
 

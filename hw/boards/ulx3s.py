@@ -10,7 +10,7 @@ from amaranth import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from penstock.hw.boards.serial_soc import LAMPS, LinkedAccel, check_baud
+from penstock.hw.boards.serial_soc import LEDS, LinkedAccel, check_baud
 from penstock.hw.memory.sdram import SdramController
 from penstock.hw.memory.sdram_chip import ULX3S_SDRAM, SdramChip, sdram_pins
 from penstock.models.spec.arch import Arch
@@ -47,7 +47,7 @@ class Ulx3s(wiring.Component):
     button : In(1)
         Reset while it is pressed.
     led : Out(8)
-        See `hw.boards.serial_soc.LAMPS`.
+        See `hw.boards.serial_soc.LEDS`.
     sdram : Out(sdram_pins(chip))
     """
 
@@ -76,7 +76,7 @@ class Ulx3s(wiring.Component):
                 "rx": In(1, init=1),
                 "tx": Out(1, init=1),
                 "button": In(1),
-                "led": Out(len(LAMPS)),
+                "led": Out(len(LEDS)),
                 "sdram": Out(sdram_pins(chip)),
             }
         )

@@ -7,7 +7,7 @@ from amaranth.hdl import IOPort
 
 from penstock.hw.boards.board import Board, Floorplan, Pins, Serial
 from penstock.hw.boards.ecp5_cells import Pll, add_clock_output, add_input, add_output, add_tristate
-from penstock.hw.boards.serial_soc import LAMPS
+from penstock.hw.boards.serial_soc import LEDS
 from penstock.hw.boards.ulx3s import BAUD, CLOCK_HZ, Ulx3s
 from penstock.hw.floorplan.ecp5 import ecp5_25, ecp5_45, ecp5_85
 from penstock.hw.memory.sdram_chip import ULX3S_SDRAM
@@ -101,7 +101,7 @@ class Ulx3sTop(Elaboratable):
             board.button.eq(add_input(m, "button", pins["button"])),
         ]
         add_output(m, "tx", pins["tx"], board.tx)
-        for k in range(len(LAMPS)):
+        for k in range(len(LEDS)):
             add_output(m, f"led_{k}", pins["led"][k], board.led[k])
 
         add_clock_output(m, "sdram_clk", pins["sdram_clk"], domain="sdram")
@@ -157,7 +157,7 @@ def _ulx3s(size: int, idcode: str, floorplan: Floorplan) -> Board:
                 clock="clk25",
                 outputs={
                     "tx": ("tx", 1),
-                    "led": ("led", len(LAMPS)),
+                    "led": ("led", len(LEDS)),
                     **{f"sdram__{n}": (f"sdram_{n}", width) for n, width in _SDRAM_WIDTHS.items()},
                 },
                 pads={"sdram__dq": ("sdram_dq", 16)},

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from penstock.hw.core.accel import Accel
 from penstock.models.spec.arch import Arch
-from penstock.sim.bench import runner as bench
+from penstock.sim.bench import runner
 from penstock.sim.library.build import verilog
 from penstock.sim.library.cxx import Progress
 
@@ -89,20 +89,20 @@ def simulate(
     """
     if len(arena) > LARGEST_ARENA:
         raise ValueError(f"the arena must have at most {LARGEST_ARENA} bytes, not {len(arena)}")
-    if simulator not in bench.SIMULATORS:
-        known = ", ".join(bench.SIMULATORS)
+    if simulator not in runner.SIMULATORS:
+        known = ", ".join(runner.SIMULATORS)
         raise ValueError(f"simulator must be one of {known}, not {simulator!r}")
     text = verilog(
         lambda: Accel(arch=arch),
         identity=f"Accel {arch.fingerprint:016x}",
-        name=bench.TOP,
-        zero_memories=bench.needs_zero_memories(simulator),
+        name=runner.TOP,
+        zero_memories=runner.needs_zero_memories(simulator),
         progress=progress,
     )
     with tempfile.TemporaryDirectory(prefix="penstock-simulate-") as name:
         folder = Path(name)
         (folder / "arena").write_bytes(arena.tobytes())
-        bench.run(
+        runner.run(
             text,
             "penstock.sim.bench.accel",
             simulator=simulator,

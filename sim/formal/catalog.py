@@ -16,12 +16,12 @@ from penstock.sim.formal.claims import (
     fetch,
     gates,
     masters,
+    processing_elements,
     registers,
     registers_bridge,
     streams,
     tokens,
 )
-from penstock.sim.formal.claims import processing_elements as array
 
 __all__ = ["PROOFS", "with_proofs"]
 
@@ -108,7 +108,7 @@ PROOFS: tuple[Proof, ...] = (
     Proof(
         name="skew",
         module="penstock.hw.array.systolic",
-        build=partial(array.skew, lanes=4),
+        build=partial(processing_elements.skew, lanes=4),
         claims="lane k comes k cycles later, and so does bit k of a wavefront, which is 0 before",
         faults=(
             Fault("rest = stage[:-width]", "rest = stage[: -2 * width]"),
@@ -119,7 +119,7 @@ PROOFS: tuple[Proof, ...] = (
     Proof(
         name="array, 3x3",
         module="penstock.hw.array.systolic",
-        build=partial(array.systolic_array, rows=3, cols=3),
+        build=partial(processing_elements.systolic_array, rows=3, cols=3),
         claims=_ARRAY,
         faults=(
             Fault("swaps[r + c]", "swaps[r]"),
@@ -130,7 +130,7 @@ PROOFS: tuple[Proof, ...] = (
     Proof(
         name="packed array, 4x4",
         module="penstock.hw.array.packed",
-        build=partial(array.packed_array, rows=4, cols=4),
+        build=partial(processing_elements.packed_array, rows=4, cols=4),
         claims=_ARRAY + "; what the left columns' sums start from is -128 times the word's sum",
         faults=(
             Fault("swaps[k + row + p]", "swaps[k + p]"),

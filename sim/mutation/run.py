@@ -55,8 +55,8 @@ _SOURCES = ("hw", "models", "host", "sim", "tests")
 _COPIED = (*_SOURCES, "scripts", "docs", "pyproject.toml", "Makefile")
 _NETWORKS = 10  # that test_fuzz.py draws: all on the same array
 
-# Seconds for a group of tests, whatever they wait for.
-_PATIENCE = 1800.0
+# Wall-clock limit for a group of tests, in seconds.
+_GROUP_TIMEOUT = 1800.0
 
 # Amaranth's words for a signal that is driven twice, or that drives itself.
 _REFUSALS = ("DriverConflict", "already driven from d.", "CombinationalCycle")
@@ -251,7 +251,7 @@ class _Copy:
         request = {
             "arguments": arguments,
             "output": str(output),
-            "seconds": _PATIENCE,
+            "seconds": _GROUP_TIMEOUT,
             # What is compiled while there is no mutant may stay.
             "keep": "--collect-only" in options,
         }
@@ -309,10 +309,10 @@ class _Copy:
                 env={**os.environ, "PYTHONPATH": self.path},
                 capture_output=True,
                 text=True,
-                timeout=_PATIENCE,
+                timeout=_GROUP_TIMEOUT,
             )
         except subprocess.TimeoutExpired:
-            raise EngineError(f"no core {name} in {_PATIENCE:.0f} s") from None
+            raise EngineError(f"no core {name} in {_GROUP_TIMEOUT:.0f} s") from None
         if done.returncode:
             raise EngineError(f"no core {name}: {done.stderr[-1000:]}")
         return read(path.read_text(encoding="utf-8"))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from penstock.host.devices.device import DeviceError
-from penstock.host.devices.pynq import simulated_board as pynq_board
+from penstock.host.devices.pynq import simulated_board
 from penstock.host.devices.pynq.pynq_sim import PynqSimDevice, write_pair
 from penstock.host.devices.pynq.simulated_board import SimulatedBoard
 from penstock.host.devices.rtl_model import ModelError
@@ -87,7 +87,7 @@ def test_the_clock_follows_the_pll(monkeypatch: pytest.MonkeyPatch) -> None:
     import pynq
 
     # An IO PLL at 1200 MHz: the description's divisors give 120 MHz instead of 100.
-    monkeypatch.setitem(pynq_board._BOOT, 0x108, 24 << 12)
+    monkeypatch.setitem(simulated_board._BOOT, 0x108, 24 << 12)
     with PynqSimDevice(ARCH) as device:
         assert pynq.Clocks.fclk0_mhz == pytest.approx(device.handoff.fclk_mhz)
 
@@ -100,7 +100,7 @@ def test_a_clock_that_cannot_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
             write(self, address, value)
 
     monkeypatch.setattr(SimulatedBoard, "_write_word", ignore)
-    monkeypatch.setitem(pynq_board._BOOT, 0x170, 5 << 8 | 1 << 20)
+    monkeypatch.setitem(simulated_board._BOOT, 0x170, 5 << 8 | 1 << 20)
     refused("FCLK0 runs at 200 MHz, the bitstream is for 100 MHz")
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from penstock.host.devices import rtl as dev_rtl
+from penstock.host.devices import rtl
 from penstock.host.devices.device import Buffer
 from penstock.host.devices.rtl_model import ModelError
 from penstock.host.program.program import Program
@@ -40,9 +40,9 @@ _taken: set[int] = set()
 _fields = FieldCounts()
 _programs: set[bytes] = set()
 
-_plain_library = dev_rtl.simulation_library
-_plain_start = dev_rtl.RtlDevice.start
-_plain_close = dev_rtl.RtlDevice.close
+_plain_library = rtl.simulation_library
+_plain_start = rtl.RtlDevice.start
+_plain_close = rtl.RtlDevice.close
 
 
 def branch_table(branches: Sequence[Branch], taken: Iterable[int]) -> list[str]:
@@ -86,7 +86,7 @@ def _library(arch: Arch, *, waves: bool = False, record: bool = False, **options
     return library(arch, top="covered")
 
 
-def _start(self: dev_rtl.RtlDevice, program: Program, buffer: Buffer) -> None:
+def _start(self: rtl.RtlDevice, program: Program, buffer: Buffer) -> None:
     if program.image not in _programs:
         _programs.add(program.image)
         with contextlib.suppress(ValueError):  # a damaged descriptor: tests have such
@@ -94,7 +94,7 @@ def _start(self: dev_rtl.RtlDevice, program: Program, buffer: Buffer) -> None:
     _plain_start(self, program, buffer)
 
 
-def _close(self: dev_rtl.RtlDevice) -> None:
+def _close(self: rtl.RtlDevice) -> None:
     with contextlib.suppress(ModelError):  # closed already, or another library
         _taken.update(map(int, np.flatnonzero(self.model.branches())))
     _plain_close(self)
@@ -103,9 +103,9 @@ def _close(self: dev_rtl.RtlDevice) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     # Patched by name, as `setattr` keeps type checkers from taking them for mistakes.
     for owner, name, function in (
-        (dev_rtl, "simulation_library", _library),
-        (dev_rtl.RtlDevice, "start", _start),
-        (dev_rtl.RtlDevice, "close", _close),
+        (rtl, "simulation_library", _library),
+        (rtl.RtlDevice, "start", _start),
+        (rtl.RtlDevice, "close", _close),
     ):
         setattr(owner, name, function)
     config.pluginmanager.register(_Sum(), "measured-sum")

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from penstock.host.cli import app as cli
-from penstock.hw.flow.gowin import nextpnr_gowin as gowin
+from penstock.host.cli import app
+from penstock.hw.flow.gowin import nextpnr_gowin
 from penstock.hw.flow.process import Cost
 from penstock.hw.flow.toolchain import Job
 from penstock.hw.flow.xilinx.openxc7_tools import Tools
@@ -21,7 +21,7 @@ WEIGHT = ".conv.array.pe_0_0.weight"
 
 def build(board: str, out: Path, *arguments: str) -> int:
     """Run the command, with one seed; return its exit status."""
-    return cli.run(
+    return app.run(
         ["bitstream", "--board", board, *arguments, "--seeds", "1", "--out", str(out)],
     )
 
@@ -77,7 +77,7 @@ def test_tang_nano(
         job.netlist_verilog.write_bytes((out / "netlist.v").read_bytes())
         return Cost(0.0, 0.0)
 
-    monkeypatch.setattr(gowin.Gowin, "synthesise", synthesise)
+    monkeypatch.setattr(nextpnr_gowin.Gowin, "synthesise", synthesise)
     broken = tmp_path / "broken"
     assert build("tang-nano-20k", broken) == 1
     assert "instead of" in capsys.readouterr().err

@@ -121,7 +121,7 @@ def simulate(
         raise InputError(f"layer must be one of {', '.join(SCALED_LAYERS)}, not {layer!r}")
     try:
         from penstock.sim.bench.runner import SIMULATORS, BenchError
-        from penstock.sim.bench.simulate import simulate as run
+        from penstock.sim.bench.simulate import simulate as simulate_layer
         from penstock.sim.library.toolchain import ToolError
     except ModuleNotFoundError as error:
         raise WorkError(f"the package {error.name} is missing: {install_hint('sim')}") from None
@@ -137,7 +137,7 @@ def simulate(
             case = LayerCase.make(layer, target, seed=seed)
         program = case.program
         try:
-            result = run(
+            result = simulate_layer(
                 target,
                 case.memory(),
                 desc_offset=program.desc_offset,

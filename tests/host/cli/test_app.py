@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from penstock.host.cli.commands import classify as cli_classify
+from penstock.host.cli.commands import classify as classify_command
 from penstock.host.compiler.compile import compile_network
 from penstock.host.devices.device import DeviceError, RunLog
 from penstock.host.inputs import catalog
@@ -179,7 +179,7 @@ def test_unwritable_outputs_are_refused_first(
     def never(*arguments: object, **options: object) -> None:
         raise AssertionError("the work began")
 
-    monkeypatch.setattr(cli_classify, "load", never)
+    monkeypatch.setattr(classify_command, "load", never)
     refused(classify(penstock, PHOTO, "--json", tmp_path / "no" / "out.json"), "no/out.json")
     refused(classify(penstock, PHOTO, "--json", tmp_path), "is a directory")
     refused(classify(penstock, PHOTO, "--json", "/proc/out.json"), "/proc/out.json")
@@ -370,7 +370,7 @@ def test_internal_errors_are_one_line(penstock: Run, monkeypatch: pytest.MonkeyP
     def broken(*arguments: object, **options: object) -> None:
         raise RuntimeError("what\nnow")
 
-    monkeypatch.setattr(cli_classify, "check_device", broken)
+    monkeypatch.setattr(classify_command, "check_device", broken)
     outcome = classify(penstock, PHOTO)
     assert outcome.status == 1
     assert outcome.err == (
@@ -384,7 +384,7 @@ def test_asked_to_end(penstock: Run, monkeypatch: pytest.MonkeyPatch, number: in
         signal.raise_signal(number)
 
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr(cli_classify, "check_device", stopped)
+    monkeypatch.setattr(classify_command, "check_device", stopped)
     # Whoever started the tests in the background may have had SIGINT ignored.
     inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

@@ -15,7 +15,7 @@ from penstock.host.devices.device import Buffer, Device, DeviceError
 from penstock.host.devices.rtl import RtlDevice
 from penstock.host.devices.serial.serial_device import LinkedDevice
 from penstock.host.program.program import Program
-from penstock.hw.boards.serial_soc import LAMPS
+from penstock.hw.boards.serial_soc import LEDS
 from penstock.models.graph.graph import INPUT, ConvGeometry, MaxPool, Network
 from penstock.models.spec.arch import get_arch
 from penstock.models.spec.link_frames import FLAG
@@ -100,7 +100,7 @@ def same(maps: Maps, expected: Maps) -> None:
 
 
 def lamp(port: ModelPort, name: str) -> bool:
-    return bool(port.model.led >> LAMPS.index(name) & 1)
+    return bool(port.model.led >> LEDS.index(name) & 1)
 
 
 def test_through_a_terminal(program: Program, answers: Callable[[int], Maps]) -> None:

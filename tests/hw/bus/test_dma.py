@@ -12,7 +12,7 @@ from amaranth import Const
 
 from penstock.hw.bus.dma import ReadDma, WriteDma
 from penstock.sim.bench import dma as bench_dma
-from penstock.sim.bench import runner as bench
+from penstock.sim.bench import runner
 from tests.support.hwsim import Process, ReadSlave, WriteSlave, collect, drive, run
 
 MEMORY = 3 * 4096
@@ -347,7 +347,7 @@ def test_wrong_depth(depth: Any) -> None:
 
 def test_bench_copies_memory() -> None:
     """Both engines in cocotb, against the memories of cocotbext-axi."""
-    log = bench.run(bench_dma.DmaBench(), "penstock.sim.bench.dma")
+    log = runner.run(bench_dma.DmaBench(), "penstock.sim.bench.dma")
     assert "FAIL=0" in log
 
 

@@ -20,7 +20,7 @@ from penstock.models.spec.regs import (
     ErrorCause,
     offset,
 )
-from penstock.sim.bench import runner as bench
+from penstock.sim.bench import runner
 from tests.support.hwsim import run
 
 ARCH = get_arch("tiny")
@@ -268,29 +268,29 @@ def test_port_error(index: int, response: int, cause: ErrorCause) -> None:
     simulate(process)
 
 
-def test_lamps() -> None:
+def test_leds() -> None:
     """`busy` and `error` are the register STATUS, in every state."""
 
     async def process(ctx: Any, dut: CsrBank) -> None:
-        async def lamps() -> tuple[int, int]:
+        async def leds() -> tuple[int, int]:
             status = await read(ctx, dut, offset("STATUS"))
             assert (ctx.get(dut.busy), ctx.get(dut.error)) == (status & BUSY, status >> 2 & 1)
             return ctx.get(dut.busy), ctx.get(dut.error)
 
         ctx.set(dut.all_idle, 1)
-        assert await lamps() == (0, 0)
+        assert await leds() == (0, 0)
         await until_run(ctx, dut)
-        assert await lamps() == (1, 0)
+        assert await leds() == (1, 0)
         ctx.set(dut.port_error[2], 2)
         await ctx.tick().until(dut.core_reset)
         ctx.set(dut.port_error[2], 0)
         await ctx.tick().repeat(3)
-        assert await lamps() == (0, 1)
+        assert await leds() == (0, 1)
         await until_run(ctx, dut)
-        assert await lamps() == (1, 0)
+        assert await leds() == (1, 0)
         ctx.set(dut.program.complete, 1)
         await ctx.tick().repeat(3)
-        assert await lamps() == (0, 0)
+        assert await leds() == (0, 0)
         assert await read(ctx, dut, offset("STATUS")) == DONE
 
     simulate(process)
@@ -445,7 +445,7 @@ def test_counters_and_layer_log() -> None:
 
 @pytest.mark.parametrize("simulator", ["verilator", "icarus"])
 def test_bus_in_cocotb(simulator: str) -> None:
-    bench.run(
+    runner.run(
         CsrBank(arch=ARCH),
         "penstock.sim.bench.csr",
         simulator=simulator,

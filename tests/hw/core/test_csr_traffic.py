@@ -11,8 +11,8 @@ from penstock.models.spec.regs import MAGIC, VERSION, offset
 from tests.hw.core.test_csr import ARCH, read, simulate
 
 
-@pytest.mark.parametrize("patience", [0, 1, 5, 9])
-def test_reads_without_a_pause(patience: int) -> None:
+@pytest.mark.parametrize("delay", [0, 1, 5, 9])
+def test_reads_without_a_pause(delay: int) -> None:
     """The next read is offered while one is under way, and answers are taken late."""
     names = ("ID", "VERSION", "FINGERPRINT_LO", "FINGERPRINT_HI", "ID", "FINGERPRINT_LO")
     values = {
@@ -30,13 +30,13 @@ def test_reads_without_a_pause(patience: int) -> None:
         while len(got) < len(names):
             ctx.set(bus.araddr, offset(names[min(asked, len(names) - 1)]))
             ctx.set(bus.arvalid, asked < len(names))
-            ctx.set(bus.rready, waited >= patience)
+            ctx.set(bus.rready, waited >= delay)
             under_way = asked - len(got)
             *_, ready, valid, data = await ctx.tick().sample(bus.arready, bus.rvalid, bus.rdata)
             # One at a time.
             assert not (ready and under_way)
             asked += ready and asked < len(names)
-            if valid and waited >= patience:
+            if valid and waited >= delay:
                 got.append(data)
                 waited = 0
             else:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from penstock.hw.engines.im2col import AddressGenerator, issue_layout
-from penstock.sim.bench import runner as bench
+from penstock.sim.bench import runner
 from penstock.sim.bench.im2col import Word, random_descriptor, words
 from tests.hw.engines.test_conv import reference
 from tests.support.hwsim import run
@@ -92,7 +92,7 @@ def test_highest_bits_of_fields(wide: dict[str, int]) -> None:
     dut = AddressGenerator(psum_words=512)
     got: list[Word] = []
 
-    async def bench(ctx: Any) -> None:
+    async def testbench(ctx: Any) -> None:
         ctx.set(dut.weights, 1)
         ctx.set(dut.bank, 1)
         ctx.set(dut.i.payload, d)
@@ -119,12 +119,12 @@ def test_highest_bits_of_fields(wide: dict[str, int]) -> None:
                 )
                 assert got[-1] == want
 
-    run(dut, bench)
+    run(dut, testbench)
 
 
-@pytest.mark.parametrize("simulator", bench.SIMULATORS)
+@pytest.mark.parametrize("simulator", runner.SIMULATORS)
 def test_in_cocotb(simulator: str) -> None:
-    bench.run(
+    runner.run(
         AddressGenerator(psum_words=40),
         "penstock.sim.bench.im2col",
         simulator=simulator,

@@ -8,7 +8,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from penstock.hw.engines.pool import MaxPool
-from penstock.sim.bench import runner as bench
+from penstock.sim.bench import runner
 
 
 @pytest.mark.parametrize("rows", [0, -1, 2.5])
@@ -28,7 +28,7 @@ def test_windows(seed: int, gaps: bool) -> None:
     at: list[int] = []
     cycle = 0
 
-    async def bench(ctx):
+    async def testbench(ctx):
         nonlocal cycle
 
         async def tick() -> None:
@@ -77,13 +77,13 @@ def test_windows(seed: int, gaps: bool) -> None:
 
     sim = Simulator(dut)
     sim.add_clock(1e-8)
-    sim.add_testbench(bench)
+    sim.add_testbench(testbench)
     sim.run()
     assert got == want
 
 
 def test_in_cocotb() -> None:
-    bench.run(
+    runner.run(
         MaxPool(rows=16),
         "penstock.sim.bench.pool",
         simulator="icarus",

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from penstock.host.cli import app as cli
-from penstock.host.cli.commands import watch as cli_watch
+from penstock.host.cli import app
+from penstock.host.cli.commands import watch as watch_command
 from penstock.models.graph import store
 from tests.support.netgen import make_classifier
 from tests.support.networks import PHOTOS
@@ -30,7 +30,7 @@ def model(tmp_path: Path) -> Path:
 
 def watch(model: Path, *arguments: str | Path) -> int:
     options = ["--model", str(model), "--device", "functional", "--arch", "tiny"]
-    return cli.run(["watch", *map(str, arguments), *options])
+    return app.run(["watch", *map(str, arguments), *options])
 
 
 def test_a_folder(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -58,7 +58,7 @@ def test_a_camera(
         while True:
             yield np.full((48, 64, 3), 100, np.uint8)
 
-    monkeypatch.setattr(cli_watch, "frames", frames)
+    monkeypatch.setattr(watch_command, "frames", frames)
     assert watch(model, "camera:2", "--count", "3") == 0
     out = capsys.readouterr().out
     assert seen == [2]
