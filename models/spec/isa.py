@@ -2,7 +2,7 @@
 
 A program is an array of 64-byte descriptors, fetched in order and handed to five engines, each with
 a queue of its own.  An engine executes its own descriptors in order; engines run concurrently.
-What each does with its fields, loop by loop, is `models.spec.behaviour`; docs/isa.md has both.
+What each does with its fields, loop by loop, is `models.spec.isa_pseudocode`; docs/isa.md has both.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from penstock.models.spec.behaviour import BEHAVIOUR, RULES
 from penstock.models.spec.isa import CHECK_BYTES, DESCRIPTOR_BYTES, FIELDS, Dest
+from penstock.models.spec.isa_pseudocode import BEHAVIOUR, RULES
 from penstock.models.spec.regs import ERROR_SOURCES, LOG_BASE, LOG_FIELDS, REGISTERS, ErrorCause
 
 __all__ = ["isa_markdown", "registers_markdown"]
@@ -22,7 +22,7 @@ def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
 def isa_markdown() -> str:
     """Return a page with what each engine does, and the bit fields of its descriptor."""
     lines = [
-        _GENERATED.format("isa.py and models/spec/behaviour.py"),
+        _GENERATED.format("isa.py and models/spec/isa_pseudocode.py"),
         "# Instruction set",
         "",
         f"A program is an array of {DESCRIPTOR_BYTES}-byte descriptors. The core fetches them in "

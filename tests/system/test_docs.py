@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from penstock.models.spec.behaviour import BEHAVIOUR, RULES
 from penstock.models.spec.isa import FIELDS
+from penstock.models.spec.isa_pseudocode import BEHAVIOUR, RULES
 from penstock.models.spec.reference_pages import isa_markdown, registers_markdown
 from penstock.models.spec.regs import REGISTERS
 from scripts.command_page import commands_markdown

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penstock.host.compiler.lowering.nodes import Graph, build_graph
+from penstock.host.compiler.lowering.accelerator_graph import Graph, build_graph
 from penstock.models.graph.graph import INPUT, Concat, ConvGeometry, Layer, MaxPool
 from tests.support.netgen import make_conv, make_network, rng_of
 
