@@ -74,7 +74,7 @@ class Processor:
     """The host is the processor system of a Zynq: a PS7 in the top level, pynq outside.
 
     Its memory is the accelerator's, and it sets the clock.  The top level is that of
-    `hw.boards.pynq_z2.PynqTop`.
+    `hw.boards.pynq_z2_top.PynqTop`.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from penstock.hw.boards.arty_a7_top import ARTY_A7_100T
 from penstock.hw.boards.board import Board
-from penstock.hw.boards.pynq_z2 import PYNQ_Z1, PYNQ_Z2
+from penstock.hw.boards.pynq_z2_top import PYNQ_Z1, PYNQ_Z2
 from penstock.hw.boards.tang_nano_top import TANG_NANO_20K
 from penstock.hw.boards.ulx3s_top import ULX3S_25F, ULX3S_45F, ULX3S_85F
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from penstock.models.spec.isa import Op
 
-__all__ = ["BEHAVIOUR", "Behaviour", "RULES"]
+__all__ = ["PSEUDOCODE", "Pseudocode", "RULES"]
 
 # What is true of all engines: titles and Markdown.
 RULES: dict[str, str] = {
@@ -35,7 +35,7 @@ found.""",
 
 
 @dataclass(frozen=True)
-class Behaviour:
+class Pseudocode:
     """What one descriptor of an engine does.
 
     Parameters
@@ -54,8 +54,8 @@ class Behaviour:
     notes: str
 
 
-BEHAVIOUR: dict[Op, Behaviour] = {
-    Op.LOAD: Behaviour(
+PSEUDOCODE: dict[Op, Pseudocode] = {
+    Op.LOAD: Pseudocode(
         "memory → activation buffer, output buffer or LRN table",
         """\
 word = base
@@ -68,7 +68,7 @@ for p < planes:
         "What is left of a row's last beat is dropped. With `dest` TABLE each beat is one 64-bit "
         "pair of table entries, `row_words` and `row_beats` are ignored, and `base` counts pairs.",
     ),
-    Op.WEIGHTS: Behaviour(
+    Op.WEIGHTS: Pseudocode(
         "memory → requantisation parameters (optional), then weight blocks",
         """\
 stream = memory[mem ..], beats of them
@@ -79,7 +79,7 @@ for b < blocks:
         "A block is `rows` words of `cols` int8, the last row of the array first. Blocks are "
         "packed without gaps: `rows * cols` is a multiple of 8.",
     ),
-    Op.CONV: Behaviour(
+    Op.CONV: Pseudocode(
         "activation buffer → array → partial sums: the output positions of one tile, for a number "
         "of weight blocks",
         """\
@@ -94,7 +94,7 @@ for cb < n_cb: for ky < n_ky: for kx < n_kx:
         psum[(image * n_y + y) * n_x + x] (+)= a @ block""",
         "`(+)=` is `=` for the first block of a tile (`first`), `+=` for all others.",
     ),
-    Op.DRAIN: Behaviour(
+    Op.DRAIN: Pseudocode(
         "partial sums of the finished tile → requantise → output buffer",
         """\
 for m < count: for j < groups: for lane < drain_lanes:
@@ -104,7 +104,7 @@ for m < count: for j < groups: for lane < drain_lanes:
         "`requantise` is that of [Arithmetic](arithmetic.md), with the parameters that WEIGHTS "
         "brought for the column.",
     ),
-    Op.POST: Behaviour(
+    Op.POST: Pseudocode(
         "output buffer → LRN (optional) → max pool (1x1 copies) → memory",
         """\
 row(iy) = halo_base + iy * in_w                if iy < halo_rows

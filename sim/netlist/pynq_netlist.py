@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from amaranth.lib.wiring import Out
 
-from penstock.hw.boards.pynq_z2 import MEMBERS, PORTS
+from penstock.hw.boards.pynq_z2 import MEMBERS
+from penstock.hw.boards.pynq_z2_top import PORTS
 from penstock.sim.netlist.netlist import Netlist
 
 __all__ = ["verilog"]

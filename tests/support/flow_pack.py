@@ -26,7 +26,7 @@ def _no_top(arch: Arch) -> Any:
     raise AssertionError("what is packed was synthesised before")
 
 
-# As `hw.boards.pynq_z2` has it; that needs Amaranth, which boards do not have.
+# As in `hw.boards.pynq_z2_top`; that needs Amaranth, which boards do not have.
 BOARD = Board(
     name="pynq-z2",
     title="PYNQ-Z2",

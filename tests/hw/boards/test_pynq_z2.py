@@ -8,9 +8,10 @@ from functools import cache
 import pytest
 from amaranth.back import rtlil
 
-from penstock.hw.boards.pynq_z2 import CSR_BASE, PORTS, PynqTop
+from penstock.hw.boards.pynq_z2_top import PORTS, PynqTop
 from penstock.models.spec.arch import get_arch
 from penstock.models.spec.regs import CSR_BYTES
+from penstock.models.zynq.hwh import CSR_BASE
 from penstock.sim.netlist.cells_xc7 import cell_library
 
 
