@@ -27,7 +27,7 @@ __all__ = [
 
 DESCRIPTOR_BYTES = 64
 
-# The checksum, at a descriptor's end.
+# Size of the checksum at the end of a descriptor.
 CHECK_BYTES = 4
 
 
@@ -127,7 +127,7 @@ FIELDS: dict[Op, tuple[Field, ...]] = {
         Field("in_h", 16, "input rows; outside is padding"),
         Field("in_w", 16, "input columns; outside is padding"),
         Field("pad", 8, "value of padded activations"),
-        Field("more_images", 16, "images after the first: each is walked like it"),
+        Field("more_images", 16, "images after the first, read by the same loops"),
         Field("step_image", 16, "words from one image to the next"),
     ),
     Op.DRAIN: (

@@ -1,7 +1,6 @@
-"""What the engines do, in words and loops: the meaning of the fields of `models.spec.isa`.
+"""What each engine does, as pseudocode: the meaning of the fields of `models.spec.isa`.
 
-docs/isa.md is made from this and from those fields; `host.devices.functional_engines` is the same
-as a program.
+docs/isa.md is generated from both; `host.devices.functional_engines` is the same as a program.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from penstock.models.spec.isa import Op
 
 __all__ = ["PSEUDOCODE", "Pseudocode", "RULES"]
 
-# What is true of all engines: titles and Markdown.
+# Rules that hold for all engines: titles and Markdown.
 RULES: dict[str, str] = {
     "Dependencies": """\
 Every engine counts the descriptors it has completed since the start bit (modulo `2**16`). A
@@ -43,10 +42,10 @@ class Pseudocode:
     summary : str
         Where data comes from and where it goes.
     loops : str
-        The same exactly, as pseudo code: names are fields, and `rows`, `cols` and `drain_lanes`
+        The exact behaviour, as pseudocode: names are fields, and `rows`, `cols` and `drain_lanes`
         those of the arch; ``for p < n`` counts from 0 to n - 1.
     notes : str
-        What the loops leave open, in Markdown.
+        Details that the loops do not express, in Markdown.
     """
 
     summary: str

@@ -1,4 +1,4 @@
-"""The instruction set and the registers as Markdown: documentation from the tables themselves."""
+"""Reference pages in Markdown, generated from the tables of instruction set and registers."""
 
 from __future__ import annotations
 
