@@ -303,7 +303,7 @@ class ModelPort:
     model : BoardModel
         Closed together with the port.
     clock_hz : int
-        Clock frequency that converts seconds of waiting to cycles.
+        Frequency of the board's clock, which converts waiting time to cycles.
     step : int
         Cycles between two checks for received bytes.
 
