@@ -1,7 +1,7 @@
 """A small stand-in for the core, with the core's ports: it copies memory.
 
-A run reads DESC_COUNT beats from BASE + DESC_ADDR through each read port, and writes what the port
-act brought `DISTANCE` bytes further on.
+A run reads DESC_COUNT beats from BASE + DESC_ADDR through each read port, and writes those of port
+act to addresses `DISTANCE` bytes higher.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Copier(wiring.Component):
         )
         halted = Signal()
         for index, dma in enumerate((*reads, out)):
-            # Late, as in the core: the counts have the beat then.
+            # Delayed, as in the core, until the counts include the beat.
             m.d.sync += bank.port_error[index].eq(dma.error)
             m.d.comb += [
                 dma.halt.eq(bank.halt),
@@ -106,6 +106,6 @@ class Copier(wiring.Component):
             bank.write_beat.eq(self.m_out.wvalid & self.m_out.wready),
             bank.all_idle.eq(halted & reads[0].idle & reads[1].idle & reads[2].idle & out.idle),
         ]
-        # The DMAs hear of it a cycle late.
+        # The DMAs see it one cycle later.
         m.d.sync += halted.eq(bank.halt)
         return m
