@@ -62,7 +62,7 @@ def photographs() -> list[Path]:
 
 
 def sample_input(network: Network) -> tuple[str, Pixels]:
-    """Return an input to measure with, and its name: a photograph, or noise where none fits."""
+    """Return an input for measurements, and its name: a photograph, or noise if none fits."""
     spec = network.input
     photograph = photographs()[0]
     try:
@@ -76,7 +76,7 @@ def _calibration(spec: InputSpec) -> Pixels:
 
 
 def _seeded(model: str) -> tuple[Network, Pixels]:
-    """A float network with seeded weights, and the images it was made on."""
+    """A float network with seeded weights, and its calibration images."""
     if model == "tiny":
         images = tinynet.tiny_images()
         return tinynet.tiny_net(images), images
@@ -187,13 +187,13 @@ def load_network(
         How images become the input of an ONNX file: `order`, `mean`, `std`, `resize`, as for
         `models.onnx_io.importer.load_float`.
     progress
-        Called with what happens now.
+        Called with a description of each step.
 
     Raises
     ------
     ValueError
-        If there is no such model, a file is not what it should be, or there is nothing to calibrate
-        or prepare; the message names it.
+        If there is no such model, a file is invalid, or calibration or preparation does not apply;
+        the message names it.
     OSError
         If a file cannot be read.
     """

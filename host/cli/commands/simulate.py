@@ -34,12 +34,12 @@ from penstock.models.spec.install_hint import install_hint
 
 __all__ = ["simulate"]
 
-# Seconds after which a simulation is given up; with waves it may take hours.
+# Time limit of a simulation in seconds; with waves it may take hours.
 _TIMEOUT = 4 * 3600.0
 
 
 def _bench_error(error: AssertionError) -> str:
-    """Return the line of a simulation's log that says what went wrong."""
+    """Return the line of a simulation's log with the error."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if os.environ.get("PENSTOCK_DEBUG"):
         print(error, file=sys.stderr)
@@ -54,12 +54,13 @@ def _shapes(program: Program) -> str:
 
 
 def _simulate_model(model: str, layer: str, arch: Arch, waves: Path | None) -> None:
-    """Simulate the hardware layer of a network that does `layer`, with its own weights and input.
+    """Simulate the hardware layer that computes `layer` of a network, with its own weights and
+    input.
 
     Raises
     ------
     WorkError
-        If it gives another result than the golden model.
+        If the result differs from the golden model's.
     """
     with ExitStack() as stack:
         output = None if waves is None else stack.enter_context(OutputFile(waves))
@@ -129,7 +130,7 @@ def simulate(
         raise InputError(f"simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
     with ExitStack() as stack:
         if waves is not None and waves.exists() and not waves.is_file():
-            # The simulators replace the file, which would be the end of /dev/null.
+            # The simulators replace the file, which would delete /dev/null.
             raise InputError(f"{waves}: waves must go to a regular file")
         output = None if waves is None else stack.enter_context(OutputFile(waves))
         progress = stack.enter_context(task(f"making {layer} scaled down"))
