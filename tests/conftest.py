@@ -21,7 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--measure"):
-        # Now and not earlier: pytest-cov does not see what was imported before it began.
+        # Imported late: pytest-cov does not measure modules imported before it started.
         from tests.support import measured
 
         config.pluginmanager.register(measured)
@@ -37,7 +37,7 @@ def penstock(
     cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Run:
     monkeypatch.setenv("PENSTOCK_CACHE", str(cache))
-    # A slow machine must not add lines of progress to what is compared.
+    # On a slow machine, progress lines must not appear in the compared output.
     monkeypatch.setattr(progress, "DELAY", 600.0)
 
     def run(*arguments: str | Path) -> Outcome:

@@ -66,7 +66,7 @@ def _run(network: Network, arch: Arch, say: Say) -> dict[str, Any]:
                 "cycles": step["cycles"],
                 "efficiency": info.macs / (step["cycles"] * arch.macs_per_cycle),
                 "ideal_cycles": ideal[info.name],
-                "accounts": parts,
+                "causes": parts,
                 "bytes": (step["read_beats"] + step["write_beats"]) * BEAT,
                 "least_bytes": info.least_bytes,
             }

@@ -1,4 +1,4 @@
-"""Loading an overlay with pynq: every way it can go wrong ends in one line that says what to do."""
+"""Loading an overlay with pynq: every failure gives one line with the remedy."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_what_pynq_raises(monkeypatch: pytest.MonkeyPatch, error: Exception, mes
 
 
 def test_a_description_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # What pynq kept: the same bitstream, described when a register was somewhere else.
+    # pynq's cache: the same bitstream, described when a register had another address.
     older = tmp_path / "older"
     older.mkdir()
     kept = write_pair(older, ARCH)
@@ -129,7 +129,7 @@ def test_something_else_answers(
 
 
 def test_nothing_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Where a board would freeze, the simulated one gives up after a thousand cycles.
+    # Where a board would freeze, the simulated one fails after a thousand cycles.
     def silent(self: Any, register: object) -> int:
         raise ModelError(f"register {register}: no answer to a read")
 
@@ -138,7 +138,7 @@ def test_nothing_answers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_registers_come_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Identity before anything else, and the clock before that.
+    # The identity is checked first, after the clock is set.
     seen: list[int] = []
     read, write = SimulatedBoard._read_word, SimulatedBoard._write_word
     monkeypatch.setattr(

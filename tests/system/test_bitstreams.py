@@ -1,4 +1,4 @@
-"""Real bitstreams, from the board's name to the file to load: minutes each, so few."""
+"""Real bitstreams, from the board's name to the file to load: few, as each takes minutes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def build(board: str, out: Path, *arguments: str) -> int:
 
 
 def check_folder(out: Path, file: str, resource: str) -> None:
-    """Whether a folder has a bitstream, and says what was checked."""
+    """Whether a folder has a bitstream and a report of the checks."""
     assert (out / file).stat().st_size > 100_000
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["state"] == "done"
@@ -61,7 +61,7 @@ def break_a_multiply(netlist: dict[str, Any]) -> None:
 def test_tang_nano(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The small board; and again, but for one bit of one multiply: then no bitstream."""
+    """The small board; with one bit of one multiplication wrong, no bitstream is written."""
     out = tmp_path / "out"
     status = build("tang-nano-20k", out)
     printed = capsys.readouterr()
@@ -95,7 +95,7 @@ def test_a_small_core_on_ecp5(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 def test_without_openxc7(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All that is missing is said before anything is made."""
+    """All missing tools are reported before any work."""
     monkeypatch.setattr(Tools, "program", lambda self, name: None)
     for board, family in (("pynq-z2", "zynq7"), ("arty-a7-100t", "artix7")):
         assert build(board, tmp_path / "out") == 1

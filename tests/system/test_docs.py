@@ -1,4 +1,4 @@
-"""The generated pages are those of the tables as they stand."""
+"""The generated pages match the tables."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_the_instruction_set_is_complete() -> None:
         assert PSEUDOCODE[op].loops in section
         for field in fields:
             assert f"| `{field.name}` |" in section
-            # What a field is for is said in the loops, but for what all engines have.
+            # Every field is used in the loops, except those common to all engines.
             common = field.name == "op" or field.name.startswith("wait_")
             said = f"{PSEUDOCODE[op].loops} {PSEUDOCODE[op].notes}"
             assert common or field.name in said or field.name in UNSAID, f"{op.name}.{field.name}"

@@ -1,4 +1,4 @@
-"""The screening model that ships: what `penstock screen` says without another."""
+"""The shipped screening model, the default of `penstock screen`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line: what it prints and writes, and one clear line for everything that is wrong."""
+"""The command line: its output and files, and one clear line for each error."""
 
 from __future__ import annotations
 
@@ -385,7 +385,7 @@ def test_asked_to_end(penstock: Run, monkeypatch: pytest.MonkeyPatch, number: in
 
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(classify_command, "check_device", stopped)
-    # Whoever started the tests in the background may have had SIGINT ignored.
+    # Tests started in the background may have inherited SIGINT as ignored.
     inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         outcome = classify(penstock, PHOTO)
@@ -434,5 +434,5 @@ def test_as_a_process(cache: Path) -> None:
     assert "classify" in shown.stdout
     wrong = call("classify", "/no/such.jpg", "--model", "tiny", "--device", "functional")
     assert wrong.returncode == 2
-    # A slow machine also says what it is doing.
+    # A slow machine prints progress too.
     assert wrong.stderr.endswith("penstock: /no/such.jpg: no such file\n")

@@ -1,4 +1,4 @@
-"""The benchmark: what it measures on a small network, and the page it makes."""
+"""The benchmark on a small network, and its page."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def test_measured(results: dict[str, Any]) -> None:
     assert totals["bytes"] > totals["least_bytes"] > 0
     assert totals["efficiency"] == totals["macs"] / (16 * totals["cycles"])
     for layer in layers:
-        assert sum(layer["accounts"].values()) == layer["cycles"]
-        assert list(layer["accounts"]) == list(CAUSES)
+        assert sum(layer["causes"].values()) == layer["cycles"]
+        assert list(layer["causes"]) == list(CAUSES)
     assert json.loads(json.dumps(results)) == results
 
 

@@ -30,7 +30,7 @@ def random_commands(rng: random.Random, count: int) -> list[dict[str, int]]:
 
 
 def counting(dut: ReadDma | WriteDma) -> Process:
-    """Return a process that checks in every cycle what the DMA says of its bus, and how late."""
+    """Return a process that checks the DMA's counts of its bus, and their delay, in every cycle."""
     bus = dut.bus
     reads = isinstance(dut, ReadDma)
     if isinstance(dut, ReadDma):
@@ -280,7 +280,7 @@ def test_write_halt_finishes_what_was_begun() -> None:
 @pytest.mark.parametrize("resp", [0, 2])
 @pytest.mark.parametrize("make", [ReadDma, WriteDma])
 def test_counts_are_final_when_it_is_idle(make: Any, resp: int) -> None:
-    """What is counted late is counted in the first cycle in which nothing is under way."""
+    """Delayed counts are complete in the first cycle in which nothing is in flight."""
     rng = random.Random(6)
     dut = make(depth=16)
     writes = make is WriteDma

@@ -106,7 +106,7 @@ def test_cycles_of_a_write() -> None:
         ctx.set(bus.bready, 1)
 
         async def follow(name: str, data: int, *members: Any) -> list[tuple[int, ...]]:
-            """Write a register; return members from the cycle in which the bus takes it on."""
+            """Write a register; return members from the cycle in which the bus accepts it."""
             ctx.set(bus.awaddr, offset(name))
             ctx.set(bus.wdata, data)
             ctx.set(bus.awvalid, 1)
@@ -175,7 +175,7 @@ def test_address_and_data_may_come_in_any_order() -> None:
                 await ctx.tick().until(getattr(bus, f"{channel}ready"))
                 ctx.set(getattr(bus, f"{channel}valid"), 0)
                 await ctx.tick().repeat(3)
-            # The response waits for its receiver.
+            # The response waits until it is taken.
             assert ctx.get(bus.bvalid) == 1
             ctx.set(bus.bready, 1)
             await ctx.tick()
@@ -189,7 +189,7 @@ def test_address_and_data_may_come_in_any_order() -> None:
 def test_run_done_and_interrupt() -> None:
     async def process(ctx: Any, dut: CsrBank) -> None:
         ctx.set(dut.all_idle, 1)
-        # The sequencer still shows the end of the run before.
+        # The sequencer still shows the end of the previous run.
         ctx.set(dut.program.complete, 1)
         await write(ctx, dut, offset("IRQ_ENABLE"), 1)
         await command(ctx, dut, START)
@@ -224,7 +224,7 @@ def test_run_done_and_interrupt() -> None:
         await write(ctx, dut, offset("IRQ_PENDING"), 1)
         await ctx.tick()
         assert ctx.get(dut.irq) == 0
-        # Diagnostics keep their values when the core forgets them.
+        # Diagnostics keep their values when the core clears its own.
         for signal in (*dut.expected, *dut.received, *dut.program.done, dut.program.fetched):
             ctx.set(signal, 0)
         for index, port in enumerate(ERROR_SOURCES):

@@ -65,7 +65,7 @@ def test_drain(rows: int, cols: int, lanes: int, seed: int) -> None:
     m.submodules.dut = dut = DrainEngine(arch=arch)
     bank = Signal()
     columns = []
-    # What is asked and what is read have registers on their ways, as `hw.array.psum` has them.
+    # Address and data are registered, as in `hw.array.psum`.
     later = PartialSums.READ_LATENCY - READ_LATENCY - 1
     p_en, p_bank, p_addr = (
         delayed(m, port, 1) for port in (dut.psums.en, dut.psums.addr.bank, dut.psums.addr.word)
@@ -84,7 +84,7 @@ def test_drain(rows: int, cols: int, lanes: int, seed: int) -> None:
         read = Mux(bank, pair[1].r.data, pair[0].r.data)
         m.d.comb += dut.psums.data[c].eq(delayed(m, read, later))
         columns.append(pair)
-    # The bank of the data that is there, as `hw.array.psum` does it.
+    # The bank of the current data, as in `hw.array.psum`.
     early = Signal()
     with m.If(p_en):
         m.d.sync += early.eq(p_bank)

@@ -15,7 +15,7 @@ from penstock.sim.bench import runner
 Ints = NDArray[np.int64]
 
 ALEXNET = lrn_table(in_scale=0.5, out_scale=0.5, size=5, alpha=1e-4, beta=0.75, k=1.0)
-# A gain that falls by much more, so that differences and small shifts count.
+# A gain that falls much more, so that differences and small shifts matter.
 STEEP = lrn_table(in_scale=4.0, out_scale=1 / 32, size=5, alpha=0.1, beta=0.75, k=1.0)
 
 

@@ -54,7 +54,7 @@ def test_windows(seed: int, gaps: bool) -> None:
             for x in range(columns):
                 for ky in range(kernel):
                     while gaps and rng.random() < 0.3:
-                        # Whatever is there when nothing is valid must not matter.
+                        # Inputs must be ignored while not valid.
                         ctx.set(dut.i_valid, 0)
                         junk = {name: int(rng.integers(2)) for name in ("first", "last", "emit")}
                         ctx.set(dut.i_control, junk)

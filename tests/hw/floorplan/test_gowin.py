@@ -1,4 +1,4 @@
-"""The floorplan of the GW2A-18: each block RAM has a place of its own, near its like."""
+"""The floorplan of the GW2A-18: each block RAM has its own site, near related ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Seeded weights: the published ones, or a sentence that says they are others."""
+"""Seeded weights: equal to the published digest, or with a warning that they differ."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Netlists: what Yosys makes of the blocks for a Zynq does what the blocks do."""
+"""Netlists: blocks synthesised by Yosys for a Zynq behave like the blocks."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_packed_array(simulator: str) -> None:
 
 
 def test_a_wrong_bit_is_found() -> None:
-    """The simulation looks at the cells: one changed opmode, and the sums are wrong."""
+    """The simulation depends on the cells: with one changed opmode the sums are wrong."""
     text = packed().verilog()
     spoilt = text.replace(".OPMODE({1'b0, 1'b0, 1'b1,", ".OPMODE({1'b0, 1'b0, 1'b0,", 1)
     assert spoilt != text

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Netlists for ECP5 and Gowin: what Yosys makes of the blocks does what the blocks do."""
+"""Netlists for ECP5 and Gowin: blocks synthesised by Yosys behave like the blocks."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def simulate_buffer(netlist: Netlist, *, collisions: bool) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_block_ram(family: str, tmp_path: Path) -> None:
-    """The memory, its output register and a register for when that takes a word: no comparator."""
+    """The memory, its output register and the register of its enable: no comparator."""
     netlist = read(buffer(family), family, tmp_path)
     assert sum(count for kind, count in netlist.cells.items() if "LUT" in kind) <= 4
     assert sum(count for kind, count in netlist.cells.items() if "FF" in kind) == 17
@@ -122,6 +122,6 @@ def test_block_ram(family: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_read_that_meets_a_write_is_wrong(family: str, tmp_path: Path) -> None:
-    """So whoever needs such a read fails in the simulation of the netlist."""
+    """A design that needs such a read fails in the simulation of the netlist."""
     with pytest.raises(runner.BenchError, match="not"):
         simulate_buffer(read(buffer(family), family, tmp_path), collisions=True)

@@ -1,4 +1,4 @@
-"""`penstock bitstream` and what `penstock doctor` says of its tools."""
+"""`penstock bitstream`, and its tools in `penstock doctor`."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def program(path: Path, text: str = "") -> Path:
 
 @pytest.fixture
 def installed(tmp_path: Path) -> Path:
-    """An installation of openXC7, as far as its files' names go."""
+    """An installation of openXC7 with empty files."""
     root = tmp_path / "openxc7"
     version = "echo '\"nextpnr-xilinx\" -- Next Generation Place and Route (Version abc123)' >&2"
     program(root / "bin" / "nextpnr-xilinx", version)

@@ -1,4 +1,4 @@
-"""What `classify` takes as images: files that are there, and folders of them."""
+"""Image arguments of `classify`: existing files, and folders of them."""
 
 from __future__ import annotations
 

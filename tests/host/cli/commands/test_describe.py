@@ -1,4 +1,4 @@
-"""`penstock describe`: a bitstream of another tool gets the description that the host wants."""
+"""`penstock describe`: writes the description that the host needs for another tool's bitstream."""
 
 from __future__ import annotations
 

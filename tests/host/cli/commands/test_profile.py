@@ -15,7 +15,7 @@ TINY = ("profile", "--model", "tiny", "--arch", "tiny")
 
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A slow machine must not add lines of progress to what is compared."""
+    """On a slow machine, progress lines must not appear in the compared output."""
     monkeypatch.setattr(progress, "DELAY", 600.0)
 
 

@@ -88,7 +88,7 @@ def test_broken_files_are_passed_over(folder: Path, capsys: pytest.CaptureFixtur
     printed = capsys.readouterr().out
     assert "1 unreadable" in printed
     assert "2 confirmed" in printed
-    # Once it is mended only that one is looked at.
+    # Once it is repaired, only that file is screened.
     paint(broken, (250, 250, 0))
     assert screen(folder, "--json", out) == 0
     printed = capsys.readouterr().out
@@ -113,7 +113,7 @@ def test_a_stage_that_does_not_compile_runs_in_the_golden_model(
     printed = capsys.readouterr()
     assert "runs in the golden model: layer pool1" in printed.err
     assert "coarse stage on functional, fine stage on golden" in printed.out
-    # But not if a device was asked for.
+    # But not if a device was named.
     assert screen(folder, "--fine-device", "functional", device="functional") == 2
     assert "layer pool1" in capsys.readouterr().err
 

@@ -1,4 +1,4 @@
-"""`penstock watch`: answers as pictures come, with their rate."""
+"""`penstock watch`: answers as pictures arrive, with their rate."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_camera(
 def test_the_last_answer_does_not_wait_for_another_picture(
     model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], options: tuple[str, ...]
 ) -> None:
-    """Three pictures, then nothing: three answers, and Ctrl-C takes none back."""
+    """Three pictures, then nothing: three answers, none lost at Ctrl-C."""
     folder = tmp_path / "in"
     folder.mkdir()
     for path in PHOTOS:
@@ -92,7 +92,7 @@ def test_the_last_answer_does_not_wait_for_another_picture(
     text = "".join(shown)
     assert text.count(" %  ") == len(PHOTOS), text
     assert "3 pictures in" in capfd.readouterr().out
-    # The thread that looks into the folder ends with the next picture.
+    # The thread that polls the folder ends with the next picture.
     shutil.copy(PHOTOS[0], folder / "last.jpg")
     for thread in threading.enumerate():
         if thread.name == "pictures":
