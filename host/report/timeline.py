@@ -147,7 +147,7 @@ def _facts(d: _Descriptor) -> dict[str, int | str]:
             "blocks": v["n_cb"] * v["n_ky"] * v["n_kx"],
         }
     if d.op is Op.DRAIN:
-        return {"positions": v["count"], "groups of lanes": v["groups"]}
+        return {"positions": v["count"], "lane groups": v["lane_groups"]}
     return {
         "rows": v["out_h"],
         "columns": v["out_w"],

@@ -111,7 +111,7 @@ ARTY_A7_100T = Board(
     top=ArtyA7Top,
     arch="arty-a7-100t",
     clock_mhz=CLOCK_HZ / 1e6,
-    # What the open tools report is kept at a distance: see `hw.flow.xilinx.openxc7`.
+    # The target has a margin to the open tools' report: see `hw.flow.xilinx.openxc7`.
     target_mhz=1.5 * CLOCK_HZ / 1e6,
     host=Serial(
         baud=BAUD,

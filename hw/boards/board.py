@@ -1,6 +1,6 @@
 """A board as data: all that the flow, the netlist's simulation and the documentation ask of one.
 
-A board of somebody else is a Python file that ends with ``BOARD = Board(...)``; see
+An external board is a Python file that ends with ``BOARD = Board(...)``; see
 docs/adding_a_board.md.
 """
 
@@ -31,7 +31,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 @dataclass(frozen=True, kw_only=True)
 class Pins:
-    """How the pins of a top level are those of the board in simulation.
+    """Map of a top level's pins to the ports of the board in simulation.
 
     The board in simulation has `rx`, `button`, `tx`, `led` and the pins of the SDRAM, if there is
     one.  A ``~`` before a pin's name inverts it.

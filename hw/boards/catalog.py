@@ -68,7 +68,7 @@ def load_board(path: Path) -> Board:
     sys.path.insert(0, str(path.parent))
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # whatever somebody else's file raises
+    except Exception as error:  # the file may raise anything
         raise ValueError(f"{path}: {_place(error, path)}{type(error).__name__}: {error}") from None
     finally:
         sys.path.remove(str(path.parent))

@@ -77,7 +77,7 @@ class Pll:
             "CLKOS_CPHASE": self.coarse,
             "CLKOS_FPHASE": self.fine,
         }
-        # Of the analogue part, as Lattice's tools set it.
+        # Analogue settings, as from Lattice's tools.
         attributes = {
             "ICP_CURRENT": "12",
             "LPF_RESISTOR": "8",

@@ -30,7 +30,7 @@ __all__ = ["LEDS", "LinkedAccel", "check_baud"]
 # What the LEDs show, in the order of `LinkedAccel.led`.
 LEDS = ("alive", "memory", "host", "receiving", "sending", "busy", "error", "damaged")
 
-# A pulse on the link lights its lamp for 2**this cycles (12 ms at 90 MHz).
+# A pulse on the link lights its LED for 2**this cycles (12 ms at 90 MHz).
 _GLOW_BITS = 20
 
 

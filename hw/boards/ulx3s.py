@@ -18,7 +18,7 @@ from penstock.models.spec.serial_boards import SERIAL_BOARDS
 
 __all__ = ["BAUD", "CLOCK_HZ", "Ulx3s"]
 
-# Of all of these boards, whatever the size of their ECP5.
+# The same for all of these boards, with any size of ECP5.
 CLOCK_HZ = SERIAL_BOARDS["ulx3s-85f"].clock_hz
 BAUD = SERIAL_BOARDS["ulx3s-85f"].baud
 

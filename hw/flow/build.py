@@ -47,7 +47,7 @@ __all__ = ["NetlistCheck", "build", "missing_tools"]
 # CheckError.
 NetlistCheck = Callable[[Path, Board, Arch, Callable[[str], None]], str]
 
-# What the manifest lists: everything but logs and what differs from run to run.
+# Files in the manifest: all except logs and files that differ from run to run.
 _VARYING = ("report.json", "report.md", "manifest.json")
 
 
@@ -167,7 +167,7 @@ class _Checking:
         self._report = report
         self._check = check
         self._error: BaseException | None = None
-        # Should the build be interrupted, nobody waits for it.
+        # If the build is interrupted, it is not waited for.
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 

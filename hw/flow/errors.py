@@ -10,7 +10,7 @@ class BuildError(RuntimeError):
 
 
 class CheckError(BuildError):
-    """What was made is not what was asked for: the netlist, or the finished bitstream."""
+    """A check of the netlist or of the finished bitstream failed."""
 
 
 class ToolsMissing(BuildError):

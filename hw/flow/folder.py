@@ -1,7 +1,7 @@
 """The folder of a build: whole or not there.
 
 Work goes on in a hidden folder beside it, which takes the name at the end and is locked meanwhile,
-so that two builds keep apart.  What a killed build left behind is removed by the next one.
+so that two builds do not interfere.  Leftovers of a killed build are removed by the next one.
 """
 
 from __future__ import annotations

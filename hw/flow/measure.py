@@ -1,4 +1,4 @@
-"""What an arch takes on a board after synthesis, counted by what it is for.
+"""Resources of an arch on a board after synthesis, by purpose.
 
 `host.explore.area` predicts these counts; the table it is held against was made by this.
 """
@@ -24,7 +24,7 @@ from penstock.models.spec.devices import BLOCK_RAM, get_device
 
 __all__ = ["measure", "use_of"]
 
-# What a cell's name has in it, by what it is for; the first that fits.
+# Parts of cells' names by purpose; the first match counts.
 _USES = (
     ("act", r"accel\W+act\."),
     ("out", r"accel\W+out\."),

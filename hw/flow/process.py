@@ -1,4 +1,4 @@
-"""Running the tools: their output in a log, their cost measured, nothing of them left behind."""
+"""Runs the tools: output to a log, measured cost, no processes left over."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class StoppedError(BuildError):
 
 @dataclass(frozen=True)
 class Cost:
-    """What one run of a tool took.
+    """Cost of one run of a tool.
 
     Parameters
     ----------

@@ -45,7 +45,7 @@ def need(name: str) -> str:
 
 
 def version(path: str) -> str | None:
-    """What a program says of its version, or None."""
+    """Version output of a program, or None."""
     try:
         result = subprocess.run(
             [path, "--version"],

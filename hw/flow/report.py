@@ -1,4 +1,4 @@
-"""What a build says: ``report.json`` for programs, ``report.md`` for people."""
+"""Reports of a build: ``report.json`` and ``report.md``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _WAYPOINTS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class SeedResult:
-    """What one seed came to.
+    """Result of one seed.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ class Report:
         return {name: self.clock_mhz * 1e6 / cycles for name, cycles in self.cycles.items()}
 
     def summary(self) -> list[str]:
-        """What the command line prints of a finished build, or of a checked netlist."""
+        """Summary of a finished build, or of a checked netlist, for the command line."""
         used = [
             f"{name} {self.used.get(name, 0):g} of {total}"
             for name, total in self.board.resources.items()

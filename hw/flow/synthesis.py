@@ -13,8 +13,8 @@ __all__ = ["ANY_ON_COLLISION", "run_yosys", "synthesise", "write_verilog"]
 # promises none, and FIFOs read only what was written before.
 ANY_ON_COLLISION = "setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2 r:CLK_ENABLE=1 %i"
 
-# Registers whose signals have the attribute `keep` are there on purpose, though others are equal.
-# Place and route dies of the scopes that flattening leaves behind.
+# Registers whose signals have the attribute `keep` are intentional duplicates.  Place and route
+# crashes on the scopes that flattening leaves.
 _SYNTHESIS = """\
 read_rtlil {rtlil}
 {before}

@@ -1,4 +1,4 @@
-"""What place and route says of timing, read from nextpnr's log."""
+"""Timing results of place and route, read from nextpnr's log."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _place(pin: str, signals: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True)
 class Timing:
-    """What a clock can do.
+    """Timing of a clock.
 
     Parameters
     ----------

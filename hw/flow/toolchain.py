@@ -1,4 +1,4 @@
-"""What the flow asks of a tool chain, and the tool chains there are.
+"""Interface of the flow to tool chains, and the list of tool chains.
 
 A tool chain is one file with one subclass of `Toolchain`; `hw.flow.build` calls its steps in the
 order of the methods.
@@ -95,7 +95,7 @@ class Job:
         return self.folder / "netlist.v"
 
     def log(self, step: str) -> Path:
-        """Where a step's output goes."""
+        """Path of a step's log."""
         return self.folder / "logs" / f"{step}.log"
 
 
@@ -141,11 +141,11 @@ class Toolchain(abc.ABC):
 
     @abc.abstractmethod
     def synthesis_tools(self) -> list[Tool]:
-        """What `synthesise` needs."""
+        """Programs needed by `synthesise`."""
 
     @abc.abstractmethod
     def tools(self) -> list[Tool]:
-        """What the steps after the checked netlist need."""
+        """Programs needed by the steps after the checked netlist."""
 
     @abc.abstractmethod
     def synthesise(self, job: Job) -> Cost:

@@ -64,7 +64,7 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class InputSpec:
-    """What a network expects of an image, and how pixels become codes.
+    """Preprocessing of an image, and the encoding of pixels as codes.
 
     ``code = clip(rint((pixel - mean) / std / scale) + zero, 0, 255)`` for each channel.
 

@@ -28,7 +28,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """How scales are chosen.
+    """Settings of the choice of scales.
 
     Parameters
     ----------

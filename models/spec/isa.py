@@ -135,7 +135,7 @@ FIELDS: dict[Op, tuple[Field, ...]] = {
         *(_wait(op) for op in ENGINE_WAITS[Op.DRAIN]),
         Field("base", 16, "word of position 0 in the plane of the tile's first channel"),
         Field("offset", 8, "byte of the tile's first channel in its word"),
-        Field("groups", 8, "groups of drain_lanes columns to drain, at least 1"),
+        Field("lane_groups", 8, "groups of drain_lanes columns to drain, at least 1"),
         Field("plane_step", 16, "words from one plane to the next"),
         Field("count", 16, "positions of the tile's CONV: (1 + more_images) * n_y * n_x"),
     ),

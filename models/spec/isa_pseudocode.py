@@ -35,7 +35,7 @@ found.""",
 
 @dataclass(frozen=True)
 class Pseudocode:
-    """What one descriptor of an engine does.
+    """Effect of one descriptor of an engine.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ for cb < n_cb: for ky < n_ky: for kx < n_kx:
     Op.DRAIN: Pseudocode(
         "partial sums of the finished tile → requantise → output buffer",
         """\
-for m < count: for j < groups: for lane < drain_lanes:
+for m < count: for j < lane_groups: for lane < drain_lanes:
     b = offset + j * drain_lanes + lane
     out[base + m + (b // rows) * plane_step].byte[b % rows]
         = requantise(psum[m][j * drain_lanes + lane])""",

@@ -58,7 +58,7 @@ _PARAMETERS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Handoff:
-    """What a bitstream holds.
+    """Description of a bitstream.
 
     Parameters
     ----------

@@ -36,7 +36,7 @@ _ADDRESSES = {(op, "base") for op in (Op.LOAD, Op.CONV, Op.DRAIN, Op.POST)} | {
 # Counts that are at least 1.
 _POSITIVE = {
     *("row_words", "row_beats", "plane_beats", "planes", "blocks", "beats", "n_cb", "n_ky", "n_kx"),
-    *("n_y", "n_x", "stride_y", "stride_x", "stride", "in_h", "in_w", "groups", "count"),
+    *("n_y", "n_x", "stride_y", "stride_x", "stride", "in_h", "in_w", "lane_groups", "count"),
     *("channels", "out_h", "out_w", "lrn_shift"),
 }
 # Programs can reach the maximum of a field of at most this many bits.
@@ -47,7 +47,7 @@ _BOUNDED: dict[tuple[Op, str], Callable[[Arch], int]] = {
     (Op.CONV, "n_x"): lambda arch: arch.psum_words,
     (Op.CONV, "more_images"): lambda arch: arch.psum_words - 1,
     (Op.DRAIN, "offset"): lambda arch: arch.rows - 1,
-    (Op.DRAIN, "groups"): lambda arch: arch.cols // arch.drain_lanes,
+    (Op.DRAIN, "lane_groups"): lambda arch: arch.cols // arch.drain_lanes,
     (Op.DRAIN, "count"): lambda arch: arch.psum_words,
     (Op.POST, "channels"): lambda arch: arch.rows,
 }

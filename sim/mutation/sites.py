@@ -1,4 +1,4 @@
-"""Where hardware modules can have a single fault: all sites of their syntax trees.
+"""Sites of single faults in hardware modules, found in their syntax trees.
 
 A site is one place where one thing can be wrong:
 

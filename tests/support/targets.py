@@ -121,7 +121,7 @@ class Target:
 
     @property
     def written(self) -> list[slice]:
-        """Where in memory the program writes."""
+        """Memory ranges that the program writes."""
         base = self.buffer.offset
         return [slice(base + first, base + end) for first, end in self.program.traffic.written]
 

@@ -69,7 +69,7 @@ def limit_fanout(netlist: Path) -> int:
 
 
 def _weight(cells: dict[str, Any], sinks: list[Sink]) -> int:
-    """How many sinks they are for place and route."""
+    """Number of sinks as seen by place and route."""
     return sum(_WEIGHTS.get((cells[name]["type"], port), 1) for name, port, _ in sinks)
 
 

@@ -83,7 +83,7 @@ def compare(netlist: Path, verilog: Path, *, most: int = 3) -> str:
 
 
 def _may_be(place: Place, wanted: dict[Place, str]) -> tuple[str | None, ...]:
-    """What a place may read as; None: as nothing."""
+    """Possible readings of a place; None: nothing."""
     if place in wanted:
         return (wanted[place],)
     row, column, index = place

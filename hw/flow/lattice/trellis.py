@@ -100,7 +100,7 @@ def compare(asked: Path, read: Path, database: Database, *, most: int = 3) -> st
 def _bits(
     tiles: dict[str, list[str]], database: Database, *, nameless: bool = True
 ) -> dict[tuple[int, int], str]:
-    """Where each bit that is 1 comes from."""
+    """The setting that each 1 bit comes from."""
     return {
         bit: name
         for name, settings in tiles.items()

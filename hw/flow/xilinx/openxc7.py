@@ -104,7 +104,7 @@ class OpenXc7(Toolchain):
         cost = synthesise(job, _SYNTHESIS)
         copies = copy_shared_luts(job.netlist)
         job.say(f"{copies} look-up tables copied to carry chains")
-        # Not BEL, which it takes for a pin's place.
+        # Not BEL, which nextpnr interprets as a pin's place.
         give_places(job, attribute="NEXTPNR_BEL", settings=_SETTINGS)
         return cost
 
@@ -193,7 +193,7 @@ class OpenXc7(Toolchain):
         ]
 
     def _sites(self, routed: Routed) -> dict[str, Site]:
-        """Where each DSP was placed."""
+        """Site of each DSP."""
         placed: dict[str, Any] = json.loads(routed.files["placed"].read_text(encoding="utf-8"))
         database = Database(self._folder(), self.board.options["device"], ("DSP_",))
         sites = {}

@@ -7,7 +7,7 @@ from penstock.hw.boards.board import Board, Processor
 __all__ = ["vivado_script"]
 
 _SCRIPT = """\
-# UNTESTED: nobody has run this script.  It builds {title} from the Verilog beside it:
+# UNTESTED: this script has never been run.  It builds {title} from the Verilog beside it:
 #     vivado -mode batch -source vivado.tcl
 {after}
 set here [file dirname [file normalize [info script]]]

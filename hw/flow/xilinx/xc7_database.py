@@ -22,7 +22,7 @@ _FRAMES = {"": "CLB_IO_CLK", "block_ram": "BLOCK_RAM"}
 
 @dataclass(frozen=True)
 class Site:
-    """Where a site lies.
+    """Position of a site.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ class Database:
         return result
 
     def site(self, name: str) -> Site:
-        """Where the site called `name` is.
+        """Position of the site called `name`.
 
         Raises
         ------

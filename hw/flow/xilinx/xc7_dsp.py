@@ -1,4 +1,4 @@
-"""What a DSP48E1 must read in a bitstream, from its parameters and constant inputs.
+"""Expected settings of a DSP48E1 in a bitstream, from its parameters and constant inputs.
 
 nextpnr-xilinx leaves out how some constant inputs are tied: INMODE, ALUMODE[3:2] and OPMODE[6] are
 tied by a switch to ground or to supply inside the tile.  Without it the multiplier ignores its A

@@ -99,7 +99,7 @@ def test_drains_take_a_cycle_for_each_group() -> None:
     array = make_array(clock)
     drain = Drain(clock, array)
     for _ in range(2):
-        clock.queues[Op.DRAIN].append((Work(Op.DRAIN, {"count": 100, "groups": 4}, ()), 0.0))
+        clock.queues[Op.DRAIN].append((Work(Op.DRAIN, {"count": 100, "lane_groups": 4}, ()), 0.0))
     assert not drain.settle()
     array.tile_ends.extend([50.0, 60.0])
     assert not drain.settle()

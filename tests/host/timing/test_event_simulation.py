@@ -24,7 +24,7 @@ def program(blocks: int, positions: int, *, loaded: int = 100) -> list[Work]:
         Work(Op.LOAD, load, ()),
         Work(Op.WEIGHTS, weights, ()),
         Work(Op.CONV, {**conv, "first": 1, "last": 1}, ((Op.LOAD, 1),)),
-        Work(Op.DRAIN, {"count": positions, "groups": 4}, ()),
+        Work(Op.DRAIN, {"count": positions, "lane_groups": 4}, ()),
         Work(Op.POST, {**post, "beats": 2 * positions, "mark": 1}, ((Op.DRAIN, 1),)),
     ]
 

@@ -217,7 +217,7 @@ def test_limits(name: str) -> None:
         Op.CONV: dict.fromkeys(("n_cb", "n_ky", "n_kx", "n_y", "n_x"), some),
         Op.DRAIN: {
             "offset": (0, arch.rows - 1),
-            "groups": (1, arch.cols // arch.drain_lanes),
+            "lane_groups": (1, arch.cols // arch.drain_lanes),
             "count": (1, arch.psum_words),
         },
         Op.POST: {

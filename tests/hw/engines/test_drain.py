@@ -53,7 +53,7 @@ def test_drain(rows: int, cols: int, lanes: int, seed: int) -> None:
             **{f"wait_{op.name.lower()}": 0 for op in ENGINE_WAITS[Op.DRAIN]},
             "base": rng.randrange(64),
             "offset": rng.randrange(rows // lanes) * lanes,
-            "groups": rng.randint(1, cols // lanes),
+            "lane_groups": rng.randint(1, cols // lanes),
             "plane_step": rng.randint(16, 20),
             "count": rng.randint(1, arch.psum_words),
         }
@@ -155,7 +155,7 @@ def test_drain(rows: int, cols: int, lanes: int, seed: int) -> None:
     for t, d in enumerate(descriptors):
         y = requantise(sums[t], bias[t], multiplier[t], shift[t])
         for position in range(d["count"]):
-            for c in range(d["groups"] * lanes):
+            for c in range(d["lane_groups"] * lanes):
                 plane, byte = divmod(d["offset"] + c, rows)
                 address = (d["base"] + position + plane * d["plane_step"]) % arch.out_words
                 expected[address, byte] = y[position, c]

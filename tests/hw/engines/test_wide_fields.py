@@ -312,7 +312,7 @@ def test_drain() -> None:
         ctx.set(dut.filled, 1)
         await ctx.tick()
         ctx.set(dut.filled, 0)
-        values = {"base": base, "groups": 2, "count": 32769}
+        values = {"base": base, "lane_groups": 2, "count": 32769}
         await offer(ctx, dut.i, fields(Op.DRAIN, **values))
         positions, addresses = [], []
         for _ in range(100):

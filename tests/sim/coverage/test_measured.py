@@ -155,5 +155,5 @@ def test_one_may_be_the_most() -> None:
     arch = get_arch("tang-nano-20k")
     assert arch.cols // arch.drain_lanes == 2
     fields = FieldCounts()
-    fields.add([descriptor(Op.DRAIN, groups=1), descriptor(Op.DRAIN, groups=2)], arch)
-    assert dict(fields.rows())["DRAIN.groups"] == {"one": 1, "more": 0, "max": 1}
+    fields.add([descriptor(Op.DRAIN, lane_groups=1), descriptor(Op.DRAIN, lane_groups=2)], arch)
+    assert dict(fields.rows())["DRAIN.lane_groups"] == {"one": 1, "more": 0, "max": 1}
