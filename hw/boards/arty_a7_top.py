@@ -29,7 +29,7 @@ PINS: dict[str, str] = {
 
 
 def constraints() -> str:
-    """Text of the constraint file: pins, electrical standards, and the clock that comes in."""
+    """Text of the constraint file: pins, I/O standards, and the input clock."""
     lines = []
     for name, text in PINS.items():
         sites = text.split()
@@ -44,7 +44,7 @@ def constraints() -> str:
 
 
 def _pll(m: Module, clock: Signal) -> None:
-    """Make the clock of the `sync` domain, which is in reset until it is steady."""
+    """Generate the clock of the `sync` domain, which is in reset until the PLL has locked."""
     output, rest = divmod(_VCO_MHZ * 1_000_000, CLOCK_HZ)
     assert rest == 0 and _VCO_MHZ % INPUT_MHZ == 0
     feedback, made, locked = (Signal(name=f"pll_{n}") for n in ("feedback", "clock", "locked"))

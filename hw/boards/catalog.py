@@ -1,4 +1,4 @@
-"""The boards there are: ours by name, anybody's as a Python file."""
+"""The known boards by name, and external boards from Python files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def get_board(name: str) -> Board:
     Parameters
     ----------
     name : str
-        What ends with ``.py`` or has a folder in it is a file.
+        A name that ends with ``.py`` or contains a folder is a file.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def get_board(name: str) -> Board:
 
 
 def load_board(path: Path) -> Board:
-    """Run a Python file and return its ``BOARD``; what lies beside it can be imported by it.
+    """Run a Python file and return its ``BOARD``; it can import modules beside it.
 
     Raises
     ------

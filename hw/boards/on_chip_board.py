@@ -57,7 +57,7 @@ class OnChipBoard(wiring.Component):
         slices: bool = True,
         timing: TimingPolicy = FAST,
     ) -> None:
-        check_baud(baud, clock_hz)  # before there is anything that would be left unused
+        check_baud(baud, clock_hz)  # before anything is created that would stay unused
         self.shown = tuple(shown)
         self._system = LinkedAccel(
             arch=arch,

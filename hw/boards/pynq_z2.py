@@ -40,7 +40,7 @@ MEMBERS = {
 
 
 class PynqCore(wiring.Component):
-    """The accelerator with AXI3 ports, to be put beside the processor system.
+    """The accelerator with AXI3 ports for the processor system.
 
     Parameters
     ----------

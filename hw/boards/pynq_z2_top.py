@@ -86,18 +86,18 @@ def _port(m: Module, prefix: str, port: wiring.PureInterface) -> dict[str, Value
             m.d.comb += ours.eq(wire)
             pins[f"o_{pin}"] = wire
     if prefix.startswith("SAXIHP"):
-        # The direction this port does not use must not ask for anything.
+        # The unused direction of this port must not request anything.
         reads = "araddr" in port.signature.members
         for valid in ("AWVALID", "WVALID") if reads else ("ARVALID",):
             pins[f"i_{prefix}{valid}"] = Const(0)
-        # 1 would hand the limit of bursts under way to other pins.
+        # 1 would let other pins set the limit of outstanding bursts.
         pins[f"i_{prefix}RDISSUECAP1EN"] = Const(0)
         pins[f"i_{prefix}WRISSUECAP1EN"] = Const(0)
     return pins
 
 
 def _pynq(name: str, title: str) -> Board:
-    """One of the boards that carry the same device: the design uses none of its pins."""
+    """One of the boards with this device: the design uses none of its pins."""
     return Board(
         name=name,
         title=f"{title} (Zynq XC7Z020)",

@@ -1,4 +1,4 @@
-"""The accelerator with a memory of its own and a host on a serial port: what boards have in common.
+"""The accelerator with its own memory and a host on a serial port; shared by boards.
 
 ::
 
@@ -126,9 +126,9 @@ class LinkedAccel(wiring.Component):
         # The button bounces, and may be pressed at any time.
         pressed = [Signal(name=f"pressed_{k}") for k in range(3)]
         m.d.sync += Cat(pressed).eq(Cat(self.button, pressed))
-        # A register is the only reset of each of these domains: with gates on its way to all of the
-        # chip, or one register for all, there would be no time for the way.  The accelerator resets
-        # its engines itself.
+        # Each of these domains is reset by its own register, without gates: a gate, or one register
+        # for all domains, would make the reset net too slow.  The accelerator resets its engines
+        # itself.
         m.domains += [engines := ClockDomain("engines", local=True, reset_less=True)]
         m.d.comb += engines.clk.eq(ClockSignal())
         for name, block in (("accel", accel), ("link", link), ("memory", memory)):
@@ -161,7 +161,7 @@ class LinkedAccel(wiring.Component):
 
 
 def _glow(m: Module, pulse: Signal, name: str) -> Signal:
-    """Return a signal that stays high long enough to be seen."""
+    """Return a signal that stays high long enough to be visible on an LED."""
     left = Signal(_GLOW_BITS, name=f"glow_{name}")
     m.d.sync += left.eq(Mux(pulse, ~0, Mux(left.any(), left - 1, 0)))
     return left.any()

@@ -15,7 +15,7 @@ BAUD = SERIAL_BOARDS["tang-nano-20k"].baud
 
 MEMORY_BYTES = 32 << 10
 
-# The memory is always there, and a host that sends has been seen.
+# Not shown: the memory is always ready, and `receiving` implies a host.
 SHOWN = tuple(name for name in LEDS if name not in ("memory", "host"))
 
 

@@ -61,7 +61,7 @@ class Ulx3s(wiring.Component):
         registered: bool = True,
     ) -> None:
         self._controller = SdramController(chip=chip, clock_hz=clock_hz)
-        check_baud(baud, clock_hz)  # before there is anything that would be left unused
+        check_baud(baud, clock_hz)  # before anything is created that would stay unused
         self._system = LinkedAccel(
             arch=arch,
             controller=self._controller,

@@ -26,14 +26,14 @@ __all__ = [
 
 INPUT_MHZ = 25.0
 
-# The SDRAM's clock comes this part of a period after the FPGA's.  A word it sends is at the FPGA's
-# pin from `t_ac` after one of its edges to `t_oh` after the next, both later by the way out of the
-# clock and the way in of the word; the FPGA takes it at the second edge of its own.  At 90 MHz this
-# phase leaves room for ways of 0.7 to 8.9 ns together (from the datasheets, not measured).
+# Delay of the SDRAM's clock against the FPGA's, as a fraction of a period.  A word that it sends is
+# valid at the FPGA's pin from `t_ac` after one of its edges to `t_oh` after the next, plus the
+# delays of the clock output and the data input; the FPGA samples it at its own second edge.  At 90
+# MHz this phase allows for delays of 0.7 to 8.9 ns in total (from the datasheets, not measured).
 SDRAM_PHASE = 5 / 7
 
-# Sites of the package CABGA381 and what to write for them in the constraint file, from the
-# board's schematics as amaranth-boards has them.
+# Sites of the package CABGA381 and their attributes in the constraint file, from the board's
+# schematics as given by amaranth-boards.
 _PLAIN = "IO_TYPE=LVCMOS33"
 _FAST = "IO_TYPE=LVCMOS33 PULLMODE=NONE DRIVE=4 SLEWRATE=FAST"
 PINS: dict[str, tuple[str, str]] = {
@@ -54,7 +54,7 @@ PINS: dict[str, tuple[str, str]] = {
 
 
 def constraints() -> str:
-    """Text of the constraint file: sites, electrical standards, and the clock that comes in."""
+    """Text of the constraint file: sites, I/O standards, and the input clock."""
     lines = ["BLOCK RESETPATHS;", "BLOCK ASYNCPATHS;"]
     for name, (sites, attributes) in PINS.items():
         names = [name]
@@ -115,7 +115,7 @@ class Ulx3sTop(Elaboratable):
                     pins[f"sdram_{name}"][k],
                     value,
                     registered=True,
-                    # No command until there is one.
+                    # No command before the first one.
                     init=int(name == "command"),
                 )
         for k in range(len(board.sdram.dq_i)):

@@ -1,4 +1,4 @@
-"""Why a bitstream could not be made."""
+"""Errors of bitstream builds."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ __all__ = ["BuildError", "CheckError", "ToolsMissing"]
 
 
 class BuildError(RuntimeError):
-    """A step failed; the message says which, and what to do about it."""
+    """A step failed; the message names it and the remedy."""
 
 
 class CheckError(BuildError):

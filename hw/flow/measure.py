@@ -1,6 +1,6 @@
 """Resources of an arch on a board after synthesis, by purpose.
 
-`host.explore.area` predicts these counts; the table it is held against was made by this.
+`host.explore.area` predicts these counts; its table of syntheses was made by this.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def measure(board: Board, arch: Arch) -> dict[str, Any]:
     BuildError
         If synthesis fails.
     """
-    # Places do not change what there is, and there may be none for this arch.
+    # No floorplan: it does not change the counts, and may not exist for this arch.
     board = replace(board, floorplan=None)
     chain = get_toolchain(board)
     family = get_device(board.part).family

@@ -28,20 +28,19 @@ from penstock.models.zynq.overlay import overlay_bit, write_overlay
 
 __all__ = ["OpenXc7"]
 
-# The one grade the timing model knows, and delays of which some are missing: what it reports is
-# kept at a distance.
+# The timing model has one speed grade and lacks some delays, so the clock keeps a margin.
 _MARGIN = 2 / 3
 # The fastest clock the processor system may give the fabric.
 _MOST_MHZ = 250
 
-# Only flip-flops without a clock enable become shift registers: those of a slice share it, which
-# the placer does not know, and the router then never ends.
+# Only flip-flops without a clock enable become shift registers: those of a slice share the enable,
+# which the placer ignores, and the router then never ends.
 _SYNTHESIS = """\
 synth_xilinx -flatten -abc9 -arch xc7 -nosrl -top penstock -run begin:map_cells
 xilinx_srl -fixed -minlen 3 t:$_DFF_P_
 synth_xilinx -flatten -abc9 -arch xc7 -nosrl -run map_cells:"""
 
-# Wires take most of the time of a path: the placer looks at it more than it would by itself.
+# Wires take most of a path's delay: the placer weighs timing more than by default.
 _SETTINGS = {"placerHeap/timingWeight": "40"}
 
 # Tiles whose configuration is read back.
@@ -53,8 +52,8 @@ class OpenXc7(Toolchain):
 
     Options of the board: ``family`` and ``device`` of the databases.
 
-    With a processor system, the bitstream gets the ``.hwh`` that goes with it, and the clock is
-    what the processor can make; without, there is the bitstream alone.
+    With a processor system, the bitstream gets its ``.hwh``, and the clock is one that the
+    processor can generate; without, there is only the bitstream.
     """
 
     OPTIONS = ("family", "device")
@@ -166,7 +165,7 @@ class OpenXc7(Toolchain):
             log=job.log("xc7frames2bit"),
             cwd=job.folder,
         )
-        # Its header has the time and other names in it; ours is always the same.
+        # Its header contains the time and other names; ours is constant.
         try:
             payload = read_bit(raw.read_bytes()).payload
         except ValueError as error:

@@ -1,4 +1,4 @@
-"""Project X-Ray's database of a 7-series device: which bits a tile's features are."""
+"""Project X-Ray's database of a 7-series device: the bits of each tile's features."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Database:
     device : str
         Such as ``xc7z020``.
     kinds : tuple of str
-        Beginnings of the types of tiles to know, such as ``DSP_``.
+        Prefixes of the types of tiles to read, such as ``DSP_``.
 
     Raises
     ------
