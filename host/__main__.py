@@ -16,7 +16,7 @@ def main() -> None:
     # many times what they save in products of our size.  Read when NumPy is imported, so set here.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
-        from penstock.host.cli import app as cli
+        from penstock.host.cli import app
     except ModuleNotFoundError as error:
         if error.name not in ("typer", "rich"):
             raise
@@ -25,7 +25,7 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(1)
-    sys.exit(cli.run(sys.argv[1:]))
+    sys.exit(app.run(sys.argv[1:]))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Synthesise arches for a board and put what they take into the area model's table.
+"""Synthesise arches for a board and write their resources into the area model's table.
 
 ``scripts/area.py BOARD ARCH...``: arches by name, ROWSxCOLS or .toml files.
 """
@@ -20,7 +20,7 @@ _TABLE = Path(area.__file__).with_name("measured.json")
 
 
 def main(board_name: str, names: list[str]) -> None:
-    """Measure, and write the table after each arch; one of the same parameters is replaced."""
+    """Measure, and write the table after each arch; entries with equal parameters are replaced."""
     board = get_board(board_name)
     for name in names:
         arch = find_arch(name)

@@ -1,4 +1,4 @@
-"""The command reference as Markdown, from the commands themselves: docs/conf.py writes it."""
+"""The command reference as Markdown, generated from the commands; docs/conf.py writes it."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ _WITHOUT = {"scripts": "What `make` targets run, and the training of the network
 
 
 def _between(page: str, name: str, text: str) -> str:
-    """Replace what stands between the mark called `name` and the next end."""
+    """Replace the text between the mark called `name` and the next end mark."""
     mark = f"<!-- make docs: {name} -->\n"
     before, rest = page.split(mark)
     _, after = rest.split(_END, 1)

@@ -1,7 +1,7 @@
-"""Scikit-learn's handwritten digits for LeNet-5, and how many of them a network names rightly.
+"""Scikit-learn's handwritten digits for LeNet-5, and the accuracy of a network on them.
 
-The data set has 1797 digits of 8x8 pixels.  A quarter of them, equally of each class, is held out:
-nothing but the figures printed here is made with it.
+The data set has 1797 digits of 8x8 pixels.  A quarter of them, equally of each class, is held out
+and used only for the figures printed here.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Box = tuple[float, float, float, float]
 
 
 def grown(digit: NDArray[Any], *, turn: float = 0.0, box: Box | None = None) -> NDArray[np.uint8]:
-    """Return a digit as LeNet-5 takes it, (32, 32, 1), turned and cut as training wants it.
+    """Return a digit as an input of LeNet-5, (32, 32, 1), rotated and cropped for training.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def digits(seed: int = 0) -> tuple[Digits, Digits]:
     Parameters
     ----------
     seed : int
-        Decides which are held out.
+        Seed of the split.
     """
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
@@ -93,7 +93,7 @@ def _named(network: Network, held: Digits, device: str, arch: str) -> Iterator[i
 
 
 def right(network: Network, held: Digits, *, device: str = "golden", arch: str = "lab") -> float:
-    """Return the share of digits a network names rightly.
+    """Return the share of digits that a network classifies correctly.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def right(network: Network, held: Digits, *, device: str = "golden", arch: str =
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print the share of held-out digits the shipped network names rightly."""
+    """Print the accuracy of the shipped network on the held-out digits."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--device", default="golden")
     parser.add_argument("--arch", default="lab")

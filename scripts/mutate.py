@@ -1,6 +1,6 @@
 """Plant single faults in the core and report which ones the tests catch: ``make mutate``.
 
-A run that was stopped goes on where it was, as long as no file of the tree has changed.
+A stopped run is resumed if no file of the tree has changed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Write what documentation is generated: docs/isa.md, docs/registers.md, the table of proofs in
+"""Write the generated documentation: docs/isa.md, docs/registers.md, the table of proofs in
 docs/verification.md, and tree and targets in CONTRIBUTING.md: ``make docs``.
 """
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def pages() -> dict[Path, str]:
-    """Return every generated page and what must be in it."""
+    """Return the contents of every generated page."""
     docs = ROOT / "docs"
     contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Simulation: the Verilated library, netlists, cocotb benches, proofs, planted faults.
+"""Simulation: the Verilated library, netlists, cocotb benches, formal proofs, mutation tests.
 
 Imports `hw`, `models` and cocotb; never `host`.
 """

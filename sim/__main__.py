@@ -1,7 +1,7 @@
 """``python -m penstock.sim ARCH TOP WAVES RECORD``: build a simulation library for another Python.
 
 ARCH is the arch's parameters as JSON, TOP as in `sim.library.build.library`, WAVES and RECORD 0 or
-1.  Prints what happens, a line each, and last the library's path after ``library:``.
+1.  Prints a line for each step, and finally the library's path after ``library:``.
 """
 
 from __future__ import annotations

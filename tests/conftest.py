@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from penstock.host.cli import app as cli
-from penstock.host.cli.support import progress as cli_progress
+from penstock.host.cli import app
+from penstock.host.cli.support import progress
 from tests.support.commands import Outcome, Run
 
 
@@ -21,7 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--measure"):
-        # Now and not earlier: pytest-cov does not see what was imported before it began.
+        # Imported late: pytest-cov does not measure modules imported before it started.
         from tests.support import measured
 
         config.pluginmanager.register(measured)
@@ -37,11 +37,11 @@ def penstock(
     cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Run:
     monkeypatch.setenv("PENSTOCK_CACHE", str(cache))
-    # A slow machine must not add lines of progress to what is compared.
-    monkeypatch.setattr(cli_progress, "DELAY", 600.0)
+    # On a slow machine, progress lines must not appear in the compared output.
+    monkeypatch.setattr(progress, "DELAY", 600.0)
 
     def run(*arguments: str | Path) -> Outcome:
-        status = cli.run([str(argument) for argument in arguments])
+        status = app.run([str(argument) for argument in arguments])
         captured = capsys.readouterr()
         return Outcome(status, captured.out, captured.err)
 

@@ -1,5 +1,5 @@
-"""What `import penstock` offers: load, quantise, compile, run, look, export.
+"""The public API of `import penstock`: load, quantise, compile, run, inspect, export.
 
 `penstock/__init__.py` lists the names.  Imports everything below `host.cli`; `hw` and `sim` only
-inside what exports Verilog.  No arithmetic, no layout and no device protocol belongs here.
+inside the Verilog export.  No arithmetic, no layout and no device protocol belongs here.
 """

@@ -1,4 +1,4 @@
-"""`arch` and `compile`: a network made into a program for an accelerator."""
+"""`arch` and `compile`: compile a network to a program for an accelerator."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def arch(name: str, **changes: int) -> Arch:
     Raises
     ------
     ValueError
-        If there is no such arch or parameter, or the hardware cannot have it.
+        If there is no such arch or parameter, or its value is not supported.
     """
     found = find_arch(name)
     known = [field for field in found.__dataclass_fields__ if field != "name"]
@@ -41,7 +41,7 @@ def arch(name: str, **changes: int) -> Arch:
             raise ValueError(f"an arch has {', '.join(known)}, not {change!r}")
     if all(getattr(found, key) == value for key, value in changes.items()):
         return found
-    # The name says what differs: it is what messages, tables and saved programs show.
+    # The name includes the changes, as messages, tables and saved programs show it.
     words = [name, *(f"{key}={value}" for key, value in changes.items())]
     return replace(found, name=",".join(words), **changes)
 
@@ -55,11 +55,11 @@ class Compiled:
     network : Network
     arch : Arch
     program : Program
-        What a device runs: the layers before the first one that stays on the CPU.
+        Program of the device: the layers before the first one that runs on the CPU.
     fc : str
         Where fully connected layers with ReLU run: ``"cpu"`` or ``"fpga"``.
     fixed : bool
-        Whether the program was read from a file, and is never compiled again.
+        Whether the program was read from a file and is never compiled again.
     """
 
     network: Network
@@ -70,22 +70,22 @@ class Compiled:
 
     @property
     def layers_on_array(self) -> tuple[str, ...]:
-        """Names of the network's layers that the accelerator does."""
+        """Names of the network's layers that run on the accelerator."""
         return tuple(name for layer in self.program.layers for name in layer.covers)
 
     @property
     def layers_on_cpu(self) -> tuple[str, ...]:
-        """Names of the network's layers that the CPU does."""
+        """Names of the network's layers that run on the CPU."""
         done = set(self.layers_on_array)
         return tuple(layer.name for layer in self.network.layers if layer.name not in done)
 
     def hardware_layer(self, name: str) -> str:
-        """Return the name of the hardware layer that does the network's layer `name`.
+        """Return the name of the hardware layer that computes the network's layer `name`.
 
         Raises
         ------
         ValueError
-            If the array does no such layer; the message lists those there are.
+            If the array computes no such layer; the message lists its layers.
         """
         for layer in self.program.layers:
             if name in layer.covers:
@@ -159,8 +159,8 @@ def compile_for(
     batch : int
         Images of one run.
     keep : str or None
-        ``"all"``: store every layer's map from the start; otherwise that is compiled when a run
-        asks for it.
+        ``"all"``: store every layer's map; otherwise a variant that does is compiled when a run
+        needs it.
     fc : str
         Where fully connected layers with ReLU run: ``"cpu"`` or ``"fpga"``.
 
@@ -169,7 +169,7 @@ def compile_for(
     CompileError
         If a layer does not fit the arch; the message names it, with need and capacity.
     ValueError
-        If an option is not what it should be, or the network is still float.
+        If an option is invalid, or the network is still float.
     """
     if fc not in ("cpu", "fpga"):
         raise ValueError(f"fc must be cpu or fpga, not {fc!r}")
@@ -185,14 +185,14 @@ def compile_for(
 def load_program(
     path: str | os.PathLike[str], network: Network, arch: Arch | str = "lab"
 ) -> Compiled:
-    """Return a program that was saved, with the network that it was compiled from.
+    """Return a saved program with the network that it was compiled from.
 
     Parameters
     ----------
     path : path
     network : Network
     arch : Arch or str
-        What it was compiled for.
+        The arch it was compiled for.
 
     Raises
     ------

@@ -21,7 +21,7 @@ __all__ = ["Images", "load", "pictures", "quantize"]
 # A folder, or files and arrays in any mixture.
 Images = str | os.PathLike[str] | Iterable[Picture]
 
-# Images of a folder that a network is calibrated on, spread over it.
+# Most images of a folder for calibration, spread evenly over it.
 _LIMIT = 200
 
 
@@ -30,12 +30,12 @@ def _silent(text: str) -> None:
 
 
 def pictures(images: Images, *, limit: int | None = None) -> list[Picture]:
-    """Return image files and arrays one by one, a folder as the files in it.
+    """Return image files and arrays, with a folder replaced by its files.
 
     Raises
     ------
     ValueError
-        If there are none, or the folder is no folder.
+        If there are none, or the folder does not exist.
     """
     if isinstance(images, str | os.PathLike):
         path = Path(images)
@@ -72,21 +72,21 @@ def load(
         photographs that ship with penstock.
     weights : path, optional
         Trained float weights for a network by name: ``.npz`` or ``.onnx``.  Without them networks
-        by name have random weights, and their answers mean nothing.
+        by name have random weights, and their answers are meaningless.
     labels : path, optional
         A text file with one class to a line.
     order, mean, std, resize
-        How images become the input of an ONNX file, which does not say that itself: ``"RGB"``,
-        ``"BGR"`` or ``"L"``; means and deviations of pixels (0 to 255), one for each channel;
-        pixels of the shorter side before the centre is cut out.
+        Preprocessing of images for an ONNX file, which does not define it: ``"RGB"``, ``"BGR"`` or
+        ``"L"``; means and deviations of pixels (0 to 255), one for each channel; pixels of the
+        shorter side before the centre is cut out.
     progress : callable
-        Called with what happens now.
+        Called with a description of each step.
 
     Raises
     ------
     ValueError
-        If there is no such network, a file is not what it should be, or something does not fit;
-        one line that names it.
+        If there is no such network, a file is invalid, or something does not fit; one line that
+        names it.
     OSError
         If a file cannot be read.
     """
@@ -125,19 +125,19 @@ def quantize(
     resize: int | None = None,
     progress: Callable[[str], None] = _silent,
 ) -> QuantisedFile:
-    """Quantise a float ONNX file, and say what that costs layer by layer.
+    """Quantise a float ONNX file, and measure the quantisation error of each layer.
 
     Parameters
     ----------
     source : path
         The float ONNX file.
     images : folder, or files and arrays
-        To calibrate on, as for `load`.
+        Calibration images, as for `load`.
     method, percentile, layer_methods
-        How the step of each map is chosen, of all layers and of single ones: see
+        Choice of the scale of each map, for all layers and for single ones: see
         `models.quant.calibrate.Calibration`.
     limit : int
-        The most images to take.
+        Most images to use.
     order, mean, std, resize, progress
         As for `load`.
 
@@ -149,7 +149,7 @@ def quantize(
     Raises
     ------
     ValueError
-        If the file or an image is not what it should be, or an option is unknown.
+        If the file, an image or an option is invalid.
     MissingPackage
         If onnx is not installed.
     """

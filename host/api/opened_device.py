@@ -1,4 +1,4 @@
-"""`Device`: an accelerator by name, and images through networks on it."""
+"""`Device`: opens an accelerator by name and runs images through networks on it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Device", "MismatchError"]
 
-# Which maps a run returns: those the CPU layers need, all, or those of some layers.
+# Maps returned by a run: those that the CPU layers need, all, or those of some layers.
 Keep = str | Sequence[str] | None
 
 # Options that are paths.
@@ -38,7 +38,7 @@ _PATHS = ("waves", "bitstream", "library")
 
 
 class MismatchError(DeviceError):
-    """A feature map is not the golden model's: layer, position and both values."""
+    """A feature map is not the golden model's; the message has layer, position and both values."""
 
 
 def _say(text: str) -> None:
@@ -47,7 +47,7 @@ def _say(text: str) -> None:
 
 @dataclass(frozen=True)
 class _Wanted:
-    """What a run is asked for."""
+    """Options of a run."""
 
     top: int
     check: bool
@@ -56,7 +56,7 @@ class _Wanted:
 
 
 class Device:
-    """An accelerator, open: a context manager that closes itself.
+    """An open accelerator; a context manager that closes it.
 
     Parameters
     ----------
@@ -64,18 +64,18 @@ class Device:
         One of `penstock.DEVICES`: ``"rtl"`` is the simulated core, ``"functional"`` NumPy, the
         others are boards.
     arch : Arch or str
-        What it is: as for `penstock.compile`.
+        Arch, as for `penstock.compile`.
     jobs : int or None
-        The most devices of this kind that `stream` runs at a time; None: as many as there are
-        processors.  Only simulated ones can be more than one.
+        Most devices of this kind that `stream` runs in parallel; None: the number of processors.
+        More than one only if simulated.
     verify : bool
         Whether uploads are read back and compared.
     progress : callable
-        Called with what happens now while a simulator is built, which takes minutes the first time;
-        by default a line on standard error.
+        Called with a description of each step while a simulator is built, which takes minutes the
+        first time; by default a line on standard error.
     options
-        Those of the back end, among them: ``waves`` (`rtl`: an FST file of everything the core
-        does), ``record`` (`rtl`: for timelines), ``memory_bytes`` (`rtl`, `functional`),
+        Those of the back end, among them: ``waves`` (`rtl`: an FST file with all signals of the
+        core), ``record`` (`rtl`: for timelines), ``memory_bytes`` (`rtl`, `functional`),
         ``bitstream`` (`pynq`), ``port`` (boards on a serial port).
 
     Raises
@@ -107,7 +107,7 @@ class Device:
 
     @classmethod
     def around(cls, back_end: BackEnd, *, jobs: int | None = 1) -> Self:
-        """Return a device that has an open back end, and closes it."""
+        """Return a device for an open back end, which it closes at the end."""
         device = cls.__new__(cls)
         device._take(back_end, jobs)
         return device
@@ -118,7 +118,7 @@ class Device:
             raise ValueError(f"jobs must be a positive integer, not {jobs!r}")
         self._jobs = jobs
         self._devices = [back_end]
-        # Of each device, the programs that are loaded, by identity.
+        # For each device, the loaded programs by identity.
         self._loaded: list[dict[int, Session]] = [{}]
         self._running = False
 
@@ -139,7 +139,7 @@ class Device:
 
     @property
     def arch(self) -> Arch:
-        """What the device is."""
+        """The device's arch."""
         return self.back_end.arch
 
     def run(
@@ -157,18 +157,18 @@ class Device:
         Parameters
         ----------
         compiled : Compiled
-            Loaded when it is met for the first time, and kept in device memory.
+            Loaded on first use, and kept in device memory.
         image : path or uint8 array
             An image file, or a picture (height, width, 3) or (height, width), RGB or grey, of any
-            size: scaled and cut as the network wants it.
+            size: scaled and cropped for the network.
         top : int
             Classes to report.
         keep : str, sequence of str or None
             Layers whose maps to return: ``"all"``, names, or None: only what the CPU layers read.
-            Maps that the program does not store take a variant of it that stores every map, which
-            costs cycles: `result.layers` has those of the variant.
+            If the program does not store a map, a variant that stores every map is run, which costs
+            cycles: `result.layers` has those of the variant.
         check : bool
-            Compare every feature map with the golden model, bit for bit.  Stores all maps as well.
+            Compare every feature map with the golden model, bit for bit; this also stores all maps.
         raw : bool
             Whether `image` is an array of input codes, uint8 of the shape of `network.input`.
 
@@ -200,27 +200,27 @@ class Device:
         group: int = 1,
         names: Iterable[str] | None = None,
     ) -> Generator[Result, None, None]:
-        """Run images one after another and yield their results in order, as they come.
+        """Run images in sequence and yield their results in order, as they are completed.
 
-        Images are read while the device works on those before.  One stream at a time: the next may
-        begin when this one is at its end or closed.
+        Images are read ahead while the device works.  One stream at a time: the next may begin when
+        this one has ended or was closed.
 
         Parameters
         ----------
         compiled, top, keep, check, raw
-            As for `run`; but a difference that a check finds is in `Result.mismatches`, and does
-            not end the stream.
+            As for `run`, except that a difference found by a check is in `Result.mismatches` and
+            does not end the stream.
         images : iterable of paths or uint8 arrays, or None
-            None, on one device: the next will be a while, let out all results so far.
+            None, on one device, flushes all results so far, before a pause.
         group : int
             Images whose CPU layers run together.
         names : iterable of str, optional
-            What the results call the images; default their paths, or numbers.
+            Names of the images in results; default their paths, or numbers.
 
         Raises
         ------
         ValueError, DeviceError
-            As `run`; the results of the images before come first.
+            As `run`; the results of earlier images are yielded first.
         """
         wanted = _Wanted(top, check, _names(compiled, keep), group)
         variant = compiled
@@ -277,7 +277,7 @@ class Device:
     def _sessions(
         self, compiled: Compiled, wanted: _Wanted, images: Iterable[Picture | None]
     ) -> list[Session]:
-        """A session on each device that is of use, loaded if it is not yet."""
+        """Sessions on the devices to use, loaded on first use."""
         count = cores() if self._jobs is None else self._jobs
         if isinstance(images, Sequence | np.ndarray):
             count = min(count, -(-len(images) // (compiled.program.batch * wanted.group)))
@@ -306,13 +306,13 @@ class Device:
         return sessions
 
     def unload(self) -> None:
-        """Give back the device memory of all programs; they are loaded again when they are run."""
+        """Free the device memory of all programs; they are loaded again when needed."""
         for loaded in self._loaded:
             while loaded:
                 loaded.popitem()[1].close()
 
     def close(self) -> None:
-        """Close the device; more than once does nothing."""
+        """Close the device; further calls have no effect."""
         self.unload()
         for device in self._devices:
             device.close()
@@ -334,7 +334,7 @@ class Device:
 
 
 def _names(compiled: Compiled, keep: Keep) -> tuple[str, ...] | None:
-    """Layers whose maps are wanted; None: whatever is read anyway."""
+    """Layers whose maps to return; None: those that the CPU layers read."""
     if keep is None:
         return None
     known = [layer.name for layer in compiled.network.layers]
@@ -348,7 +348,7 @@ def _names(compiled: Compiled, keep: Keep) -> tuple[str, ...] | None:
 
 
 def _load(compiled: Compiled, device: BackEnd, loaded: dict[int, Session]) -> Session:
-    """Load a program; where there is no room, in place of those that are there."""
+    """Load a program; if memory is full, free the other programs first."""
     try:
         return Session(compiled.network, compiled.program, device)
     except DeviceFull:

@@ -1,4 +1,4 @@
-"""A float ONNX file quantised: the network, the file that onnxruntime runs, and what it costs."""
+"""A quantised ONNX file: the network, the file for onnxruntime, and the quantisation error."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["QuantisedFile", "error_table", "quantise_file"]
 
 
 def error_table(rows: Sequence[LayerError]) -> PlainTable:
-    """Return what quantisation costs, a row for each layer."""
+    """Return a table of the quantisation error, a row for each layer."""
     cells = [
         (
             row.name,
@@ -41,18 +41,18 @@ def error_table(rows: Sequence[LayerError]) -> PlainTable:
 
 @dataclass(frozen=True, repr=False)
 class QuantisedFile:
-    """What became of a float ONNX file.
+    """The result of quantising a float ONNX file.
 
     Parameters
     ----------
     network : Network
         Quantised, ready to compile.
     errors : tuple of LayerError
-        Signal to quantisation noise of each layer, over the images.
+        Signal-to-quantisation-noise ratio of each layer, over the images.
     images : int
-        How many it was calibrated on.
+        Number of calibration images.
     onnx : onnx.ModelProto
-        With the input and output of the float file; every code in it is the accelerator's.
+        Has the float file's input and output; its codes equal the accelerator's.
     """
 
     network: Network
@@ -81,7 +81,7 @@ class QuantisedFile:
         Path(path).write_bytes(self.to_bytes())
 
     def plot(self) -> Plot:
-        """Draw signal to quantisation noise of each layer.
+        """Draw the signal-to-quantisation-noise ratio of each layer.
 
         Raises
         ------
@@ -119,18 +119,18 @@ def quantise_file(
     ----------
     path : Path
     images : sequence of paths or arrays
-        Read as they are needed, each more than once.
+        Read when needed, each more than once.
     method, percentile, layer_methods
         As for `models.quant.calibrate.Calibration`.
     order, mean, std, resize
         As for `models.onnx_io.importer.load_float`.
     progress : callable
-        Called with what happens now: twice for each image, once for each layer.
+        Called with a description of each step: twice for each image, once for each layer.
 
     Raises
     ------
     ValueError
-        If the file, an image or an option is not what it should be.
+        If the file, an image or an option is invalid.
     MissingPackage
         If onnx is not installed.
     """

@@ -1,4 +1,4 @@
-"""What became of one image: classes, every layer's map, counters, and where the cycles went."""
+"""Result of one image: classes, every layer's map, counters, cycle breakdown."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ __all__ = ["Result", "profile"]
 
 @dataclass(frozen=True, repr=False)
 class Result:
-    """One image through a network on a device.
+    """Result of one image on a device.
 
     Parameters
     ----------
     image : str
         Its path, or its number.
     compiled : Compiled
-        What was run.
+        The network and its program.
     device : str
         The device's name.
     outcome : host.runtime.session.Result
@@ -44,7 +44,7 @@ class Result:
 
     @property
     def top(self) -> tuple[Answer, ...]:
-        """The likeliest classes, best first, each with `index`, `label` and `score` (0 to 1).
+        """The most likely classes, best first, each with `index`, `label` and `score` (0 to 1).
 
         Empty if the network is no classifier.
         """
@@ -52,7 +52,7 @@ class Result:
 
     @property
     def maps(self) -> dict[str, NDArray[Any]]:
-        """Feature maps by layer name, uint8 (height, width, channels): those that were kept."""
+        """Feature maps that were kept, by layer name, uint8 (height, width, channels)."""
         return self.outcome.maps
 
     @property
@@ -72,11 +72,11 @@ class Result:
 
     @cached_property
     def layers(self) -> LayerProfile:
-        """What each hardware layer took: ``result.layers["conv2"].cycles``; prints as a table."""
+        """Profile of the hardware layers: ``result.layers["conv2"].cycles``; prints as a table."""
         return profile([self])
 
     def plot(self) -> Plot:
-        """Draw a roofline, and where the cycles of each layer went.
+        """Draw a roofline, and the cycle breakdown of each layer.
 
         Raises
         ------
@@ -107,12 +107,12 @@ class Result:
 
 
 def profile(results: Iterable[Result]) -> LayerProfile:
-    """Return what each layer took for one image: the mean of several results.
+    """Return the profile for one image, the mean of several results.
 
     Raises
     ------
     ValueError
-        If there are none, or they are of different programs.
+        If there are none, or they are from different programs.
     """
     found = list(results)
     if not found:

@@ -21,7 +21,7 @@ _SUFFIXES = (".v", ".sv")
 def export_verilog(
     arch: Arch | str, path: str | os.PathLike[str], *, name: str = "penstock"
 ) -> Path:
-    """Write the core of an arch as Verilog: one file, one top module, no vendor's primitives.
+    """Write the core of an arch as Verilog: one file, one top module, no vendor primitives.
 
     Parameters
     ----------

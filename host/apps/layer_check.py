@@ -1,7 +1,7 @@
 """A small layer against the golden model: compile, upload, run, compare, bit for bit.
 
-The layers are those of AlexNet, scaled down (`models.networks.scaled_down`).  Unless a slow link
-forbids it memory starts as noise, so that nothing passes that was never written.
+The layers are those of AlexNet, scaled down (`models.networks.scaled_down`).  Memory starts as
+noise, so that unwritten results are found, except over a slow link.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ __all__ = ["LayerCase", "LayerOutcome", "LayerWrong"]
 
 
 class LayerWrong(Exception):
-    """A map is not the golden model's: layer, position and both values, in a line."""
+    """A map is not the golden model's; the message has layer, position and both values."""
 
 
 @dataclass(frozen=True)
 class LayerOutcome:
-    """What a layer gave, equal to the golden model's.
+    """Result of a layer, equal to the golden model's.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class LayerOutcome:
 
     @property
     def values(self) -> int:
-        """How many values were compared."""
+        """Number of values compared."""
         return sum(array.size for array in self.maps.values())
 
 
@@ -104,7 +104,7 @@ class LayerCase:
     def compare(
         self, read: Callable[[int, int], NDArray[np.uint8]], log: RunLog | None = None
     ) -> LayerOutcome:
-        """Compare what is in memory after a run with the golden model.
+        """Compare the results in memory after a run with the golden model.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""What it costs to run another network than the one before: measured, request by request.
+"""Measures the cost of a switch to another network, request by request.
 
 Requests come in an order in which every network follows itself and each of the others equally
 often::
@@ -32,13 +32,12 @@ class Request:
     name : str
         Of the network.
     after : str or None
-        Of the network whose run was the one before; None for the first request.
+        Name of the network of the previous request; None for the first one.
     result : Result
     host_seconds : float
         Of the whole request, less the run on the device and the CPU layers.
     writes, changes : int
-        Registers written for it, and those that got another value than before; 0 on devices
-        without registers.
+        Registers written for it, and those whose value changed; 0 on devices without registers.
     """
 
     name: str
@@ -50,11 +49,11 @@ class Request:
 
     @property
     def cycles(self) -> int | None:
-        """From the start bit to done; None on devices that do not count."""
+        """Cycles from the start bit to done; None on devices that do not count."""
         return self.result.log.totals["cycles"] or None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the request as the JSON report has it."""
+        """Return the request as in the JSON report."""
         return {
             "model": self.name,
             "after": self.after,
@@ -67,7 +66,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Switch:
-    """One network's requests after itself and after another: medians, and most of the writes.
+    """One network's requests after itself and after another: medians, and the most writes.
 
     Parameters
     ----------
@@ -89,19 +88,20 @@ class Switch:
 
     @property
     def cycles(self) -> int | None:
-        """What a switch to this network costs; None on devices that do not count."""
+        """Cost of a switch to this network in cycles; None on devices that do not count."""
         if self.cycles_after_itself is None or self.cycles_after_another is None:
             return None
         return self.cycles_after_another - self.cycles_after_itself
 
 
 def order(names: Sequence[str], rounds: int) -> list[str]:
-    """Return whom to ask: each network `rounds` times after itself and after each other one.
+    """Return the order of requests: each network `rounds` times after itself and after each other
+    one.
 
     Raises
     ------
     ValueError
-        If there are not two networks, one is there twice, or `rounds` is not positive.
+        If there are fewer than two networks, one is repeated, or `rounds` is not positive.
     """
     if len(names) < 2:
         raise ValueError(f"a switch is between two networks or more, not {len(names)}")
@@ -121,7 +121,7 @@ def order(names: Sequence[str], rounds: int) -> list[str]:
 def requests(
     resident: Resident, inputs: Mapping[str, NDArray[np.uint8]], names: Sequence[str]
 ) -> Iterator[Request]:
-    """Send requests in the order of `names` and yield what became of each.
+    """Send requests in the order of `names` and yield each with its measurements.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ def requests(
 
 
 def difference(first: Result, result: Result) -> str | None:
-    """Say what of a result is not what it was the first time; None: nothing."""
+    """Return which part of a result differs from the first one; None if it is equal."""
     wrong = compare_maps(result.maps, first.maps)
     if wrong:
         return str(wrong[0])
@@ -155,12 +155,12 @@ def difference(first: Result, result: Result) -> str | None:
 
 
 def summary(made: Sequence[Request]) -> list[Switch]:
-    """Return what each network's requests say of a switch, in the order of their first.
+    """Return the cost of a switch to each network, in the order of first requests.
 
     Raises
     ------
     ValueError
-        If a network does not come after itself and after another.
+        If a network does not follow both itself and another.
     """
     found = []
     for name in dict.fromkeys(request.name for request in made):

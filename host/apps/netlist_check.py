@@ -26,16 +26,16 @@ _LINK_BYTES = 64
 _REPLY_TIMEOUT = 0.01
 
 _WITH_LRN = ("conv1", "conv2")
-# The least to bring through a link that has a convolution and pooling.
+# The smallest layer with convolution and pooling, for transfers over the link.
 _SMALLEST = "conv5"
 
 
 class NetlistError(RuntimeError):
-    """A netlist computes something else than the golden model."""
+    """A result of a netlist differs from the golden model."""
 
 
 class DirectDevice(LinkedDevice):
-    """A simulated board whose memory is at hand: only registers go through the link.
+    """A simulated board with direct access to its memory: only registers go through the link.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ class DirectDevice(LinkedDevice):
 
 
 def _run_layer(device: Device, name: str, seed: int) -> tuple[int, int, int]:
-    """Run a layer on a device; return how many maps and values were compared, and its cycles.
+    """Run a layer on a device; return the numbers of maps and values compared, and its cycles.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def _run_layer(device: Device, name: str, seed: int) -> tuple[int, int, int]:
     """
     case = LayerCase.make(name, device.arch, seed=seed)
     try:
-        # Through the link noise would take minutes.
+        # Writing noise through the link would take minutes.
         outcome = case.run(device, clear=not isinstance(device, LinkedDevice))
     except LayerWrong as error:
         raise NetlistError(f"{name} scaled down: {error}") from None
@@ -111,11 +111,11 @@ def check_board(
     port : Port
         The board's serial port; closed at the end.
     arch : Arch
-        What the board was made for.
+        Arch of the board.
     baud : int
     memory : NDArray[uint8]
-        The board's memory, for programs not to take minutes through the link; empty: it can only
-        be reached through the link, and there is one small layer.
+        The board's memory, for direct access, as programs take minutes through the link; empty:
+        only the link is used, with one small layer.
     say : callable
         Called with what happens now.
 
@@ -169,9 +169,9 @@ def check_library(
     Parameters
     ----------
     library : Path
-        A simulation library, of a netlist or of anything else that is a core.
+        Simulation library of a core, for example of a netlist.
     arch : Arch
-        What it was made for.
+        Arch of the core.
     registers : int
         Address of the first register.
     say : callable

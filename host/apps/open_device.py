@@ -1,4 +1,4 @@
-"""Devices by name: which back ends there are, and how one is opened."""
+"""Devices by name: the back ends, and a function to open one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from penstock.models.spec.arch import Arch
 
 __all__ = ["DEVICES", "device_names", "full_name", "open_device"]
 
-# Imported when they are asked for: a board has no simulator, other computers have no pynq.
+# Imported on demand: a board has no simulator, other computers have no pynq.
 _BACK_ENDS = {
     "functional": "penstock.host.devices.functional",
     "pynq": "penstock.host.devices.pynq.pynq_device",
@@ -20,7 +20,7 @@ _BACK_ENDS = {
     **dict.fromkeys(SERIAL_DEVICES, "penstock.host.devices.serial.serial_board"),
 }
 
-# What devices were called before there were more of their kind.
+# Former names of devices.
 _FORMER = {"ulx3s": "ulx3s-85f"}
 # Names that `open_device` takes.
 DEVICES = tuple(_BACK_ENDS)
@@ -32,11 +32,11 @@ def device_names() -> tuple[str, ...]:
 
 
 def full_name(name: str) -> str:
-    """Return the name that a device has today, or `name` itself."""
+    """Return the current name of a device, or `name` itself."""
     return _FORMER.get(name, name)
 
 
-# Those with a simulator, which may have to be built.
+# Devices with a simulator, which may have to be built.
 _BUILT = ("rtl", "pynq-sim")
 
 

@@ -1,7 +1,8 @@
-"""A device tested from the outside in: registers, memory, one layer of each kind.
+"""Self-test of a device in three steps: registers, memory, one layer of each kind.
 
-Each step needs those before it, so the first that fails says where to look.  The layers are those
-of AlexNet scaled down, compiled for the device's arch, and run twice against the golden model.
+Each step relies on the previous ones, so the first failure shows where to look.  The layers are
+those of AlexNet scaled down, compiled for the device's arch, and run twice against the golden
+model.
 """
 
 from __future__ import annotations
@@ -20,20 +21,20 @@ from penstock.models.spec.regs import REGISTERS
 __all__ = ["Step", "selftest"]
 
 _PATTERNS = (0xFFFFFFFF, 0xA5A5A5A5, 0x5A5A5A5A, 0x00000000)
-# Registers that keep what is written and start nothing.
+# Writable registers without side effects.
 _SCRATCH = ("BASE", "DESC_COUNT", "WATCHDOG")
 _MEMORY_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step and what came of it.
+    """One step and its result.
 
     Parameters
     ----------
     name : str
     detail : str
-        What was looked at, or what is wrong: one line.
+        One line: what was checked, or the error.
     passed : bool
     """
 
@@ -43,7 +44,7 @@ class Step:
 
 
 class _Wrong(Exception):
-    """What a step found."""
+    """Error found by a step."""
 
 
 def _identity(device: Device, csr: Csr) -> str:
@@ -65,7 +66,7 @@ def _registers(device: Device, csr: Csr) -> str:
     for name in _SCRATCH:
         for pattern in _PATTERNS:
             csr.write(name, pattern)
-            # Another access in between, so that the bus does not keep the value by itself.
+            # Another access in between, so that the value is not just still on the bus.
             csr.read("ID")
             got = csr.read(name)
             if got != pattern:
@@ -114,7 +115,7 @@ _STEPS: tuple[tuple[str, Callable[[Device, Csr], str]], ...] = (
 
 
 def selftest(device: Device) -> Iterator[Step]:
-    """Test a device and yield each step when it is done; the first failure is the last step.
+    """Test a device and yield each completed step; the first failure is the last step.
 
     Raises
     ------

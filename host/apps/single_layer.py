@@ -1,4 +1,4 @@
-"""One layer of a network alone: cut out with its weights and its real input."""
+"""Extracts one layer of a network with its weights and its real input."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["single_layer"]
 
 
 def single_layer(network: Network, name: str, arch: Arch) -> LayerCase:
-    """Return the hardware layer that does the layer `name` of a network; a photograph goes in.
+    """Return the hardware layer that computes the layer `name`, with the input from a photograph.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What the compiler of a new simulation learns from: a short run of everything the core does."""
+"""Training run for a new simulation library: a short run of everything the core does."""
 
 from __future__ import annotations
 

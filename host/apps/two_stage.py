@@ -1,12 +1,11 @@
 """Two-stage screening: a coarse network flags images, a fine one decides on those it flagged.
 
-A screening model is a JSON file that names two saved networks beside it, and from which score on
-each of them says yes::
+A screening model is a JSON file that names two saved networks beside it and their thresholds::
 
     {"coarse": {"network": "coarse.net", "threshold": 0.1},
      "fine": {"network": "fine.net", "threshold": 0.7}}
 
-The last class of either network is the one that is looked for; its probability is the score.
+The last class of either network is the class to detect; its probability is the score.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ class Stage:
     network : Network
         Quantised.
     threshold : float
-        The least score that says yes.
+        Least score that is positive.
     """
 
     network: Network
@@ -75,7 +74,7 @@ class Model:
     ----------
     coarse, fine : Stage
     key : str
-        Of the networks: models that differ have different ones.
+        Hash of the networks, which identifies the model.
     """
 
     coarse: Stage
@@ -105,7 +104,7 @@ def load_model(path: Path = SHIPPED) -> Model:
     Raises
     ------
     ValueError
-        If the file or one it names cannot be read or is not what it should be.
+        If the file or one it names cannot be read or is invalid.
     """
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
@@ -119,7 +118,7 @@ def load_model(path: Path = SHIPPED) -> Model:
 
 
 def golden_scores(network: Network) -> Scores:
-    """Return what scores images with the golden model, in NumPy and without a device.
+    """Return a scorer that runs the golden model, in NumPy and without a device.
 
     Raises
     ------
@@ -139,7 +138,7 @@ def golden_scores(network: Network) -> Scores:
 
 
 class DeviceScores:
-    """Scores images in a session, whose `top` covers all classes.
+    """Scores images with a session, whose `top` must cover all classes.
 
     Parameters
     ----------
@@ -178,7 +177,7 @@ class DeviceScores:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one image.
+    """The verdict on one image.
 
     Parameters
     ----------
@@ -186,7 +185,7 @@ class Verdict:
     verdict : str
         `PASS`, `FLAGGED` by the coarse stage alone, `CONFIRMED` by the fine one, or `UNREADABLE`.
     coarse, fine : float or None
-        Scores; None where the stage did not see it.
+        Scores; None if the stage did not run.
     error : str
         Why it could not be read.
     """
@@ -207,13 +206,13 @@ class Verdict:
 
 
 class Screen:
-    """Two stages at work.
+    """Runs both stages.
 
     Parameters
     ----------
     model : Model
     coarse, fine : Scores
-        How the stages' networks are run.
+        Scorers of the stages.
     """
 
     def __init__(self, model: Model, coarse: Scores, fine: Scores) -> None:
@@ -222,7 +221,7 @@ class Screen:
         self._fine = fine
 
     def run(self, paths: Iterable[Path]) -> Iterator[Verdict]:
-        """Yield the verdict on each file, in order; what cannot be read is said and passed over.
+        """Yield the verdict on each file, in order; unreadable files get one too.
 
         Raises
         ------
@@ -243,7 +242,7 @@ class Screen:
         try:
             codes = load_codes(path, self.model.fine.network.input)
         except ValueError as error:
-            # It was there a moment ago.
+            # The file was removed in the meantime.
             return Verdict(path, UNREADABLE, error=str(error))
         fine = next(self._fine([codes]))
         return Verdict(

@@ -1,7 +1,7 @@
 """The file of verdicts: JSON lines, one for each image, written as they come.
 
-The first line says which model made them.  A run that is stopped is continued from its file: what
-is in it is not done again.
+The first line says which model made them.  A stopped run is resumed from its file: images in it are
+not run again.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ __all__ = ["ScreenLog"]
 
 
 class ScreenLog:
-    """A file of verdicts, open for more; a context manager.
+    """A file of verdicts, open for appending; a context manager.
 
     Parameters
     ----------
     path : Path
-        If it is there, it is continued.
+        An existing file is continued.
     model : Model
 
     Attributes
     ----------
     done : dict
-        The verdict on each image that is in the file already, by the path as given then.  Files
-        that could not be read are left out: they get another chance, and no second line for the
-        same error.
+        The verdict on each image that is in the file already, by the path as given then.
+        Unreadable files are left out, so they are tried again, without a second line for the same
+        error.
 
     Raises
     ------
     ValueError
-        If the file is not one of verdicts, or of another model.
+        If it is not a file of verdicts, or belongs to another model.
     OSError
         If it cannot be read or written.
     """
@@ -56,13 +56,13 @@ class ScreenLog:
         size = self._read(head) if path.is_file() else 0
         self._file = path.open("ab")
         if path.is_file():
-            # Half a line is what a run that was killed may leave.
+            # A killed run may leave an incomplete line.
             self._file.truncate(size)
         if not size:
             self._write(json.dumps(head))
 
     def _read(self, head: dict[str, Any]) -> int:
-        """Take in what is there; return the size of its whole lines."""
+        """Read the existing entries; return the size of the complete lines."""
         content = self.path.read_bytes()
         whole = content[: content.rfind(b"\n") + 1]
         entries = []
@@ -90,7 +90,7 @@ class ScreenLog:
         self._file.flush()
 
     def add(self, verdict: Verdict) -> None:
-        """Write a verdict, at once."""
+        """Write a verdict and flush it."""
         if verdict.verdict == UNREADABLE:
             key = json.dumps([str(verdict.path), verdict.error])
             if key in self._unreadable:

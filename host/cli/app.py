@@ -60,34 +60,34 @@ def _version(wanted: bool) -> None:
 def _penstock(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_version, is_eager=True, help="Say which version."),
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
     """Convolutional networks on an FPGA accelerator, or on its simulation."""
 
 
-# Commands with what the list of them says; their own help says more.
+# Commands with their summaries in the list of commands; their own help says more.
 _COMMANDS = (
-    ("classify", classify, "Say what photographs show."),
+    ("classify", classify, "Classify photographs."),
     ("profile", profile, "Measure where the cycles of each layer go."),
     ("compile", compile_model, "Compile a network for an arch."),
-    ("inspect", inspect, "Say what is in a program or a saved network."),
+    ("inspect", inspect, "Show what is in a program or a saved network."),
     ("quantize", quantize, "Quantise a float ONNX file on a folder of images."),
-    ("screen", screen, "Say which images show a QR code."),
+    ("screen", screen, "Find the images that show a QR code."),
     ("simulate", simulate, "Simulate one scaled-down layer in cocotb."),
     ("explore", explore, "Compare arrays, buffers and clocks for a network."),
-    ("export", export, "Write the core's Verilog, to build in elsewhere."),
+    ("export", export, "Write the core's Verilog for another design."),
     ("bitstream", bitstream, "Build a board's bitstream, and check it."),
     ("describe", describe_command, "Write the .hwh of a bitstream made elsewhere."),
-    ("watch", watch, "Classify pictures as they come."),
-    ("switch", switch_command, "Measure what a switch between networks costs."),
+    ("watch", watch, "Classify pictures as they arrive."),
+    ("switch", switch_command, "Measure the cost of a switch between networks."),
     ("selftest", selftest_command, "Test a device."),
-    ("doctor", doctor, "Say what is missing on this machine."),
+    ("doctor", doctor, "Check what is installed on this machine."),
 )
 
 
 class _Command(TyperCommand):
-    """A command whose help names the type of an item where Typer says ``<list[Path]>``."""
+    """A command whose help shows the type of an item where Typer shows ``<list[Path]>``."""
 
     def get_help(self, ctx: Any) -> str:
         def item(found: re.Match[str]) -> str:
@@ -106,7 +106,7 @@ def _fail(message: str, status: int) -> int:
 
 
 def _unexpected(error: Exception) -> int:
-    """Report a mistake of ours."""
+    """Report an internal error."""
     if os.environ.get("PENSTOCK_DEBUG"):
         traceback.print_exc()
     hint = "" if os.environ.get("PENSTOCK_DEBUG") else " (PENSTOCK_DEBUG=1 shows where)"
@@ -118,7 +118,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         with terminable():
             status = app(list(arguments) or ["--help"], prog_name="penstock", standalone_mode=False)
-        if status == EXIT_INTERRUPTED:  # Typer turns a KeyboardInterrupt into this
+        if status == EXIT_INTERRUPTED:  # Typer converts a KeyboardInterrupt to this
             raise KeyboardInterrupt
         return status if isinstance(status, int) else 0
     except InputError as error:
@@ -130,7 +130,7 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", EXIT_INTERRUPTED)
     except BrokenPipeError:
-        # The reader of our output has gone; nothing more can be said to it.
+        # The reader of the output has closed the pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
     except MemoryError:

@@ -1,4 +1,4 @@
-"""Being asked to end: what Ctrl-C does, for programs that are asked another way."""
+"""SIGTERM handled like Ctrl-C."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def _interrupt(number: int, frame: object) -> None:
 def terminable() -> Iterator[None]:
     """Let SIGTERM raise KeyboardInterrupt, as Ctrl-C does.
 
-    Otherwise it would end the program on the spot, and with it leave a device that still writes to
-    memory which is somebody else's by then.  Does nothing outside the main thread.
+    Otherwise it would end the program at once and leave a device that still writes to memory, which
+    the system may give to another process.  Does nothing outside the main thread.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from penstock.host.compiler.emission.emit import Emitter
 from penstock.host.compiler.emission.tile import Plan
-from penstock.host.compiler.lowering.nodes import build_graph
+from penstock.host.compiler.lowering.accelerator_graph import build_graph
 from penstock.host.compiler.planning.planner import Choice, plan_network
 from penstock.host.compiler.verify import VerifyError, verify
 from penstock.host.program.channel_views import ChannelView

@@ -102,7 +102,7 @@ def _conv_words(v: Values, arch: Arch) -> Words:
 
 
 def _drain_words(v: Values, arch: Arch) -> Words:
-    planes = (v["offset"] + v["groups"] * arch.drain_lanes - 1) // arch.rows + 1
+    planes = (v["offset"] + v["lane_groups"] * arch.drain_lanes - 1) // arch.rows + 1
     address = v["base"] + np.arange(planes)[:, None] * v["plane_step"] + np.arange(v["count"])
     return np.asarray(address.reshape(-1) % arch.out_words)
 

@@ -10,7 +10,7 @@ __all__ = ["ArenaDevice"]
 
 
 class ArenaDevice(Device):
-    """What `alloc` and `free` are where nobody else hands out the memory.
+    """`alloc` and `free` for devices whose memory the host manages.
 
     Its constructor calls `own` once the size of the memory is known.
     """

@@ -23,7 +23,7 @@ __all__ = ["CsrDevice"]
 
 
 class CsrDevice(Device):
-    """A core behind registers.
+    """A core that is controlled by registers.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class CsrDevice(Device):
 
     csr: Csr
 
-    # What may be raised below the registers, besides DeviceError.
+    # Exceptions of the register access besides DeviceError.
     FAULTS: tuple[type[Exception], ...] = ()
 
     def __init__(self, arch: Arch, *, watchdog: int) -> None:
@@ -82,7 +82,7 @@ class CsrDevice(Device):
         """Do what a run that was completed asks for."""
 
     def _fault(self, error: Exception) -> str:
-        """Say what one of `FAULTS` means."""
+        """Return the meaning of one of `FAULTS`."""
         return str(error)
 
     def run(self, program: Program, buffer: Buffer, *, timeout: float = 60.0) -> RunLog:

@@ -204,7 +204,7 @@ class Engines:
             raise ValueError("there is no finished tile")
         sums = self._finished.popleft()
         bias, multiplier, shift = unpack_params(self._params.popleft())
-        count = v["groups"] * arch.drain_lanes
+        count = v["lane_groups"] * arch.drain_lanes
         if v["count"] != len(sums) or count > arch.cols:
             raise ValueError(f"{v['count']} positions of {count} columns, the tile has {len(sums)}")
         acc = sums[:, :count].astype(np.int64).astype(np.int32)

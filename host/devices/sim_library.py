@@ -25,12 +25,12 @@ __all__ = ["simulation_library"]
 
 _RESULT = "library:"
 
-# Seconds before a build that nobody listens to says what it does.
+# Seconds until a build without a progress callback prints its steps.
 _QUIET = 2.0
 
 
 class _Spoken:
-    """What a build does, on standard error, once it has taken a while."""
+    """Prints the steps of a build to standard error, once it has taken a while."""
 
     def __init__(self) -> None:
         self._begin = time.monotonic()

@@ -1,5 +1,5 @@
-"""Exploring arches: what a sweep of them costs in cycles, bytes and cells, and which are worth it.
+"""Design-space exploration: sweeps of arches, with cycles, bytes, cells and Pareto front.
 
-Predictions are the compiler's cost model's; cells come from formulas held against syntheses.  It
-prints nothing and opens no device.
+Cycles and bytes are predicted by the compiler's cost model, cells by formulas fitted to syntheses.
+It prints nothing and opens no device.
 """

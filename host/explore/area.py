@@ -1,13 +1,13 @@
-"""What an arch takes of an FPGA, before anything is synthesised.
+"""Area model: FPGA resources of an arch, without synthesis.
 
-DSPs and block RAMs follow from the arch: multipliers are counted, and each memory takes the fewest
-blocks that its words and bits can be cut into.  ``tests/host/explore/test_area.py`` holds both to
-every synthesis in ``measured.json``, exactly.
+DSPs and block RAMs follow from the arch: multipliers are counted, and each memory takes the
+smallest number of blocks for its words and bits.  ``tests/host/explore/test_area.py`` checks both
+against every synthesis in ``measured.json``, exactly.
 
-Look-up tables and flip-flops are **estimates**: what `_features` says of an arch, times what fits
-the syntheses of the family best, with no factor negative.  `family_error` is how far such a fit is
-from a synthesis that it was not made from.  The syntheses are those of a whole FPGA: for xc7 the
-design of the PYNQ boards, for ecp5 the ULX3S's, for gowin the Tang Nano's.
+Look-up tables and flip-flops are **estimates**: the features of an arch (`_features`), times
+factors fitted to the family's syntheses, none negative.  `family_error` is the error of such a fit
+for a synthesis that was left out of it.  The syntheses are of whole FPGAs: for xc7 the design of
+the PYNQ boards, for ecp5 the ULX3S's, for gowin the Tang Nano's.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ __all__ = ["Area", "block_rams", "dsps", "estimate_area", "family_error", "fitte
 _TABLE = Path(__file__).with_name("measured.json")
 _ESTIMATED = ("LUT", "FF")
 
-# The design that a family's syntheses are of.
+# The board of each family's syntheses.
 _REFERENCE = {"xc7": "pynq-z2", "ecp5": "ulx3s-85f", "gowin": "tang-nano-20k"}
 
-# Words and bits that a block can be cut into, and how many blocks that is.
+# Configurations of a block: words, bits, and the blocks they take.
 _NARROW = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))
 _SHAPES: dict[str, tuple[tuple[int, int, float], ...]] = {
     "xc7": (
@@ -46,22 +46,22 @@ _SHAPES: dict[str, tuple[tuple[int, int, float], ...]] = {
     "ecp5": tuple((words, bits, 1.0) for words, bits in _NARROW),
     "gowin": tuple((words, bits, 1.0) for words, bits in _NARROW),
 }
-# Bits of the largest memory that synthesis makes of look-up tables.
+# Bits of the largest memory that synthesis maps to LUT RAM.
 _DISTRIBUTED = {"xc7": 4096, "ecp5": 1024, "gowin": 1024}
-# Words of the deepest FIFO that is made of look-up tables, whatever its width.
+# Words of the deepest FIFO that is mapped to LUT RAM, for any width.
 _SHALLOW = 32
 
 # Beats of each DMA's FIFO, and their bits.
 _DMAS, _DMA_BEATS, _BEAT_BITS = 4, 128, 64
 _PSUM_BITS = 32
 _LOG_BITS = 32
-# Of an LRN lane's table.
+# Words and bits of an LRN lane's table.
 _TABLE_WORDS, _TABLE_BITS = 128, 64
 
 
 @dataclass(frozen=True)
 class Area:
-    """What an arch takes.
+    """Resources of an arch.
 
     Parameters
     ----------
@@ -81,13 +81,13 @@ class Area:
 
 @cache
 def measured() -> tuple[dict[str, Any], ...]:
-    """Return the syntheses, as `hw.flow.measure.measure` wrote them down."""
+    """Return the syntheses recorded by `hw.flow.measure.measure`."""
     rows: list[dict[str, Any]] = json.loads(_TABLE.read_text(encoding="utf-8"))
     return tuple(rows)
 
 
 def dsps(arch: Arch, family: str) -> dict[str, float]:
-    """Return the DSPs of the core, by what they are for.
+    """Return the DSPs of the core, by purpose.
 
     Two products a DSP on xc7, two multipliers of 9 bits a DSP on gowin.  A requantise lane
     multiplies in halves, an LRN lane twice.
@@ -102,19 +102,19 @@ def dsps(arch: Arch, family: str) -> dict[str, float]:
 
 
 def _blocks(family: str, words: int, bits: int, *, granule: int = 0) -> float:
-    """Blocks of one memory; `granule`: bits that are written on their own, 0: a whole word."""
+    """Blocks of one memory; `granule`: bits per write enable, 0: a whole word."""
     if words * bits <= _DISTRIBUTED[family]:
         return 0.0
     best = math.inf
     for deep, wide, count in _SHAPES[family]:
-        # A ninth bit serves words that are written as a whole, or in granules of 9.
+        # The ninth bit is usable for words written as a whole, or in granules of 9.
         usable = wide // 9 * 8 if granule and wide >= 9 else wide
         best = min(best, math.ceil(words / deep) * math.ceil(bits / usable) * count)
     return best
 
 
 def block_rams(arch: Arch, family: str) -> dict[str, float]:
-    """Return the block RAMs of the core, by what they are for."""
+    """Return the block RAMs of the core, by purpose."""
     word = 8 * arch.rows
     lanes = arch.rows if family == "ecp5" else 1  # as `hw.boards` has it
     weights = _blocks(family, arch.wgt_words, 8 * arch.cols) if arch.wgt_words > _SHALLOW else 0.0
@@ -132,7 +132,7 @@ def block_rams(arch: Arch, family: str) -> dict[str, float]:
 
 @cache
 def _shell(board: str | None) -> tuple[float, float]:
-    """DSPs and block RAMs of a board's design around the core; none where it was never measured."""
+    """DSPs and block RAMs of a board's design around the core; none if it was never measured."""
     for row in measured():
         if row["board"] == board:
             return row["dsp"].get("shell", 0.0), row["block_ram"].get("shell", 0.0)
@@ -140,7 +140,7 @@ def _shell(board: str | None) -> tuple[float, float]:
 
 
 def _features(arch: Arch) -> list[float]:
-    """What look-up tables and flip-flops grow with."""
+    """Features of the fit of look-up tables and flip-flops."""
     return [
         1.0,  # registers, DMAs, address generators: always the same
         float(arch.queue_depth > 0),  # queues, and descriptors checked a beat at a time
@@ -151,7 +151,7 @@ def _features(arch: Arch) -> list[float]:
 
 
 def _least_squares(features: NDArray[Any], values: NDArray[Any]) -> NDArray[Any]:
-    """Return the factors, none negative, whose relative errors are smallest, squared and summed."""
+    """Return the non-negative factors with the least sum of squared relative errors."""
     scaled = features / values[:, None]
     best, error = np.zeros(features.shape[1]), math.inf
     for count in range(1, features.shape[1] + 1):
@@ -201,7 +201,7 @@ def family_error(family: str) -> dict[str, float]:
 
 
 def estimate_area(arch: Arch, family: str, board: str | None = None) -> Area:
-    """Return what an arch takes of an FPGA.
+    """Return the FPGA resources of an arch.
 
     Parameters
     ----------
@@ -209,7 +209,7 @@ def estimate_area(arch: Arch, family: str, board: str | None = None) -> Area:
     family : str
         Key of `models.spec.devices.BLOCK_RAM`.
     board : str or None
-        The board whose design around the core counts for DSPs and block RAMs; None: the core alone.
+        Board whose design around the core is added to DSPs and block RAMs; None: the core alone.
     """
     dsp, ram = _shell(board)
     lut, ff = (float(np.dot(_features(arch), _factors(family, name))) for name in _ESTIMATED)

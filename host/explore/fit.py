@@ -1,4 +1,4 @@
-"""Whether an arch fits a device, before anything is synthesised.
+"""Fit check: whether an arch fits a device, without synthesis.
 
 DSPs and block RAMs follow from the arch and are certain; look-up tables and flip-flops are
 estimates, and an arch is refused for them only if it is too large by more than the estimate's
@@ -19,16 +19,16 @@ __all__ = ["Target", "doubts", "misfits"]
 
 @dataclass(frozen=True)
 class Target:
-    """What an arch is to fit.
+    """Target of a fit check.
 
     Parameters
     ----------
     family : str
         Key of `models.spec.devices.BLOCK_RAM`.
     resources : mapping of str to int
-        What there is; empty: no limit.
+        Available resources; empty: no limit.
     shell : str or None
-        The board, if what is around the core there counts as well.
+        Board whose design around the core is added; None: the core alone.
     name : str
     """
 
@@ -39,12 +39,12 @@ class Target:
 
     @classmethod
     def of(cls, device: Device, board: str) -> Target:
-        """Return the target that a board with a device is."""
+        """Return the target for a board and its device."""
         return cls(device.family, device.resources, board, device.name)
 
 
 def misfits(arch: Arch, target: Target) -> list[str]:
-    """Return why an arch does not fit: a sentence for each resource it lacks."""
+    """Return why an arch does not fit: a sentence for each exceeded resource."""
     if not target.resources:
         return []
     area = estimate_area(arch, target.family, target.shell)
@@ -64,7 +64,7 @@ def misfits(arch: Arch, target: Target) -> list[str]:
 
 
 def doubts(arch: Arch, target: Target) -> list[str]:
-    """Return what an arch that may fit lacks by the estimates, within their error."""
+    """Return the resources exceeded by the estimates, but only within their error."""
     if not target.resources:
         return []
     area = estimate_area(arch, target.family, target.shell)

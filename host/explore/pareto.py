@@ -1,4 +1,4 @@
-"""The points that no other point beats."""
+"""The Pareto front."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ __all__ = ["front"]
 def front(points: Sequence[Sequence[float]]) -> list[bool]:
     """Return for each point whether it is on the Pareto front.
 
-    A point is not if another one is as good in everything and better in something.
+    A point is not on it if another one is at least as good in everything and better in something.
 
     Parameters
     ----------
     points : sequence of sequences of float
-        What each costs, less being better in every place; all of one length.
+        Costs of each point, where less is better; all of one length.
     """
     return [not any(_beats(other, point) for other in points) for point in points]
 

@@ -1,4 +1,4 @@
-"""Points of a sweep: an arch at a clock, with what it gives and what it costs."""
+"""Points of a sweep: an arch at a clock, with its performance and area."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Point:
         One for each network.
     area : Area
     front : bool
-        Whether no other point is as fast with as few DSPs, block RAMs and LUTs.
+        Whether it is on the Pareto front of speed, DSPs, block RAMs and LUTs.
     """
 
     arch: Arch
@@ -63,7 +63,7 @@ def points_of(
     clocks : sequence of float
         MHz, in the order of `Outcome.estimates`.
     area : callable
-        What an arch takes.
+        Resources of an arch.
     """
     points = [
         Point(outcome.arch, mhz, estimates, area(outcome.arch))
@@ -74,7 +74,7 @@ def points_of(
 
 
 def mark_front(points: Sequence[Point]) -> list[Point]:
-    """Return the points with `Point.front` as it is among them."""
+    """Return the points with `Point.front` set for this set of points."""
     costs = [
         (-point.rate, point.area.dsp, point.area.ram, float(point.area.lut)) for point in points
     ]

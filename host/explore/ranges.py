@@ -18,7 +18,7 @@ import re
 
 __all__ = ["numbers", "shapes", "whole_numbers"]
 
-# More is a mistake of typing.
+# Most values of a range; more are taken for a typing error.
 _MOST = 1000
 
 _NUMBER = r"\d+(?:\.\d+)?"

@@ -1,4 +1,4 @@
-"""The arches of a sweep: a base, and every combination of what is to be varied."""
+"""The arches of a sweep: a base, and every combination of varied parameters."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from penstock.models.spec.arch import Arch, lanes_for
 
 __all__ = ["VARIED", "Space", "arches"]
 
-# What a sweep may vary beside the array, in the order of `Arch`.
+# Parameters that a sweep may vary besides the array, in the order of `Arch`.
 VARIED = ("act_words", "psum_words", "out_words", "wgt_words", "drain_lanes", "lrn_lanes")
 
 
 @dataclass(frozen=True)
 class Space:
-    """What a sweep goes through.
+    """The arches of a sweep.
 
     Parameters
     ----------
     arches : list of Arch
         Each once.
     impossible : list of (str, str)
-        Combinations the hardware cannot have, and why.
+        Unsupported combinations, with the reason.
     """
 
     arches: list[Arch]
@@ -37,13 +37,13 @@ def arches(
 ) -> Space:
     """Return every combination of array sizes and of the values in `lists`.
 
-    Lanes that are not in `lists` are the base's where they fit the array, else as many as in an
-    arch by name; a weight FIFO that is not is at least as deep as the array needs.
+    Lanes that are not in `lists` are the base's if they fit the array, otherwise those of an arch
+    by name; a weight FIFO that is not in `lists` is at least as deep as the array needs.
 
     Parameters
     ----------
     base : Arch
-        Gives what is not varied.
+        Values of the parameters that are not varied.
     sizes : sequence of (int, int)
         Rows and columns; none: the base's.
     lists : mapping of str to sequence of int
@@ -87,5 +87,5 @@ _SHORT = {
 
 
 def _name(rows: int, cols: int, chosen: Mapping[str, int]) -> str:
-    """Such as ``8x8-a4096-d2``: the array, and what was varied."""
+    """Such as ``8x8-a4096-d2``: the array and the varied parameters."""
     return "-".join([f"{rows}x{cols}", *(f"{_SHORT[key]}{value}" for key, value in chosen.items())])

@@ -1,12 +1,12 @@
-"""A sweep: networks compiled for every arch, and what the cost model predicts at every clock.
+"""A sweep: compiles networks for every arch, and predicts their cycles at every clock.
 
 ::
 
     arch 1 --compile--> programs --predict--> cycles at 100 MHz, 125 MHz, ...
-    arch 2 ...                                     one process for each, as many as asked for
+    arch 2 ...                                     one process for each arch, `jobs` in parallel
 
-A memory as fast as the core (the default) takes as many cycles at any clock.  One that is given in
-MB/s and ns takes more of them at a faster clock.
+The default memory keeps up with the core and takes the same cycles at any clock.  One that is
+specified in MB/s and ns takes more cycles at a faster clock.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ __all__ = ["Estimate", "Outcome", "memory_at", "sweep"]
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a network takes on an arch, for one image: predicted.
+    """Predictions for one image of a network on an arch.
 
     Parameters
     ----------
     cycles : int
     bytes : int
-        Read and written.
+        Bytes read and written.
     macs : int
-        What the network asks of the array.
+        Multiply-accumulates of the network on the array.
     """
 
     cycles: int
@@ -52,13 +52,13 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one arch.
+    """The outcome for one arch.
 
     Parameters
     ----------
     arch : Arch
     estimates : tuple of tuple of Estimate
-        For each clock, one for each network; empty if one does not fit.
+        For each clock, the estimates of each network; empty if one does not fit.
     refused : str
         Why a network does not fit the arch; empty if all do.
     """
@@ -76,9 +76,9 @@ def memory_at(mhz: float, *, megabytes: float | None, nanoseconds: float | None)
     mhz : float
         The core's clock.
     megabytes : float or None
-        MB/s the memory gives; None: as many as the core can take.
+        Memory bandwidth in MB/s; None: as much as the core can use.
     nanoseconds : float or None
-        From an address to the first byte; None: always as many cycles as `MEMORY`.
+        Latency from an address to the first byte; None: the cycles of `MEMORY` at any clock.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def memory_at(mhz: float, *, megabytes: float | None, nanoseconds: float | None)
 
 
 def evaluate(networks: Sequence[Network], arch: Arch, memories: Sequence[Memory]) -> Outcome:
-    """Compile networks for an arch and predict what they take with each memory."""
+    """Compile networks for an arch and predict their cycles with each memory."""
     rows: list[list[Estimate]] = [[] for _ in memories]
     for network in networks:
         try:
@@ -118,7 +118,7 @@ def evaluate(networks: Sequence[Network], arch: Arch, memories: Sequence[Memory]
     return Outcome(arch, tuple(tuple(row) for row in rows))
 
 
-# What a process of the pool works with.
+# State of a worker process.
 _networks: list[Network] = []
 
 
@@ -143,15 +143,15 @@ def sweep(
     Parameters
     ----------
     models : sequence of str
-        Networks as `host.inputs.catalog.load_network` takes them; it has loaded each before, so
-        that a wrong one is known by now.
+        Networks for `host.inputs.catalog.load_network`; each was loaded before, so errors were
+        reported.
     arches : sequence of Arch
     memories : sequence of Memory
         One for each clock.
     jobs : int
         Processes.
     done : callable
-        Called with how many arches are through.
+        Called with the number of arches done.
 
     Returns
     -------
@@ -168,13 +168,13 @@ def sweep(
 def _results(
     models: Sequence[str], arches: Sequence[Arch], memories: Sequence[Memory], jobs: int
 ) -> Iterator[tuple[int, Outcome]]:
-    """Yield index and outcome of each arch, as they come."""
+    """Yield index and outcome of each arch, in order of completion."""
     if min(jobs, len(arches)) <= 1:
         networks = [load_network(model) for model in models]
         for index, arch in enumerate(arches):
             yield index, evaluate(networks, arch, memories)
         return
-    # Not a copy of this process: it has threads.
+    # Spawned, not forked, as this process has threads.
     pool = ProcessPoolExecutor(
         min(jobs, len(arches)), get_context("spawn"), initializer=_begin, initargs=(tuple(models),)
     )

@@ -1,4 +1,4 @@
-"""What goes in: image files and cameras, preprocessing, networks by name or file, the cache.
+"""Inputs: image files and cameras, preprocessing, networks by name or file, the cache.
 
 Imports `models`.  Imports nothing of the compiler or the devices.
 """

@@ -1,8 +1,8 @@
-"""Results that take long, kept from one command to the next.
+"""Cache on disk for results that take long.
 
-Files lie in ``PENSTOCK_CACHE``, or ``penstock`` in ``XDG_CACHE_HOME`` or ``~/.cache``, named by a
-hash of everything they were made from.  What cannot be read is made again; what cannot be written
-is not kept.  The folder may be deleted at any time.
+Files are in ``PENSTOCK_CACHE``, or ``penstock`` in ``XDG_CACHE_HOME`` or ``~/.cache``, named by a
+hash of everything they were made from.  An unreadable file is made again; a failed write is
+ignored.  The folder may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _KEPT = 4
 
 
 def cache_dir() -> Path:
-    """Folder of everything that is kept."""
+    """Folder of the cache."""
     explicit = os.environ.get("PENSTOCK_CACHE")
     if explicit:
         return Path(explicit).expanduser().absolute()
@@ -52,7 +52,7 @@ def source_key() -> str:
 
 
 def _prune(folder: Path, kind: str) -> None:
-    """Delete the files of one kind that were not used for longest."""
+    """Delete the least recently used files of one kind."""
     files = sorted(folder.glob(f"{kind}-*"), key=lambda path: path.stat().st_mtime, reverse=True)
     for path in files[_KEPT:]:
         path.unlink()
@@ -66,14 +66,14 @@ def cached(
     save: Callable[[_Value, Path], None],
     make: Callable[[], _Value],
 ) -> _Value:
-    """Return what is kept under `kind` and `key`, or make and keep it.
+    """Return the cached value of `kind` and `key`, or make and cache it.
 
     Parameters
     ----------
     load
-        Reads a file; must raise ValueError or OSError if it is not whole.
+        Reads a file; must raise ValueError or OSError if it is incomplete.
     save
-        Writes a file, whole or not at all.
+        Writes a file atomically.
     make
         Called if there is no file that can be read.
     """
@@ -85,7 +85,7 @@ def cached(
         return value
     except (OSError, ValueError):
         value = make()
-    with contextlib.suppress(OSError):  # a full or read-only disk only costs time
+    with contextlib.suppress(OSError):  # a full or read-only disk costs only time
         folder.mkdir(parents=True, exist_ok=True)
         save(value, path)
         _prune(folder, kind)

@@ -36,8 +36,7 @@ from penstock.host.inputs.preprocess import load_codes, load_pixels
 from penstock.models.data.shipped import PHOTOS, TRAINED
 from penstock.models.graph import store
 from penstock.models.graph.graph import InputSpec, Network
-from penstock.models.networks import alexnet, googlenet, lenet, nin, resnet, tinynet
-from penstock.models.networks import npz_weights as weights
+from penstock.models.networks import alexnet, googlenet, lenet, nin, npz_weights, resnet, tinynet
 from penstock.models.networks.seeded import seeded
 from penstock.models.quant.quantize import quantise
 
@@ -63,7 +62,7 @@ def photographs() -> list[Path]:
 
 
 def sample_input(network: Network) -> tuple[str, Pixels]:
-    """Return an input to measure with, and its name: a photograph, or noise where none fits."""
+    """Return an input for measurements, and its name: a photograph, or noise if none fits."""
     spec = network.input
     photograph = photographs()[0]
     try:
@@ -77,7 +76,7 @@ def _calibration(spec: InputSpec) -> Pixels:
 
 
 def _seeded(model: str) -> tuple[Network, Pixels]:
-    """A float network with seeded weights, and the images it was made on."""
+    """A float network with seeded weights, and its calibration images."""
     if model == "tiny":
         images = tinynet.tiny_images()
         return tinynet.tiny_net(images), images
@@ -96,13 +95,13 @@ def _seeded(model: str) -> tuple[Network, Pixels]:
 def _trained(model: str, path: Path) -> tuple[Network, Pixels]:
     """The float network whose weights `path` holds, and the images to calibrate it on."""
     if path.suffix == ".npz" and model in _BUILDERS:
-        arrays = weights.read_arrays(path)
+        arrays = npz_weights.read_arrays(path)
         try:
             network = _BUILDERS[model](arrays, source=str(path))
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
     elif path.suffix == ".npz":
-        network = weights.load_npz(path)
+        network = npz_weights.load_npz(path)
         if network.name != model:
             raise ValueError(f"{path}: holds the weights of {network.name}, not of {model}")
     elif path.suffix == ".onnx":
@@ -117,10 +116,10 @@ def _trained(model: str, path: Path) -> tuple[Network, Pixels]:
 def _onnx(path: Path, **preparation: Any) -> Network:
     """The network of an ONNX file, float or quantised."""
     try:
-        from penstock.models.onnx_io import importer as onnx_import
+        from penstock.models.onnx_io import importer
     except ImportError:
         raise ValueError(f"{path}: the package onnx is not installed") from None
-    return onnx_import.load(path, **preparation)
+    return importer.load(path, **preparation)
 
 
 def _kept(key: str, make: Callable[[], tuple[Network, Pixels]], progress: Progress) -> Network:
@@ -188,13 +187,13 @@ def load_network(
         How images become the input of an ONNX file: `order`, `mean`, `std`, `resize`, as for
         `models.onnx_io.importer.load_float`.
     progress
-        Called with what happens now.
+        Called with a description of each step.
 
     Raises
     ------
     ValueError
-        If there is no such model, a file is not what it should be, or there is nothing to calibrate
-        or prepare; the message names it.
+        If there is no such model, a file is invalid, or calibration or preparation does not apply;
+        the message names it.
     OSError
         If a file cannot be read.
     """

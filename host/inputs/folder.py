@@ -1,4 +1,4 @@
-"""A folder of images, read one at a time: what calibration runs on."""
+"""A folder of images, read one at a time, for calibration."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from penstock.models.graph.graph import InputSpec
 
 __all__ = ["SUFFIXES", "ImageFolder", "image_files", "unread_files"]
 
-# Of files that are taken for images; anything else in a folder is passed over.
+# Suffixes of image files; other files in a folder are ignored.
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
-# Of images in formats that are not read: told, not passed over in silence.
+# Suffixes of images in unsupported formats, which are reported.
 _UNREAD = {".avif", ".cr2", ".dng", ".heic", ".heif", ".jxl", ".nef"}
 
 Pixels = NDArray[np.uint8]
 
 
 def unread_files(folder: Path) -> list[Path]:
-    """Return the files in a folder and below whose names say that they are images of other kinds.
+    """Return the files in a folder and below that are images in unsupported formats.
 
-    They are those of `image_files` that a person would miss: ``.heic`` and the like.
+    A user would expect them among `image_files`: ``.heic`` and the like.
     """
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in _UNREAD)
 
@@ -38,7 +38,7 @@ def image_files(folder: Path, *, limit: int | None = None) -> list[Path]:
     ----------
     folder : Path
     limit : int, optional
-        Of more images, this many are taken, spread evenly over all.
+        Most images; of more, this many are taken, spread evenly.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def image_files(folder: Path, *, limit: int | None = None) -> list[Path]:
 
 
 class ImageFolder(Sequence[Pixels]):
-    """The pixels a network sees of images; a file is read whenever its pixels are asked for.
+    """The input pixels of image files; a file is read at each access.
 
     Parameters
     ----------

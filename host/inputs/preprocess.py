@@ -1,4 +1,4 @@
-"""From an image file to the codes a network reads.
+"""From an image file to the input codes of a network.
 
 Whatever Pillow opens becomes RGB: the EXIF orientation is applied, grey and palette images are
 expanded, 16-bit greys keep their upper eight bits, CMYK is converted, and transparent pixels are
@@ -38,7 +38,7 @@ __all__ = [
     "picture_pixels",
 ]
 
-# 12000 x 9000 is fine; beyond this a small file can claim more memory than the machine has.
+# Allows 12000 x 9000; beyond this limit a small file can exhaust the machine's memory.
 MAX_PIXELS = 200_000_000
 
 # PIL.Image.BILINEAR up to version 9.0, PIL.Image.Resampling.BILINEAR from 9.1 on.
@@ -55,7 +55,7 @@ Picture = str | os.PathLike[str] | Pixels
 
 @contextmanager
 def _own_limits() -> Iterator[None]:
-    """Replace Pillow's limit on pixels by ours, and its warnings about odd metadata by silence."""
+    """Apply our limit on pixels instead of Pillow's, and suppress warnings about odd metadata."""
     from PIL import Image
 
     limit = Image.MAX_IMAGE_PIXELS
@@ -69,7 +69,7 @@ def _own_limits() -> Iterator[None]:
 
 
 def check_file(path: str | os.PathLike[str]) -> None:
-    """Refuse what is no regular file with something in it.
+    """Refuse a path that is not a regular, non-empty file.
 
     Raises
     ------
@@ -155,7 +155,7 @@ def load_image(path: str | os.PathLike[str], *, shorter: int | None = None) -> I
         except MemoryError:
             raise ValueError(f"{path}: not enough memory for this image") from None
         except Exception as error:
-            # Damaged files make the decoders raise nearly anything.
+            # Decoders raise almost any exception on damaged files.
             text = str(error).splitlines() or [type(error).__name__]
             raise ValueError(f"{path}: cannot read the image: {text[0]}") from None
 
@@ -170,7 +170,7 @@ def _cut(image: Image, height: int, width: int, resize: int) -> Image:
 
 
 def _padded(image: Image, height: int, width: int) -> Image:
-    """Scale the image until it fits, and put it in the middle of a grey one."""
+    """Scale the image to fit, and centre it on grey."""
     from PIL import Image as pil
 
     scale = min(width / image.width, height / image.height)
@@ -184,7 +184,7 @@ def _padded(image: Image, height: int, width: int) -> Image:
 
 
 def load_pixels(path: str | os.PathLike[str], spec: InputSpec) -> Pixels:
-    """Return the pixels a network sees of an image file.
+    """Return the input pixels of a network from an image file.
 
     Parameters
     ----------
@@ -215,7 +215,7 @@ def _check_spec(spec: InputSpec) -> None:
 
 
 def _pixels(whole: Image, spec: InputSpec) -> Pixels:
-    """Return the pixels a network sees of an upright RGB image."""
+    """Return the input pixels of a network from an upright RGB image."""
     height, width, _ = spec.shape
     if spec.fit == "pad":
         image = _padded(whole, height, width)
@@ -239,7 +239,7 @@ def load_codes(path: str | os.PathLike[str], spec: InputSpec) -> NDArray[np.uint
 
 
 def frame_pixels(frame: Pixels, spec: InputSpec) -> Pixels:
-    """Return the pixels a network sees of a picture in memory.
+    """Return the input pixels of a network from a picture in memory.
 
     Parameters
     ----------
@@ -282,7 +282,7 @@ def frame_codes(frame: Pixels, spec: InputSpec) -> NDArray[np.uint8]:
 
 
 def picture_pixels(picture: Picture, spec: InputSpec) -> Pixels:
-    """Return the pixels a network sees of a file (`load_pixels`) or an array (`frame_pixels`).
+    """Return the input pixels from a file (`load_pixels`) or an array (`frame_pixels`).
 
     Raises
     ------

@@ -1,6 +1,6 @@
-"""Where pictures come from, one after another: a folder that files arrive in, or a camera.
+"""Streams of pictures: a folder that files arrive in, or a camera.
 
-`ahead` reads them in a thread of its own, so that decoding goes on while the array works.
+`ahead` reads them in a separate thread, so that decoding overlaps with the array's work.
 """
 
 from __future__ import annotations
@@ -31,15 +31,16 @@ def arriving(
 ) -> Iterator[Path]:
     """Yield the image files in a folder, by name, and then those that appear in it.
 
-    A file that is still being written, whose size changed since the last look, waits for the next.
+    A file whose size changed since the last check is still being written, and is left to the next
+    one.
 
     Parameters
     ----------
     folder : Path
     once : bool
-        Whether to end after those that are there.
+        Whether to end after the existing files.
     interval : float
-        Seconds between two looks.
+        Seconds between two checks.
 
     Raises
     ------
@@ -65,7 +66,7 @@ def arriving(
 
 
 def frames(camera: int) -> Iterator[NDArray[np.uint8]]:
-    """Yield the pictures of a camera, uint8 (height, width, 3), RGB, until there are no more.
+    """Yield the pictures of a camera, uint8 (height, width, 3), RGB, until it ends.
 
     Raises
     ------
@@ -92,9 +93,9 @@ def frames(camera: int) -> Iterator[NDArray[np.uint8]]:
 def ahead(
     items: Iterator[Item], *, count: int = 2, idle: float | None = None
 ) -> Iterator[Item | None]:
-    """Yield `items`, of which a thread has up to `count` ready.
+    """Yield `items`; a thread reads up to `count` of them ahead.
 
-    What the iterator raises is raised here, after the items before it.
+    Exceptions of the iterator are raised here, after the items before them.
 
     Parameters
     ----------
@@ -128,15 +129,15 @@ def ahead(
     thread = threading.Thread(target=work, name="pictures", daemon=True)
     thread.start()
     try:
-        patience = idle
+        timeout = idle
         while True:
             try:
-                item, error, last = ready.get(timeout=patience)
+                item, error, last = ready.get(timeout=timeout)
             except queue.Empty:
-                patience = None
+                timeout = None
                 yield None
                 continue
-            patience = idle
+            timeout = idle
             if error is not None:
                 raise error
             if last:

@@ -1,4 +1,4 @@
-"""Figures from runs: the timeline, traces, benchmarks against other tools and publications.
+"""Reports of runs: timeline, traces, benchmarks against other tools and publications.
 
 Imports everything below `host.cli`; prints nothing.
 """

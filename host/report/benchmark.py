@@ -1,7 +1,8 @@
-"""The benchmark: networks on the simulated accelerator beside SCALE-Sim, the ideal and others.
+"""The benchmark: networks on the simulated accelerator, compared with SCALE-Sim, the ideal and
+others.
 
 One run measures everything on the same shapes and returns plain data; `host.report.benchmark_page`
-makes a page of it.
+formats it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ __all__ = ["ARCHES", "COMPARED", "MODELS", "measure"]
 # Networks to measure, by the names of `host.inputs.catalog`.
 MODELS = ("alexnet",)
 
-# Arrays to measure them on; the one that SCALE-Sim models as well comes first.
+# Arrays to measure them on; the first one is also modelled by SCALE-Sim.
 ARCHES = ("lab", "8x8", "12x32")
 COMPARED = ARCHES[0]
 
@@ -65,7 +66,7 @@ def _run(network: Network, arch: Arch, say: Say) -> dict[str, Any]:
                 "cycles": step["cycles"],
                 "efficiency": info.macs / (step["cycles"] * arch.macs_per_cycle),
                 "ideal_cycles": ideal[info.name],
-                "accounts": parts,
+                "causes": parts,
                 "bytes": (step["read_beats"] + step["write_beats"]) * BEAT,
                 "least_bytes": info.least_bytes,
             }
@@ -91,7 +92,7 @@ def _run(network: Network, arch: Arch, say: Say) -> dict[str, Any]:
 
 
 def _compare(network: Network, run: dict[str, Any], scale: ScaleSim, arch: Arch) -> dict[str, Any]:
-    """What SCALE-Sim says of the layers of a run."""
+    """SCALE-Sim's cycles of the layers of a run."""
     known = shapes(network)
     cycles = scale.cycles([shape for shape, _ in known.values()], arch)
     layers = []
@@ -116,7 +117,7 @@ def measure(models: Sequence[str], scale: ScaleSim | None, say: Say) -> dict[str
     scale : ScaleSim or None
         None: leave it out.
     say : callable
-        Called with what happens now.
+        Called with a description of each step.
 
     Returns
     -------

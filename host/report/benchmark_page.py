@@ -1,4 +1,4 @@
-"""The benchmark's results as a page of Markdown."""
+"""The benchmark's results as a Markdown page."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _megabytes(value: int | None) -> str:
 
 
 def _layers(run: dict[str, Any], other: dict[str, Any] | None) -> str:
-    """Layer by layer: here, the ideal, SCALE-Sim."""
+    """Table of layers: measured, ideal, SCALE-Sim."""
     known = {layer["name"]: layer for layer in other["layers"]} if other else {}
     rows = []
     for layer in [*run["layers"], {"name": "**all**", **run["totals"]}]:
@@ -96,7 +96,7 @@ def _published(rows: list[dict[str, Any]]) -> str:
 
 
 def page(results: dict[str, Any]) -> str:
-    """Return the page of what `host.report.benchmark.measure` returned."""
+    """Return the page for the result of `host.report.benchmark.measure`."""
     memory, scale = results["memory"], results["scalesim"]
     parts = [
         _HEAD.format(

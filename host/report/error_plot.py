@@ -1,4 +1,4 @@
-"""The picture of what quantisation costs: signal to noise of each layer, as bars."""
+"""Plot of the quantisation error: signal-to-noise ratio of each layer, as bars."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _NAMES = {
     "Concat": "concatenation",
 }
 
-# Inches of one bar, and of what stands around them.
+# Inches of one bar, and of the margins.
 _BAR, _FRAME = 0.19, 1.5
 
 
 def plot_errors(rows: Sequence[LayerError], title: str) -> Plot:
-    """Draw the signal to noise of each layer.
+    """Draw the signal-to-noise ratio of each layer.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def plot_errors(rows: Sequence[LayerError], title: str) -> Plot:
     for index, row in enumerate(rows):
         name = _NAMES.get(row.kind, _OTHER[0])
         colour = _COLOURS.get(row.kind, _OTHER[1])
-        # A layer without any noise gets the longest bar and a sign.
+        # A layer without noise gets the longest bar and an infinity sign.
         length = row.sqnr if np.isfinite(row.sqnr) else top
         legend[name] = axes.barh(index, length, color=colour, height=0.75)
         text = f"{row.sqnr:.1f}" if np.isfinite(row.sqnr) else "exact"

@@ -1,4 +1,4 @@
-"""The picture of a sweep: images a second against each resource, the Pareto front marked."""
+"""Plot of a sweep: images per second against each resource, with the Pareto front."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Dot", "draw_sweep"]
 
 _FRONT = "#c8553d"
 _OTHER = "#9fb8c8"
-# Names in the list beside the panels.
+# Most names in the list beside the panels.
 _LISTED = 24
 
 
@@ -24,9 +24,9 @@ class Dot:
     rate : float
         Images a second.
     costs : mapping of str to float
-        By the label of the panel.
+        Resources by the label of the panel.
     front : bool
-        Whether no other point beats it.
+        Whether it is on the Pareto front.
     """
 
     name: str
@@ -43,7 +43,7 @@ def draw_sweep(
     limits: Mapping[str, float],
     form: str,
 ) -> None:
-    """Write the picture.
+    """Write the plot.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def draw_sweep(
         At least one.
     title : str
     limits : mapping of str to float
-        What the device has, by the label of the panel; none where nothing limits.
+        The device's resources by the label of the panel; panels without a limit are left out.
     form : str
         ``png`` or ``svg``.
     """

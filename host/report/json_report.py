@@ -1,4 +1,4 @@
-"""The JSON of `classify`, `profile`, `quantize` and `switch`: its keys are a contract."""
+"""The JSON reports of `classify`, `profile`, `quantize` and `switch`; their keys are stable."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["as_file", "layer_json", "quantise_json", "run_json", "run_seconds", 
 
 
 def as_file(report: Mapping[str, Any], indent: int = 2) -> bytes:
-    """Return a report as a file holds it."""
+    """Return the text of a report's file."""
     return json.dumps(report, indent=indent).encode() + b"\n"
 
 
@@ -28,7 +28,7 @@ def run_seconds(results: Iterable[Result]) -> float:
 
 
 def layer_json(layer: LayerFigures) -> dict[str, Any]:
-    """Return one layer's part of `run_json`; ``efficiency`` is null where nothing was counted."""
+    """Return one layer's part of `run_json`; ``efficiency`` is null if nothing was counted."""
     return {
         "name": layer.name,
         "macs": layer.macs,
@@ -55,16 +55,16 @@ def run_json(
     Parameters
     ----------
     profile : LayerProfile
-        Of all images together.
+        Profile over all images.
     model, device : str
     images : sequence of (str, Result)
-        Path of each image, and what became of it.
+        Path and result of each image.
     checked : bool
         Whether feature maps were compared: otherwise ``mismatches`` is null.
     layers : iterable of LayerFigures, optional
-        Those to list; None: all.
+        Layers to list; None: all.
     wall_seconds : float
-        Of the whole command.
+        Wall-clock time of the whole command.
     """
     results = [result for _, result in images]
     total = profile.total
@@ -97,7 +97,7 @@ def run_json(
 
 
 def quantise_json(model: str, rows: Iterable[LayerError], images: int) -> dict[str, Any]:
-    """Return the report of `quantize`; ``sqnr`` is null where there is no noise."""
+    """Return the report of `quantize`; ``sqnr`` is null without noise."""
     return {
         "model": model,
         "images": images,

@@ -1,7 +1,7 @@
-"""What each layer of a run took: cycles, efficiency, stalls, traffic, and where the cycles went.
+"""Profile of a run by layer: cycles, efficiency, stalls, memory traffic, cycle breakdown.
 
-Figures are for one image, the mean where there were several.  ``cycles`` of a layer go from the end
-of the layer before to its own end; the total's from the start bit to done.
+Figures are for one image, the mean if there were several.  ``cycles`` of a layer go from the end of
+the layer before to its own end; the total's from the start bit to done.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = [
     "predicted_profile",
 ]
 
-# As the API shows them; the command line has columns of its own (`host.cli.support.layer_table`).
+# Columns in the API's tables; the command line has its own (`host.cli.support.layer_table`).
 _COLUMNS = ("layer", "MACs", "cycles", "efficiency")
 _STALLS = ("input", "weights", "output", "memory", "idle")
 
@@ -41,16 +41,17 @@ class LayerFigures:
     ----------
     name : str
     macs : int
-        What the network asks for.
+        Multiply-accumulates of the network.
     counts : dict
-        By the names of `models.spec.regs.LOG_FIELDS`; a prediction has no ``stall_memory``.
+        Counters by the names of `models.spec.regs.LOG_FIELDS`; a prediction has no
+        ``stall_memory``.
     peak : int
-        Multiply-accumulates the array can do each cycle.
+        Multiply-accumulates of the array per cycle.
     covers : tuple of str
-        The network's layers that are done in it.
+        The network's layers that it computes.
     breakdown : dict
         Cycles by cause (`host.timing.cycle_breakdown`); empty on devices that do not count, and for
-        a whole run.
+        the total.
     """
 
     name: str
@@ -72,7 +73,7 @@ class LayerFigures:
 
     @property
     def stalls(self) -> dict[str, int]:
-        """Cycles in which the array stood still, by cause.
+        """Stall cycles of the array, by cause.
 
         ``memory`` is the part of ``input`` and ``weights`` in which memory kept the port waiting;
         ``idle`` are cycles without a CONV descriptor to work on.
@@ -108,15 +109,15 @@ class LayerFigures:
 
 @dataclass(frozen=True, repr=False)
 class LayerProfile:
-    """The hardware layers of a run or of a prediction, in order, and the whole.
+    """The hardware layers of a run or of a prediction, in order, and the total.
 
     A sequence of `LayerFigures` that also takes names: of a hardware layer, or of any layer of the
-    network that is done in it.  Prints as a table.
+    network that it computes.  Prints as a table.
 
     Parameters
     ----------
     title : str
-        Of which run.
+        Title of tables and plots.
     layers : tuple of LayerFigures
     total : LayerFigures
     arch : Arch
@@ -129,16 +130,16 @@ class LayerProfile:
 
     @property
     def counted(self) -> bool:
-        """Whether there are cycles: the `functional` device counts none."""
+        """Whether cycles were counted; the `functional` device counts none."""
         return self.total.cycles > 0
 
     def hardware_layer(self, name: str) -> LayerFigures:
-        """Return the hardware layer that does the network's layer `name`.
+        """Return the hardware layer that computes the network's layer `name`.
 
         Raises
         ------
         ValueError
-            If the array does no such layer; the message lists those there are.
+            If the array computes no such layer; the message lists its layers.
         """
         for layer in self.layers:
             if name == layer.name or name in layer.covers:
@@ -156,13 +157,13 @@ class LayerProfile:
         return len(self.layers)
 
     def table(self) -> PlainTable:
-        """Return a row for each layer, and one for the whole."""
+        """Return a row for each layer, and one for the total."""
         names = (*_COLUMNS, *_STALLS, "read", "written")
         rows = [row._cells() for row in (*self.layers, self.total)]
         return PlainTable(names, rows, total=True, title=self.title)
 
     def plot(self, only: Sequence[str] | None = None) -> Plot:
-        """Draw a roofline, and where the cycles of each layer went.
+        """Draw a roofline, and the cycle breakdown of each layer.
 
         Parameters
         ----------
@@ -208,7 +209,7 @@ def _mean(counts: Sequence[Mapping[str, int]], batch: int) -> dict[str, int]:
 
 
 def distinct_logs(logs: Iterable[RunLog]) -> list[RunLog]:
-    """Leave out what several images of a batch have in common."""
+    """Keep one log of each batch, whose images share it."""
     return list({id(log): log for log in logs}.values())
 
 
@@ -239,13 +240,13 @@ def _title(program: Program, arch: Arch, where: str) -> str:
 def measured_profile(
     program: Program, logs: Iterable[RunLog], arch: Arch, *, device: str
 ) -> LayerProfile:
-    """Return what each layer took on a device, for one image.
+    """Return the profile of runs on a device, for one image.
 
     Parameters
     ----------
     program : Program
     logs : iterable of RunLog
-        One for each image; those of a batch are one and the same.
+        One for each image; images of a batch share one.
     arch : Arch
     device : str
         Its name, for the title.
@@ -272,7 +273,7 @@ def measured_profile(
 
 
 def _whole(count: Mapping[str, float]) -> dict[str, int]:
-    """Whole numbers whose parts are not more than their sum."""
+    """Round to integers so that the parts do not exceed their sum."""
     rounded = {name: round(value) for name, value in count.items()}
     waits = sum(rounded[f"stall_{name}"] for name in ("input", "weights", "output"))
     rounded["busy"] = min(rounded["busy"], rounded["cycles"] - waits)
@@ -280,7 +281,7 @@ def _whole(count: Mapping[str, float]) -> dict[str, int]:
 
 
 def predicted_profile(program: Program, arch: Arch) -> LayerProfile:
-    """Return what the cost model says each layer will take on the `rtl` device, for one image.
+    """Return the profile that the cost model predicts for the `rtl` device, for one image.
 
     Raises
     ------

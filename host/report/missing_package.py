@@ -1,4 +1,4 @@
-"""A package that is not installed, and how to get it: one line."""
+"""Error for a missing package, with the command that installs it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ __all__ = ["MissingPackage", "require"]
 
 
 class MissingPackage(ImportError):
-    """Something that was asked for needs a package that is not installed.
+    """A function needs a package that is not installed.
 
     Parameters
     ----------
     name : str
         Of the package.
     extra : str
-        The extra of penstock that brings it.
+        The extra of penstock that includes it.
     """
 
     def __init__(self, name: str | None, extra: str) -> None:
@@ -25,7 +25,7 @@ class MissingPackage(ImportError):
 
 
 def require(name: str, extra: str) -> None:
-    """Refuse to go on without a package; nothing is imported.
+    """Check that a package is installed, without importing it.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A picture that shows itself in a notebook and saves itself to a file."""
+"""A plot that displays in a notebook and saves to a file."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ FORMATS = ("png", "svg", "pdf")
 
 
 def plot_format(path: str | os.PathLike[str], formats: tuple[str, ...] = FORMATS) -> str:
-    """Return the format that a file's suffix asks for.
+    """Return the format of a file by its suffix.
 
     Parameters
     ----------
     path : path-like
     formats : tuple of str
-        Those allowed.
+        Allowed formats.
 
     Raises
     ------
     ValueError
-        If there is none of that name.
+        If the format is not allowed.
     MissingPackage
-        If matplotlib is missing: better known before the work than after it.
+        If matplotlib is missing; checked here so that the work does not start in vain.
     """
     suffix = Path(path).suffix.lower().removeprefix(".")
     if suffix not in formats:
@@ -43,13 +43,13 @@ def plot_format(path: str | os.PathLike[str], formats: tuple[str, ...] = FORMATS
 
 
 class Plot:
-    """A Matplotlib figure, apart from pyplot and its windows.
+    """A Matplotlib figure that does not use pyplot or windows.
 
     Parameters
     ----------
     figure : matplotlib.figure.Figure
     settings : mapping
-        Matplotlib's settings that it was made with.
+        Matplotlib settings of the figure.
     dpi : int
         Dots an inch of a PNG.
     """
@@ -62,13 +62,13 @@ class Plot:
         self._dpi = dpi
 
     def save(self, path: str | os.PathLike[str], *, form: str | None = None) -> None:
-        """Write the picture.
+        """Write the plot.
 
         Parameters
         ----------
         path : path-like
         form : str or None
-            One of `FORMATS`; None: what the suffix says.
+            One of `FORMATS`; None: by the suffix.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""The picture of a profile: a roofline, and where every cycle of every layer went."""
+"""Plot of a profile: a roofline, and the cycle breakdown of every layer."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ _COLOURS = {
     "idle": "#4d4d4d",
 }
 
-# Inches: of a bar, of a name under the roofline, of each panel beside them.
+# Inches of a bar, of a name below the roofline, and of each panel.
 _BAR = 0.3
 _NAME = 0.16
 _PANEL = 5.4
 
 
 def spread(wanted: Sequence[float], gap: float) -> list[float]:
-    """Move ascending positions in 0 .. 1 apart, as little as need be, in the same order.
+    """Move ascending positions in 0 .. 1 apart as little as possible, in the same order.
 
     Parameters
     ----------
     wanted : sequence of float
     gap : float
-        Least distance of two of them; less where they would not all fit.
+        Least distance of two positions; smaller if they would not all fit.
     """
     count = len(wanted)
     gap = min(gap, 1 / max(count - 1, 1))
-    # Without the gaps, what is left to ask is that positions do not fall.  Neighbours that would
-    # are moved to their mean, together.
+    # With the gaps subtracted, positions only have to be ascending.  Neighbours that are not are
+    # moved to their mean.
     blocks: list[tuple[float, int]] = []
     for index, position in enumerate(wanted):
         mean, size = position - index * gap, 1
@@ -63,7 +63,7 @@ def spread(wanted: Sequence[float], gap: float) -> list[float]:
 def _roofline(
     axes: Any, layers: Sequence[LayerFigures], arch: Arch, inches: tuple[float, float]
 ) -> None:
-    """Draw layers as points under the array's peak and the memory's roof."""
+    """Draw layers as points under the compute and memory roofs."""
     from matplotlib.ticker import LogLocator, NullLocator
 
     wide_inches, high_inches = inches
@@ -78,7 +78,7 @@ def _roofline(
     high = max([ridge, *(x for x, _, _ in points)]) * 3
     axes.set(xscale="log", yscale="log", xlim=(low, high))
     floor = min([peak / 4, *(y for _, y, _ in points)])
-    # The lowest inch is for the names.
+    # The lowest inch holds the names.
     strip = min(1.0 / high_inches, 0.3)
     top = 2.2 * peak
     axes.set_ylim(top / (top / floor) ** (1 / (0.92 - strip)), top)
@@ -112,7 +112,7 @@ def _roofline(
 
 
 def _bars(axes: Any, shares: Sequence[Mapping[str, float]], names: Sequence[str]) -> None:
-    """Draw a bar for each row of shares, its parts one after the other."""
+    """Draw a stacked bar for each row of shares."""
     rows = np.arange(len(shares))
     left = np.zeros(len(shares))
     for name in names:
@@ -132,7 +132,7 @@ def draw(
     title: str,
     arch: Arch,
 ) -> Plot:
-    """Return the picture.
+    """Return the plot.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What others have published about the convolutions of AlexNet, with where to find it."""
+"""Published results of other designs for the convolutions of AlexNet, with sources."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Published:
     efficiency : float or None
         Share of the peak over the convolutions.
     bytes : int or None
-        Moved for one image by the convolutions.
+        Memory traffic of the convolutions for one image.
     source : str
         Title, authors, venue, year.
     note : str
-        What the figures are made from.
+        Derivation of the figures.
     """
 
     name: str

@@ -1,11 +1,11 @@
-"""SCALE-Sim, a cycle model of systolic arrays by others, on the shapes of our networks.
+"""Runs SCALE-Sim, a third-party cycle model of systolic arrays, on the shapes of our networks.
 
-It runs in an environment of its own (it needs an older NumPy), which is made on first use.  A shape
-takes it a minute or more, so what it says is kept; equal shapes, such as the groups of a layer, are
+It runs in a virtual environment (it needs an older NumPy), which is made on first use.  A shape
+takes a minute or more, so results are cached; equal shapes, such as the groups of a layer, are
 simulated once.
 
-SCALE-Sim 3 has no groups, no padding and one stride for both directions: a layer of g groups is g
-times a layer with a g-th of the channels and filters, and the input is given with its padding.
+SCALE-Sim 3 has no groups, no padding and one stride for both directions: a layer of g groups is
+simulated as g layers with 1/g of the channels and filters, and the input includes the padding.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class ScaleSimError(RuntimeError):
 
 @dataclass(frozen=True)
 class Shape:
-    """A convolution as SCALE-Sim knows it.
+    """A convolution in SCALE-Sim's terms.
 
     Parameters
     ----------
@@ -115,8 +115,7 @@ def topology(named: Sequence[tuple[str, Shape]]) -> str:
 def config(arch: Arch) -> str:
     """Return a configuration: a weight-stationary array of the arch's size.
 
-    The bandwidth is `CALC`, as much as the array asks for: its cycles are those of a perfect
-    memory.
+    The bandwidth is `CALC`, as much as the array needs: the cycles are those of a perfect memory.
     """
     sections: dict[str, dict[str, object]] = {
         "general": {"run_name": "penstock"},
@@ -160,19 +159,19 @@ def config(arch: Arch) -> str:
 
 
 class ScaleSim:
-    """SCALE-Sim in an environment of its own.
+    """SCALE-Sim in its own virtual environment.
 
     Parameters
     ----------
     folder : Path
-        For the environment and what it said; it may be deleted at any time.
+        Folder of the environment and of cached results; it may be deleted at any time.
     say : callable
         Called with what happens now.
 
     Raises
     ------
     ScaleSimError
-        If it is not installed and cannot be.
+        If it cannot be installed.
     """
 
     def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
@@ -192,7 +191,7 @@ class ScaleSim:
         self._call("python -m venv", venv, _INSTALL_LIMIT)
         pip = [str(self._python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         self._call("pip install", [*pip, *_PACKAGES], _INSTALL_LIMIT)
-        stamp.touch()  # last: an interrupted installation starts again
+        stamp.touch()  # last, so that an interrupted installation starts again
 
     @staticmethod
     def _call(name: str, command: list[str], limit: float) -> None:

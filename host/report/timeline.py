@@ -1,4 +1,4 @@
-"""A recorded run as tracks of slices: what each engine worked on, when, and what it waited for.
+"""A recorded run as a timeline: for each engine, its descriptors with their times and waits.
 
 The engines' events have no names; the program has them, in the same order.  Engines take a
 descriptor while the one before is still under way, but complete them one after the other::
@@ -40,7 +40,7 @@ Values = dict[str, int]
 
 @dataclass(frozen=True)
 class Slice:
-    """Something that took some time.
+    """An interval of a track.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class Slice:
     begin, end : int
         First cycle, and the first one after it.
     args : dict
-        Facts about it: numbers and texts.
+        Details: numbers and texts.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Counter:
     ----------
     unit : str
     points : list of (int, float)
-        From this cycle to the next point's, this value.
+        Points (cycle, value); a value holds until the next point.
     """
 
     unit: str
@@ -81,7 +81,7 @@ class Timeline:
     tracks : dict of list of Slice
         `LAYERS`, `FETCH`, then the engines by name; slices in order, none overlapping.
     counters : dict of Counter
-        Of the memory ports and of the array.
+        Rates of the memory ports and of the array.
     """
 
     tracks: dict[str, list[Slice]]
@@ -104,7 +104,7 @@ class _Descriptor:
 
 
 def _joined(program: Program, recording: Recording) -> list[_Descriptor]:
-    """The program's descriptors in order, each with what was recorded of it."""
+    """The program's descriptors in order, each with its recorded events."""
     streams: dict[tuple[Op, Kind], Iterator[int]] = {}
     descriptors = list(program.descriptors())
     for op in Op:
@@ -134,7 +134,7 @@ def _joined(program: Program, recording: Recording) -> list[_Descriptor]:
 
 
 def _facts(d: _Descriptor) -> dict[str, int | str]:
-    """What a descriptor does, in numbers."""
+    """The figures of a descriptor shown in its slice."""
     v = d.values
     if d.op is Op.LOAD:
         beats = v["plane_beats"] * v["planes"]
@@ -147,7 +147,7 @@ def _facts(d: _Descriptor) -> dict[str, int | str]:
             "blocks": v["n_cb"] * v["n_ky"] * v["n_kx"],
         }
     if d.op is Op.DRAIN:
-        return {"positions": v["count"], "groups of lanes": v["groups"]}
+        return {"positions": v["count"], "lane groups": v["lane_groups"]}
     return {
         "rows": v["out_h"],
         "columns": v["out_w"],

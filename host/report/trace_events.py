@@ -1,7 +1,8 @@
 """A timeline in the trace event format, which Perfetto and Chrome's tracing page open.
 
 The format is JSON: a list of events, of which three kinds are used here: complete slices (``X``),
-counters (``C``) and names (``M``).  Its unit of time is a microsecond; here it stands for a cycle.
+counters (``C``) and names (``M``).  Its unit of time is a microsecond, which here stands for a
+cycle.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def to_trace_events(timeline: Timeline, *, title: str) -> bytes:
     ----------
     timeline : Timeline
     title : str
-        What the whole is called.
+        Title of the trace.
     """
     events = [_name("process_name", 0, name=title)]
     for number, (track, slices) in enumerate(timeline.tracks.items(), start=1):
@@ -57,7 +58,7 @@ def to_trace_events(timeline: Timeline, *, title: str) -> bytes:
             }
             for cycle, value in counter.points
         ]
-    # One event to a line: such a file can be read, searched and compared.
+    # One event per line, so that files can be read, searched and compared.
     lines = ",\n".join(json.dumps(event, separators=(",", ":")) for event in events)
     other = json.dumps({"time": "one microsecond is one cycle"})
     return f'{{"displayTimeUnit":"ms","otherData":{other},"traceEvents":[\n{lines}\n]}}\n'.encode()

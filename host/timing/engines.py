@@ -198,7 +198,7 @@ class Drain:
             return False
         ends.popleft()
         v = clock.take(Op.DRAIN).values
-        end = clock.now + v["count"] * v["groups"] + clock.timing.drained
+        end = clock.now + v["count"] * v["lane_groups"] + clock.timing.drained
         clock.finish[Op.DRAIN].append(end)
         self._free = end + 1
         return True

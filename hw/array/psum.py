@@ -20,7 +20,7 @@ _LOW_BITS = 16
 
 
 def accumulate_layout(words: int) -> data.StructLayout:
-    """What goes with each activation word: which partial sum it belongs to.
+    """Control of each activation word: the partial sum that it belongs to.
 
     valid
         The word is one of a tile, not a bubble.

@@ -69,7 +69,7 @@ def _delayed(m: Module, bit: Value, count: int, *, name: str) -> Value:
 class SystolicArray(wiring.Component):
     """`rows` x `cols` processing elements.
 
-    Nothing in the array stalls: words that mean nothing give sums nobody stores.
+    The array never stalls: sums of invalid words are not stored.
 
     Parameters
     ----------

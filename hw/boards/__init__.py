@@ -1,4 +1,4 @@
 """The tops of boards: clocks, pins, and the core with its memory and its host interface.
 
-Imports everything else in `hw` but `hw.flow`; the core never learns which board it is on.
+Imports everything else in `hw` but `hw.flow`; the core does not depend on the board.
 """

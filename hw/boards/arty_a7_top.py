@@ -29,9 +29,9 @@ PINS: dict[str, str] = {
 
 
 def constraints() -> str:
-    """Text of the constraint file for nextpnr-xilinx, and for Vivado.
+    """Text of the constraint file for nextpnr-xilinx and for Vivado.
 
-    Pins, electrical standards, and the clock that comes in.
+    Pins, I/O standards, and the input clock.
     """
     lines = []
     for name, text in PINS.items():
@@ -47,7 +47,7 @@ def constraints() -> str:
 
 
 def _pll(m: Module, clock: Signal) -> None:
-    """Make the clock of the `sync` domain, which is in reset until it is steady."""
+    """Generate the clock of the `sync` domain, which is in reset until the PLL has locked."""
     output, rest = divmod(_VCO_MHZ * 1_000_000, CLOCK_HZ)
     assert rest == 0 and _VCO_MHZ % INPUT_MHZ == 0
     feedback, made, locked = (Signal(name=f"pll_{n}") for n in ("feedback", "clock", "locked"))
@@ -105,7 +105,7 @@ ARTY_A7_100T = Board(
     top=ArtyA7Top,
     arch="arty-a7-100t",
     clock_mhz=CLOCK_HZ / 1e6,
-    # What the open tools report is kept at a distance: see `hw.flow.xilinx.openxc7`.
+    # The target has a margin to the open tools' report: see `hw.flow.xilinx.openxc7`.
     target_mhz=1.5 * CLOCK_HZ / 1e6,
     host=Serial(
         baud=BAUD,

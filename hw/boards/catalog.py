@@ -1,4 +1,4 @@
-"""The boards there are: ours by name, anybody's as a Python file."""
+"""The known boards by name, and external boards from Python files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from penstock.hw.boards.arty_a7_top import ARTY_A7_100T
 from penstock.hw.boards.board import Board
-from penstock.hw.boards.pynq_z2 import PYNQ_Z1, PYNQ_Z2
+from penstock.hw.boards.pynq_z2_top import PYNQ_Z1, PYNQ_Z2
 from penstock.hw.boards.tang_nano_top import TANG_NANO_20K
 from penstock.hw.boards.ulx3s_top import ULX3S_25F, ULX3S_45F, ULX3S_85F
 
@@ -32,7 +32,7 @@ def get_board(name: str) -> Board:
     Parameters
     ----------
     name : str
-        What ends with ``.py`` or has a folder in it is a file.
+        A name that ends with ``.py`` or contains a folder is a file.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def get_board(name: str) -> Board:
 
 
 def load_board(path: Path) -> Board:
-    """Run a Python file and return its ``BOARD``; what lies beside it can be imported by it.
+    """Run a Python file and return its ``BOARD``; it can import modules beside it.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def load_board(path: Path) -> Board:
     sys.path.insert(0, str(path.parent))
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # whatever somebody else's file raises
+    except Exception as error:  # the file may raise anything
         raise ValueError(f"{path}: {_place(error, path)}{type(error).__name__}: {error}") from None
     finally:
         sys.path.remove(str(path.parent))

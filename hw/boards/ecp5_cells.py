@@ -19,7 +19,8 @@ class Pll:
     ----------
     input_mhz, output_mhz : float
     phase : float
-        Of the second output after the first, as a part of a period; rounded to what there is.
+        Phase of the second output after the first, as a fraction of a period; rounded to an
+        available one.
 
     Raises
     ------
@@ -48,7 +49,7 @@ class Pll:
 
     @property
     def phase(self) -> float:
-        """The second output's phase, as a part of a period."""
+        """The second output's phase, as a fraction of a period."""
         return (self.coarse * 8 + self.fine) / (self.output * 8)
 
     def add(self, m: Module, clock: Value, *, first: str, second: str) -> None:
@@ -77,7 +78,7 @@ class Pll:
             "CLKOS_CPHASE": self.coarse,
             "CLKOS_FPHASE": self.fine,
         }
-        # Of the analogue part, as Lattice's tools set it.
+        # Analogue settings, as from Lattice's tools.
         attributes = {
             "ICP_CURRENT": "12",
             "LPF_RESISTOR": "8",
@@ -120,7 +121,7 @@ def _register(m: Module, name: str, kind: str, value: Value, *, init: int = 0) -
 
 
 def add_input(m: Module, name: str, pad: IOValue, *, registered: bool = False) -> Signal:
-    """Return what comes in at a pad."""
+    """Return the input of a pad."""
     result = Signal(name=name)
     m.submodules[f"{name}_pad"] = Instance("IB", io_I=pad, o_O=result)
     return _register(m, f"{name}_in", "I", result) if registered else result
@@ -149,7 +150,7 @@ def add_tristate(m: Module, name: str, pad: IOValue, value: Value, enable: Value
 
 
 def add_clock_output(m: Module, name: str, pad: IOValue, *, domain: str) -> None:
-    """Send a domain's clock out of a pad, without leaving the pads' own fast paths."""
+    """Output a domain's clock at a pad, over the pads' dedicated fast paths."""
     value = Signal(name=name)
     m.submodules[f"{name}_out"] = Instance(
         "ODDRX1F",

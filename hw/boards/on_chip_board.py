@@ -9,7 +9,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from penstock.hw.array.systolic import ArrayMaker, SystolicArray
-from penstock.hw.boards.serial_soc import LAMPS, LinkedAccel, check_baud
+from penstock.hw.boards.serial_soc import LEDS, LinkedAccel, check_baud
 from penstock.hw.lib.timing_policy import FAST, TimingPolicy
 from penstock.hw.memory.block_memory import BlockMemory
 from penstock.models.spec.arch import Arch
@@ -32,7 +32,7 @@ class OnChipBoard(wiring.Component):
     baud : int
         Bits a second on the wire.
     shown : sequence of str
-        Those of `hw.boards.serial_soc.LAMPS` that the board has LEDs for.
+        Those of `hw.boards.serial_soc.LEDS` that the board has LEDs for.
     array, slices, timing
         As in `hw.boards.serial_soc.LinkedAccel`.
 
@@ -57,7 +57,7 @@ class OnChipBoard(wiring.Component):
         slices: bool = True,
         timing: TimingPolicy = FAST,
     ) -> None:
-        check_baud(baud, clock_hz)  # before there is anything that would be left unused
+        check_baud(baud, clock_hz)  # before anything is created that would stay unused
         self.shown = tuple(shown)
         self._system = LinkedAccel(
             arch=arch,
@@ -85,6 +85,6 @@ class OnChipBoard(wiring.Component):
             system.rx.eq(self.rx),
             system.button.eq(self.button),
             self.tx.eq(system.tx),
-            self.led.eq(Cat(system.led[LAMPS.index(name)] for name in self.shown)),
+            self.led.eq(Cat(system.led[LEDS.index(name)] for name in self.shown)),
         ]
         return m

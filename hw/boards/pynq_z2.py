@@ -1,30 +1,19 @@
-"""The accelerator on a PYNQ-Z1 or Z2: behind the processor system's ports, and as the whole chip.
+"""The PYNQ-Z1 and Z2: the accelerator with AXI3 ports for the processor system of a Zynq.
 
-::
-
-    PynqTop
-      PS7 --- MAXIGP0  -->  gp0  Axi3ToLite --> csr  |
-          <-- SAXIHP0  ---  hp0  descriptors         |  PynqCore
-          <-- SAXIHP1  ---  hp1  weights             |  = Accel with a PackedArray, and bridges
-          <-- SAXIHP2  ---  hp2  activations         |
-          <-- SAXIHP3  ---  hp3  results             |
-          <-- IRQF2P0  ---  irq                      |
-          --- FCLKCLK0 --> BUFG --> clock of all of it
-          --- FCLKRESETN0 --> two registers --> reset of the registers' side
+This is the design with plain ports, as simulated; the PS7 primitive and the board's record are in
+`hw.boards.pynq_z2_top`.
 """
 
 from __future__ import annotations
 
 from functools import partial
 
-from amaranth import ClockDomain, ClockSignal, Const, Instance, Module, ResetSignal, Signal, Value
+from amaranth import Module
 from amaranth.lib import wiring
-from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from penstock.hw.array.dsp48 import Dsp48e1, MultiplyAdd
+from penstock.hw.array.dsp48 import MultiplyAdd
 from penstock.hw.array.packed import PackedArray
-from penstock.hw.boards.board import Board, Processor
 from penstock.hw.bus.axi3 import (
     Axi3ReadMaster,
     Axi3ToLite,
@@ -34,17 +23,12 @@ from penstock.hw.bus.axi3 import (
     axi3_write,
 )
 from penstock.hw.core.accel import Accel
-from penstock.hw.floorplan.zynq import zynq_7020
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.regs import CSR_BYTES
 from penstock.models.zynq.hwh import CSR_BASE
 
-__all__ = ["MEMBERS", "PORTS", "PYNQ_Z1", "PYNQ_Z2", "PynqCore", "PynqTop"]
+__all__ = ["MEMBERS", "PynqCore"]
 
-# The PS7 primitive's AxSIZE has no third bit: no beat has more than 8 bytes.
-_SIZE_BITS = 2
-# The core's ports, and what the pins of the primitive's begin with.
-PORTS = {"gp0": "MAXIGP0", **{f"hp{n}": f"SAXIHP{n}" for n in range(4)}}
 MEMBERS = {
     "gp0": In(axi3()),
     "hp0": Out(axi3_read()),
@@ -56,7 +40,7 @@ MEMBERS = {
 
 
 class PynqCore(wiring.Component):
-    """The accelerator with AXI3 ports, to be put beside the processor system.
+    """The accelerator with AXI3 ports for the processor system.
 
     Parameters
     ----------
@@ -107,85 +91,3 @@ class PynqCore(wiring.Component):
         connect(m, write.o, flipped(self.hp3))
         m.d.comb += self.irq.eq(accel.irq)
         return m
-
-
-class PynqTop(wiring.Component):
-    """The whole chip: `PynqCore` and the PS7 primitive.  It has no ports.
-
-    Parameters
-    ----------
-    arch : Arch
-    """
-
-    def __init__(self, *, arch: Arch) -> None:
-        self.arch = arch
-        super().__init__({})
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        m.submodules.core = core = PynqCore(arch=self.arch, mac=Dsp48e1, domain="engines")
-        m.domains.sync = sync = ClockDomain("sync")
-        # The same clock without a reset: one of two sources would be a gate before all registers.
-        m.domains.engines = engines = ClockDomain("engines", reset_less=True)
-        engines.clk = sync.clk
-        clocks, resets_n = Signal(4), Signal(4)
-        m.submodules.clock = Instance("BUFG", i_I=clocks[0], o_O=ClockSignal())
-        m.submodules.reset = FFSynchronizer(~resets_n[0], ResetSignal(), init=1)
-        interrupts = Signal(20)  # 16 of the shared ones, then the cores' own
-        m.d.comb += interrupts.eq(core.irq)
-        pins: dict[str, Value] = {
-            "o_FCLKCLK": clocks,
-            "o_FCLKRESETN": resets_n,
-            "i_IRQF2P": interrupts,
-            "i_FPGAIDLEN": Const(1),  # active low: the processor may not stop this clock as idle
-        }
-        for name, prefix in PORTS.items():
-            pins[f"i_{prefix}ACLK"] = ClockSignal()
-            pins.update(_port(m, prefix, getattr(core, name)))
-        m.submodules.ps7 = Instance("PS7", **pins)
-        return m
-
-
-def _port(m: Module, prefix: str, port: wiring.PureInterface) -> dict[str, Value]:
-    """Pins of the PS7 primitive for one of the core's ports, by the instance's argument."""
-    pins: dict[str, Value] = {}
-    for name, member in port.signature.members.items():
-        ours = getattr(port, name)
-        pin = f"{prefix}{name.upper()}"
-        width = _SIZE_BITS if name in ("arsize", "awsize") else len(ours)
-        if member.flow is Out:
-            pins[f"i_{pin}"] = ours[:width]
-        else:
-            wire = Signal(width, name=pin.lower())
-            m.d.comb += ours.eq(wire)
-            pins[f"o_{pin}"] = wire
-    if prefix.startswith("SAXIHP"):
-        # The direction this port does not use must not ask for anything.
-        reads = "araddr" in port.signature.members
-        for valid in ("AWVALID", "WVALID") if reads else ("ARVALID",):
-            pins[f"i_{prefix}{valid}"] = Const(0)
-        # 1 would hand the limit of bursts under way to other pins.
-        pins[f"i_{prefix}RDISSUECAP1EN"] = Const(0)
-        pins[f"i_{prefix}WRISSUECAP1EN"] = Const(0)
-    return pins
-
-
-def _pynq(name: str, title: str) -> Board:
-    """One of the boards that carry the same device: the design uses none of its pins."""
-    return Board(
-        name=name,
-        title=f"{title} (Zynq XC7Z020)",
-        part="xc7z020clg400-1",
-        toolchain="openxc7",
-        options={"family": "zynq7", "device": "xc7z020"},
-        top=PynqTop,
-        arch="pynq-z2",
-        target_mhz=130.0,
-        host=Processor(registers=CSR_BASE),
-        floorplan=zynq_7020,
-        load="penstock selftest --device pynq --overlay penstock.bit",
-    )
-
-
-PYNQ_Z1 = _pynq("pynq-z1", "PYNQ-Z1")
-PYNQ_Z2 = _pynq("pynq-z2", "PYNQ-Z2")

@@ -1,8 +1,8 @@
-"""The accelerator with a memory of its own and a host on a serial port: what boards have in common.
+"""The accelerator with its own memory and a host on a serial port; shared by boards.
 
 ::
 
-    rx, tx <-> HostLink --csr----------------> Accel --> lamps
+    rx, tx <-> HostLink --csr----------------> Accel --> LEDs
                   |                              |
                   '--m_read, m_write--.   .--m_desc, m_wgt, m_act, m_out
                                       MemoryPort
@@ -25,12 +25,12 @@ from penstock.hw.memory.memory_port import MemoryPort
 from penstock.hw.memory.sdram import SdramController
 from penstock.models.spec.arch import Arch
 
-__all__ = ["LAMPS", "LinkedAccel", "check_baud"]
+__all__ = ["LEDS", "LinkedAccel", "check_baud"]
 
-# What the lamps show, in the order of `LinkedAccel.led`.
-LAMPS = ("alive", "memory", "host", "receiving", "sending", "busy", "error", "damaged")
+# What the LEDs show, in the order of `LinkedAccel.led`.
+LEDS = ("alive", "memory", "host", "receiving", "sending", "busy", "error", "damaged")
 
-# A pulse on the link lights its lamp for 2**this cycles (12 ms at 90 MHz).
+# A pulse on the link lights its LED for 2**this cycles (12 ms at 90 MHz).
 _GLOW_BITS = 20
 
 
@@ -76,7 +76,7 @@ class LinkedAccel(wiring.Component):
     button : In(1)
         Reset while it is pressed; not synchronised.
     led : Out(8)
-        See `LAMPS`.
+        See `LEDS`.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class LinkedAccel(wiring.Component):
         self.act_lanes = act_lanes
         self.timing = timing
         super().__init__(
-            {"rx": In(1, init=1), "tx": Out(1, init=1), "button": In(1), "led": Out(len(LAMPS))}
+            {"rx": In(1, init=1), "tx": Out(1, init=1), "button": In(1), "led": Out(len(LEDS))}
         )
 
     def elaborate(self, platform: object) -> Module:
@@ -126,9 +126,9 @@ class LinkedAccel(wiring.Component):
         # The button bounces, and may be pressed at any time.
         pressed = [Signal(name=f"pressed_{k}") for k in range(3)]
         m.d.sync += Cat(pressed).eq(Cat(self.button, pressed))
-        # A register is the only reset of each of these domains: with gates on its way to all of the
-        # chip, or one register for all, there would be no time for the way.  The accelerator resets
-        # its engines itself.
+        # Each of these domains is reset by its own register, without gates: a gate, or one register
+        # for all domains, would make the reset net too slow.  The accelerator resets its engines
+        # itself.
         m.domains += [engines := ClockDomain("engines", local=True, reset_less=True)]
         m.d.comb += engines.clk.eq(ClockSignal())
         for name, block in (("accel", accel), ("link", link), ("memory", memory)):
@@ -156,12 +156,12 @@ class LinkedAccel(wiring.Component):
             "error": accel.error,
             "damaged": _glow(m, link.damaged, "damaged"),
         }
-        m.d.sync += self.led.eq(Cat(states[name] for name in LAMPS))
+        m.d.sync += self.led.eq(Cat(states[name] for name in LEDS))
         return m
 
 
 def _glow(m: Module, pulse: Signal, name: str) -> Signal:
-    """Return a signal that stays high long enough to be seen."""
+    """Return a signal that stays high long enough to be visible on an LED."""
     left = Signal(_GLOW_BITS, name=f"glow_{name}")
     m.d.sync += left.eq(Mux(pulse, ~0, Mux(left.any(), left - 1, 0)))
     return left.any()

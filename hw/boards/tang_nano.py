@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from penstock.hw.boards.on_chip_board import OnChipBoard
-from penstock.hw.boards.serial_soc import LAMPS
+from penstock.hw.boards.serial_soc import LEDS
 from penstock.hw.lib.timing_policy import SMALL
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.serial_boards import SERIAL_BOARDS
@@ -15,8 +15,8 @@ BAUD = SERIAL_BOARDS["tang-nano-20k"].baud
 
 MEMORY_BYTES = 32 << 10
 
-# The memory is always there, and a host that sends has been seen.
-SHOWN = tuple(name for name in LAMPS if name not in ("memory", "host"))
+# Not shown: the memory is always ready, and `receiving` implies a host.
+SHOWN = tuple(name for name in LEDS if name not in ("memory", "host"))
 
 
 class TangNano(OnChipBoard):

@@ -18,8 +18,8 @@ INPUT_MHZ = 27
 # The oscillator's frequency must be within these, in MHz.
 _VCO = (500, 1250)
 
-# Pins of the package QN88 and what to write for them in the constraint file, from the board's
-# schematics as LiteX-Boards has them.
+# Pins of the package QN88 and their attributes in the constraint file, from the board's schematics
+# as given by LiteX-Boards.
 _PLAIN = "IO_TYPE=LVCMOS33"
 PINS: dict[str, tuple[str, str]] = {
     "clk27": ("4", _PLAIN),
@@ -31,7 +31,7 @@ PINS: dict[str, tuple[str, str]] = {
 
 
 def constraints() -> str:
-    """Text of the constraint file for nextpnr-himbaechel: pins and electrical standards."""
+    """Text of the constraint file for nextpnr-himbaechel: pins and I/O standards."""
     lines = []
     for name, (pins, attributes) in PINS.items():
         numbers = pins.split()
@@ -42,14 +42,14 @@ def constraints() -> str:
 
 
 def _pll(m: Module, clock: Signal) -> None:
-    """Make the clock of the `sync` domain, which is in reset until it is steady."""
+    """Generate the clock of the `sync` domain, which is in reset until the PLL has locked."""
     multiply, rest = divmod(CLOCK_HZ, INPUT_MHZ * 1_000_000)
     assert rest == 0
     output = next(k for k in (4, 8, 16, 32) if _VCO[0] <= CLOCK_HZ * k / 1e6 <= _VCO[1])
     locked = Signal(name="pll_locked")
     m.domains.sync = ClockDomain()
-    # Nothing is at CLKFB: the feedback is internal, and for each constant input of a PLL with a
-    # constant there, the placer searches the whole routing graph: a minute in all.
+    # CLKFB is unconnected, as the feedback is internal: with a constant there, the placer searches
+    # the whole routing graph for each constant input of the PLL, a minute in all.
     low = {"RESET": 1, "RESET_P": 1, "FBDSEL": 6, "IDSEL": 6, "ODSEL": 6}
     low |= {"PSDA": 4, "DUTYDA": 4, "FDLY": 4}
     m.submodules.pll = Instance(

@@ -10,7 +10,7 @@ from amaranth import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from penstock.hw.boards.serial_soc import LAMPS, LinkedAccel, check_baud
+from penstock.hw.boards.serial_soc import LEDS, LinkedAccel, check_baud
 from penstock.hw.memory.sdram import SdramController
 from penstock.hw.memory.sdram_chip import ULX3S_SDRAM, SdramChip, sdram_pins
 from penstock.models.spec.arch import Arch
@@ -18,7 +18,7 @@ from penstock.models.spec.serial_boards import SERIAL_BOARDS
 
 __all__ = ["BAUD", "CLOCK_HZ", "Ulx3s"]
 
-# Of all of these boards, whatever the size of their ECP5.
+# The same for all of these boards, with any size of ECP5.
 CLOCK_HZ = SERIAL_BOARDS["ulx3s-85f"].clock_hz
 BAUD = SERIAL_BOARDS["ulx3s-85f"].baud
 
@@ -47,7 +47,7 @@ class Ulx3s(wiring.Component):
     button : In(1)
         Reset while it is pressed.
     led : Out(8)
-        See `hw.boards.serial_soc.LAMPS`.
+        See `hw.boards.serial_soc.LEDS`.
     sdram : Out(sdram_pins(chip))
     """
 
@@ -61,7 +61,7 @@ class Ulx3s(wiring.Component):
         registered: bool = True,
     ) -> None:
         self._controller = SdramController(chip=chip, clock_hz=clock_hz)
-        check_baud(baud, clock_hz)  # before there is anything that would be left unused
+        check_baud(baud, clock_hz)  # before anything is created that would stay unused
         self._system = LinkedAccel(
             arch=arch,
             controller=self._controller,
@@ -76,7 +76,7 @@ class Ulx3s(wiring.Component):
                 "rx": In(1, init=1),
                 "tx": Out(1, init=1),
                 "button": In(1),
-                "led": Out(len(LAMPS)),
+                "led": Out(len(LEDS)),
                 "sdram": Out(sdram_pins(chip)),
             }
         )

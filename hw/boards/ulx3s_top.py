@@ -7,7 +7,7 @@ from amaranth import Module, Signal
 from penstock.hw.boards.board import Board, Floorplan, Pins, Serial
 from penstock.hw.boards.ecp5_cells import Pll, add_clock_output, add_input, add_output, add_tristate
 from penstock.hw.boards.pinned_top import PinnedTop
-from penstock.hw.boards.serial_soc import LAMPS
+from penstock.hw.boards.serial_soc import LEDS
 from penstock.hw.boards.ulx3s import BAUD, CLOCK_HZ, Ulx3s
 from penstock.hw.floorplan.ecp5 import ecp5_25, ecp5_45, ecp5_85
 from penstock.hw.memory.sdram_chip import ULX3S_SDRAM
@@ -26,14 +26,14 @@ __all__ = [
 
 INPUT_MHZ = 25.0
 
-# The SDRAM's clock comes this part of a period after the FPGA's.  A word it sends is at the FPGA's
-# pin from `t_ac` after one of its edges to `t_oh` after the next, both later by the way out of the
-# clock and the way in of the word; the FPGA takes it at the second edge of its own.  At 90 MHz this
-# phase leaves room for ways of 0.7 to 8.9 ns together (from the datasheets, not measured).
+# Delay of the SDRAM's clock against the FPGA's, as a fraction of a period.  A word that it sends is
+# valid at the FPGA's pin from `t_ac` after one of its edges to `t_oh` after the next, plus the
+# delays of the clock output and the data input; the FPGA samples it at its own second edge.  At 90
+# MHz this phase allows for delays of 0.7 to 8.9 ns in total (from the datasheets, not measured).
 SDRAM_PHASE = 5 / 7
 
-# Sites of the package CABGA381 and what to write for them in the constraint file, from the
-# board's schematics as amaranth-boards has them.
+# Sites of the package CABGA381 and their attributes in the constraint file, from the board's
+# schematics as given by amaranth-boards.
 _PLAIN = "IO_TYPE=LVCMOS33"
 _FAST = "IO_TYPE=LVCMOS33 PULLMODE=NONE DRIVE=4 SLEWRATE=FAST"
 PINS: dict[str, tuple[str, str]] = {
@@ -54,10 +54,7 @@ PINS: dict[str, tuple[str, str]] = {
 
 
 def constraints() -> str:
-    """Text of the constraint file for nextpnr-ecp5.
-
-    Sites, electrical standards, and the clock that comes in.
-    """
+    """Text of the constraint file for nextpnr-ecp5: sites, I/O standards, and the input clock."""
     lines = ["BLOCK RESETPATHS;", "BLOCK ASYNCPATHS;"]
     for name, (sites, attributes) in PINS.items():
         names = [name]
@@ -93,7 +90,7 @@ class Ulx3sTop(PinnedTop):
             board.button.eq(add_input(m, "button", pins["button"])),
         ]
         add_output(m, "tx", pins["tx"], board.tx)
-        for k in range(len(LAMPS)):
+        for k in range(len(LEDS)):
             add_output(m, f"led_{k}", pins["led"][k], board.led[k])
 
         add_clock_output(m, "sdram_clk", pins["sdram_clk"], domain="sdram")
@@ -107,7 +104,7 @@ class Ulx3sTop(PinnedTop):
                     pins[f"sdram_{name}"][k],
                     value,
                     registered=True,
-                    # No command until there is one.
+                    # No command before the first one.
                     init=int(name == "command"),
                 )
         for k in range(len(board.sdram.dq_i)):
@@ -149,7 +146,7 @@ def _ulx3s(size: int, idcode: str, floorplan: Floorplan) -> Board:
                 clock="clk25",
                 outputs={
                     "tx": ("tx", 1),
-                    "led": ("led", len(LAMPS)),
+                    "led": ("led", len(LEDS)),
                     **{f"sdram__{n}": (f"sdram_{n}", width) for n, width in _SDRAM_WIDTHS.items()},
                 },
                 pads={"sdram__dq": ("sdram_dq", 16)},

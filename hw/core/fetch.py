@@ -38,7 +38,7 @@ def limits(arch: Arch) -> dict[Op, dict[str, tuple[int, int | None]]]:
         Op.CONV: {"n_cb": some, "n_ky": some, "n_kx": some, "n_y": some, "n_x": some},
         Op.DRAIN: {
             "offset": (0, arch.rows - 1),
-            "groups": (1, arch.cols // arch.drain_lanes),
+            "lane_groups": (1, arch.cols // arch.drain_lanes),
             "count": (1, arch.psum_words),
         },
         Op.POST: {

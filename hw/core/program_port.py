@@ -1,4 +1,4 @@
-"""What the registers and the sequencer tell each other about a program."""
+"""Interface between registers and sequencer: the program and its state."""
 
 from __future__ import annotations
 

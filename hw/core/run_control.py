@@ -26,7 +26,7 @@ __all__ = ["Control"]
 
 
 class State(enum.Enum):
-    """Where a run stands; see the module's picture."""
+    """State of a run; see the module's diagram."""
 
     IDLE = 0
     RESET = 1
@@ -208,7 +208,7 @@ class Control(wiring.Component):
             high_above.eq(high > self.watchdog[16:]),
             high_same.eq(high == self.watchdog[16:]),
         ]
-        # What the comparison does not know of yet.
+        # Progress that is not yet part of the comparison.
         since = Signal(COUNT_LATENCY, name="alive_since", init=-1)
         timeout = Signal()
         m.d.sync += [

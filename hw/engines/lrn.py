@@ -264,7 +264,7 @@ class LrnLanes(wiring.Component):
             delayed(m, value, 1) for value in (self.table.en, self.table.addr, self.table.data)
         )
 
-        # Of the halves of a byte, and not written as products: for those, tools take DSPs.
+        # Squares from the halves of a byte; not written as products, which tools would map to DSPs.
         outer = [Signal(16, name=f"outer_{i}", reset_less=True) for i in range(lanes + 4)]
         parts = [
             [Signal(6, name=f"part_{i}_{k}", reset_less=True) for k in range(2)]

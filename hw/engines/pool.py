@@ -12,7 +12,7 @@ MAX_KERNEL = 3
 
 
 def pool_control() -> data.StructLayout:
-    """What goes with each pixel.
+    """Control of each pixel.
 
     first
         The top pixel of a column of the window.

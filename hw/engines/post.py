@@ -156,7 +156,7 @@ class PostEngine(wiring.Component):
                 lanes.i_start.eq(start_lrn),
                 lanes.i_window.eq(Cat(*around[:2], *pixel, *around[2:])),
             ]
-            # What goes with the pixel, one shift register for each bit.
+            # Control of the pixel, delayed by one shift register for each bit.
             late = []
             for bit in range(len(control.as_value())):
                 history = Signal(lanes.latency, name=f"control_{bit}", reset_less=True)
@@ -268,7 +268,7 @@ class PostEngine(wiring.Component):
         plane = Signal(Plane, reset_less=True)
         pixel = Signal.like(scan.o.payload, reset_less=True)
         distance = Signal.like(self.out.addr, reset_less=True)
-        # What leads from the pixel to the plane: a sum, minus `distance` as its complement and 1.
+        # Step from the pixel to the plane: a sum, or minus `distance` as its complement and 1.
         way = Signal.like(self.out.addr)
         one = Signal()
         with m.If(accept):

@@ -110,7 +110,7 @@ class WeightsEngine(wiring.Component):
             m.d.sync += beats.eq(0)
 
         column = Signal(range(cols))
-        # What beats that are still to go are; words or beats are still to go.
+        # Whether the remaining beats are parameters or words; `busy`: words or beats remain.
         to_params, to_words, busy = Signal(), Signal(), Signal()
         # Duplicate of `to_words` that drives only the upsizer's many bits.
         words_turn = timing.duplicate(name="words_turn")
@@ -135,7 +135,7 @@ class WeightsEngine(wiring.Component):
 
         m.d.sync += [
             self.done.eq(finished),
-            # Not in the same cycle: who takes the last parameter is a long path.
+            # Registered, as the handshake of the last parameter is a long path.
             params_end.eq(beat & to_params & tagged.o.p.last),
         ]
         with m.If(beat):

@@ -1,4 +1,4 @@
-"""The core for other people's designs: Verilog, ports, constraints, a LiteX module, an example.
+"""The core for other designs: Verilog, ports, constraints, a LiteX module, an example.
 
-It writes files and runs no tool.  The example's program comes from whoever calls.
+It writes files and runs no tool.  The example's program is passed in by the caller.
 """

@@ -1,4 +1,4 @@
-"""What an exported core says of itself: ports and timing as Markdown and JSON, constraints."""
+"""Documents of an exported core: ports and timing as Markdown and JSON, constraints."""
 
 from __future__ import annotations
 
@@ -66,6 +66,6 @@ def registers_page() -> str:
 def constraints(mhz: float) -> str:
     """Return the clock as a constraint that is both SDC and XDC."""
     return (
-        "# The core has one clock and no path to be excepted: reset and interrupt are of it, too.\n"
+        "# The core has one clock and no timing exceptions; reset and interrupt belong to it.\n"
         f"create_clock -name clk -period {1000 / mhz:.3f} [get_ports clk]\n"
     )

@@ -51,24 +51,24 @@ _CHANNELS = {
     "b": "write response",
 }
 
-# What holds between signals, in sentences.
+# Rules of the signals, as sentences.
 RULES = (
     "All ports belong to one clock domain, that of `clk`.",
-    "Every channel has the handshake of AXI: what is sent moves in a cycle with `valid` and "
-    "`ready`; `valid` does not wait for `ready` and, with its payload, stays until then.",
+    "Every channel has AXI's handshake: a transfer takes place in a cycle with `valid` and "
+    "`ready`; `valid` does not wait for `ready` and, with its payload, holds until then.",
     f"Bursts are INCR, of whole 64-bit beats, {MAX_BURST} beats at most (AXI3 takes them as well), "
     f"and never cross a boundary of {BOUNDARY} bytes. IDs are 0: answers come in order.",
-    "A memory may be as slow as it likes, and answer each port in its own time: a run takes "
-    "longer, and gives the same bytes. A wait of WATCHDOG cycles without any progress ends it.",
-    "Registers: an address is taken when no access of its kind is under way. A word that was "
-    "written has changed its register four cycles after address and data were taken; what is read "
-    "comes five cycles after its address. Reading changes nothing. Every address answers OKAY; "
+    "Memory may have any latency, different for each port: a slow one makes a run longer but gives "
+    "the same bytes. WATCHDOG cycles without any progress end the run with an error.",
+    "Registers: an address is taken when no access of its kind is in flight. A write takes effect "
+    "four cycles after address and data were taken; read data comes five cycles after its "
+    "address. Reads have no side effect. Every address answers OKAY; "
     "unknown ones read 0 and ignore writes.",
     "A run: write BASE, DESC_ADDR, DESC_COUNT, WATCHDOG, IRQ_ENABLE, then 1 to CTRL. At its end "
     "`irq` rises and STATUS is 2 (done: every result is acknowledged by memory) or 4 (error: see "
     "ERROR). Write 1 to IRQ_PENDING to clear the interrupt.",
-    "After an error, or to stop a run, write 2 to CTRL: bursts under way end, everything else is "
-    "dropped; STATUS reads 0 when the core is idle again.",
+    "After an error, or to stop a run, write 2 to CTRL: bursts in flight complete, everything "
+    "else is dropped; STATUS reads 0 when the core is idle again.",
 )
 
 

@@ -1,4 +1,4 @@
-"""Where the DSPs and block RAMs of `hw.boards.pynq_z2.PynqTop` go on a Zynq-7020.
+"""Where the DSPs and block RAMs of `hw.boards.pynq_z2_top.PynqTop` go on a Zynq-7020.
 
 The open placer is good at slices.  DSPs and block RAMs it gives whatever place is left, one after
 the other, and takes most of its time for it; so they have their places from here, and the placer

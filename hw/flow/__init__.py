@@ -1,5 +1,5 @@
 """From a board's name to its bitstream: synthesis, place and route, checks, report.
 
-The steps that all tool chains share; each chain has a folder of its own.  Imports `hw.floorplan`
+The steps that all tool chains share; each tool chain has its own folder.  Imports `hw.floorplan`
 and runs tools as processes; a board's gateware is imported by name when it is built.
 """

@@ -1,4 +1,4 @@
-"""From a board to a folder with its bitstream: the steps, in their order.
+"""Builds a board's bitstream: the steps in order, from Amaranth to the output folder.
 
 ::
 
@@ -6,9 +6,9 @@
                                         '-> place and route, several seeds, fastest kept -+
       -> bitstream -> read back -> report
 
-The same inputs and tools give the same files, but for the logs and what ``report.*`` says of time
-and memory.  Should the time be over before all seeds are through, the best of those that are is
-kept; `Report.seed` alone gives the same files again.
+The same inputs and tools give the same files, except for logs and the times and memory in
+``report.*``.  If the time limit ends the search, the best seed so far is kept; a build with
+`Report.seed` alone gives the same files again.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ __all__ = ["NetlistCheck", "build", "missing_tools"]
 # CheckError.
 NetlistCheck = Callable[[Path, Board, Arch, Callable[[str], None]], str]
 
-# What the manifest lists: everything but logs and what differs from run to run.
+# Files in the manifest: all except logs and files that differ from run to run.
 _VARYING = ("report.json", "report.md", "manifest.json")
 
 
@@ -81,21 +81,21 @@ def build(
     cycles : mapping of str to int
         Predicted cycles of an image, by network, for the estimate.
     say : callable
-        Called with what happens now.
+        Called with a description of each step.
     jobs : int
         Seeds at a time.
     netlist_only : bool
-        Whether it ends after the checked netlist, which needs no place and route.
+        Whether to stop after the checked netlist, which needs no place and route.
 
     Returns
     -------
     Report
-        The caller must look at `Report.met`: a folder is written also if timing is missed.
+        The caller must check `Report.met`: the folder is also written if timing is missed.
 
     Raises
     ------
     ToolsMissing
-        Before anything else is done.
+        Raised before any other work.
     BuildError
         If a step fails; its logs are kept beside `out`.
     """
@@ -124,7 +124,7 @@ def build(
                     job, toolchain, report, seeds, time.monotonic() + 60 * minutes, jobs
                 )
             except BuildError:
-                checking.wait()  # raises what stopped place and route, if the check did
+                checking.wait()  # raises the check's error, if it stopped place and route
                 raise
             checking.wait()
             report.timing, report.seed = routed.timing, routed.seed
@@ -148,7 +148,7 @@ def build(
 
 
 def missing_tools(board: Board, *, netlist_only: bool = False) -> list[Tool]:
-    """Return what is not installed of all that `build` would need."""
+    """Return the programs that `build` needs and that are not installed."""
     toolchain = get_toolchain(board)
     tools = toolchain.synthesis_tools()
     if not netlist_only:
@@ -167,7 +167,7 @@ class _Checking:
         self._report = report
         self._check = check
         self._error: BaseException | None = None
-        # Should the build be interrupted, nobody waits for it.
+        # If the build is interrupted, it is not waited for.
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -185,7 +185,7 @@ class _Checking:
         self._report.costs["netlist check"] = (time.monotonic() - begin, 0.0)
 
     def wait(self) -> None:
-        """Wait for the end; raise what the check raised."""
+        """Wait for the end; raise the check's error, if any."""
         self._thread.join()
         if self._error is not None:
             raise self._error
@@ -196,7 +196,7 @@ def _netlist(job: Job, toolchain: Toolchain, report: Report) -> None:
     job.say("Amaranth to RTLIL")
     begin = time.monotonic()
     top = job.board.top(arch=job.arch)
-    # Without source locations the text is the same wherever the sources lie.
+    # Without source locations, the text does not depend on where the sources are.
     text = rtlil.convert(top, name="penstock", ports=getattr(top, "ports", None), emit_src=False)
     job.rtlil.write_text(text, encoding="utf-8")
     report.costs["amaranth"] = (time.monotonic() - begin, 0.0)
@@ -253,7 +253,7 @@ def _best_seed(
         try:
             results = list(pool.map(one, seeds))
         except BaseException:
-            job.runner.stop()  # else the pool would wait for the programs' own end
+            job.runner.stop()  # otherwise the pool would wait for the programs to end
             raise
     report.seeds = [result for result, _ in results]
     done = [routed for _, routed in results if routed is not None]
@@ -265,7 +265,7 @@ def _best_seed(
 
 
 def _clean(job: Job, seeds: Sequence[int]) -> None:
-    """Remove what only the steps themselves needed."""
+    """Remove intermediate files of the steps."""
     for seed in seeds:
         for path in job.folder.glob(f"seed{seed}.*"):
             path.unlink()

@@ -1,4 +1,4 @@
-"""Why a bitstream could not be made."""
+"""Errors of bitstream builds."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ __all__ = ["BuildError", "CheckError", "ToolsMissing", "read_back"]
 
 
 class BuildError(RuntimeError):
-    """A step failed; the message says which, and what to do about it."""
+    """A step failed; the message names it and the remedy."""
 
 
 class CheckError(BuildError):
-    """What was made is not what was asked for: the netlist, or the finished bitstream."""
+    """A check of the netlist or of the finished bitstream failed."""
 
 
 class ToolsMissing(BuildError):

@@ -33,7 +33,7 @@ class FlatNetlist:
         self._fresh = 1 + max(used, default=0)
 
     def add(self, name: str, port: str, cell: dict[str, Any]) -> int:
-        """Add a cell called `name`; its output `port` gets a net of its own, which is returned."""
+        """Add a cell called `name`; its output `port` gets a new net, which is returned."""
         bit = self._fresh
         self._fresh += 1
         cell["connections"][port] = [bit]

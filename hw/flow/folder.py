@@ -1,7 +1,7 @@
-"""The folder of a build: whole or not there.
+"""The output folder of a build, written atomically.
 
-Work goes on in a hidden folder beside it, which takes the name at the end and is locked meanwhile,
-so that two builds keep apart.  What a killed build left behind is removed by the next one.
+Work is done in a hidden folder beside it, which is locked, and renamed at the end, so that two
+builds do not interfere.  Leftovers of a killed build are removed by the next one.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ __all__ = ["Folder"]
 
 
 class Folder:
-    """A folder to be; a context manager.
+    """An output folder under construction; a context manager.
 
     Parameters
     ----------
     path : Path
-        What is there is replaced by `keep`, if it was made by a build or is empty.
+        An existing folder is replaced by `keep`, if it was made by a build or is empty.
 
     Raises
     ------
     BuildError
-        If it cannot be made there, or another build is at it.
+        If it cannot be created, or another build is using it.
     """
 
     # A folder with this file in it was made by a build.
@@ -72,7 +72,7 @@ class Folder:
         return (self.path / self.MARK).is_file()
 
     def keep(self) -> None:
-        """Give the work its name; what was there before goes."""
+        """Rename the work folder to its final name; the previous folder is removed."""
         shutil.rmtree(self._old, ignore_errors=True)
         if self.path.exists():
             os.rename(self.path, self._old)
@@ -80,7 +80,7 @@ class Folder:
         shutil.rmtree(self._old, ignore_errors=True)
 
     def keep_logs(self) -> Path:
-        """Keep the logs of a build that failed, beside where it would have been.
+        """Keep the logs of a failed build, beside its output path.
 
         Returns
         -------

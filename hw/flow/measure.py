@@ -1,6 +1,6 @@
-"""What an arch takes on a board after synthesis, counted by what it is for.
+"""Resources of an arch on a board after synthesis, by purpose.
 
-`host.explore.area` predicts these counts; the table it is held against was made by this.
+`host.explore.area` predicts these counts; its table of syntheses was made by this.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from penstock.models.spec.devices import BLOCK_RAM, get_device
 
 __all__ = ["measure", "use_of"]
 
-# What a cell's name has in it, by what it is for; the first that fits.
+# Parts of cells' names by purpose; the first match counts.
 _USES = (
     ("act", r"accel\W+act\."),
     ("out", r"accel\W+out\."),
@@ -59,7 +59,7 @@ def measure(board: Board, arch: Arch) -> dict[str, Any]:
     BuildError
         If synthesis fails.
     """
-    # Places do not change what there is, and there may be none for this arch.
+    # No floorplan: it does not change the counts, and may not exist for this arch.
     board = replace(board, floorplan=None)
     chain = get_toolchain(board)
     family = get_device(board.part).family

@@ -1,4 +1,4 @@
-"""nextpnr, of whatever family: one run with one seed."""
+"""Runs nextpnr, of any family, with one seed."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def route(
     job : Job
     program : str or Path
     arguments : sequence of str
-        What it takes beside the netlist, the frequency and the seed.
+        Arguments besides the netlist, the frequency and the seed.
     seed : int
     deadline : float
         ``time.monotonic()`` at which it is stopped.
@@ -60,7 +60,7 @@ def route(
     StoppedError
         At the deadline.
     BuildError
-        If it fails, or says nothing of timing.
+        If it fails, or reports no timing.
     """
     log = job.log(f"seed{seed}")
     cost = job.runner.run(
@@ -85,7 +85,7 @@ def route(
 
 
 def _progress(job: Job, seed: int, text: str) -> None:
-    """Say which step place and route is at, from a line of its output."""
+    """Report the current step of place and route, from a line of its output."""
     match = _PROGRESS.search(text)
     if match is None:
         return

@@ -22,14 +22,14 @@ def give_places(
     ----------
     job : Job
     attribute : str
-        Of a cell; what the placer obeys.
+        Attribute of a cell that fixes its site.
     settings : mapping of str to str
         For the placer, written beside them.
 
     Raises
     ------
     BuildError
-        If the arch has no place on the device.
+        If the arch does not fit the device.
     """
     floorplan = job.board.floorplan
     if floorplan is None:

@@ -1,4 +1,4 @@
-"""Running the tools: their output in a log, their cost measured, nothing of them left behind."""
+"""Runs the tools: output to a log, measured cost, no processes left over."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _WITH_PARENT = [_SETPRIV, "--pdeathsig", "KILL", "--"] if _SETPRIV else []
 
 
 class StoppedError(BuildError):
-    """A tool was stopped before its end: its time was over, or the whole build is."""
+    """A tool was stopped before its end: by its time limit, or as the whole build ended."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What one run of a tool took.
+    """Cost of one run of a tool.
 
     Parameters
     ----------
@@ -49,8 +49,8 @@ class Cost:
 class Runner:
     """Runs programs, several at a time if called from several threads.
 
-    `stop` ends them all.  Should this process be killed, Linux ends them (by ``setpriv``);
-    elsewhere they end when they next write into the pipe that nobody holds any more.
+    `stop` ends them all.  If this process is killed, Linux ends them (by ``setpriv``); elsewhere
+    they end at their next write to the broken pipe.
     """
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ class Runner:
             Takes its output.
         cwd : Path or None
         env : mapping or None
-            Variables beside those of this process.
+            Environment variables besides those of this process.
         deadline : float or None
             ``time.monotonic()`` at which it is stopped.
         line : callable or None
@@ -154,7 +154,7 @@ class Runner:
         return Cost(time.monotonic() - begin, usage.ru_maxrss / 1024)
 
     def stop(self) -> None:
-        """End everything that runs, and refuse to run more."""
+        """End all running programs, and refuse to run more."""
         with self._lock:
             self._stopped = True
             running = list(self._running)
@@ -163,6 +163,6 @@ class Runner:
 
     @staticmethod
     def _kill(pid: int) -> None:
-        """End a program and what it started: it leads a process group of its own."""
+        """End a program and its children: it leads its own process group."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)

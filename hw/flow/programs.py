@@ -21,7 +21,7 @@ _VERSION = re.compile(r"\(Version ([^)]+)\)|^Yosys (\S+)|Version (\S+)$", re.M)
 
 def find(name: str) -> str | None:
     """Path of a program: the one from PyPI, or the system's; None if there is none."""
-    # The environment this runs in need not be an activated one.
+    # The current virtual environment may not be activated.
     here = str(Path(sys.executable).parent)
     for candidate in (f"yowasp-{name}", name):
         found = shutil.which(candidate, path=here) or shutil.which(candidate)
@@ -31,7 +31,7 @@ def find(name: str) -> str | None:
 
 
 def need(name: str) -> str:
-    """Path of a program that was there when the build began.
+    """Path of a program that existed when the build began.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def need(name: str) -> str:
 
 
 def version(path: str) -> str | None:
-    """What a program says of its version, or None."""
+    """Version output of a program, or None."""
     try:
         result = subprocess.run(
             [path, "--version"],
@@ -63,7 +63,7 @@ def version(path: str) -> str | None:
 
 
 def digest(path: Path) -> str:
-    """A file's hash, short: the version of what has none."""
+    """A short hash of a file, as the version of files without one."""
     with open(path, "rb") as file:
         return "sha256 " + hashlib.file_digest(file, "sha256").hexdigest()[:16]
 

@@ -1,4 +1,4 @@
-"""What a build says: ``report.json`` for programs, ``report.md`` for people."""
+"""Reports of a build: ``report.json`` and ``report.md``."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from penstock.models.spec.number_format import grouped, percent
 
 __all__ = ["Report", "SeedResult", "usage"]
 
-# Signals of a critical path that the terminal is told.
+# Signals of a critical path that are shown on the terminal.
 _WAYPOINTS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class SeedResult:
-    """What one seed came to.
+    """Result of one seed.
 
     Parameters
     ----------
@@ -43,14 +43,14 @@ class SeedResult:
 
 
 def usage(cells: Mapping[str, int], table: Mapping[str, tuple[str, float]]) -> dict[str, float]:
-    """Sum up what the cells of a netlist take of the device.
+    """Sum the device's resources used by the cells of a netlist.
 
     Parameters
     ----------
     cells : mapping of str to int
         Number of cells by type.
     table : mapping of str to (str, float)
-        Resource that a type takes, and how much of it; others take none that is counted.
+        Resource of each type, and its amount; other types are not counted.
     """
     result: dict[str, float] = {}
     for kind, number in cells.items():
@@ -75,7 +75,7 @@ def _shortened(path: str) -> str:
 
 @dataclass(kw_only=True)
 class Report:
-    """Everything that is known of a build.
+    """The report of a build.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ class Report:
     seed : int or None
     timing : Timing or None
     critical_path : str
-        In words; empty if nothing is known of it.
+        The critical path as text; empty if unknown.
     clock_mhz : float or None
         To run at.
     cycles : dict of str to int
@@ -128,7 +128,7 @@ class Report:
         return {name: self.clock_mhz * 1e6 / cycles for name, cycles in self.cycles.items()}
 
     def summary(self) -> list[str]:
-        """What the command line prints of a finished build, or of a checked netlist."""
+        """Summary of a finished build, or of a checked netlist, for the command line."""
         used = [
             f"{name} {self.used.get(name, 0):g} of {total}"
             for name, total in self.board.resources.items()
@@ -181,7 +181,7 @@ class Report:
         }
 
     def as_markdown(self) -> str:
-        """The report for people."""
+        """The report as Markdown."""
         lines = [
             f"# {self.board.title}: {self.arch.rows}x{self.arch.cols}, "
             f"{self.arch.macs_per_cycle} MACs a cycle",

@@ -8,13 +8,13 @@ from penstock.hw.flow.toolchain import Job
 
 __all__ = ["ANY_ON_COLLISION", "run_yosys", "synthesise", "write_verilog"]
 
-# For devices whose block RAMs have no defined value for a read of a word that is being written: it
-# keeps Yosys from adding registers and comparators to make it the old one.  `hw.lib.buffer.Buffer`
-# promises none, and FIFOs read only what was written before.
+# For devices whose block RAMs return an undefined value when a word is read while it is written:
+# prevents Yosys from adding registers and comparators to return the old one.
+# `hw.lib.buffer.Buffer` does not define it either, and FIFOs read only words written before.
 ANY_ON_COLLISION = "setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2 r:CLK_ENABLE=1 %i"
 
-# Registers whose signals have the attribute `keep` are there on purpose, though others are equal.
-# Place and route dies of the scopes that flattening leaves behind.
+# Registers whose signals have the attribute `keep` are intentional duplicates.  Place and route
+# crashes on the scopes that flattening leaves.
 _SYNTHESIS = """\
 read_rtlil {rtlil}
 {before}

@@ -1,4 +1,4 @@
-"""What place and route says of timing, read from nextpnr's log."""
+"""Timing results of place and route, read from nextpnr's log."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SUM = re.compile(r"([\d.]+) ns logic, ([\d.]+) ns routing")
 
 
 def _ours(name: str) -> bool:
-    """Whether a name comes from our sources: the tools' own begin with a dollar."""
+    """Whether a name is from our sources: the tools' names begin with a dollar."""
     return not name.startswith("$")
 
 
@@ -61,7 +61,7 @@ class CriticalPath:
         Parameters
         ----------
         signals : mapping of str to str
-            Name of the signal that a cell drives, for cells whose own name says nothing.
+            Name of the signal that a cell drives, for cells with generated names.
         """
         first = self.steps[0]
         begin = first.net if _ours(first.net) else _place(first.source, signals)
@@ -92,7 +92,7 @@ def _place(pin: str, signals: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True)
 class Timing:
-    """What a clock can do.
+    """Timing of a clock.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ class Timing:
         The slowest clock.
     fmax_mhz : float
     path : CriticalPath or None
-        Its critical path; None if the log does not tell.
+        Its critical path; None if it is not in the log.
     """
 
     clock: str

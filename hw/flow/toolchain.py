@@ -1,4 +1,4 @@
-"""What the flow asks of a tool chain, and the tool chains there are.
+"""Interface of the flow to tool chains, and the list of tool chains.
 
 A tool chain is one file with one subclass of `Toolchain`; `hw.flow.build` calls its steps in the
 order of the methods.
@@ -32,7 +32,7 @@ __all__ = [
     "signal_names",
 ]
 
-# ``module:class``, so that a chain's own needs are imported only when it is used.
+# ``module:class``, so that a tool chain is imported only when it is used.
 TOOLCHAINS = {
     "ecp5": "penstock.hw.flow.lattice.nextpnr_ecp5:Ecp5",
     "gowin": "penstock.hw.flow.gowin.nextpnr_gowin:Gowin",
@@ -67,10 +67,10 @@ class Job:
     board : Board
     arch : Arch
     folder : Path
-        Where everything goes; ``logs`` is in it.
+        Working folder, which contains ``logs``.
     runner : Runner
     say : callable
-        Called with what happens now.
+        Called with a description of each step.
     """
 
     board: Board
@@ -95,7 +95,7 @@ class Job:
         return self.folder / "netlist.v"
 
     def log(self, step: str) -> Path:
-        """Where a step's output goes."""
+        """Path of a step's log."""
         return self.folder / "logs" / f"{step}.log"
 
     def run(self, step: str, program: str | Path, *arguments: str | Path) -> None:
@@ -118,7 +118,7 @@ class Routed:
     seed : int
     timing : Timing
     files : mapping of str to Path
-        What the tool chain's later steps need.
+        Files for the tool chain's later steps.
     cost : Cost
     """
 
@@ -135,9 +135,10 @@ class Toolchain(abc.ABC):
     CONSTRAINTS: ClassVar[str]
     # The options that a board must give.
     OPTIONS: ClassVar[tuple[str, ...]] = ()
-    # Whose cells the netlist has, for its simulation: a key of `sim.netlist.chip_simulation.CELLS`.
+    # Family of the netlist's cells, for its simulation: a key of
+    # `sim.netlist.chip_simulation.CELLS`.
     FAMILY: ClassVar[str]
-    # Cells of the netlist and what each takes of the device: ``{"RAMB18E1": ("RAMB36", 0.5)}``.
+    # Cells of the netlist and the resource of each: ``{"RAMB18E1": ("RAMB36", 0.5)}``.
     CELLS: ClassVar[Mapping[str, tuple[str, float]]]
 
     def __init__(self, board: Board) -> None:
@@ -151,18 +152,18 @@ class Toolchain(abc.ABC):
 
     @abc.abstractmethod
     def synthesis_tools(self) -> list[Tool]:
-        """What `synthesise` needs."""
+        """Programs needed by `synthesise`."""
 
     @abc.abstractmethod
     def tools(self) -> list[Tool]:
-        """What the steps after the checked netlist need."""
+        """Programs needed by the steps after the checked netlist."""
 
     @abc.abstractmethod
     def synthesise(self, job: Job) -> Cost:
         """Make `Job.netlist` and `Job.netlist_verilog` from `Job.rtlil`."""
 
     def companions(self, job: Job) -> None:
-        """Write what needs no place and route, such as scripts for other tools."""
+        """Write files that do not need place and route, such as scripts for other tools."""
         return None
 
     @abc.abstractmethod
@@ -178,12 +179,12 @@ class Toolchain(abc.ABC):
         """
 
     def clock(self, fmax_mhz: float) -> float:
-        """MHz to run at when place and route reported `fmax_mhz`: the board's own clock."""
+        """Clock in MHz for a reported `fmax_mhz`: the board's own clock."""
         return self.board.clock_hz / 1e6
 
     @abc.abstractmethod
     def pack(self, job: Job, routed: Routed, *, clock_mhz: float) -> list[str]:
-        """Make the bitstream and what belongs to it.
+        """Make the bitstream and its companion files.
 
         Returns
         -------
@@ -193,7 +194,7 @@ class Toolchain(abc.ABC):
 
     @abc.abstractmethod
     def verify(self, job: Job, routed: Routed) -> list[str]:
-        """Read the finished bitstream back and compare it with what was asked for.
+        """Read the finished bitstream back and compare it with the requested settings.
 
         Returns
         -------
@@ -213,7 +214,7 @@ def get_toolchain(board: Board) -> Toolchain:
     Raises
     ------
     BuildError
-        If there is no such tool chain, or the board lacks an option that it wants.
+        If there is no such tool chain, or the board lacks a required option.
     """
     try:
         module, _, name = TOOLCHAINS[board.toolchain].partition(":")

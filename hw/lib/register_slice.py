@@ -38,10 +38,10 @@ class RegisterSlice(wiring.Component):
         timing = policy_of(platform)
         given = self.i.p if isinstance(self.i.p, Signal) else self.i.p.as_value()
         payload = Signal(len(given), reset_less=True)
-        # What came in the cycle in which the output began to wait.
+        # Payload that came in the cycle in which the output began to stall.
         spare = Signal(len(given), reset_less=True)
         full = Signal()
-        ready = Signal(init=1)  # always ``~full``, for what is far away
+        ready = Signal(init=1)  # duplicate of ``~full``, for distant sinks
         m.d.comb += [self.i.ready.eq(ready), self.o.payload.eq(payload)]
         with m.If(~full):
             m.d.sync += spare.eq(given)

@@ -13,8 +13,8 @@ __all__ = ["COUNT_LATENCY", "counted", "counted_down"]
 COUNT_LATENCY = 2
 
 _LOW_BITS = 16
-# Of the upper half of what is left, at most; of the lower one, at least: it must not come to its
-# end before the borrow has reached the upper one.
+# Most bits of the remainder's upper half; least bits of the lower half, which must not run out
+# before the borrow has reached the upper one.
 _UPPER_BITS = 16
 _LEAST = 8
 

@@ -52,7 +52,7 @@ class _Gearbox(wiring.Component):
         more appends zeros.
     """
 
-    # What a lane does: from `_TAKES` on, which lane of the input it takes.
+    # Operation of a lane; from `_TAKES` on, the lane of the input that it takes.
     _STAYS, _SHIFTS, _CLEARS, _TAKES = range(4)
 
     def __init__(self, *, lane_bits: int, in_lanes: int, out_lanes: int, max_count: int) -> None:
@@ -73,7 +73,7 @@ class _Gearbox(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        # What comes waits here for a cycle: `count` may be the end of a long path.
+        # The input is registered, as `count` may be the end of a long path.
         held = Signal(self.lane_bits * self.in_lanes, reset_less=True)
         held_count = Signal(range(self.max_count + 1), reset_less=True)
         holds = Signal()
@@ -81,7 +81,7 @@ class _Gearbox(wiring.Component):
             Signal(self.lane_bits, name=f"lane{k}", reset_less=True) for k in range(self.capacity)
         ]
         level = Signal(range(self.capacity + 1))
-        # What each lane takes next, if a word goes and if none does.
+        # Next operation of each lane, if a word leaves and if none does.
         choices = [
             [
                 Signal(range(self._TAKES + self.in_lanes), name=f"choice{k}", init=init)
@@ -164,9 +164,10 @@ class _Gearbox(wiring.Component):
             ]
 
     def _choices(self, level: int, emits: int) -> list[int]:
-        """What each lane does at a level: move down with the others, stay, or take an input's lane.
+        """Operation of each lane at a level: shift down with the others, stay, or take an input's
+        lane.
 
-        Lanes above the level have no meaning, so they may change with or without an input.
+        Lanes above the level are unused, so they may change with or without an input.
         """
         position = max(level - emits * self.out_lanes, 0)
         moves = self._SHIFTS if emits else self._STAYS

@@ -1,9 +1,9 @@
-"""What is done for the sake of place and route alone, and for which boards.
+"""Timing policy: measures for place and route alone, and the boards that use them.
 
-Some of the hardware is there for a short clock period only: duplicates of a register, so that no
-net of theirs has sinks all over the chip, and sums in two halves, so that no carry chain is long.
-A `TimingPolicy` says whether a design has them.  None of its choices changes what any block does in
-any cycle, so programs, predictions and tests are the same for all.
+Some hardware only shortens the clock period: duplicated registers, so that no net has sinks all
+over the chip, and sums in two halves, so that no carry chain is long.  A `TimingPolicy` says
+whether a design has them.  None of its choices changes what any block does in any cycle, so
+programs, predictions and tests are the same for all.
 
 A policy is handed down in the argument `platform` of `elaborate`, which Amaranth gives to every
 block inside; `policy_of` reads it there.

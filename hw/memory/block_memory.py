@@ -1,4 +1,4 @@
-"""On-chip memory in place of a memory controller, behind `hw.memory.memory_port`."""
+"""On-chip memory in place of a memory controller, for `hw.memory.memory_port`."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ __all__ = ["BlockMemory"]
 class BlockMemory(wiring.Component):
     """Requests to block RAMs: a beat in each cycle of a burst, and one cycle between bursts.
 
-    The members are those of `hw.memory.sdram.SdramController` that have no pins behind them; what
-    is said there of requests holds here, but a burst may lie anywhere.
+    The members are those of `hw.memory.sdram.SdramController` except the chip's pins, with the same
+    rules for requests, but a burst may have any address.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ class BlockMemory(wiring.Component):
             self.w_tag.eq(request.tag),
             self.w_error.eq(outside),
         ]
-        # What goes with a beat takes as long as the beat.
+        # The context of a beat is delayed as the beat.
         context = Signal(context_layout(self.tag_bits))
         m.d.comb += [
             context.tag.eq(request.tag),

@@ -1,4 +1,4 @@
-"""One memory controller behind several AXI masters.
+"""Connects several AXI masters to one memory controller.
 
 ::
 
@@ -76,7 +76,7 @@ class MemoryPort(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.controller = controller = self.controller
-        # Where there is no room for registers, there is none for a memory of look-up tables either.
+        # Without room for register slices, there is none for LUT RAM either: block RAM.
         m.submodules.beats = beats = Fifo(
             shape=write_layout,
             depth=2 * MAX_BURST if self.slices else 4 * MAX_BURST,

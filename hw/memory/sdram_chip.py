@@ -1,4 +1,4 @@
-"""What a controller must know of an SDR SDRAM chip, and its pins."""
+"""Parameters of an SDR SDRAM chip for its controller, and its pins."""
 
 from __future__ import annotations
 

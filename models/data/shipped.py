@@ -1,4 +1,4 @@
-"""Where the files that ship with the package are."""
+"""Folders of the files that ship with the package."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ __all__ = ["PHOTOS", "SAMPLES", "TRAINED"]
 
 _HERE = Path(__file__).resolve().parent
 
-PHOTOS = _HERE / "photos"  # photographs, for calibration and for trying things out
+PHOTOS = _HERE / "photos"  # photographs, for calibration and examples
 SAMPLES = _HERE / "samples"  # pictures with a QR code
 TRAINED = _HERE / "trained"  # saved networks (`models.graph.store`) and the screening model

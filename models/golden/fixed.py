@@ -1,4 +1,4 @@
-"""The exact integer arithmetic: what every bit of requantisation and LRN must be.
+"""The exact integer arithmetic of requantisation and LRN, bit for bit.
 
 Activations are uint8 with zero point 0, weights int8, accumulators and biases int32.  The golden
 layers and the functional device call these functions; the hardware is tested against them.
@@ -32,8 +32,8 @@ __all__ = [
 MULTIPLIER_BITS = 17
 SHIFT_BITS = 5
 
-# The LRN gain is piecewise linear in the sum of squares: 16 segments to an octave; sums below 16
-# have an entry each.  The largest sum, 5 * 255**2, lies in the octave of 2**18.
+# The LRN gain is piecewise linear in the sum of squares: 16 segments per octave, and one entry for
+# each sum below 16.  The largest sum, 5 * 255**2, is in the octave of 2**18.
 LRN_SEGMENTS = 16
 LRN_TABLE_ENTRIES = 256
 # Two entries, with their differences, are one beat of memory and one word of the hardware's table.
@@ -137,7 +137,7 @@ def lrn_table(
     table : uint16 array (256,)
         Gain at the start of each segment, times ``2**shift``.
     difference : uint16 array (256,)
-        Fall of the gain over the segment.
+        Decrease of the gain over the segment.
     shift : int
         1 to 31.
 

@@ -2,7 +2,7 @@
 
 Feature maps are ``(height, width, channels)``, uint8 in quantised networks and float32 in float
 ones.  Quantised products are summed with float32 matrix multiplication, which is exact here: the
-reduction is cut into chunks so short that no sum leaves the integers float32 holds.
+reduction is split into chunks whose sums float32 represents exactly.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ __all__ = [
 Array = NDArray[Any]
 Codes = NDArray[np.uint8]
 
-# The most uint8 x int8 products whose sum float32 always holds: 514 * 255 * 128 < 2**24.
+# Most uint8 x int8 products whose sum is always exact in float32: 514 * 255 * 128 < 2**24.
 EXACT_PRODUCTS = 514
 
 # Rows of an int8 weight matrix widened to float32 at a time: bounds the copy to a few megabytes.
@@ -84,7 +84,7 @@ def exact_matmul(codes: Codes, weight: NDArray[np.int8]) -> NDArray[np.int32]:
     Returns
     -------
     int32 array (n, out)
-        The caller sees to it that no sum leaves 32 bits.
+        The caller ensures that no sum exceeds 32 bits.
     """
     count, depth = codes.shape
     outputs = weight.shape[0]
@@ -110,7 +110,7 @@ def im2col(image: Array, geometry: ConvGeometry, pad_value: float = 0) -> Array:
     geometry : ConvGeometry
         ``groups`` is ignored.
     pad_value : number
-        What padding holds.
+        Value of the padding.
 
     Returns
     -------
@@ -200,14 +200,14 @@ def max_pool(layer: MaxPool, values: Array) -> Array:
 
 
 def _window_sums(layer: AveragePool, values: Array, dtype: Any) -> tuple[Array, NDArray[np.int64]]:
-    """Sums of the windows, and how many positions count in each (out_height, out_width, 1)."""
+    """Sums of the windows, and the positions counted in each (out_height, out_width, 1)."""
     height, width, channels = values.shape
     out_h, out_w = layer.geometry.out_size(height, width)
     top, left, bottom, right = layer.pad
     padded = np.zeros((height + top + bottom, width + left + right, channels + 1), dtype)
     inside = padded[top : top + height, left : left + width]
     inside[..., :channels] = values
-    # The last channel counts.
+    # The last channel holds ones: its sum is the number of positions.
     (padded if layer.count_pad else inside)[..., channels] = 1
     (down, across), (kernel_h, kernel_w) = layer.stride, layer.kernel
     columns = np.zeros((padded.shape[0], out_w, channels + 1), dtype)
@@ -226,7 +226,7 @@ def average_pool(layer: AveragePool, values: Array) -> NDArray[np.float32]:
 
 
 def _means(sums: Array, steps: Array | int, out_zero: int) -> Codes:
-    """The codes of ``sums / steps``, halves rounded up: floor division does below zero too."""
+    """The codes of ``sums / steps``, halves rounded up, also below zero, by floor division."""
     return np.clip((2 * sums + steps) // (2 * steps) + out_zero, 0, 255).astype(np.uint8)
 
 
@@ -299,7 +299,7 @@ def softmax(logits: Array) -> NDArray[np.float64]:
 
 
 def scores(layer: QFc | QGlobalAveragePool, logits: Array) -> NDArray[np.float64]:
-    """Return class probabilities from what the last layer gave: (..., out) to (..., out)."""
+    """Return class probabilities from the last layer's output: (..., out) to (..., out)."""
     return softmax(np.asarray(logits, np.float64) * layer.out_scale)
 
 

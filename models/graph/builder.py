@@ -1,7 +1,7 @@
-"""Graph builder: layers one after the other, each shape known as soon as the layer is named.
+"""Graph builder: adds layers in order and infers each shape at once.
 
 Weights go by the names ``<layer>.weight`` and ``<layer>.bias``; without any, zeros that take no
-memory stand for them until `models.networks.seeded` draws some.
+memory are placeholders until `models.networks.seeded` draws some.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Pad = tuple[int, int, int, int]
 
 
 class Builder:
-    """A network in the making.  Each method adds a layer and returns its name.
+    """Builds a network.  Each method adds a layer and returns its name.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ class Builder:
         return self._append(GlobalAveragePool(name=name, inputs=(source,)))
 
     def concat(self, name: str, *sources: str) -> str:
-        """Put the channels of maps one after the other."""
+        """Concatenate the channels of maps."""
         return self._append(Concat(name=name, inputs=sources))
 
     def add(self, name: str, first: str, second: str, *, relu: bool = True) -> str:

@@ -1,4 +1,4 @@
-"""What the builders of published networks share: weights by name, checked, and labels."""
+"""Shared by the builders of published networks: checks of weights by name and of labels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 def checked(
     network: str, weights: Mapping[str, NDArray[Any]], shapes: Shapes
 ) -> dict[str, NDArray[np.float32]]:
-    """Return the weights called as in `shapes`, as float32.
+    """Return the weights named in `shapes`, as float32.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def checked_labels(network: str, labels: tuple[str, ...], classes: int) -> tuple
     Raises
     ------
     ValueError
-        If they are not one for each class.
+        If there is not one for each class.
     """
     if labels and len(labels) != classes:
         raise ValueError(f"{network}: {len(labels)} labels for {classes} classes")

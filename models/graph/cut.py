@@ -1,4 +1,4 @@
-"""A few layers of a network as a network of their own, with the weights they have."""
+"""Some layers of a network as a network of their own, with their weights."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ __all__ = ["cut_out"]
 
 
 def cut_out(network: Network, names: Collection[str]) -> tuple[Network, str]:
-    """Return the layers `names` of a network, and which map is their input.
+    """Return the layers `names` as a network, and the name of the map that is their input.
 
     Parameters
     ----------
     network : Network
         Quantised.
     names : collection of str
-        Layers that read nothing from outside but one map.
+        Layers that together read one map from outside.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """A small graph of layers: float networks and their quantised form.
 
 A network is a list of layers in an order in which every input is computed before its use.  A layer
-names its inputs by the names of the layers that make them; the network's own input is called
+refers to its inputs by the names of the layers that compute them; the network's own input is called
 `INPUT`.  Feature maps are ``(height, width, channels)``.
 """
 
@@ -64,7 +64,7 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class InputSpec:
-    """What a network expects of an image, and how pixels become codes.
+    """Preprocessing of an image, and the encoding of pixels as codes.
 
     ``code = clip(rint((pixel - mean) / std / scale) + zero, 0, 255)`` for each channel.
 
@@ -75,8 +75,8 @@ class InputSpec:
     resize : int
         The shorter side is scaled to this before the centre crop to `shape`.
     fit : str
-        ``"cut"``: as said.  ``"pad"``: the whole image is scaled to fit into `shape`, the rest is
-        grey; `resize` does not matter then.
+        ``"cut"``: scale to `resize`, then crop.  ``"pad"``: scale the whole image to fit into
+        `shape` and fill the rest with grey; `resize` is ignored.
     order : str
         ``"RGB"`` or ``"BGR"``: channel order (``"L"`` for one channel).
     mean, std : tuple of float
@@ -109,11 +109,11 @@ class Network:
     zeros : dict
         Code of the value 0 in the feature maps where it is not 0, by layer name.
     trained : bool
-        False when the weights are random: the labels mean nothing then.
+        False when the weights are random and the labels therefore meaningless.
     labels : tuple of str
         One for each output of the last layer.
     source : str
-        Where the weights come from, in words.
+        Origin of the weights, as text.
     """
 
     name: str
@@ -141,7 +141,7 @@ class Network:
 
     @property
     def is_float(self) -> bool:
-        """Whether there is a layer that must be quantised before the network is compiled."""
+        """Whether any layer must be quantised before the network is compiled."""
         return any(isinstance(layer, Conv | Fc) for layer in self.layers)
 
     def __repr__(self) -> str:
@@ -239,5 +239,5 @@ def macs(network: Network) -> dict[str, int]:
 
 
 def on_cpu(layer: Layer) -> bool:
-    """Whether layers of this kind run on the CPU, whatever the accelerator."""
+    """Whether layers of this kind always run on the CPU."""
     return isinstance(layer, QFc | QGlobalAveragePool)

@@ -39,7 +39,7 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class ConvGeometry:
-    """What a convolution's loops look like.
+    """Geometry of a convolution or pooling window.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ class MaxPool(Layer):
     ----------
     kernel, stride : int
     pad : (int, int, int, int)
-        Top, left, bottom, right.  Padding never wins.
+        Top, left, bottom, right.  Padding is never the maximum.
     """
 
     kernel: int
@@ -216,7 +216,7 @@ class AveragePool(Layer):
     pad : (int, int, int, int)
         Top, left, bottom, right.
     count_pad : bool
-        Whether padding counts, as zeros; otherwise the mean is over what lies inside the map.
+        Whether padding counts, as zeros; otherwise the mean is over the positions inside the map.
     """
 
     kernel: tuple[int, int]
@@ -235,8 +235,8 @@ class QAveragePool(AveragePool):
     """Quantised average pooling, uint8 to uint8.
 
     ``y = clip(floor(sum(x - in_zero) * multiplier / (count * 2**shift) + 1/2) + out_zero, 0, 255)``
-    exactly: halves go up, whatever the count, so that ``sum * m >> s`` with the next larger ``m``
-    is right in hardware.
+    exactly: halves are rounded up for every count, so that ``sum * m >> s`` with the next larger
+    ``m`` is exact in hardware.
     """
 
     multiplier: int = 1
@@ -253,10 +253,9 @@ class QAveragePool(AveragePool):
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Concat(Layer):
-    """The inputs' channels one after the other; the same for float and quantised networks.
+    """Concatenation of the inputs' channels; the same for float and quantised networks.
 
-    In quantised networks all inputs and the output share scale and zero point: nothing is
-    computed.
+    In quantised networks all inputs and the output share scale and zero point, so codes are copied.
     """
 
 
@@ -303,13 +302,13 @@ class QGlobalAveragePool(GlobalAveragePool):
     """Quantised global average pooling, on the CPU: uint8 in, uint8 out.
 
     ``code = clip(floor(sum(x - in_zero) * gain / count + 1/2) + out_zero, 0, 255)`` exactly, count
-    being the positions times ``2**shift``: halves go up, as in `QAveragePool`.
+    being the positions times ``2**shift``: halves are rounded up, as in `QAveragePool`.
 
     Parameters
     ----------
     gain, shift : int
-        ``gain / 2**shift`` is how many steps of the output's scale one of the input's is: means
-        span less than maps do.
+        ``gain / 2**shift`` is the input's scale divided by the output's, which is finer: means have
+        a smaller range than maps.
     in_zero, out_zero : int
         Codes of 0.
     out_scale : float

@@ -1,4 +1,4 @@
-"""The saved-model file: one network, its arrays as they lie in memory, versioned and checksummed.
+"""The saved-model file: one network with raw arrays, versioned and checksummed.
 
 =========  ==========================================================================
 bytes      what
@@ -125,7 +125,7 @@ def _header(network: Network, writer: _Writer) -> bytes:
 
 
 def save(network: Network, path: str | os.PathLike[str]) -> None:
-    """Write a network, float or quantised, to `path`: whole or not at all.
+    """Write a network, float or quantised, to `path` atomically.
 
     Raises
     ------
@@ -148,7 +148,7 @@ def save(network: Network, path: str | os.PathLike[str]) -> None:
         digest.update(part)
     prefix = _PREFIX.pack(_MAGIC, VERSION, len(header), start + end, digest.digest())
 
-    # The temporary file lies beside the target: renaming within a file system is atomic.
+    # The temporary file is beside the target: renaming within a file system is atomic.
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -233,5 +233,5 @@ def load(path: str | os.PathLike[str]) -> Network:
         header = json.loads(data[_PREFIX.size : _PREFIX.size + header_size])
         return _network(header, view[start:])
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        # The checksum is right: whoever wrote this wrote something else than a network.
+        # The checksum is right, so the file is not damaged: its writer saved something else.
         raise ValueError(f"{path}: not a valid network: {error}") from None

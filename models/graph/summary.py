@@ -1,4 +1,4 @@
-"""A network in a table: kind, geometry, output and multiply-accumulates of each layer."""
+"""A network as a table: kind, geometry, output and multiply-accumulates of each layer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["geometry_text", "network_table", "weight_count"]
 
 
 def geometry_text(layer: Any) -> str:
-    """Return kernel, stride, padding and groups in a few words; nothing if there is no window."""
+    """Return kernel, stride, padding and groups as short text; empty if there is no window."""
     geometry = getattr(layer, "geometry", None)
     if geometry is None:
         return ""

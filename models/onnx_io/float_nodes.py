@@ -229,7 +229,7 @@ def _lrn(traversal: Traversal, node: Any, attributes: Attributes) -> None:
         name=traversal.name("norm"),
         inputs=(value.layer,),
         size=int(attributes["size"]),
-        # Attributes are float32: 1e-4 comes back with digits nobody wrote.
+        # Attributes are float32: 1e-4 is read with additional digits.
         alpha=float(f"{attributes.get('alpha', 1e-4):.7g}"),
         beta=float(f"{attributes.get('beta', 0.75):.7g}"),
         k=float(f"{attributes.get('bias', 1.0):.7g}"),

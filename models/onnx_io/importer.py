@@ -40,8 +40,7 @@ from penstock.models.onnx_io.traversal import Traversal
 
 __all__ = ["load", "load_float", "load_float_ends", "load_quantised"]
 
-# What image networks are trained on when nobody says otherwise: Caffe's, and torchvision's for
-# graphs that PyTorch wrote.
+# Usual preprocessing of image networks: Caffe's, and torchvision's for graphs that PyTorch wrote.
 _CAFFE = {"order": "BGR", "mean": (104.0, 117.0, 123.0), "std": (1.0, 1.0, 1.0)}
 _TORCH = {"order": "RGB", "mean": (123.675, 116.28, 103.53), "std": (58.395, 57.12, 57.375)}
 
@@ -55,7 +54,7 @@ def _class_labels(network: Network) -> tuple[str, ...]:
 
 
 def _usual(graph: Graph) -> dict[str, Any]:
-    """What is taken for the input's preparation unless told."""
+    """Default preprocessing of the input."""
     if METADATA in graph.metadata:
         try:
             found = json.loads(graph.metadata[METADATA])
@@ -82,7 +81,7 @@ def _preparation(
     std: tuple[float, ...] | None,
     resize: int | None,
 ) -> InputSpec:
-    """How the input tensor is made."""
+    """Preprocessing of the input tensor."""
     channels, height, width = graph.shape
     usual = _usual(graph)
     means, stds = mean or usual["mean"], std or usual["std"]

@@ -40,7 +40,7 @@ __all__ = ["QUANTISED_NODES", "QUANTISED_ONLY"]
 Attributes = dict[str, Any]
 Array = NDArray[Any]
 
-# What makes a graph a quantised one.
+# Node types that make a graph quantised.
 QUANTISED_ONLY = {
     "DequantizeLinear", "QuantizeLinear", "QLinearConv", "QLinearMatMul", "QLinearAdd", "QGemm",
     "QLinearConcat", "QLinearAveragePool", "QLinearGlobalAveragePool", "ConvInteger",
@@ -241,7 +241,7 @@ class _Output:
 
     @property
     def output(self) -> tuple[str]:
-        """What it makes."""
+        """Name of its output."""
         return (self.name,)
 
 

@@ -23,7 +23,7 @@ OPSETS = range(7, 22)
 
 Array = NDArray[Any]
 
-# What a file of one part can hold: protobuf's own limit.
+# Largest file in one part: the limit of protobuf.
 _LARGEST_FILE = (1 << 31) - 1
 
 # Values in one feature map: far beyond any network that fits a device, far below memory's end.
@@ -168,7 +168,7 @@ def _constant(tensor: Any, folder: Path) -> Array:
 
 
 def _constant_node(node: Any, folder: Path) -> Array | None:
-    """Value of a Constant node; None for kinds nobody uses for weights and shapes."""
+    """Value of a Constant node; None for kinds that are not used for weights and shapes."""
     if len(node.attribute) != 1:
         raise ValueError(f"node {node.name or node.output[0]}: a Constant has one value")
     attribute = node.attribute[0]

@@ -1,4 +1,4 @@
-"""What readers of ONNX graphs share: tensors as maps of layers, windows, and names of layers."""
+"""Shared by readers of ONNX graphs: tensors as maps of layers, windows, and names of layers."""
 
 from __future__ import annotations
 

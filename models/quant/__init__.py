@@ -1,4 +1,4 @@
-"""Post-training quantisation: calibration, scales, integer weights, and what it costs.
+"""Post-training quantisation: calibration, scales, integer weights, and the error it adds.
 
 Imports `models.graph` and `models.golden`.  Scales read from other tools' files are turned into
 multipliers and shifts here too (`rescale`).

@@ -1,4 +1,4 @@
-"""How a feature map is encoded: histograms of activations, and the scale that suits them.
+"""Encoding of feature maps: histograms of activations, and the choice of a scale from them.
 
 Scales are powers of two.  A map that is never negative is encoded with the zero point 0, any other
 with the zero point that centres its range.
@@ -18,9 +18,9 @@ __all__ = ["Calibration", "Encoding", "Histogram", "METHODS", "choose", "zero_po
 METHODS = ("mse", "minmax", "percentile")
 
 _BINS = 1 << 14
-# Where the histogram begins; it widens as values come.
+# Initial exponent of the histogram's range, which widens with larger values.
 _LEAST_EXPONENT = -40
-# Clipping a few outliers may cost less than a step twice as coarse: how many halvings are tried.
+# Halvings of the scale that are tried: clipping a few outliers may cost less than a coarser step.
 _HALVINGS = 3
 
 Array = NDArray[Any]
@@ -28,12 +28,12 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """How scales are chosen.
+    """Settings of the choice of scales.
 
     Parameters
     ----------
     method : str
-        ``mse``: the least squared error; ``minmax``: nothing is clipped; ``percentile``: what lies
+        ``mse``: the least squared error; ``minmax``: nothing is clipped; ``percentile``: values
         beyond a percentile may be clipped.
     percentile : float
         50 to 100.
@@ -67,7 +67,7 @@ class Encoding:
 
 
 class Histogram:
-    """Counts of activations by size: of equally wide bins, and of exact zeros apart.
+    """Histogram of activations: bins of equal width, and a separate count of exact zeros.
 
     Members
     -------
@@ -109,7 +109,7 @@ class Histogram:
             self._zeros += flat.size
             return
         self._widen(int(np.floor(np.log2(largest))) + 1)
-        # Powers of two: exact, so equal values always meet in one bin.
+        # Powers of two are exact: equal values always fall into the same bin.
         factor = np.float32(_BINS * 2.0**-self._exponent)
         for side, part in enumerate((flat[flat > 0], -flat[flat < 0])):
             if part.size:
@@ -119,7 +119,7 @@ class Histogram:
         self._zeros += flat.size
 
     def merge(self, other: Histogram) -> None:
-        """Count what `other` counted."""
+        """Add the counts of `other`."""
         exponent = max(self._exponent, other._exponent)
         self._widen(exponent)
         other._widen(exponent)
@@ -135,7 +135,7 @@ class Histogram:
         return values[counts > 0], counts[counts > 0]
 
     def range(self, percentile: float) -> tuple[float, float]:
-        """Least and largest value once what lies beyond the percentile is left out; 0 included."""
+        """Least and largest value within the percentile; 0 included."""
         values, counts = self.points()
         if percentile >= 100 or not len(values):
             return self.least, self.most
@@ -149,7 +149,7 @@ class Histogram:
 
 
 def zero_point(least: float, most: float) -> int:
-    """Return the code of 0 where codes are spread evenly over a range that holds 0."""
+    """Return the code of 0 if the codes cover a range, which includes 0, evenly."""
     if least >= 0:
         return 0
     return int(np.clip(np.rint(-least / (most - least) * 255), 0, 255))

@@ -1,13 +1,13 @@
 """Post-training static quantisation: float network and calibration images in, U8S8 network out.
 
-Every feature map gets a power-of-two scale that suits its values on the calibration images
+Every feature map gets a power-of-two scale chosen from its values on the calibration images
 (`models.quant.calibrate`); maps that pooling or concatenation join share one
 (`models.quant.scales`).  Weights follow (`models.quant.rows`).  Such a network gives the same bits
 here, on the hardware and in onnxruntime.
 
-The input: where the first layers have no padding, raw pixels are the codes and mean and standard
-deviation go into their weights and biases.  Padding has to be the code of "0 after normalisation",
-one for all channels, so otherwise ``pixel - mean`` is encoded with a zero point.
+The input: if the first layers have no padding, the codes are the raw pixels, and mean and standard
+deviation are folded into weights and biases.  Padding needs one code for all channels that means 0
+after normalisation; with padding, therefore, ``pixel - mean`` is encoded with a zero point.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ Array = NDArray[Any]
 # The weights of a `QAdd` are powers of two below 128: its inputs' scales differ by at most this.
 _ADD_RATIO = 64
 
-# Scales that grow because others grow: a sound network settles in two or three rounds.
+# Most rounds of raising scales; a sound network settles in two or three.
 _ROUNDS = 100
 
 
@@ -197,7 +197,7 @@ def _encode_input(network: Network) -> tuple[InputSpec, _Codes]:
         for layer in readers
     ):
         return replace(plain, mean=(0.0,) * channels), _Codes(1.0, mean, std)
-    # Codes of every pixel of every channel must fit: means far apart cost one bit.
+    # The codes of all pixels of all channels must fit: means that are far apart cost one bit.
     scale = 1.0 if float(np.rint(mean.max() - mean.min())) == 0 else 2.0
     zero = float(np.clip(np.rint(mean.max() / scale), 0, 255))
     spec = replace(plain, scale=scale, zero=int(zero))
@@ -205,7 +205,7 @@ def _encode_input(network: Network) -> tuple[InputSpec, _Codes]:
 
 
 def _check(network: Network) -> None:
-    """Refuse what has no quantised form, before any work."""
+    """Refuse layers without a quantised form before any work starts."""
     problems = []
     group, rectified = scale_groups(network), rectified_maps(network)
     for layer in network.layers:
@@ -230,7 +230,7 @@ def _check(network: Network) -> None:
 
 
 class _Scales:
-    """The encodings of all groups of maps, as coarse as the layers between them need.
+    """The encodings of all groups of maps, made as coarse as the layers between them require.
 
     Parameters
     ----------
@@ -266,7 +266,7 @@ class _Scales:
         """Return the encoding of a map."""
         channels = self._shapes[name][2]
         if self._group[name] == INPUT:
-            # Pooling may stand between: its channels are the input's.
+            # There may be pooling in between: its channels are the input's.
             return self._source
         encoding = self._encodings[self._group[name]]
         zero = np.full(channels, encoding.zero, np.float64)
@@ -300,7 +300,7 @@ class _Scales:
         raise ValueError(f"{self._network.name} cannot be quantised: its scales grow without end")
 
     def _fit(self, layer: Layer, magnitudes: dict[str, NDArray[np.float64]]) -> bool:
-        """Make a layer's scales fit each other; return whether one changed."""
+        """Reconcile the scales of a layer's maps; return whether one changed."""
         if isinstance(layer, Conv | Fc):
             scale = self.codes(layer.inputs[0]).scale
             least = self.codes(layer.name).scale
@@ -315,7 +315,7 @@ class _Scales:
             return any(changed)
         if isinstance(layer, GlobalAveragePool):
             source, wanted = self.codes(layer.inputs[0]), self.encoding(layer.name)
-            # No mean needs a coarser scale than its map; a zero point stays what it is.
+            # A mean never needs a coarser scale than its map; the zero point is kept.
             if not source.plain or (wanted.scale <= source.scale and not source.common):
                 return False
             kept = Encoding(source.scale, source.common)
@@ -343,7 +343,7 @@ def quantise(
     calibration : Calibration, optional
         How scales are chosen.
     progress : callable, optional
-        Called with what happens now: each image, then each layer.
+        Called with a description of each step: each image, then each layer.
 
     Returns
     -------

@@ -1,8 +1,8 @@
-"""Scales of networks that others quantised, as the hardware's multipliers and shifts.
+"""Scales of networks quantised by other tools, as the hardware's multipliers and shifts.
 
-Any positive scale becomes ``m / 2**s`` with `m` of 17 bits; an output's zero point goes into the
-bias.  Both are rounded, so results may differ from onnxruntime's by one step, rarely; what could
-differ by more is refused.
+Any positive scale becomes ``m / 2**s`` with `m` of 17 bits; an output's zero point is folded into
+the bias.  Both are rounded, so results may rarely differ from onnxruntime's by one step; layers
+that could differ by more are refused.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Array = NDArray[Any]
 _MAX_SHIFT = (1 << SHIFT_BITS) - 1
 _MAX_WEIGHT = 127
 
-# Two roundings that are less than a step apart before they round are at most one step apart after.
+# Two values less than a step apart are at most one step apart after rounding.
 _MAX_ERROR = 1.0
 
 
@@ -54,7 +54,7 @@ def conv_arrays(
     Parameters
     ----------
     weight : integer array (out_ch, ...)
-        The weights' zero point taken off.
+        The weights, with their zero point subtracted.
     bias : integer array (out_ch,)
     scale : float32 array (out_ch,)
         ``in_scale * weight_scale / out_scale``.

@@ -74,8 +74,8 @@ def multipliers(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return multiplier and weight scale of each row from its largest weight.
 
-    Multipliers may exceed `MAX_MULTIPLIER`: then only a coarser output helps, as one product would
-    move it by half its range.
+    Multipliers may exceed `MAX_MULTIPLIER`: then the output needs a coarser scale, as one product
+    would change it by half its range.
     """
     unit = out_scale / in_scale / 2**OUT_SHIFT
     wanted = magnitude / _WEIGHT_LIMIT / unit
@@ -110,7 +110,7 @@ def hidden(
     """
     multiplier, scale = multipliers(largest(weight), in_scale, out_scale)
     rounded = _round_weights(weight, scale)
-    # The output's zero point is a constant like any other.
+    # The output's zero point is folded into the bias.
     moved = np.asarray(bias, np.float64) + out_zero * out_scale
     return {
         "weight": rounded,
@@ -123,10 +123,10 @@ def hidden(
 def logits(name: str, weight: Array, bias: Array, in_scale: float, zero: Array) -> dict[str, Any]:
     """Return the arrays of the last layer, which gives int32: as `hidden`, and ``out_scale``."""
     scale = largest(weight) / _WEIGHT_LIMIT
-    # Rows of (nearly) nothing but bias: the step must not be so fine that the bias overflows.
+    # Rows whose weights are (nearly) 0: the step must not be so fine that the bias overflows.
     scale = np.maximum(scale, np.abs(bias) / (in_scale * 2.0**24))
     scale = np.where(scale > 0, scale, 1.0)
-    # Both factors are exact in float32, which is what an ONNX file holds.
+    # Both factors are exact in float32, the type in an ONNX file.
     scale = scale.astype(np.float32).astype(np.float64)
     rounded = _round_weights(weight, scale)
     rows = len(bias)

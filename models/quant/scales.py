@@ -1,4 +1,4 @@
-"""Which feature maps share a scale, which are never negative, and what calibration counts.
+"""Which feature maps share a scale, which are never negative, and their histograms.
 
 Pooling keeps its input's codes and concatenation places them side by side: all maps that such
 layers join have one scale and one zero point.
@@ -34,7 +34,7 @@ _PASSING = MaxPool | AveragePool | Concat
 def scale_groups(network: Network) -> dict[str, str]:
     """Return the group of each feature map by layer name, `INPUT` included.
 
-    A group goes by the name of its first map.
+    A group has the name of its first map.
     """
     group = {INPUT: INPUT}
     for layer in network.layers:

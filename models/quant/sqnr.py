@@ -1,4 +1,4 @@
-"""What quantisation costs, layer by layer: signal to quantisation noise."""
+"""Quantisation error layer by layer: signal-to-quantisation-noise ratio."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["LayerError", "layer_errors"]
 
 @dataclass(frozen=True, kw_only=True)
 class LayerError:
-    """How far a quantised map is from the float one.
+    """Error of a quantised map against the float one.
 
     Parameters
     ----------
@@ -27,9 +27,9 @@ class LayerError:
         Code of 0.
     sqnr : float
         Decibels: ``10 * log10(sum(float**2) / sum((float - quantised)**2))`` over all images;
-        infinite without noise.  Errors of the layers before are in it.
+        infinite without noise.  It includes the errors of the layers before.
     clipped : float
-        Share of codes at the end of the range, where larger values end too; 0 for logits.
+        Share of codes at an end of the range, where clipped values are counted too; 0 for logits.
     """
 
     name: str
@@ -56,7 +56,7 @@ def layer_errors(
     images : sequence of uint8 arrays (height, width, channels)
         Pixels in the network's channel order, at least one image.
     progress : callable, optional
-        Called with what happens now.
+        Called with a description of each step.
     """
     signal = dict.fromkeys((layer.name for layer in quantised.layers), 0.0)
     noise, clipped, count = dict(signal), dict(signal), dict(signal)

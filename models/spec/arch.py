@@ -20,7 +20,7 @@ ISA_VERSION = 3
 
 MAX_WORDS = 1 << 16
 
-# As many entries of 32 bytes as the log window of the register map has room for.
+# The log window of the register map holds this many entries of 32 bytes.
 MAX_LOG_ENTRIES = 256
 
 
@@ -123,9 +123,9 @@ class Arch:
 
     @property
     def check_bits(self) -> int:
-        """Bits of a descriptor whose checksum the core takes in a cycle.
+        """Bits of a descriptor that the checksum unit processes per cycle.
 
-        A beat; where the queues were left out for want of room, a byte: a quarter of the cells.
+        A whole beat, or one byte in an arch without queues, where it needs a quarter of the cells.
         """
         return 8 * self.bus_bytes if self.queue_depth else 8
 
@@ -194,7 +194,7 @@ ARCHES: dict[str, Arch] = {
             drain_lanes=4,
             lrn_lanes=2,
         ),
-        # The array takes 144 of the 156 multipliers of an LFE5U-85F, the lanes 11 of the rest.
+        # Of the 156 multipliers of an LFE5U-85F the array uses 144, the lanes 11.
         Arch(
             name="ulx3s-85f",
             rows=12,
@@ -206,7 +206,7 @@ ARCHES: dict[str, Arch] = {
             drain_lanes=2,
             lrn_lanes=1,
         ),
-        # 64 of the 72 multipliers of an LFE5U-45F are the array, the lanes take 6 of the rest.
+        # Of the 72 multipliers of an LFE5U-45F the array uses 64, the lanes 6.
         Arch(
             name="ulx3s-45f",
             rows=8,
@@ -218,7 +218,7 @@ ARCHES: dict[str, Arch] = {
             drain_lanes=2,
             lrn_lanes=1,
         ),
-        # All 28 multipliers of an LFE5U-25F: 24 are the array, the lanes take 4.
+        # All 28 multipliers of an LFE5U-25F: the array uses 24, the lanes 4.
         Arch(
             name="ulx3s-25f",
             rows=4,
@@ -243,8 +243,8 @@ ARCHES: dict[str, Arch] = {
             lrn_lanes=1,
             log_entries=64,
         ),
-        # As much as fits a GW2AR-18 together with 32 KiB of memory: networks like LeNet-5.  No
-        # program that small runs for a million cycles.
+        # The largest that fits a GW2AR-18 together with 32 KiB of memory, enough for LeNet-5.  A
+        # program that small never reaches a million cycles, so the counters can be narrow.
         Arch(
             name="tang-nano-20k",
             rows=4,

@@ -1,9 +1,9 @@
-"""Arches as TOML files, and whatever else stands for an arch where one is asked for.
+"""Arches as TOML files, and the lookup of an arch by preset, size or file name.
 
 A file has the parameters of `models.spec.arch.Arch`, by their names, and two keys more::
 
-    base = "lab"        # what is not said is as in this preset or ROWSxCOLS; optional
-    name = "wide"       # what people call it; default the file's name
+    base = "lab"        # default for keys not given: a preset or ROWSxCOLS; optional
+    name = "wide"       # a display name; default the file's name
     rows = 8
     cols = 32
     act_words = 4096
@@ -84,7 +84,7 @@ def load_arch(path: Path) -> Arch:
 
 
 def _reader(path: Path) -> Any:
-    """The module that reads TOML: Python's own, or the package it came from."""
+    """The module that reads TOML: Python's `tomllib`, or the package tomli."""
     for module in ("tomllib", "tomli"):
         try:
             return importlib.import_module(module)

@@ -1,4 +1,4 @@
-"""FPGAs: what each has, as its maker's data sheet says and as open place and route counts it.
+"""FPGAs and their resources, from the data sheets, in the units that open place and route counts.
 
 Resources by family; a LUT has six inputs on xc7, four on the others:
 
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 __all__ = ["BLOCK_RAM", "DEVICES", "Device", "get_device"]
 
-# What a block RAM is called, by family.
+# Name of a block RAM, by family.
 BLOCK_RAM = {"xc7": "RAMB36", "ecp5": "DP16KD", "gowin": "BSRAM"}
 
 
@@ -32,9 +32,9 @@ class Device:
     family : str
         Key of `BLOCK_RAM`.
     part : str
-        What its part numbers begin with.
+        Prefix of its part numbers.
     resources : mapping of str to int
-        How many there are, by name: ``LUT``, ``FF``, ``DSP`` and the family's block RAM.
+        Number of each resource: ``LUT``, ``FF``, ``DSP`` and the family's block RAM.
     """
 
     name: str

@@ -6,7 +6,7 @@ from pathlib import Path
 
 __all__ = ["install_hint"]
 
-# Of a checkout: this file is in models/spec.
+# Root of a checkout: this file is in models/spec.
 _ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -2,7 +2,7 @@
 
 A program is an array of 64-byte descriptors, fetched in order and handed to five engines, each with
 a queue of its own.  An engine executes its own descriptors in order; engines run concurrently.
-What each does with its fields, loop by loop, is `models.spec.behaviour`; docs/isa.md has both.
+What each does with its fields, loop by loop, is `models.spec.isa_pseudocode`; docs/isa.md has both.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = [
 
 DESCRIPTOR_BYTES = 64
 
-# The checksum, at a descriptor's end.
+# Size of the checksum at the end of a descriptor.
 CHECK_BYTES = 4
 
 
@@ -127,7 +127,7 @@ FIELDS: dict[Op, tuple[Field, ...]] = {
         Field("in_h", 16, "input rows; outside is padding"),
         Field("in_w", 16, "input columns; outside is padding"),
         Field("pad", 8, "value of padded activations"),
-        Field("more_images", 16, "images after the first: each is walked like it"),
+        Field("more_images", 16, "images after the first, read by the same loops"),
         Field("step_image", 16, "words from one image to the next"),
     ),
     Op.DRAIN: (
@@ -135,7 +135,7 @@ FIELDS: dict[Op, tuple[Field, ...]] = {
         *(_wait(op) for op in ENGINE_WAITS[Op.DRAIN]),
         Field("base", 16, "word of position 0 in the plane of the tile's first channel"),
         Field("offset", 8, "byte of the tile's first channel in its word"),
-        Field("groups", 8, "groups of drain_lanes columns to drain, at least 1"),
+        Field("lane_groups", 8, "groups of drain_lanes columns to drain, at least 1"),
         Field("plane_step", 16, "words from one plane to the next"),
         Field("count", 16, "positions of the tile's CONV: (1 + more_images) * n_y * n_x"),
     ),

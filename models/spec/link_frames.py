@@ -1,4 +1,4 @@
-"""The host link: frames between a board and the computer it hangs on, over a byte stream.
+"""The host link: frames between a board and a computer, over a byte stream.
 
 A frame is delimited and escaped as RFC 1662 describes for asynchronous links::
 
@@ -7,7 +7,7 @@ A frame is delimited and escaped as RFC 1662 describes for asynchronous links::
 Between the flags, a byte that is `FLAG` or `ESCAPE` is sent as `ESCAPE` and the byte XOR
 `ESCAPE_XOR`.  A flag may end one frame and begin the next.  The CRC is that of zlib and Ethernet,
 over header and payload.  A frame with a wrong CRC or an impossible length is dropped without an
-answer, so nothing is ever done with a damaged request.
+answer, so a damaged request is never executed.
 
 The host asks, the board answers each request with one frame in the order of the requests::
 
@@ -17,8 +17,8 @@ The host asks, the board answers each request with one frame in the order of the
     answer    Op | ANSWER  same    of the payload           state: see STATE_FIELDS
 
 Requests that were answered may be sent again: memory accesses and register reads have no side
-effect that a second time would change, and a register write is not done again if its number is that
-of the request before.
+effect that a second time would change, and a register write with the same number as the request
+before is not repeated.
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ ANSWER = 0x80
 
 MAX_PAYLOAD = 1024
 
-# Bytes on the wire, escapes counted, that may be on their way to the board without an answer.
+# Most bytes, escapes included, that the host sends ahead of the board's answers.
 WINDOW_BYTES = 4096
 
 
 class LinkOp(IntEnum):
-    """What a request asks for.
+    """Operation of a request.
 
     Addresses and lengths of memory accesses are multiples of 8, those of registers multiples of 4;
     a payload has 1 to `MAX_PAYLOAD` bytes.

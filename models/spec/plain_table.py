@@ -20,10 +20,10 @@ class PlainTable:
     rows : sequence of sequences of str
         As many cells each as there are headings.
     words : sequence of str
-        Headings of columns that hold words; the others hold figures, which line up on the right.
-        The first column always holds words.
+        Headings of columns that hold text, aligned left; the others hold numbers, aligned right.
+        The first column is always text.
     total : bool
-        Whether the last row sums up the others.
+        Whether the last row is the total.
     title : str
 
     Raises

@@ -1,11 +1,11 @@
-"""The instruction set and the registers as Markdown: documentation from the tables themselves."""
+"""Reference pages in Markdown, generated from the tables of instruction set and registers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from penstock.models.spec.behaviour import BEHAVIOUR, RULES
 from penstock.models.spec.isa import CHECK_BYTES, DESCRIPTOR_BYTES, FIELDS, Dest
+from penstock.models.spec.isa_pseudocode import PSEUDOCODE, RULES
 from penstock.models.spec.regs import ERROR_SOURCES, LOG_BASE, LOG_FIELDS, REGISTERS, ErrorCause
 
 __all__ = ["isa_markdown", "registers_markdown"]
@@ -22,7 +22,7 @@ def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
 def isa_markdown() -> str:
     """Return a page with what each engine does, and the bit fields of its descriptor."""
     lines = [
-        _GENERATED.format("isa.py and models/spec/behaviour.py"),
+        _GENERATED.format("isa.py and models/spec/isa_pseudocode.py"),
         "# Instruction set",
         "",
         f"A program is an array of {DESCRIPTOR_BYTES}-byte descriptors. The core fetches them in "
@@ -34,7 +34,7 @@ def isa_markdown() -> str:
         *_table(
             ("engine", "op", "what one descriptor does"),
             (
-                (f"[{op.name}](#{op.name.lower()})", str(int(op)), BEHAVIOUR[op].summary)
+                (f"[{op.name}](#{op.name.lower()})", str(int(op)), PSEUDOCODE[op].summary)
                 for op in FIELDS
             ),
         ),
@@ -59,14 +59,14 @@ def isa_markdown() -> str:
             bits = f"{lsb + field.width - 1}..{lsb}" if field.width > 1 else f"{lsb}"
             rows.append((f"`{field.name}`", bits, kind, field.doc))
             lsb += field.width
-        behaviour = BEHAVIOUR[op]
+        pseudocode = PSEUDOCODE[op]
         lines += [
             f"## {op.name}",
             "",
-            f"{behaviour.summary[0].upper()}{behaviour.summary[1:]}.",
+            f"{pseudocode.summary[0].upper()}{pseudocode.summary[1:]}.",
             "",
         ]
-        lines += ["```text", behaviour.loops, "```", "", behaviour.notes, ""]
+        lines += ["```text", pseudocode.loops, "```", "", pseudocode.notes, ""]
         lines += [*_table(("field", "bits", "type", "meaning"), rows), ""]
     lines += ["## Destinations of LOAD", ""]
     lines += _table(("value", "destination"), ((str(int(d)), d.name) for d in Dest))

@@ -44,10 +44,10 @@ class ErrorCause(IntEnum):
     TIMEOUT = 4
 
 
-# What ERROR.source numbers mean: the memory ports.
+# The memory ports, in the order of the numbers in ERROR.source.
 ERROR_SOURCES = ("desc", "wgt", "act", "out")
 
-# Engines whose completed descriptors the registers show: those that others wait for.
+# Engines that others wait for; the registers show their completed descriptors.
 DONE_COUNTS = ("LOAD", "CONV", "DRAIN", "POST")
 
 

@@ -1,4 +1,4 @@
-"""Boards with a serial port: what the hardware and the host must agree on.
+"""Boards with a serial port: the settings that hardware and host must share.
 
 The design divides its clock to the bits of the wire, the host opens its port with the same rate.
 """
@@ -29,7 +29,7 @@ class SerialBoard:
     baud: int
 
 
-# The fastest that the FT231X of a ULX3S does is 3 Mbaud.
+# The FT231X of a ULX3S supports at most 3 Mbaud.
 SERIAL_BOARDS: dict[str, SerialBoard] = {
     "arty-a7-100t": SerialBoard(arch="arty-a7-100t", clock_hz=80_000_000, baud=2_000_000),
     "tang-nano-20k": SerialBoard(arch="tang-nano-20k", clock_hz=54_000_000, baud=1_000_000),

@@ -1,4 +1,5 @@
-"""Bitstream files as Xilinx tools write them: a header that names what is inside, and the payload.
+"""Bitstream files in the format of Xilinx tools: a header that describes the design, and the
+payload.
 
 ::
 
@@ -25,7 +26,7 @@ _MAGIC = bytes.fromhex("00090ff00ff00ff00ff0000001")
 _KEYS = ("design", "part", "date", "time")
 _FIRST = ord("a")
 _PAYLOAD = ord("e")
-# Readers take the length of a text as a signed number.
+# Readers interpret the length of a text as a signed number.
 _LONGEST = (1 << 15) - 1
 
 
@@ -45,7 +46,7 @@ class BitFile:
     payload : bytes
         Configuration data, a positive multiple of 4 bytes.
     date, time : str
-        ASCII.  Nothing depends on them: constants, so that the same design is the same file.
+        ASCII.  Constants, so that equal designs give equal files.
     """
 
     design: str
@@ -56,7 +57,7 @@ class BitFile:
 
     @property
     def sha256(self) -> str:
-        """Hash of the payload, hexadecimal: what pairs it with its description."""
+        """SHA-256 of the payload, hexadecimal: it pairs a bitstream with its description."""
         return hashlib.sha256(self.payload).hexdigest()
 
 

@@ -1,8 +1,8 @@
 """The hardware handoff beside a Zynq bitstream: what pynq reads to find the core and its registers.
 
-``write_hwh`` has what pynq's parsers need and no more, from `models.spec.regs`, and with it
-parameters of our own that ``read_hwh`` returns: which arch the bitstream holds, and which bitstream
-the description belongs to.
+``write_hwh`` writes only what pynq's parsers need, from `models.spec.regs`, and parameters of our
+own that ``read_hwh`` returns: the arch of the bitstream, and the bitstream that the description
+belongs to.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ __all__ = [
 CORE = "penstock"
 CORE_VLNV = f"penstock:user:penstock:{VERSION}.0"
 
-# Where the registers are on the processor's bus: the bottom of GP0's window.
+# Address of the registers on the processor's bus: the start of GP0's window.
 CSR_BASE = 0x4000_0000
 
-# What the PYNQ-Z1 and Z2 boot with; the fabric's clocks are divided from it, twice.
+# Frequency of the I/O PLL after boot of a PYNQ-Z1 or Z2; two dividers make the fabric's clocks.
 IO_PLL_MHZ = 1000
 _LARGEST_DIVISOR = 63
 
-# What both boards carry.
+# The part on both boards.
 PART = "xc7z020clg400-1"
 _PART_WORDS = re.compile(r"xc(7z\d+)([a-z]+\d+)(-\w+)")
 
 _AXI = "xilinx.com:interface:aximm:1.0"
 _PS = "ps7"
-# The core's ports in the order of the processor system's that they are at, HP0 first.
+# The core's memory ports in the order of the processor system's ports, HP0 first.
 _MASTERS = ("M_DESC", "M_WGT", "M_ACT", "M_OUT")
 _DDR_BYTES = 512 << 20
 _ACCESS = {"ro": "read-only", "rw": "read-write", "wo": "write-only"}
@@ -58,7 +58,7 @@ _PARAMETERS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Handoff:
-    """What a bitstream holds.
+    """Description of a bitstream.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ class Handoff:
 
     @property
     def fclk_mhz(self) -> float:
-        """Frequency the core is to run at."""
+        """Frequency of the core's clock."""
         return clock_mhz(self.divisors)
 
 
@@ -103,7 +103,7 @@ def divisors(mhz: float) -> tuple[int, int]:
         If there is no such clock.
     """
     usable = range(1, _LARGEST_DIVISOR + 1)
-    # By the very division that says what they give: a clock that is asked for again is the same.
+    # Compare by `clock_mhz`: the divisors of a clock that it returned are found again.
     slow_enough = (
         (first * second, first, second)
         for first in usable

@@ -1,4 +1,4 @@
-"""An overlay: a bitstream and its description, two files of one name that belong together."""
+"""An overlay: a bitstream and its description, two files with the same base name."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Screening for QR codes: pictures that teach it, training, and evaluation."""
+"""Screening for QR codes: synthetic pictures, training, and evaluation."""

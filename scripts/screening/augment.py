@@ -1,7 +1,7 @@
-"""The same pictures, seen differently each time: windows of them, turned, lit, framed.
+"""Data augmentation: random windows of pictures, with rotation, lighting and frames.
 
-A whole batch at once and on the device that trains: making variants must not take longer than
-learning from them.
+It works on a whole batch, on the training device: augmentation must not take longer than the
+training step.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ __all__ = ["augment"]
 Random = np.random.Generator
 Numbers = NDArray[np.float64]
 
-# Places of a window that make one pixel, each way: it may shrink by as much without aliases.
+# Samples per pixel in each direction: a window may shrink by this factor without aliasing.
 _TAPS = 2
 
 
 def _between(rng: Random, low: Numbers, high: Numbers) -> Numbers:
-    """By lot between two bounds; half-way where they are the wrong way round."""
+    """Random between two bounds; their mean where they are swapped."""
     drawn = low + (high - low) * rng.random(low.shape)
     return np.where(low < high, drawn, (low + high) / 2)
 
@@ -32,9 +32,9 @@ def _between(rng: Random, low: Numbers, high: Numbers) -> Numbers:
 def _windows(rng: Random, boxes: Numbers, share: float) -> Numbers:
     """Return square windows that hold the boxes, (n, 4): left, top, right, bottom.
 
-    Of a box that is larger than the share asks for, half of the windows hold a part only, at least
-    a third each way: so its modules are seen at their size and not only scaled down.  Windows
-    around nothing are as large as those around codes, lest size tell them apart.
+    If a box is larger than the share, half of the windows hold only a part of it, at least a third
+    in each direction, so that its modules are also seen at full size.  Windows without a code have
+    the same sizes as those with one, so that size does not tell them apart.
     """
     count = len(boxes)
     low, high = boxes[:, :2], boxes[:, 2:]
@@ -70,7 +70,7 @@ def _cut(pixels: Tensor, windows: Numbers, size: int) -> Tensor:
 
 
 def _framed(rng: Random, made: Tensor, boxes: Numbers, windows: Numbers) -> Tensor:
-    """Paint bars above and below some, as `penstock screen` does around what is not square."""
+    """Paint bars above and below some, as `penstock screen` pads images that are not square."""
     count, size = len(made), made.shape[-1]
     zoom = size / (windows[:, 3] - windows[:, 1])
     coded = boxes[:, 2] > boxes[:, 0]
@@ -89,7 +89,7 @@ def _column(values: NDArray[np.generic], like: Tensor) -> Tensor:
 
 
 def _turned(rng: Random, made: Tensor) -> Tensor:
-    """Turn each by a multiple of 90 degrees, mirror half of them."""
+    """Rotate each by a multiple of 90 degrees, mirror half of them."""
     ways = rng.integers(0, 8, len(made))
     turned = torch.empty_like(made)
     for way in range(8):
@@ -100,7 +100,7 @@ def _turned(rng: Random, made: Tensor) -> Tensor:
 
 
 def _coloured(rng: Random, made: Tensor) -> Tensor:
-    """Other colours, or none; another brightness and contrast."""
+    """Change or remove colours; change brightness and contrast."""
     count = len(made)
     chance = rng.random(count)
     orders = np.where(
@@ -127,7 +127,7 @@ def augment(
         Of the codes in them, as in `Scene`.
     size : int
     share : float
-        The window's side as a share of the picture's, where no code asks for more.
+        The window's side as a share of the picture's, unless a code needs more.
     """
     places = boxes.astype(np.float64)
     windows = _windows(rng, places, share)

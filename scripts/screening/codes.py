@@ -1,4 +1,4 @@
-"""Flat QR codes, as they would be printed: the positives."""
+"""Flat QR codes, as printed: the positives."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ def code_modules(rng: Random) -> Modules:
     """Return the modules of a code of a web address, (n, n): True is dark; no quiet zone."""
     length = int(rng.integers(4, 60))
     text = "https://" + "".join(rng.choice(_LETTERS, length))
-    # A mask by lot: looking for the best one takes longer than all the rest, and readers take any.
+    # A random mask: searching the best one takes longer than everything else, and readers accept
+    # any.
     made = segno.make_qr(
         text, error=str(rng.choice(list("lmqh"))), mask=int(rng.integers(8)), boost_error=False
     )
@@ -53,7 +54,7 @@ def print_modules(rng: Random, modules: Modules, *, quiet: int, pitch: int = 8) 
 
 
 def _dots(rng: Random, modules: Modules, quiet: int, pitch: int = 8) -> Image.Image:
-    """Return modules printed as dots, as decorated codes have them; the finders stay square."""
+    """Return modules printed as dots, as in decorated codes; the finder patterns stay square."""
     n = len(modules)
     finders = np.zeros((n, n), bool)
     finders[:7, :7] = finders[:7, -7:] = finders[-7:, :7] = True

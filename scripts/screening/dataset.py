@@ -10,13 +10,13 @@ from scripts.screening.sources import SPLITS, sources
 
 __all__ = ["HARD_SHARE", "kind_of", "picture"]
 
-# Of the negatives, those that are hard.
+# Share of hard negatives among the negatives.
 HARD_SHARE = 0.5
 
 
 def _random(split: str, index: int, purpose: int) -> np.random.Generator:
-    # What a picture shows and how it is drawn come from streams of their own: drawn from one, the
-    # kind would tell the background.
+    # Separate random streams for what a picture shows and how it is drawn: with one stream, the
+    # kind would determine the background.
     return np.random.default_rng([SPLITS.index(split), index, purpose])
 
 
@@ -39,7 +39,7 @@ def picture(split: str, index: int) -> Scene:
     split : str
         ``train``, ``validation`` or ``test``.
     index : int
-        Its number, from 0 on without end.
+        Its number, from 0 on, without a limit.
 
     Raises
     ------

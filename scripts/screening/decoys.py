@@ -1,4 +1,4 @@
-"""What looks like a code and is none: the hard negatives, as flat RGBA pictures."""
+"""Decoys that look like codes: the hard negatives, as flat RGBA pictures."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _checkerboard(rng: Random, allowed: Sources) -> Image.Image:
 
 
 def _scrambled(rng: Random, allowed: Sources) -> Image.Image:
-    """A code without its finders: they, or all modules, are drawn by lot; one may be left."""
+    """A code without its finder patterns: they, or all modules, are random; one may be left."""
     modules = code_modules(rng)
     n = len(modules)
     if rng.random() < 0.5:
@@ -108,7 +108,7 @@ def _scrambled(rng: Random, allowed: Sources) -> Image.Image:
 
 
 def _squares(rng: Random, allowed: Sources) -> Image.Image:
-    """Squares within squares, as a finder has them, but never three where a code has them."""
+    """Nested squares like finder patterns, but never three at the places of a code."""
     sheet, ink = _paper(rng, (400, 400))
     paper = sheet.getpixel((0, 0))
     pen = ImageDraw.Draw(sheet)

@@ -1,4 +1,4 @@
-"""The ways to run a stage that evaluation compares: pictures in, scores out."""
+"""The ways to run a stage that evaluation compares: they map pictures to scores."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _session(model: Any) -> onnxruntime.InferenceSession:
 
 
 def float_engine(network: Network) -> Engine:
-    """Return what runs a float network in onnxruntime."""
+    """Return a function that runs a float network in onnxruntime."""
     session = _session(export_float(network))
 
     def run(pictures: Iterable[Pixels]) -> Iterator[float]:
@@ -56,7 +56,7 @@ def float_engine(network: Network) -> Engine:
 
 
 def int8_engine(network: Network) -> Engine:
-    """Return what runs a quantised network in onnxruntime."""
+    """Return a function that runs a quantised network in onnxruntime."""
     session = _session(export(network))
     last = network.layers[-1]
     assert isinstance(last, QFc)
@@ -71,7 +71,7 @@ def int8_engine(network: Network) -> Engine:
 
 
 def device_engine(network: Network, device: str, arch: str, stack: ExitStack) -> tuple[Engine, str]:
-    """Return what runs a quantised network on a device, and where that is.
+    """Return a function that runs a quantised network on a device, and where it runs.
 
     A network the compiler refuses runs in the golden model.
 
@@ -100,7 +100,7 @@ def device_engine(network: Network, device: str, arch: str, stack: ExitStack) ->
 
 
 def pictures(pool: list[Chunk], network: Network) -> Iterator[NDArray[np.uint8]]:
-    """Give the pictures of a pool as a network takes them."""
+    """Yield the pictures of a pool as inputs of a network."""
     size = network.input.shape[:2]
     for chunk in pool:
         for entry in chunk:
@@ -109,7 +109,7 @@ def pictures(pool: list[Chunk], network: Network) -> Iterator[NDArray[np.uint8]]
 
 
 def _digest(way: str, network: Network, pool: list[Chunk]) -> str:
-    """Of all that scores depend on."""
+    """Hash of everything that scores depend on."""
     digest = hashlib.sha256(way.encode())
     for layer in network.layers:
         for array in (getattr(layer, "weight", None), getattr(layer, "bias", None)):
@@ -124,7 +124,7 @@ def _digest(way: str, network: Network, pool: list[Chunk]) -> str:
 def kept_scores(
     folder: Path, way: str, network: Network, pool: list[Chunk], make: Callable[[], Engine]
 ) -> NDArray[np.float64]:
-    """Return the score of each picture of a pool, from the file that holds them or made now.
+    """Return the score of each picture of a pool, from its file or computed now.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Evaluate the shipped screening model on the test pictures: figures, by kind, and a plot.
 
-Float weights, onnxruntime in int8 and a device answer on the same pictures, with the thresholds
-that ship.  Scores are kept beside the pictures, so an evaluation that is stopped goes on.
+Float weights, onnxruntime in int8 and a device classify the same pictures, with the shipped
+thresholds.  Scores are saved beside the pictures, so a stopped evaluation can be resumed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Scores = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Answers:
-    """What one way of running both stages says of the pictures.
+    """The scores of both stages from one way of running them.
 
     Parameters
     ----------
@@ -46,13 +46,13 @@ class Answers:
 def figures(
     answers: Answers, labels: NDArray[np.uint8], thresholds: tuple[float, float]
 ) -> dict[str, float]:
-    """Return recall and share passed on of the coarse stage, precision and recall of both, right.
+    """Return recall and pass rate of the coarse stage, and precision, recall and accuracy of both.
 
     Parameters
     ----------
     answers : Answers
     labels : ndarray, (n,)
-        Of as many pictures as there are answers.
+        Labels of as many pictures as there are scores.
     thresholds : (float, float)
         Coarse and fine.
     """
@@ -72,7 +72,7 @@ def figures(
 def kinds(
     answers: Answers, kind: NDArray[np.bytes_], thresholds: tuple[float, float]
 ) -> dict[str, tuple[int, int, int]]:
-    """Return for each kind of picture how many there are, are flagged, and are confirmed."""
+    """Return for each kind of picture the number of all, flagged and confirmed ones."""
     flagged = answers.coarse >= thresholds[0]
     confirmed = flagged & (answers.fine >= thresholds[1])
     rows = {}

@@ -1,4 +1,4 @@
-"""Batches of training pictures, from memory of the device that trains."""
+"""Batches of training pictures, from memory of the training device."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Feed"]
 
 
 class Feed:
-    """The ``train`` pictures of a pool, read once; those that are still being made as they come.
+    """The ``train`` pictures of a pool, each read once; later ones as soon as they are made.
 
     Parameters
     ----------
@@ -46,11 +46,11 @@ class Feed:
 
     @property
     def count(self) -> int:
-        """Pictures that are there."""
+        """Number of pictures read so far."""
         return self._chunks * CHUNK
 
     def refresh(self) -> None:
-        """Read the pictures that have come since."""
+        """Read the pictures made since the last call."""
         if self._chunks == self._capacity:
             return
         for number, chunk in enumerate(chunks(self._folder, "train")):

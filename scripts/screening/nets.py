@@ -14,7 +14,7 @@ LABELS = ("pass", "code")
 
 STAGES = ("coarse", "fine")
 
-# Of the published number of channels: enough for two classes, and a megabyte and a half.
+# Share of the published number of channels: enough for two classes, and 1.5 MB of weights.
 _FINE_WIDTH = 0.5
 
 # Channels of the coarse stage's last convolution, of 1x1.

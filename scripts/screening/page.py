@@ -31,7 +31,7 @@ def page(
     picture : str
         The plot's file beside the page; empty if there is none.
     """
-    lines = ["# What the screening model does on the test pictures", ""]
+    lines = ["# Results of the screening model on the test pictures", ""]
     lines += [
         "Written by `python -m scripts.screening.evaluate`; [screening.md](screening.md) says"
     ]

@@ -1,4 +1,4 @@
-"""The picture of an evaluation: what each stage trades for what, however it is run."""
+"""Plot of an evaluation: the trade-off of each stage, for each way of running it."""
 
 from __future__ import annotations
 
@@ -77,17 +77,17 @@ def plot(
     thresholds: tuple[float, float],
     path: Path,
 ) -> None:
-    """Draw the curves of up to three ways into a file; the dots are at the thresholds that ship.
+    """Draw the curves of up to three ways into a file; dots mark the shipped thresholds.
 
     Parameters
     ----------
     ways : sequence of Answers
     labels : ndarray, (n,)
-        A way may have answered the first pictures only.
+        A way may have scores of the first pictures only.
     thresholds : (float, float)
         Coarse and fine.
     path : Path
-        Its suffix says the format.
+        Its suffix determines the format.
     """
     figure = Figure(figsize=(8.5, 4.2), layout="constrained")
     first, second = figure.subplots(1, 2)

@@ -1,8 +1,8 @@
-"""Pictures kept on disk, so that training need not make each one anew.
+"""Pictures on disk, which training reuses.
 
 A pool is a folder of numbered chunks.  Making a picture takes as long as several training steps on
-it, so training reuses pictures, cropped and lit differently each time.  It may begin while they are
-being made.
+it, so training reuses pictures with different augmentation.  It may start while they are being
+made.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _keep(folder: Path, split: str, number: int) -> None:
     """Make a chunk if it is missing."""
     path = _file(folder, split, number)
     if not path.exists():
-        # The name of the half-written file is of this chunk only: others work beside us.
+        # Each chunk has its own temporary file, as other processes write to the same folder.
         fresh = path.with_suffix(f".{zlib.crc32(str(path).encode()):08x}")
         with fresh.open("wb") as file:
             np.save(file, _make(split, number))
@@ -101,7 +101,7 @@ def extend(
 
 
 def chunks(folder: Path, split: str) -> Iterator[Chunk]:
-    """Give the chunks of a split that are there, from the first without a gap, not yet read."""
+    """Yield the new chunks of a split, up to the first that is missing."""
     number = 0
     while (path := _file(folder, split, number)).exists():
         yield np.load(path, mmap_mode="r")

@@ -1,6 +1,6 @@
-"""A photograph that might have been taken: things on a background, seen at an angle, lit, blurred.
+"""Synthetic photographs: objects on a background, in perspective, lit and blurred.
 
-Everything is laid out at twice the final size and halved at the end, so edges are smooth.
+Everything is drawn at twice the final size and halved at the end, so edges are smooth.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SIZE = 256
 
 _CANVAS = 2 * SIZE
 
-# The finest module a code may have, in pixels of the finished picture: below it nobody reads it.
+# Smallest module of a code in pixels of the finished picture; smaller ones cannot be read.
 _FINEST_PITCH = 1.7
 
 
@@ -72,7 +72,7 @@ def _background(rng: Random, allowed: Sources) -> Image.Image:
 
 
 def _coefficients(target: NDArray[np.float64], width: int, height: int) -> list[float]:
-    """Return what Pillow wants of the map that takes four target corners to a picture's corners."""
+    """Return Pillow's coefficients for mapping four target corners to a picture's corners."""
     source = [(0, 0), (width, 0), (width, height), (0, height)]
     rows, right = [], []
     for (x, y), (u, v) in zip(target, source):
@@ -84,14 +84,14 @@ def _coefficients(target: NDArray[np.float64], width: int, height: int) -> list[
 def _paste(
     rng: Random, canvas: Image.Image, thing: Image.Image, width: float, *, inside: bool
 ) -> Box:
-    """Put a picture on the canvas, turned and seen at an angle; return its final box.
+    """Paste a picture, rotated and in perspective, onto the canvas; return its final box.
 
     Parameters
     ----------
     width : float
         Of the picture on the canvas, in pixels.
     inside : bool
-        Whether all of it must be seen.
+        Whether it must be completely visible.
     """
     height = width * thing.height / thing.width
     angle = rng.uniform(-np.pi, np.pi) if rng.random() < 0.3 else rng.normal(0, 0.2)
@@ -161,7 +161,7 @@ def _camera(rng: Random, canvas: Image.Image, sharpest: float) -> Pixels:
 def make_scene(rng: Random, kind: str, allowed: Sources) -> Scene:
     """Return a picture of a kind: ``code``, ``plain`` or one of `DECOYS`.
 
-    Codes share their pictures with decoys as often as not, so that text is no sign of either.
+    Half of the pictures with a code have a decoy too, so that text does not indicate the class.
 
     Raises
     ------

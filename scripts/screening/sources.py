@@ -1,8 +1,8 @@
-"""What pictures are made of: free photographs and fonts, each in one split only.
+"""Material of the pictures: free photographs and fonts, each in one split only.
 
 The photographs come with scikit-image, scikit-learn and Matplotlib; CREDITS.md names their authors
-and licences.  A photograph, a font and a texture family belong to one split, so nothing the test
-split shows was seen in training or in choosing settings.
+and licences.  A photograph, a font and a texture family belong to one split, so nothing in the test
+split was used in training or in the choice of settings.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SKIMAGE, _SKLEARN, _MATPLOTLIB = "skimage/data", "sklearn/datasets/images", "ma
 
 @dataclass(frozen=True)
 class Sources:
-    """What one split may use.
+    """Material of one split.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ _SOURCES = {
 
 
 def sources(split: str) -> Sources:
-    """Return what a split may use.
+    """Return the material of a split.
 
     Raises
     ------

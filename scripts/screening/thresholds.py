@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 
 __all__ = ["LOST", "PASSED_ON", "WRONG", "coarse_threshold", "fine_threshold"]
 
-# Of the validation codes, how many the coarse stage may let pass; what it lets pass is lost.
+# Share of the validation codes that the coarse stage may miss; the fine stage never sees them.
 LOST = 0.004
 
-# Of the validation pictures without a code, how many the coarse stage may pass on where more
-# would not find more codes.
+# Share of the validation pictures without a code that the coarse stage may flag if flagging more
+# would find no more codes.
 PASSED_ON = 0.02
 
-# Of the validation pictures that are confirmed, how many may show no code.
+# Share of the confirmed validation pictures that may show no code.
 WRONG = 0.005
 
 Scores = NDArray[np.float64]
@@ -22,7 +22,7 @@ Labels = NDArray[np.uint8]
 
 
 def _between(low: float, high: float) -> float:
-    """A round threshold above one score and not above the next."""
+    """A round number above one score and not above the next."""
     middle = (low + high) / 2
     for digits in range(1, 9):
         rounded = round(middle, digits)
@@ -34,15 +34,14 @@ def _between(low: float, high: float) -> float:
 def coarse_threshold(scores: Scores, labels: Labels) -> float:
     """Return the threshold that flags enough codes and passes few others on.
 
-    It is the highest that flags enough codes.  If fewer others are passed on there than may be, it
-    is lowered until as many are: what the coarse stage lets pass is lost, what it flags too much
-    costs only time.
+    It is the highest that flags enough codes, lowered as far as the allowed share of others
+    permits: a missed code is lost, a wrong flag costs only time.
     """
     codes, others = np.sort(scores[labels == 1]), np.sort(scores[labels == 0])
     lost, passed = int(LOST * len(codes)), int(PASSED_ON * len(others))
     below = codes[lost - 1] if lost else 0.0
     enough = _between(max(below, codes[lost] / 2), codes[lost])
-    # Not above the others that may be passed on, but above the next one.
+    # Not above the others that may be flagged, but above the next one.
     low = others[len(others) - passed - 1]
     higher = others[others > low]
     few = _between(low, float(higher[0]) if len(higher) else 1.0)
@@ -56,8 +55,8 @@ def _odds(score: float) -> float:
 def fine_threshold(scores: Scores, labels: Labels) -> float:
     """Return a threshold at which few of the confirmed pictures show no code.
 
-    It is the lowest such, or, if one that is higher still confirms enough codes, half-way to the
-    highest that does, by the logarithm of the odds: as far from either mistake as may be.
+    It is the lowest such threshold or, if a higher one still confirms enough codes, the middle
+    between it and the highest that does, in log-odds.
 
     Parameters
     ----------
@@ -67,7 +66,7 @@ def fine_threshold(scores: Scores, labels: Labels) -> float:
     """
     order = np.argsort(scores)[::-1]
     wrong = np.cumsum(labels[order] == 0)
-    # A threshold cannot part equal scores.
+    # A threshold cannot separate equal scores.
     parted = np.append(np.diff(scores[order]) != 0, True)
     good = np.flatnonzero((wrong <= WRONG * np.arange(1, len(order) + 1)) & parted)
     if not len(good):

@@ -1,8 +1,8 @@
 """A float graph as a PyTorch module, and back: one definition of a network serves both.
 
-Each convolution gets a batch normalisation behind it for training, which `to_network` folds into
-its weights.  It also keeps maps so small that local response normalisation, whose alpha is 1e-4,
-divides them by 1.00: training leaves that out, which halves its time; the network keeps it.
+For training, each convolution is followed by a batch normalisation, which `to_network` folds into
+its weights.  It also keeps activations so small that local response normalisation, whose alpha is
+1e-4, divides them by 1.00: training omits it, which halves the time; the network keeps it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _FIXED = (Lrn, MaxPool, AveragePool, GlobalAveragePool, Concat)
 
 
 def _key(name: str) -> str:
-    """A layer's name as PyTorch wants it."""
+    """A layer's name as an identifier for PyTorch."""
     return name.replace("/", "_").replace(".", "_")
 
 
@@ -117,10 +117,10 @@ class TorchNet(nn.Module):
             return value
         if isinstance(layer, MaxPool):
             top, left, bottom, right = layer.pad
-            # Smaller pictures than the network's end in maps smaller than the last windows.
+            # Pictures smaller than the network's input end in maps smaller than the last windows.
             kernel = min(layer.kernel, *value.shape[2:])
             if any(layer.pad):
-                # What comes in is behind a ReLU: zero is as low as any.
+                # The input follows a ReLU, so zero padding is never the maximum.
                 value = functional.pad(value, (left, right, top, bottom))
             return functional.max_pool2d(value, kernel, layer.stride)
         if isinstance(layer, GlobalAveragePool):
@@ -133,12 +133,12 @@ class TorchNet(nn.Module):
 
     @torch.no_grad()
     def to_network(self, *, source: str) -> Network:
-        """Return the network with the weights as they are, batch normalisation folded in.
+        """Return the network with the current weights, batch normalisation folded in.
 
         Parameters
         ----------
         source : str
-            Where the weights come from, in words.
+            Origin of the weights, as text.
         """
         layers: list[Layer] = []
         for layer in self.network.layers:

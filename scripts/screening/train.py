@@ -1,7 +1,7 @@
 """Training of one stage: seeded, resumable, on a GPU where there is one.
 
-It goes in phases: long on windows of pictures, which cost less than whole ones and teach the
-convolutions the same, then on whole ones with a falling rate.
+It has phases: a long one on windows of pictures, which are cheaper than whole ones and train the
+convolutions equally well, then one on whole pictures with a falling learning rate.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ class Phase:
     Parameters
     ----------
     size : int
-        Height and width of what the network sees.
+        Height and width of the network's input.
     steps : int
     batch : int
     rate : float
         Highest learning rate; it rises over the first steps.
     fall : bool
-        Whether the rate falls to nothing at the end, along a line.
+        Whether the rate falls linearly to 0 at the end.
     decay : float
         Of the weights.
     """
@@ -53,7 +53,7 @@ class Phase:
     decay: float = 0.02
 
 
-# A phase of steady rate hands on averages over its last steps.
+# A phase with a constant rate passes on averages over its last steps.
 PHASES = {
     "coarse": (
         Phase(size=147, steps=4000, batch=256, rate=2e-3, fall=False),
@@ -65,10 +65,10 @@ PHASES = {
     ),
 }
 
-# Of the average, at each step.
+# Decay of the average of the weights per step.
 _AVERAGED = 0.995
 
-# Over so many steps, or an eighth of the phase, the rate rises.
+# Steps of the learning rate's warm-up, at most an eighth of the phase.
 _RISE = 200
 
 
@@ -77,7 +77,7 @@ def _device() -> torch.device:
 
 
 def _state(path: Path, device: torch.device) -> dict[str, Any]:
-    """What a phase left; nothing if it was never run."""
+    """The saved state of a phase; None if it was never run."""
     if not path.exists():
         return {}
     state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
@@ -85,7 +85,7 @@ def _state(path: Path, device: torch.device) -> dict[str, Any]:
 
 
 def _rate(phase: Phase, step: int, spent: float) -> float:
-    """The learning rate of a step; `spent` is the share of the phase's time that is over."""
+    """The learning rate of a step; `spent` is the elapsed share of the phase's time."""
     rate = phase.rate * min(1.0, (step + 1) / min(_RISE, max(1, phase.steps // 8)))
     return rate * max(0.0, 1 - max(step / phase.steps, spent)) if phase.fall else rate
 
@@ -101,10 +101,10 @@ def run_phase(
     seconds: float = np.inf,
     say: Callable[[str], None] = print,
 ) -> None:
-    """Run a phase of a stage's training from where it stopped to its end.
+    """Run, or resume, a phase of a stage's training.
 
-    The state is in ``<stage>-<phase>.pt`` in `folder`, written every so many steps.  A phase begins
-    with the weights the one before ended with, or with their averages if its rate was steady.
+    The state is in ``<stage>-<phase>.pt`` in `folder`, written every so many steps.  A phase starts
+    from the final weights of the previous one, or from their averages if its rate was constant.
 
     Parameters
     ----------
@@ -113,14 +113,14 @@ def run_phase(
     number : int
         Of the phase, from 0.
     pool : Path
-        Holds the ``train`` pictures (`scripts.screening.pool`).  New ones are taken in as they
-        come.
+        Holds the ``train`` pictures (`scripts.screening.pool`).  New ones are used as soon as they
+        are made.
     folder : Path
     seed : int
     every : int
         Steps between two states.
     seconds : float
-        The phase ends after that, if not before; a falling rate falls faster then.
+        Time limit of the phase; a falling rate is scaled to it.
     say : callable
 
     Raises
@@ -159,7 +159,7 @@ def run_phase(
     share = phase.size / net.network.input.shape[0]
     feed = Feed(pool, device)
     start = begin = time.monotonic()
-    # Sums on the device: reading each step's loss would make it wait for the step.
+    # Sums stay on the device: reading the loss of each step would synchronise with it.
     sums, steps, over = torch.zeros(2, device=device), 0, False
     while not over:
         rng = np.random.default_rng((seed, number, done))
@@ -182,7 +182,7 @@ def run_phase(
         if done % every == 0 or over:
             content = {"run": run, "done": done, "views": views, "ended": over}
             if over:
-                # All that the next phase and `load_network` want.
+                # State for the next phase and for `load_network`.
                 content["net"] = (net if phase.fall else average.module).state_dict()
             else:
                 content["net"] = net.state_dict()

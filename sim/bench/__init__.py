@@ -1,4 +1,4 @@
-"""cocotb benches, one file for each block, and what runs them on Verilator and Icarus.
+"""cocotb benches, one file per block, and their runner for Verilator and Icarus.
 
 Imports `sim.library` and `hw`.
 """

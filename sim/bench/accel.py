@@ -1,4 +1,4 @@
-"""cocotb: the whole core runs one program, with cocotbext-axi as host and memory.
+"""cocotb: run one program on the whole core, with cocotbext-axi as host and memory.
 
 `sim.bench.simulate` prepares the files this bench reads and writes.  The memory around the arena is
 filled with a guard byte that must survive, and every bus channel stalls at random.

@@ -28,14 +28,14 @@ Ints = NDArray[np.int64]
 
 @dataclass
 class _Schedule:
-    """What enters the array in each cycle; a word without a block gives sums nobody can know.
+    """Stimulus of the array by cycle; the sums of a word without a block are undefined.
 
     Members
     -------
     acts : list of int64 arrays (rows,)
     swaps : set of cycles
     rows_in : dict
-        Cycle of a shift -> the row of weights, int64 array (cols,).
+        Row of weights by cycle of its shift, int64 array (cols,).
     blocks : list of (int64 array (rows, cols) or None)
         The block that each cycle's word is multiplied by.
     """
@@ -50,9 +50,9 @@ Array = SystolicArray | PackedArray
 
 
 def plan(array: Array, count: int, gap: float) -> _Schedule:
-    """Swap `count` blocks in, each with pauses of `gap` a cycle in its shifts and before its swap.
+    """Swap in `count` blocks; each shift and swap is delayed with probability `gap` per cycle.
 
-    Without pauses blocks follow each other in the fewest cycles the array can do.
+    Without delays, blocks follow each other as fast as the array allows.
     """
     rng = np.random.default_rng(random.randrange(1 << 32))
     rows, cols = array.rows, array.cols
@@ -81,7 +81,7 @@ def plan(array: Array, count: int, gap: float) -> _Schedule:
         pause()
         current = block
         schedule.swaps.add(len(schedule.acts))
-        # The swap's own cycle is the first of those in which the chains keep still.
+        # The cycle of the swap is the first in which the chains must not shift.
         for _ in range(array.swap_hold):
             tick()
     for _ in range(array.latency + cols):
@@ -110,12 +110,13 @@ async def check(dut: Any, array: Array, schedule: _Schedule) -> None:
             port.value = value
         row = schedule.rows_in.get(now)
         for c, port in enumerate(weights):
-            # What is there without a shift has no meaning.
+            # Without a shift this input is ignored.
             port.value = random.randint(-128, 127) if row is None else int(row[c])
         dut.shift.value = row is not None
         dut.swap.value = now in schedule.swaps
         await RisingEdge(dut.clk)
-        # The edge has not taken effect yet: these sums are those of words `latency` edges before.
+        # Sampled before the edge takes effect: these sums belong to the words `latency` edges
+        # before.
         for c, port in enumerate(sums):
             k = now - array.latency - c // array.group
             expected = want[k] if k >= 0 else None
@@ -136,7 +137,7 @@ def _array() -> Array:
 
 @cocotb.test()
 async def blocks_back_to_back(dut: Any) -> None:
-    """Blocks in the fewest cycles: rows of the next one follow as soon as they may."""
+    """Blocks at the full rate: the rows of the next one follow as early as possible."""
     array = _array()
     schedule = plan(array, parameters()["blocks"], 0.0)
     swaps = sorted(schedule.swaps)
@@ -146,6 +147,6 @@ async def blocks_back_to_back(dut: Any) -> None:
 
 @cocotb.test()
 async def blocks_at_random(dut: Any) -> None:
-    """Blocks with pauses anywhere."""
+    """Blocks with random delays."""
     array = _array()
     await check(dut, array, plan(array, parameters()["blocks"], random.choice((0.1, 0.5))))

@@ -24,7 +24,8 @@ __all__ = ["writes_and_reads"]
 async def writes_and_reads(dut: Any) -> None:
     """Reads give what was written before; without a read the output holds.
 
-    With ``collisions`` words are read also in the cycle that writes them, which gives the old word.
+    With ``collisions``, words are also read in the cycle that writes them; that returns the old
+    word.
     """
     sizes = parameters()
     collisions = sizes.get("collisions", False)
@@ -37,7 +38,7 @@ async def writes_and_reads(dut: Any) -> None:
     await ClockCycles(dut.clk, 2)
     dut.rst.value = 0
 
-    # Few addresses at a time, all over the memory: most reads meet something written.
+    # Few addresses at a time, spread over the memory, so that most reads hit a written word.
     addresses = [0, depth - 1, *(random.randrange(depth) for _ in range(30))]
     memory = dict.fromkeys(range(depth), 0)
     coming: deque[int | None] = deque([None] * READ_LATENCY)

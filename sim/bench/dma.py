@@ -1,4 +1,4 @@
-"""cocotb bench of the DMA engines, with cocotbext-axi as the memory: a copier of memory.
+"""cocotb: the DMA engines copy memory, which is cocotbext-axi's.
 
 The design under test is `DmaBench`: ``bench.run(DmaBench(), "penstock.sim.bench.dma")``.
 """
@@ -89,7 +89,7 @@ def _pauses(rng: random.Random, share: float) -> Iterator[bool]:
 
 
 class _Bench:
-    """Clock, memory with stalls, and the rules every address must keep."""
+    """Clock, memory with stalls, and checks of every address."""
 
     def __init__(self, dut: Any, rng: random.Random, share: float) -> None:
         self.dut = dut
@@ -159,7 +159,7 @@ class _Bench:
 @cocotb.test()
 @cocotb.parametrize(seed=[1, 2], share=[0.0, 0.4])
 async def copies_memory(dut: Any, seed: int, share: float) -> None:
-    """Copy pieces of any alignment, many across 4 KiB; everything else keeps its bytes."""
+    """Copy pieces of any alignment, many across 4 KiB; all other bytes must be unchanged."""
     rng = random.Random(seed)
     bench = _Bench(dut, rng, share)
     sizes = [rng.choice([1, 2, 15, 16, 17, 33, rng.randint(1, 90)]) for _ in range(16)]

@@ -29,7 +29,7 @@ __all__ = ["Word", "random_descriptor", "ready_blocks_have_no_bubbles", "waits",
 class Word:
     """One activation word as ``issue_layout`` has it; `addr` is None where it is padding.
 
-    Two members more: `begins_tile`, the first word of a tile, and `final`, a descriptor's last.
+    Two more members: `begins_tile` marks the first word of a tile, `final` a descriptor's last.
     """
 
     addr: int | None
@@ -43,7 +43,7 @@ class Word:
 
 
 def words(d: Mapping[str, int]) -> Iterator[Word]:
-    """Yield the words of one CONV descriptor: the loops of the ISA, as they are written there."""
+    """Yield the words of one CONV descriptor, by the loops of the ISA."""
     images = d["more_images"] + 1
     count = d["n_cb"] * d["n_ky"] * d["n_kx"] * images * d["n_y"] * d["n_x"]
     index = 0
@@ -72,9 +72,9 @@ def words(d: Mapping[str, int]) -> Iterator[Word]:
 def random_descriptor(
     rng: random.Random, *, first: bool, last: bool, n_y: int, n_x: int, images: int = 1
 ) -> dict[str, int]:
-    """Return CONV fields for `n_y` x `n_x` positions, around and outside the input on all sides."""
+    """Return CONV fields for `n_y` x `n_x` positions that reach beyond all edges of the input."""
     in_h, in_w = rng.randint(1, 24), rng.randint(1, 24)
-    wide = rng.random() < 0.2  # the edges of the fields: coordinates wrap nowhere before 2**16
+    wide = rng.random() < 0.2  # extreme values: coordinates must not wrap before 2**16
     return {
         **{f"wait_{op.name.lower()}": rng.randrange(1 << 16) for op in ENGINE_WAITS[Op.CONV]},
         "first": int(first),
@@ -103,7 +103,7 @@ def random_descriptor(
 def random_tiles(
     rng: random.Random, count: int, *, smallest: int, psum_words: int
 ) -> list[dict[str, int]]:
-    """Descriptors of `count` tiles of one to three each, of at least `smallest` positions."""
+    """Descriptors of `count` tiles, one to three per tile, of at least `smallest` positions."""
     shapes = [
         (n_y, n_x)
         for n_y in range(1, 9)
@@ -167,7 +167,7 @@ async def check(dut: Any, descriptors: list[dict[str, int]], stall: float) -> in
         waiting = (int(dut.wait_weights.value), int(dut.wait_bank.value))
         assert not (waiting[0] and up["weights"])
         assert not waiting[1] or (begins[blocks] and not up["bank"])
-        # What is taken in this cycle is gone for a while.
+        # An input that is taken in this cycle becomes not ready for a while.
         took, took_bank = int(dut.take_weights.value), int(dut.take_bank.value)
         if took:
             assert up["weights"], "took weights that were not there"
@@ -216,7 +216,7 @@ async def check(dut: Any, descriptors: list[dict[str, int]], stall: float) -> in
 
 @cocotb.test()
 async def waits(dut: Any) -> None:
-    """Descriptors, weights and banks that come late; blocks of one word and more."""
+    """Late descriptors, weights and banks; blocks of one or more words."""
     rng = random.Random(random.randrange(1 << 32))
     psum_words, tiles = parameters()["psum_words"], parameters()["tiles"]
     descriptors = random_tiles(rng, tiles, smallest=1, psum_words=psum_words)
@@ -225,7 +225,7 @@ async def waits(dut: Any) -> None:
 
 @cocotb.test()
 async def ready_blocks_have_no_bubbles(dut: Any) -> None:
-    """With everything there in time a word is issued each cycle, across tiles as well."""
+    """If all inputs are in time, a word is issued each cycle, also across tiles."""
     rng = random.Random(random.randrange(1 << 32))
     psum_words, tiles = parameters()["psum_words"], parameters()["tiles"]
     # The next descriptor takes four cycles to become a block.

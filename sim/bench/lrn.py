@@ -26,7 +26,7 @@ _LARGEST = 5 * 255 * 255
 
 
 async def start(dut: Any) -> tuple[NDArray[np.int64], int]:
-    """Reset, write a table whose gain falls steeply; return all gains and the shift."""
+    """Reset, and write a table whose gain falls steeply; return all gains and the shift."""
     table, difference, shift = lrn_table(
         in_scale=4.0, out_scale=1 / 8, size=5, alpha=0.05, beta=0.75, k=1.0
     )

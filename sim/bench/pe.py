@@ -1,4 +1,4 @@
-"""cocotb: the processing element cycle by cycle, its weight changed again and again.
+"""cocotb: the processing element cycle by cycle, with many changes of its weight.
 
 ``bench.run(ProcessingElement(width=20), "penstock.sim.bench.pe", parameters={"width": 20, "count":
 2000})``
@@ -36,7 +36,7 @@ class _Cycle:
 
 
 async def check(dut: Any, cycles: Iterable[_Cycle], width: int) -> None:
-    """Drive `cycles` and compare every output with what the documentation says it is."""
+    """Drive `cycles` and compare every output with its documented value."""
     ports = (dut.i_act, dut.i_swap, dut.i_wgt, dut.i_shift, dut.i_sum)
     for port in ports:
         port.value = 0
@@ -44,11 +44,11 @@ async def check(dut: Any, cycles: Iterable[_Cycle], width: int) -> None:
     dut.rst.value = 1
     await ClockCycles(dut.clk, 2)
     dut.rst.value = 0
-    # The cell's registers as a user sees them, the sums by the cycle they are due in.
+    # Model of the cell's registers; sums by the cycle in which they are due.
     shadow = weight = act = None
     due: dict[int, int] = {}
     late = ProcessingElement.LATENCY - 1
-    # Sums that meet the activation's product: the first activation's is `late` cycles away.
+    # Sums to be added to an activation's product, which is `late` cycles after the activation.
     totals = [0] * late
     for now, cycle in enumerate(cycles):
         totals.append(cycle.total)
@@ -56,7 +56,7 @@ async def check(dut: Any, cycles: Iterable[_Cycle], width: int) -> None:
         for port, value in zip(ports, values, strict=True):
             port.value = value
         await RisingEdge(dut.clk)
-        # The edge has not taken effect yet: outputs are those of the cycles before.
+        # Sampled before the edge takes effect: outputs are those of the previous cycles.
         if act is not None:
             assert int(dut.o_act.value) == act, f"cycle {now}: o_act is {dut.o_act.value}"
         if shadow is not None:
@@ -76,7 +76,7 @@ async def check(dut: Any, cycles: Iterable[_Cycle], width: int) -> None:
 
 
 def _totals(width: int) -> Iterator[int]:
-    """Sums from above, extremes that leave room for one product among them."""
+    """Sums from above, including extremes to which one product can still be added."""
     room = (1 << width - 1) - 255 * 128 - 1
     while True:
         yield random.choice((0, room, -room, random.randint(-room, room)))
@@ -94,7 +94,7 @@ async def corner_products(dut: Any) -> None:
     cycles = [_Cycle(act=0, wgt=work[0][0], shift=1)]
     following = [weight for weight, _ in work[1:]] + [0]
     for (_, activations), after in zip(work, following, strict=True):
-        # The next weight goes into the shadow while this one is in use.
+        # The next weight is shifted into the shadow register while this one is in use.
         place = random.randrange(len(activations))
         for index, act in enumerate(activations):
             shift = index == place
@@ -108,7 +108,7 @@ async def corner_products(dut: Any) -> None:
 
 @cocotb.test()
 async def random_control(dut: Any) -> None:
-    """Shifts and swaps in any order, both in one cycle among them."""
+    """Shifts and swaps in any order, also both in one cycle."""
     width = parameters()["width"]
     totals = _totals(width)
 

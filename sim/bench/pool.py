@@ -21,7 +21,7 @@ __all__ = ["feature_maps"]
 
 @cocotb.test()
 async def feature_maps(dut: Any) -> None:
-    """Every kernel, several strides, full rows one after the other."""
+    """Every kernel and several strides, over consecutive full rows."""
     rows, maps = parameters()["rows"], parameters()["maps"]
     rng = np.random.default_rng(random.randrange(1 << 32))
     got: list[bytes] = []

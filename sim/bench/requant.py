@@ -37,7 +37,7 @@ async def check(dut: Any, values: NDArray[np.int64]) -> None:
         for port, value in zip(ports, rows[min(i, len(rows) - 1)], strict=True):
             port.value = value
         await RisingEdge(dut.clk)
-        # The edge has not taken effect yet: this is the result of LATENCY edges before.
+        # Sampled before the edge takes effect: this is the result from LATENCY edges before.
         k = i - Requantise.LATENCY
         if k >= 0:
             got = int(dut.y.value)
@@ -58,7 +58,7 @@ async def random_values(dut: Any) -> None:
 
 @cocotb.test()
 async def exact_ties(dut: Any) -> None:
-    """Halves round to even, and their neighbours to the nearest, for every code and shift."""
+    """Halves round to even, their neighbours to the nearest code, for every code and shift."""
     rows = []
     for shift in range(1, 32):
         # (2 * code + 1) * 2**(shift - 1) as a product whose multiplier fits.

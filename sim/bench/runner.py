@@ -50,12 +50,12 @@ class BenchError(AssertionError):
 
 
 def needs_zero_memories(simulator: str) -> bool:
-    """Whether Verilog for this simulator must say what memories start with."""
+    """Whether Verilog for this simulator must initialise memories that are all zeros."""
     return simulator == "icarus"
 
 
 def parameters() -> Any:
-    """What the call of `run` passed as `parameters`; for use in a bench."""
+    """The `parameters` passed to `run`; for use in a bench."""
     return json.loads(os.environ.get(_PARAMETERS, "{}"))
 
 
@@ -75,8 +75,8 @@ def run(
     Parameters
     ----------
     component : wiring.Component or str
-        Becomes the module ``top``; ports are named as `sim.library.verilog.to_verilog` says.  Or
-        that Verilog itself.
+        Becomes the module ``top``, with ports named as by `sim.library.verilog.to_verilog`; or its
+        Verilog.
     test_module : str
         Name of the Python module with the tests.
     simulator : str
@@ -117,8 +117,8 @@ def run(
         log = folder / "log.txt"
         results = folder / "results.xml"
         runner = get_runner(simulator)
-        # The runner's own messages go the way of the simulation's: into the log.
-        # Nor does its verdict count: the results tell what failed.
+        # The runner's own messages go into the simulation's log.  Its exit is ignored: the results
+        # file tells which tests failed.
         with (
             redirect_stdout(io.StringIO()),
             redirect_stderr(io.StringIO()),
@@ -188,7 +188,7 @@ def _build_verilator(text: str, waves: bool, progress: Progress | None) -> Path:
             waves=waves,
             progress=progress,
         )
-        # A bench spends its time in Python; code for waves is large.
+        # A bench spends its time in Python, and code for waves compiles slowly.
         level = "-O0" if waves else "-O1"
         objects = compile_units([main, *units], work, level=level, waves=waves, progress=progress)
         objects += runtime(waves=waves, vpi=True, progress=progress)

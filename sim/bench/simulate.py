@@ -1,7 +1,7 @@
 """Runs a compiled program on the whole core in cocotb, on Verilator or Icarus.
 
-This is the slow and independent way to run a program: buses and memory are cocotbext-axi's, not
-ours.  `sim.library.build` makes the fast one.
+This is slow but independent: buses and memory are cocotbext-axi's, not ours.  The fast way is the
+library of `sim.library.build`.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from numpy.typing import NDArray
 
 from penstock.hw.core.accel import Accel
 from penstock.models.spec.arch import Arch
-from penstock.sim.bench import runner as bench
+from penstock.sim.bench import runner
 from penstock.sim.library.build import verilog
 from penstock.sim.library.cxx import Progress
 
 __all__ = ["Simulation", "simulate"]
 
-# Bytes of an arena up to which simulating in cocotb makes sense.
+# Largest arena in bytes: above this, simulation in cocotb is too slow.
 LARGEST_ARENA = 16 << 20
 
 
 @dataclass(frozen=True)
 class Simulation:
-    """What a simulated run left behind.
+    """Results of a simulated run.
 
     Parameters
     ----------
@@ -62,11 +62,11 @@ def simulate(
     Parameters
     ----------
     arch : Arch
-        The core's; small ones only, a cycle costs 30 to 600 microseconds.
+        The core's; small ones only, as a cycle takes 30 to 600 microseconds.
     arena : NDArray[uint8]
         A program's image, with its input in place, shape (arena bytes,).
     desc_offset, desc_count : int
-        Where the descriptors are, and how many.
+        Offset and number of the descriptors.
     simulator : str
         One of `sim.bench.runner.SIMULATORS`.
     waves : Path or None
@@ -74,9 +74,9 @@ def simulate(
     seed : int
         Of the stalls on the buses.
     limit : int
-        Cycles after which the run is given up.
+        Cycles after which the run fails.
     progress : callable or None
-        Called with what happens now.
+        Called with a description of each step.
 
     Raises
     ------
@@ -89,20 +89,20 @@ def simulate(
     """
     if len(arena) > LARGEST_ARENA:
         raise ValueError(f"the arena must have at most {LARGEST_ARENA} bytes, not {len(arena)}")
-    if simulator not in bench.SIMULATORS:
-        known = ", ".join(bench.SIMULATORS)
+    if simulator not in runner.SIMULATORS:
+        known = ", ".join(runner.SIMULATORS)
         raise ValueError(f"simulator must be one of {known}, not {simulator!r}")
     text = verilog(
         lambda: Accel(arch=arch),
         identity=f"Accel {arch.fingerprint:016x}",
-        name=bench.TOP,
-        zero_memories=bench.needs_zero_memories(simulator),
+        name=runner.TOP,
+        zero_memories=runner.needs_zero_memories(simulator),
         progress=progress,
     )
     with tempfile.TemporaryDirectory(prefix="penstock-simulate-") as name:
         folder = Path(name)
         (folder / "arena").write_bytes(arena.tobytes())
-        bench.run(
+        runner.run(
             text,
             "penstock.sim.bench.accel",
             simulator=simulator,

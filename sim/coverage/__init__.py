@@ -1,4 +1,4 @@
-"""What tests reach inside the hardware: branches of the core, classes of descriptor fields.
+"""Hardware coverage of tests: branches of the core, classes of descriptor fields.
 
 Imports `hw` and `models`.
 """

@@ -1,8 +1,8 @@
-"""The core with a memory of its branches: which of them were ever taken.
+"""The core with branch coverage: a sticky bit for each branch that was taken.
 
-A branch is a case of an ``m.If``, ``m.Switch`` or ``m.FSM`` (a state), or the way past an ``m.If``
-that has no ``m.Else``.  It is taken if it is so at a clock edge, in any copy of the block.  Cases
-are known by their place in the source: one in a loop is one branch.
+A branch is a case of an ``m.If``, ``m.Switch`` or ``m.FSM`` (a state), or the implicit else of an
+``m.If`` without ``m.Else``.  It is taken if its condition holds at a clock edge in any instance of
+the block.  Cases are identified by their place in the source: one in a loop is one branch.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True, order=True)
 class Branch:
-    """A way through a block.
+    """A branch of a block.
 
     Attributes
     ----------
     path : str
         Of the module, relative to the root of the tree.
     line : int
-        Where its condition is.
+        Line of its condition.
     past : bool
-        It is the way past, with none of the conditions that begin here met.
+        It is the implicit else: none of the conditions that begin here holds.
     """
 
     path: str
@@ -45,19 +45,19 @@ class Branch:
     past: bool
 
 
-# Of each branch: signals that stay up, and signals that are up while it is taken.
+# For each branch, the sticky signals, and the signals that are 1 while it is taken.
 _Marks = dict[Branch, tuple[list[Signal], list[Signal]]]
 
 
 def branches_of(arch: Arch) -> tuple[Branch, ...]:
     """The branches of an arch's core, in the order of `CoveredAccel.branches`."""
     component = CoveredAccel(arch=arch)
-    Fragment.get(component, None)  # one that is never used would warn
+    Fragment.get(component, None)  # an unused elaboratable would warn
     return component.order
 
 
 class CoveredAccel(wiring.Component):
-    """`hw.core.accel.Accel`, and what it went through.
+    """`hw.core.accel.Accel` with its branch coverage.
 
     Parameters
     ----------
@@ -68,12 +68,12 @@ class CoveredAccel(wiring.Component):
     As those of `Accel`, and:
 
     branches : Out
-        A bit for each branch: it has been taken.  Only the start of the simulation clears it.
+        A bit for each branch, set once it was taken.  Only the start of the simulation clears it.
 
     Attributes
     ----------
     order : tuple of Branch
-        What the bits stand for, the lowest one first.
+        The branch of each bit, from bit 0.
     """
 
     def __init__(self, *, arch: Arch) -> None:
@@ -107,7 +107,7 @@ class CoveredAccel(wiring.Component):
 
 
 class _Elaborated(Elaboratable):
-    """A fragment, where only something to elaborate will do."""
+    """Wraps a fragment where an elaboratable is required."""
 
     def __init__(self, fragment: Fragment) -> None:
         self._fragment = fragment
@@ -126,7 +126,7 @@ def _mark_fragment(fragment: Fragment, marks: _Marks) -> None:
 
 
 def _marked(statements: Iterable[Any], domain: str, marks: _Marks) -> list[Any]:
-    """`statements`, with an assignment to a signal of its own in each case."""
+    """`statements`, with an assignment to a signal of its own added to each case."""
     result = []
     for statement in statements:
         if isinstance(statement, Switch):
@@ -147,7 +147,7 @@ def _marked(statements: Iterable[Any], domain: str, marks: _Marks) -> list[Any]:
 
 
 def _mark(place: tuple[str, int] | None, past: bool, domain: str, marks: _Marks) -> list[Any]:
-    """The assignment that says a branch is taken; none for what is not ours."""
+    """The assignment that marks a branch as taken; none for branches outside of our sources."""
     if place is None or not Path(place[0]).is_relative_to(_ROOT / "hw"):
         return []
     path = Path(place[0])

@@ -1,4 +1,4 @@
-"""Which classes of values the fields of descriptors had.
+"""Coverage of descriptor fields by classes of values.
 
 =========  ========================================  ======================================
 kind       fields                                    classes
@@ -9,10 +9,9 @@ address    words of a buffer                         zero, middle, last: the buf
 count      all others                                zero where it may be, one, more, max
 =========  ========================================  ======================================
 
-Bytes from plane to plane are counted in beats.  `max` is the most that the arch has room for, or
-that a field of at most 8 bits holds.  Counts that nothing but a wider field limits have no such
-class: what the blocks do with numbers of all bits is for the tests of blocks.  Addresses in memory
-have no classes.
+Plane strides are counted in beats.  `max` is the largest value that the arch has room for, or that
+a field of at most 8 bits holds.  Counts limited only by a wider field have no such class: the tests
+of the blocks cover their full width.  Addresses in memory have no classes.
 """
 
 from __future__ import annotations
@@ -34,21 +33,21 @@ _FEW: dict[tuple[Op, str], tuple[str, ...]] = {
 _ADDRESSES = {(op, "base") for op in (Op.LOAD, Op.CONV, Op.DRAIN, Op.POST)} | {
     (Op.POST, "halo_base")
 }
-# Counts of things of which there is at least one.
+# Counts that are at least 1.
 _POSITIVE = {
     *("row_words", "row_beats", "plane_beats", "planes", "blocks", "beats", "n_cb", "n_ky", "n_kx"),
-    *("n_y", "n_x", "stride_y", "stride_x", "stride", "in_h", "in_w", "groups", "count"),
+    *("n_y", "n_x", "stride_y", "stride_x", "stride", "in_h", "in_w", "lane_groups", "count"),
     *("channels", "out_h", "out_w", "lrn_shift"),
 }
-# A field with so many bits can be filled by a program.
+# Programs can reach the maximum of a field of at most this many bits.
 _NARROW = 8
-# The most that an arch has room for.
+# Fields limited by the arch, and their limits.
 _BOUNDED: dict[tuple[Op, str], Callable[[Arch], int]] = {
     (Op.CONV, "n_y"): lambda arch: arch.psum_words,
     (Op.CONV, "n_x"): lambda arch: arch.psum_words,
     (Op.CONV, "more_images"): lambda arch: arch.psum_words - 1,
     (Op.DRAIN, "offset"): lambda arch: arch.rows - 1,
-    (Op.DRAIN, "groups"): lambda arch: arch.cols // arch.drain_lanes,
+    (Op.DRAIN, "lane_groups"): lambda arch: arch.cols // arch.drain_lanes,
     (Op.DRAIN, "count"): lambda arch: arch.psum_words,
     (Op.POST, "channels"): lambda arch: arch.rows,
 }
@@ -85,7 +84,7 @@ def _largest(op: Op, field: Field, values: Mapping[str, int], arch: Arch) -> int
 
 
 def _seen(op: Op, field: Field, values: Mapping[str, int], arch: Arch) -> Iterator[str]:
-    """Yield the classes that a value is in: 1 may be `one` and `max`."""
+    """Yield the classes of a value, which may be several: 1 may be `one` and `max`."""
     value, kinds = values[field.name], classes(op, field)
     if field.name == "plane_stride":
         value //= arch.bus_bytes

@@ -1,4 +1,4 @@
-"""Carry out the proofs: ``python -m penstock.sim.formal [NAME ...]``."""
+"""Run the proofs: ``python -m penstock.sim.formal [NAME ...]``."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["main"]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Prove, find the planted faults, print a line for each and a table.
+    """Run proofs and find their planted faults; print a line for each and a table.
 
     Returns
     -------
     int
-        0 if everything is proved and every fault found, 1 if not, 2 for a name there is not.
+        0 if everything is proved and every fault found, 1 if not, 2 for an unknown name.
     """
     parser = argparse.ArgumentParser(prog="sim.formal", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="proofs whose names contain this")

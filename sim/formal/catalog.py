@@ -16,29 +16,29 @@ from penstock.sim.formal.claims import (
     fetch,
     gates,
     masters,
+    processing_elements,
     registers,
     registers_bridge,
     streams,
     tokens,
 )
-from penstock.sim.formal.claims import processing_elements as array
 
 __all__ = ["PROOFS", "with_proofs"]
 
 _STREAM = (
-    "valid and payload stay until taken; what goes in comes out unchanged, in order and once; "
-    "nothing waits for ever"
+    "valid and payload hold until taken; every payload comes out unchanged, in order and once; "
+    "no payload waits for ever"
 )
 
 _ARRAY = (
-    "words and weight blocks in any order that is allowed: every column's sum is that of each "
-    "row's activation times the weight of the block that was at work when the word came, and comes "
-    "when it must.  Cells are reduced to numbers of one bit"
+    "words and weight blocks in any legal order: every column's sum is that of each row's "
+    "activation times the weight of the block that was active when the word entered, at the "
+    "documented latency.  Cells are reduced to numbers of one bit"
 )
 
 
 def _itself(name: str) -> Callable[[Any], Harness]:
-    """A proof about numbers: the faults are planted in what is claimed."""
+    """A proof of arithmetic: its faults are planted in the module of the claims."""
     return lambda module: getattr(module, name)(module)
 
 
@@ -74,7 +74,7 @@ PROOFS: tuple[Proof, ...] = (
             module="penstock.hw.lib.stream",
             build=partial(streams.upsizer, in_bytes=in_bytes, out_bytes=out_bytes),
             claims="rows of any length: every byte of a row's words comes out, in order and once, "
-            "what is left of its last beat is dropped; `last` stays with its word; " + _STREAM,
+            "the rest of its last beat is dropped; `last` stays with its word; " + _STREAM,
             faults=faults,
         )
         for in_bytes, out_bytes, faults in (
@@ -108,8 +108,8 @@ PROOFS: tuple[Proof, ...] = (
     Proof(
         name="skew",
         module="penstock.hw.array.systolic",
-        build=partial(array.skew, lanes=4),
-        claims="lane k comes k cycles later, and so does bit k of a wavefront, which is 0 before",
+        build=partial(processing_elements.skew, lanes=4),
+        claims="lane k is k cycles late, and so is bit k of a wavefront, which is 0 before",
         faults=(
             Fault("rest = stage[:-width]", "rest = stage[: -2 * width]"),
             Fault("result.append(stage[-width:])", "result.append(rest[-width:])"),
@@ -119,7 +119,7 @@ PROOFS: tuple[Proof, ...] = (
     Proof(
         name="array, 3x3",
         module="penstock.hw.array.systolic",
-        build=partial(array.systolic_array, rows=3, cols=3),
+        build=partial(processing_elements.systolic_array, rows=3, cols=3),
         claims=_ARRAY,
         faults=(
             Fault("swaps[r + c]", "swaps[r]"),
@@ -130,8 +130,8 @@ PROOFS: tuple[Proof, ...] = (
     Proof(
         name="packed array, 4x4",
         module="penstock.hw.array.packed",
-        build=partial(array.packed_array, rows=4, cols=4),
-        claims=_ARRAY + "; what the left columns' sums start from is -128 times the word's sum",
+        build=partial(processing_elements.packed_array, rows=4, cols=4),
+        claims=_ARRAY + "; the left columns' sums start from -128 times the word's sum",
         faults=(
             Fault("swaps[k + row + p]", "swaps[k + p]"),
             Fault("shifts[p] & turns[p]", "shifts[p] & turns[0]"),
@@ -158,10 +158,10 @@ PROOFS: tuple[Proof, ...] = (
             name=f"read DMA of {16 * bursts} beats",
             module="penstock.hw.bus.dma",
             build=partial(masters.read_dma, bursts=bursts),
-            claims="AR keeps to AXI and to the bursts' rules; every burst is asked for once; every "
-            "beat finds room and goes to the output; after `halt` nothing is begun, and `idle` "
-            "says that nothing is on its way; counts and first error are the bus's.  FIFOs and "
-            "burst splitter are reduced to what is proved of them",
+            claims="AR obeys AXI and the burst rules; every burst is requested once; there is "
+            "room for every beat and it goes to the output; after `halt` no burst begins, and "
+            "`idle` is 1 if none is in flight; counts and first error are those of the bus.  "
+            "FIFOs and burst splitter are replaced by their proved contracts",
             faults=faults,
             depth=depth,
         )
@@ -195,11 +195,11 @@ PROOFS: tuple[Proof, ...] = (
         name="write DMA",
         module="penstock.hw.bus.dma",
         build=masters.write_dma,
-        claims="AW and W keep to AXI and to the bursts' rules; every burst is asked for once and "
-        "has as many beats as it says, `wlast` in its last; beats are the input's; a command is "
-        "done when memory has acknowledged all of it; after `halt` nothing is begun, what was "
-        "begun is finished, and `idle` says that all of it is.  FIFOs and burst splitter are "
-        "reduced to what is proved of them",
+        claims="AW and W obey AXI and the burst rules; every burst is requested once and has the "
+        "announced number of beats, `wlast` in its last; beats are the input's; a command is done "
+        "when memory has acknowledged all of it; after `halt` no burst begins, bursts in flight "
+        "complete, and `idle` is 1 when all have.  FIFOs and burst splitter are replaced by their "
+        "proved contracts",
         faults=(
             Fault("enough & (~bus.awvalid | bus.awready)", "enough"),
             Fault("& ~issue\n                & ~self.control.halt", "& ~issue"),
@@ -221,8 +221,8 @@ PROOFS: tuple[Proof, ...] = (
             (
                 "read",
                 bridges.read_bridge,
-                "requests reach the port unchanged, in order and once, and stay until they are "
-                "taken; each beat of an answer reaches the master a cycle later",
+                "requests reach the port unchanged, in order and once, and hold until they are "
+                "taken; each beat of a response reaches the master a cycle later",
                 (
                     Fault("of(o, name).eq(held.o.p[name])", "of(o, name).eq(held.i.p[name])"),
                     Fault("held.eq(getattr(o, valid))", "held.eq(getattr(o, valid) & ~held)"),
@@ -231,14 +231,14 @@ PROOFS: tuple[Proof, ...] = (
             (
                 "write requests",
                 partial(bridges.write_bridge, channel="aw"),
-                "requests reach the port unchanged, in order and once, and stay until they are "
+                "requests reach the port unchanged, in order and once, and hold until they are "
                 "taken; each acknowledgement reaches the master a cycle later",
                 (Fault('of(bus, "ready").eq(held.i.ready)', 'of(bus, "ready").eq(1)'),),
             ),
             (
                 "write beats",
                 partial(bridges.write_bridge, channel="w"),
-                "beats and `wlast` reach the port unchanged, in order and once, and stay until "
+                "beats and `wlast` reach the port unchanged, in order and once, and hold until "
                 "they are taken",
                 (
                     Fault("held.o.ready.eq(self.o.wready)", "held.o.ready.eq(1)"),
@@ -252,8 +252,8 @@ PROOFS: tuple[Proof, ...] = (
             name=f"AXI3 to registers, {name}",
             module="penstock.hw.bus.axi3",
             build=build,
-            claims=claims + "; one burst is under way at a time, and goes on as long as the "
-            "registers answer.  Addresses of beats after the first are not looked at",
+            claims=claims + "; one burst is in flight at a time, and makes progress while the "
+            "registers answer.  Addresses of beats after the first are not checked",
             faults=faults,
         )
         for name, build, claims, faults in (
@@ -261,8 +261,8 @@ PROOFS: tuple[Proof, ...] = (
                 "reads",
                 registers_bridge.lite_reads,
                 "every beat of a burst is answered once, with its id and `rlast` in the last; it "
-                "is one access at most, and gets what that gave, or DECERR; the first beat is "
-                "accessed if, and only if, it is in the window, where it says",
+                "is one access at most, and returns its result, or DECERR; the first beat is "
+                "accessed, at its address, if and only if it is in the window",
                 (
                     Fault("self.last.eq(self.left == 0)", "self.last.eq(self.left == 1)"),
                     Fault("o.arvalid.eq(0)", "o.arvalid.eq(~o.rvalid)"),
@@ -275,8 +275,8 @@ PROOFS: tuple[Proof, ...] = (
                 registers_bridge.lite_writes,
                 "every beat of a burst is taken once and is one access at most, with its data and "
                 "strobes; the burst is answered once, when all of it is done, with its id and the "
-                "worst answer of its beats; the first beat is written if, and only if, it is in "
-                "the window, where it says",
+                "worst response of its beats; the first beat is written, at its address, if and "
+                "only if it is in the window",
                 (
                     Fault("with m.If(answer > resp):", "with m.If(answer < resp):"),
                     Fault("o.wvalid.eq(0)", "o.wvalid.eq(~o.awready)"),
@@ -289,9 +289,9 @@ PROOFS: tuple[Proof, ...] = (
         name="run control",
         module="penstock.hw.core.run_control",
         build=control.control,
-        claims="the core is reset only when memory owes no answer; a soft reset ends when it owes "
-        "none; a run ends with done or error, never both; an error has its cause; the watchdog "
-        "ends a run without progress, and no other",
+        claims="the core is reset only while no memory response is outstanding, and a soft reset "
+        "ends then; a run ends with done or error, never both; an error has its cause; the "
+        "watchdog ends a run without progress, and no other",
         faults=(
             Fault("m.Case(State.HALT), m.If(self.all_idle)", "m.Case(State.HALT), m.If(1)"),
             Fault("with m.Elif(timeout):", "with m.Elif(timeout & self.progress):"),
@@ -304,7 +304,7 @@ PROOFS: tuple[Proof, ...] = (
         module="penstock.hw.core.csr",
         build=registers.answers,
         claims="reads and writes of any address are taken, answered once, OKAY and in at most six "
-        "cycles; the answers stay until they are taken; what is not there reads 0",
+        "cycles; responses hold until they are taken; unknown registers read 0",
         faults=(
             Fault(
                 "m.d.sync += address.eq(bus.araddr >> 2)", "m.d.sync += address.eq(bus.araddr >> 3)"
@@ -318,7 +318,7 @@ PROOFS: tuple[Proof, ...] = (
         module="penstock.hw.core.csr",
         build=registers.no_side_effects,
         claims="two banks, one read at any time, the other not: their outputs are always the "
-        "same, and so is what is read of both in the end",
+        "same, and so is the final read of both",
         faults=(
             Fault(
                 "m.d.sync += self.irq.eq(irq_pending & irq_enable)",
@@ -332,10 +332,10 @@ PROOFS: tuple[Proof, ...] = (
             name="descriptor fetch" + ", any memory before" * arbitrary,
             module="penstock.hw.core.fetch",
             build=partial(fetch.fetch, arbitrary=arbitrary),
-            claims="every descriptor is asked for once, in order, none after a bad one; what comes "
-            "goes to the engine it is for, unchanged and once, if its checksum is right and its "
+            claims="every descriptor is requested once, in order, none after a bad one; each one "
+            "received goes to its engine, unchanged and once, if its checksum is right and its "
             "fields are within their limits, and is bad otherwise; `finished` when all are handed "
-            "out.  The checksum takes a beat a cycle, and is right or not as it likes"
+            "out.  The checksum takes a beat a cycle, and its result is arbitrary"
             + "; registers without a reset start at 0"
             * (not arbitrary),
             faults=faults,
@@ -369,8 +369,8 @@ PROOFS: tuple[Proof, ...] = (
             name=f"gate of {op.name}",
             module="penstock.hw.core.sequencer",
             build=partial(gates.gate, op=op),
-            claims="nothing starts before its waits are met; what may start does within two "
-            "cycles; each descriptor starts once, as it was given",
+            claims="no descriptor starts before its waits are met; one that may start does within "
+            "two cycles; each starts once, unchanged",
             faults=(
                 Fault(
                     "is_open.eq(self.i.valid & met & ~taken)", "is_open.eq(self.i.valid & ~taken)"
@@ -385,10 +385,10 @@ PROOFS: tuple[Proof, ...] = (
             name=f"sequencer, {op.name}",
             module="penstock.hw.core.sequencer",
             build=partial(tokens.descriptors, op=op),
-            claims="queue and gate of the whole sequencer: descriptors start in order and once; "
-            "none starts before its waits are met; the oldest of all that are not complete starts "
-            "within four cycles; a queue that is empty takes a descriptor.  Queues are of one "
-            "descriptor, counts of 4 bits, engines have at most two descriptors under way",
+            claims="queues and wait gates of the whole sequencer: descriptors start in order and "
+            "once; none starts before its waits are met; the oldest incomplete descriptor starts "
+            "within four cycles; an empty queue takes a descriptor.  Queues hold one descriptor, "
+            "counts have 4 bits, engines have at most two descriptors in flight",
             faults=(
                 Fault("self.i.ready.eq(taken)", "self.i.ready.eq(is_open)"),
                 *(
@@ -407,9 +407,8 @@ PROOFS: tuple[Proof, ...] = (
         name="sequencer, completion",
         module="penstock.hw.core.sequencer",
         build=tokens.completion,
-        claims="no completed descriptor is lost or counted twice; the program is complete when all "
-        "were handed out and every engine has completed its own, and not before.  Reduced as "
-        "above",
+        claims="no completed descriptor is lost or counted twice; the program is complete exactly "
+        "when all are handed out and every engine has completed its own.  Reduced as above",
         faults=(
             Fault("m.If(taken != self.done[op])", "m.If(taken)"),
             Fault("with m.If(self.done[op])", "with m.If(1)"),
@@ -420,8 +419,8 @@ PROOFS: tuple[Proof, ...] = (
         name="requantisation",
         module="penstock.hw.engines.requant",
         build=arithmetic.requantise,
-        claims="every accumulator, bias, multiplier and shift gives the formula's result, the "
-        "product being that of two halves",
+        claims="every accumulator, bias, multiplier and shift gives the formula's result; the "
+        "product is computed from two halves",
         faults=(
             Fault("(rest | integer[0])", "rest"),
             Fault("saturate | rounded[8]", "saturate"),
@@ -433,7 +432,7 @@ PROOFS: tuple[Proof, ...] = (
         name="requantisation, product",
         module="penstock.sim.formal.claims.arithmetic",
         build=_itself("halves"),
-        claims="any 32-bit number times any multiplier is that of its two halves",
+        claims="any 32-bit number times any multiplier equals the product from two halves",
         faults=(Fault('(product["high"] << 16)', '(product["high"] << 15)'),),
         depth=2,
         complete=True,
@@ -469,8 +468,8 @@ PROOFS: tuple[Proof, ...] = (
         name="packed cell",
         module="penstock.hw.array.packed",
         build=arithmetic.packed_cell,
-        claims="from any state: weights that are taken and swapped in, and others while they are "
-        "at work, give the fields of their packed products with any activations, added to the "
+        claims="from any state: weights that are shifted and swapped in, and others while these "
+        "are in use, give the fields of their packed products with any activations, added to the "
         "sums from above",
         faults=(
             Fault("Cat(pair.left, gap, pair.right)", "Cat(pair.left, pair.right)"),

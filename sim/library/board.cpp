@@ -1,8 +1,9 @@
 // C interface to a Verilated board top: its SDRAM chip and the other end of its serial line.
 // sim/library/simulated_board.py calls it through ctypes.
 //
-// The top has the pins of hw.boards.ulx3s.Ulx3s; without PENSTOCK_SDRAM, those that are not the chip's.  Its outputs come from registers, so one evaluation of the
-// rising edge and one of the falling edge make a cycle.
+// The top has the pins of hw.boards.ulx3s.Ulx3s, without PENSTOCK_SDRAM all but the chip's.  Its
+// outputs come from registers, so one evaluation of the rising edge and one of the falling edge
+// make a cycle.
 
 #include <sys/mman.h>
 

@@ -6,10 +6,10 @@ Everything is built on first use and cached by content, in three steps::
     Verilog + harness     --Verilator, g++-->   library        accel-KEY.so
     Verilator's runtime   --g++-->              object files   runtime-KEY.o
 
-A change in the sources that leaves the Verilog as it was costs no compilation.
+A change in the sources that does not change the Verilog needs no compilation.
 
-A library can be trained: it is compiled, run for a moment, and compiled again with the profile of
-that run.
+A library can be trained (profile-guided optimisation): it is compiled, run briefly, and compiled
+again with the profile of that run.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ from penstock.sim.library.verilog import to_verilog
 
 __all__ = ["Progress", "Train", "build_library", "hardware_sources", "library", "verilog"]
 
-# Called with the path of a library that is gone afterwards.
+# Called with the path of a temporary library.
 Train = Callable[[Path], None]
 
 _HERE = Path(__file__).resolve().parent
 _ROOT = _HERE.parents[1]
-# What `hw` may import; tests/system/test_imports.py holds it to that.
+# Packages that `hw` may import, enforced by tests/system/test_imports.py.
 _SOURCES = (
     *("hw/lib", "hw/bus", "hw/array", "hw/engines", "hw/core", "hw/memory", "hw/link"),
     *("hw/floorplan", "hw/boards"),
@@ -66,15 +66,15 @@ _SOURCES = (
 _ARITHMETIC = _HERE / "arithmetic.h"
 _INTERFACE = _HERE / "interface.map"
 _HARNESS = (_HERE / "harness.cpp", _HERE / "memory.h", _ARITHMETIC, _INTERFACE, *SHIMS)
-# The bus models, by what they drive: the core by itself, or with the ports of a Zynq.
+# Bus models by top: the core itself, or with the ports of a Zynq.
 _TOPS = {
     "accel": _HERE / "top_accel.h",
     "covered": _HERE / "top_accel.h",
     "pynq": _HERE / "top_pynq.h",
 }
-# The recording variant has these besides.
+# Additional sources of the recording variant.
 _RECORDER = (_HERE / "recorder.vlt", _HERE / "recorder.h")
-# Of the generated class: the clock as it was at the last evaluation.
+# Member of the generated class: the clock at the last evaluation.
 _CLOCK = "__Vtrigprevexpr___TOP__clk__0"
 _VERILATOR_FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--output-split", "20000")
 
@@ -95,7 +95,7 @@ def library(
     arch : Arch
     top : str
         ``accel``: `hw.core.accel.Accel`; ``covered``: `sim.coverage.covered.CoveredAccel`, the same
-        with its branches; ``pynq``: `hw.boards.pynq_z2.PynqCore`.
+        with branch coverage; ``pynq``: `hw.boards.pynq_z2.PynqCore`.
     waves, record, train, progress
         As in `build_library`.
 
@@ -107,7 +107,7 @@ def library(
     _check_top(top)
 
     def make() -> wiring.Component:
-        # Only when there is something to build: it takes a while.
+        # Imported only if something must be built, as it takes long.
         if top == "pynq":
             from penstock.hw.boards.pynq_z2 import PynqCore
 
@@ -120,9 +120,9 @@ def library(
 
         return Accel(arch=arch)
 
-    compiler()  # better missing now than after the Verilog
+    compiler()  # if it is missing, fail before the Verilog is generated
     with ThreadPoolExecutor(1) as pool:
-        # The other core has nothing to do while the Verilog is generated.
+        # Verilator's runtime compiles on another core while the Verilog is generated.
         pool.submit(runtime, waves=waves)
         text = verilog(
             make,
@@ -147,11 +147,11 @@ def verilog(
     Parameters
     ----------
     make : callable
-        Called only if the cache has no Verilog yet.
+        Called only if the Verilog is not cached.
     identity : str
         Names the component and its parameters.
     sources : sequence of Path
-        Files the component is made from, besides `hardware_sources`.
+        Source files of the component besides `hardware_sources`.
     name, zero_memories
         As in `sim.library.verilog.to_verilog`.
     progress : callable or None
@@ -181,7 +181,7 @@ def build_library(
     level: str = "-O3",
     progress: Progress | None = None,
 ) -> Path:
-    """Compile the Verilog `text`, whose module ``accel`` has the ports that `top` stands for.
+    """Compile the Verilog `text`, whose module ``accel`` has the ports of `top`.
 
     Parameters
     ----------
@@ -193,11 +193,10 @@ def build_library(
     record : bool
         Whether the library records what its engines do, which makes it slower.
     train : callable or None
-        Called with the path of a slow library, to do in it what is typical; so the compiler learns
-        what runs how often, and makes the final one a fifth faster.  Only GCC's profiles are
-        understood: with Clang nothing is trained.
+        Called with the path of a slow library, on which it runs a typical load; with the profile
+        the final library is a fifth faster.  GCC only: with Clang nothing is trained.
     level : str
-        The compiler's optimisation; without `train`.
+        The compiler's optimisation level, without `train`.
     progress : callable or None
 
     Raises
@@ -209,7 +208,7 @@ def build_library(
     compiler()
     if "clang" in compiler_identity():
         train = None
-    if not waves:  # which show the cells one by one
+    if not waves:  # waves show each cell
         text = roll(text)
     parts: list[str | bytes] = [text, *_VERILATOR_FLAGS, *FLAGS, versions(), compiler_identity()]
     inside = _RECORDER if record else ()
@@ -258,22 +257,22 @@ def _compile_trained(
     train: Train,
     progress: Progress | None,
 ) -> list[Path]:
-    """Compile, train, and compile what runs in every cycle again; return the object files.
+    """Compile, train, and recompile the code that runs in every cycle; return the object files.
 
     Parameters
     ----------
     make : callable
-        `compile_units` with all but its options for optimisation.
+        `compile_units` without its options for optimisation.
     support : sequence of Path
-        Object files that a library needs besides.
+        Further object files of the library.
     """
     objects = make(units, level="-O2", hot=["-fprofile-generate"], what="the core for training")
     path = objects[0].parent / "training.so"
-    # Nobody calls the function that writes the profile, so it would not be linked.
+    # No code calls the function that writes the profile, so it must be linked explicitly.
     _link(path, [*objects, *support], "-fprofile-generate", "-Wl,-u,__gcov_dump")
     say(progress, "training")
     train(path)
-    # Now and not when this process ends: by then the folder has gone.
+    # Written now, as the folder no longer exists when this process ends.
     ctypes.CDLL(str(path))["__gcov_dump"]()
     hot = [unit for unit in units if not runs_once(unit)]
     missing = [unit.name for unit in hot if not (path.parent / f"{unit.stem}.gcda").is_file()]
@@ -291,12 +290,12 @@ def _link(target: Path, objects: Sequence[Path], *options: str) -> Path:
 
 
 def hardware_sources() -> list[Path]:
-    """The files that hardware is made from: all of ``hw`` but the flow, and the tables it reads."""
+    """The sources of the hardware: all of ``hw`` but the flow, and the tables it reads."""
     return sorted(path for name in _SOURCES for path in (_ROOT / name).rglob("*.py"))
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
+    """Write a file atomically."""
     with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
         file.write(data)
     try:

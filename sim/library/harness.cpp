@@ -1,9 +1,9 @@
 // C interface to the Verilated core with its memory: what host/devices/rtl_model.py calls through ctypes.
 //
-// What the core drives comes from registers and depends on no input of the same cycle.  So the
+// The core's outputs come from registers and do not depend on inputs of the same cycle.  So the
 // handshakes of a cycle are known as soon as the inputs are set, and one evaluation per cycle, of
-// the rising edge, is enough.  With waves there are two, and the first checks that promise; and
-// with a recorder, which looks at signals inside that depend on the inputs.
+// the rising edge, is enough.  With waves there are two, and the first one checks this; also with a
+// recorder, which reads internal signals that depend on the inputs.
 //
 // The loop allocates nothing.
 
@@ -87,7 +87,7 @@ public:
         top_->rst = 1;
         for (int i = 0; i < 4; ++i) edge();
         top_->rst = 0;
-        // A chip's own synchroniser ends its reset later.
+        // The chip's reset synchroniser releases the reset later.
         for (int i = 0; i < 4; ++i) edge();
     }
 
@@ -237,7 +237,8 @@ private:
     void rise() {
 #if !defined(VM_TRACE) && !defined(PENSTOCK_RECORD)
 #ifdef PENSTOCK_CLOCK
-        // What Verilator compares the clock with to see an edge: the low half needs no evaluation.
+        // The value that Verilator compares the clock with to detect an edge: no evaluation of the
+        // low half.
         top_->rootp->PENSTOCK_CLOCK = 0;
 #else
         fall();

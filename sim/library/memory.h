@@ -7,8 +7,8 @@
 // Each cycle has one beat slot.  It is lost with a probability of `stall_per_mille`, decided by a
 // generator with a fixed seed; else it goes to the next port, round robin, that has a beat to move.
 //
-// To test with, a memory can be less regular: `jitter` adds up to so many cycles to each latency,
-// and `refuse_per_mille` is the probability that a channel of a port is held back in a cycle.  Both
+// For tests, timing can be less regular: `jitter` adds up to so many cycles to each latency, and
+// `refuse_per_mille` is the probability that a channel of a port is held back in a cycle.  Both
 // draw from a generator of their own, so without them nothing changes.
 //
 // A port is driven the way a slave with registered outputs would: `drive` sets the inputs of the
@@ -44,7 +44,7 @@ struct Range {
     uint64_t end;
 };
 
-// What the whole memory shares.
+// State shared by all ports.
 struct Store {
     uint8_t* bytes = nullptr;
     uint64_t size = 0;
@@ -56,7 +56,7 @@ struct Store {
     uint32_t jitter = 0;
     uint32_t refuse_limit = 0;  // of 2^32
     uint64_t noise = 1;
-    // Where writes may go; anywhere if there are none.  The last one that was hit comes first.
+    // Ranges that may be written; anywhere if there are none.  The last one that was hit is first.
     std::vector<Range> writable;
     char violation[256] = {0};
 
@@ -119,7 +119,7 @@ struct Burst {
     uint8_t response;
 };
 
-// What the address channels of both kinds of ports have in common: acceptance and its rules.
+// Common to the address channels of both kinds of ports: acceptance and its rules.
 struct AddressChannel {
     const char* port;
     bool held = false;  // valid without ready in the cycle before

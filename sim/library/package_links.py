@@ -1,8 +1,8 @@
-"""A checkout as a package without installing it: links that give its folders their installed names.
+"""Links that make a checkout importable as a package without installing it.
 
-Used where the installed package must not be taken: copies of the tree with a planted fault, and
-type checkers, which do not know the import hook of an editable installation.
-``python -m penstock.sim.library.package_links ROOT FOLDER``
+Used where the installed package must not be imported: in copies of the tree with a mutant, and by
+type checkers, which do not follow the import hook of an editable installation.  ``python -m
+penstock.sim.library.package_links ROOT FOLDER``
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _FOLDERS = ("hw", "host", "models", "sim")
 def link_package(root: Path, folder: Path) -> Path:
     """Make ``FOLDER/penstock`` of the checkout at `root`; return `folder`, to be put on the path.
 
-    Links that are there already stay.
+    Existing links are kept.
     """
     package = folder / "penstock"
     package.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
-// What the engines did, and when: events of one run, for host/devices/recording.py.
+// Records events of the engines in one run, with their cycles, for host/devices/recording.py.
 //
 // Compiled only into the recording variant of the library (PENSTOCK_RECORD), in which the signals
 // named in recorder.vlt can be read.  The cycle in which the start pulse reaches the sequencer is
-// number 1, as in the core's own counters; a new start forgets the run before.
+// number 1, as in the core's own counters; a new start clears the previous recording.
 
 #ifndef PENSTOCK_RECORDER_H
 #define PENSTOCK_RECORDER_H

@@ -1,15 +1,15 @@
 """Roll up the cells of regular structures: many instances become one module over arrays.
 
-Verilator makes straight-line code of every instance.  The code of 256 processing elements alone
-is as large as a processor's first instruction cache, and is fetched anew in each cycle.  Here a
-family, instances in one module that are the same but for their names and for which outputs are
-used, becomes a single module in which every signal is an array over the instances::
+Verilator generates straight-line code for every instance.  The code of 256 processing elements
+alone fills a processor's level-1 instruction cache, and is fetched again in each cycle.  Here a
+family (instances in one module that differ only in their names and in which outputs are used)
+becomes a single module in which every signal is an array over the instances::
 
     reg [7:0] act;                            reg [7:0] act [0:239], act$next [0:239];
     always_ff @(posedge clk)          ->      for (i...) act$next[i] = i_act[i];
       act <= i_act;                           always_ff @(posedge clk) act <= act$next;
 
-which the C++ compiler turns into a short loop over vectors.  The circuit stays the same.
+which the C++ compiler turns into a short loop over vectors.  The circuit is unchanged.
 
 The input is Verilog as Yosys writes it.  A module that holds anything but declarations,
 assignments and registers with at most an enable stays as it is.
@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 
 __all__ = ["roll"]
 
-# Families smaller than this stay as they are.
+# Smaller families are left as they are.
 _SMALLEST = 8
 
 _NAME = r"(?:\\\S+ ?|[A-Za-z_][\w$]*)"
@@ -35,13 +35,13 @@ _REGISTER = re.compile(
 )
 _INSTANCE = re.compile(rf"^  ({_NAME}) ({_NAME}) ?\(\n((?:    \..*\n)*)  \);\n", re.M)
 _PIN = re.compile(rf"    \.({_NAME})\((.*)\),?\n")
-# A name, after any literal that could be mistaken for one.
+# A name; literals that look like one are matched first.
 _USE = re.compile(rf"\d*'[hbd][0-9a-fxz_]+|\$(?:un)?signed|{_NAME}")
 
 
 @dataclass
 class _Cell:
-    """What a module of the accepted kind holds; names without the space that may follow."""
+    """Contents of a module of the accepted kind; names without the space that may follow."""
 
     ports: dict[str, str] = field(default_factory=dict)  # direction
     widths: dict[str, str] = field(default_factory=dict)  # "[7:0] " or ""
@@ -50,7 +50,7 @@ class _Cell:
     registers: dict[str, tuple[str, str]] = field(default_factory=dict)  # enable or "", value
 
     def used(self) -> set[str]:
-        """Names that some wire or register depends on."""
+        """Names that any wire or register depends on."""
         values = [*self.wires.values()]
         values += [text for register in self.registers.values() for text in register]
         return {name.strip() for value in values for name in _USE.findall(value)}
@@ -104,7 +104,7 @@ def roll(text: str) -> str:
         for instances in families.values():
             if len(instances) < _SMALLEST:
                 continue
-            # In the order in which neighbours are neighbours: pe_0_2 before pe_0_10.
+            # In natural order, so that neighbours stay adjacent: pe_0_2 before pe_0_10.
             instances.sort(key=lambda found: _natural(found[2]))
             names = [found[1].strip() for found in instances]
             array = _Array(f"\\{names[0].lstrip(chr(92))}[] ", [cells[name] for name in names])
@@ -143,7 +143,7 @@ class _Array:
             for port, kind in cell.ports.items()
             if kind == "output" or port in used
         }
-        # A power of two: else every access would be preceded by a check of its index.
+        # A power of two; otherwise Verilator checks the index of every access.
         self._capacity = 1 << (self.size - 1).bit_length()
         self._dimension = f"[0:{self._capacity - 1}]"
 
@@ -170,7 +170,7 @@ class _Array:
         return "\n".join([*lines, "endmodule", ""])
 
     def instance(self, pins: list[dict[str, str]]) -> str:
-        """The text of the instance, with the arrays for the members' connections `pins`."""
+        """The text of the instance and of the arrays that connect the members' `pins`."""
         lines, connections = [], [".clk(clk)"]
         members = [{name.strip(): value for name, value in member.items()} for member in pins]
         for port, kind in self.ports.items():
@@ -188,11 +188,11 @@ class _Array:
         return "\n".join([*lines, ""])
 
     def _inputs(self, wires: str, width: str, outside: list[str]) -> list[str]:
-        """Connect the array `wires` to what is outside of each member."""
+        """Connect the array `wires` to the signals outside of each member."""
         sources = sorted(set(outside), key=_natural)
         if width or len(sources) > len(outside) // 2:
             return [f"  assign {wires}[{i}] = {value};" for i, value in enumerate(outside)]
-        # Few bits for many members: a loop that looks them up.
+        # Few bits for many members: look them up in a loop.
         bits = max(1, (len(sources) - 1).bit_length())
         places = [sources.index(value) for value in outside]
         places += [0] * (self._capacity - self.size)
@@ -206,17 +206,17 @@ class _Array:
         ]
 
     def _next(self, register: str, enable: str, value: str) -> str:
-        """What an element of a register becomes."""
+        """The next value of one element of a register."""
         new = self._each(value)
         if not enable:
             return new
-        # No conditional: this way compilers find the vector operations.
+        # Without a conditional, so that compilers vectorise the loop.
         old, width = self._each(_escape(register)), self.cell.widths[register]
         bits = int(width[1:].split(":")[0]) + 1 if width else 1
         return f"{old} ^ (({old} ^ ({new})) & {{{bits}{{{self._each(enable)}}}}})"
 
     def _loop(self, target: str, value: str) -> list[str]:
-        # Unsigned: compilers see how often it runs.
+        # Unsigned, so that compilers can determine the number of iterations.
         loop = f"for (int unsigned i = 0; i < {self.size}; i++)"
         return [
             f"  always_comb begin /*verilator unroll_disable*/ {loop}",
@@ -234,7 +234,7 @@ class _Array:
 
 
 def _escape(name: str) -> str:
-    """The name, an escaped one followed by the space it needs."""
+    """The name; an escaped one is followed by a space, as Verilog requires."""
     if name.startswith("\\") or not re.fullmatch(r"[A-Za-z_][\w$]*", name):
         return f"\\{name.lstrip(chr(92))} "
     return name

@@ -2,7 +2,7 @@
 //
 // The FPGA's clock edges are at n * period, the chip's at n * period + phase.  A word that the chip
 // sends is at the FPGA's pins from t_ac after a chip edge to t_oh after the next one, both `delay`
-// later; at other times the FPGA gets noise.  What a rule forbids is reported, the first time.
+// later; at other times the FPGA gets noise.  The first breach of a rule is reported.
 #pragma once
 
 #include <cstdint>
@@ -84,7 +84,7 @@ public:
     // The FPGA is being reset: a burst it was writing is cut off.
     void cut() { write_left_ = 0; }
 
-    // It was reset: it begins anew, and nobody relies on what is in the memory.
+    // After a reset of the FPGA: restart; the contents of the memory are not relied on.
     void begin() {
         live_ = precharged_all_ = false;
         refreshes_ = 0;

@@ -1,8 +1,7 @@
-"""A simulated board: its top, Verilated, with the SDRAM chip and the other end of its serial port.
+"""A simulated board: its Verilated top with a model of the SDRAM and of the host's serial port.
 
-`BoardModel` is what ``sim/library/board.cpp`` offers.  `PtyBoard` puts the serial port on a
-pseudo-terminal and lets the board run in a thread, so that the host's own program talks to it as to
-a real one.
+`BoardModel` wraps ``sim/library/board.cpp``.  `PtyBoard` connects the serial port to a
+pseudo-terminal and runs the board in a thread, so that the host software uses it like a real one.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ _VERILATOR_FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--outpu
 _Handle = ctypes.c_void_p
 _u64 = ctypes.c_uint64
 
-# What the functions of ``sim/library/board.cpp`` take and return.
+# Argument and result types of the functions of ``sim/library/board.cpp``.
 _SIGNATURES = {
     "open": (_Handle, [ctypes.POINTER(_u64), _u64]),
     "close": (None, [_Handle]),
@@ -80,17 +79,17 @@ _CHUNK = 4096
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """Of the board around the FPGA.
+    """Settings of the board around the FPGA.
 
     Parameters
     ----------
     clock_hz : int
     baud : float
-        Of the computer's end of the serial port.
+        Baud rate of the computer's end of the serial port.
     phase : float
-        Of the SDRAM's clock after the FPGA's, as a part of a period.
+        Delay of the SDRAM's clock against the FPGA's, as a fraction of a period.
     delay : float
-        From a clock edge in the FPGA to the chip and back to the FPGA's input, in ns.
+        Delay from a clock edge in the FPGA to the chip and back to the FPGA's input, in ns.
     """
 
     clock_hz: int
@@ -154,7 +153,7 @@ def build_board(
     sdram : bool
         As in `board_library`.
     level : str
-        The compiler's effort.
+        The compiler's optimisation level.
     progress : callable or None
     """
     cxx = compiler()
@@ -231,7 +230,7 @@ class BoardModel:
     def close(self) -> None:
         """Free the board."""
         if self._handle:
-            # The array must not outlive what it shows.
+            # The array must not outlive the memory that it maps.
             self.memory = np.zeros(0, np.uint8)
             self._library.board_close(self._handle)
             self._handle = None
@@ -250,7 +249,7 @@ class BoardModel:
             raise AssertionError(f"SDRAM rules broken: {violation}")
 
     def press(self, down: bool) -> None:
-        """Press the reset button, or let it go."""
+        """Press or release the reset button."""
         self._call("press", int(down))
 
     @property
@@ -291,19 +290,19 @@ class BoardModel:
 
 
 class ModelPort:
-    """A board's serial port without a terminal or a thread: time passes while one waits.
+    """A board's serial port without terminal or thread: simulated time passes while the host waits.
 
-    It has what `host.devices.serial.link_client.Port` asks for, so the host's back end runs on it,
-    and does the same each time.
+    It implements `host.devices.serial.link_client.Port`, so the host's back end runs on it,
+    deterministically.
 
     Parameters
     ----------
     model : BoardModel
         Closed together with the port.
     clock_hz : int
-        What a second of waiting is.
+        Frequency of the board's clock, which converts waiting time to cycles.
     step : int
-        Cycles between two looks at what has come.
+        Cycles between two checks for received bytes.
 
     Attributes
     ----------
@@ -325,7 +324,7 @@ class ModelPort:
         self.model.send(self.to_board(data))
 
     def read(self, timeout: float) -> bytes:
-        """Return what comes, at the latest after `timeout` seconds of simulated time."""
+        """Return received bytes, at the latest after `timeout` seconds of simulated time."""
         end = self.model.cycles + max(int(timeout * self.clock_hz), self.step)
         while self.model.cycles < end:
             self.model.run(self.step)
@@ -335,7 +334,7 @@ class ModelPort:
         return b""
 
     def press_reset(self) -> None:
-        """Press the button for a moment."""
+        """Press the button briefly."""
         self.model.press(True)
         self.model.run(100)
         self.model.press(False)
@@ -351,9 +350,9 @@ class PtyBoard:
     Parameters
     ----------
     model : BoardModel
-        Belongs to the thread from here on, and is closed at the end.
+        Owned by the thread from here on, and closed at the end.
     step : int
-        Cycles between two looks at the terminal.
+        Cycles between two checks of the terminal.
 
     Attributes
     ----------
@@ -377,7 +376,7 @@ class PtyBoard:
         self._thread = threading.Thread(target=self._main, name="simulated board", daemon=True)
 
     def press_reset(self) -> None:
-        """Press the button for a moment; returns when it is up again."""
+        """Press the button briefly; return when it is released."""
         self._pressed.set()
         while self._pressed.is_set() and self._thread.is_alive():
             self._stop.wait(0.001)

@@ -1,4 +1,4 @@
-"""The programs and folders that simulation needs: g++, Verilator, Icarus, and the build cache.
+"""Tools and folders of the simulation: g++, Verilator, Icarus, and the build cache.
 
 Environment variables: ``PENSTOCK_CACHE`` (the cache folder; default ``penstock`` in
 ``XDG_CACHE_HOME`` or ``~/.cache``) and ``CXX`` (the C++ compiler; default ``g++``).
@@ -34,16 +34,16 @@ __all__ = [
     "versions",
 ]
 
-# Compilations at a time.
+# Compilations that run in parallel.
 JOBS = 2
 
 
 class ToolError(RuntimeError):
-    """A program is missing or failed; the message says which, and what to do about it."""
+    """A program is missing or failed; the message names it and the remedy."""
 
 
 def cache_dir() -> Path:
-    """Folder of everything that is built; it may be deleted at any time."""
+    """Folder of all build results; it may be deleted at any time."""
     explicit = os.environ.get("PENSTOCK_CACHE")
     if explicit:
         return Path(explicit).expanduser().absolute()
@@ -189,7 +189,7 @@ def compiler_identity() -> str:
 
 @functools.cache
 def versions() -> str:
-    """Versions of the packages that turn a component into C++.
+    """Versions of the packages that convert a component to C++.
 
     Raises
     ------

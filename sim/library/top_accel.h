@@ -107,7 +107,7 @@ private:
     bool ar_ = false;
 };
 
-// What the ports must keep to beyond the rules of memory.h.
+// Rules of the ports beyond those of memory.h.
 class Rules {
 public:
     explicit Rules(Vaccel&) {}

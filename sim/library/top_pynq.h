@@ -33,7 +33,7 @@ public:
     void reset() {
         end();
         held_b_ = held_r_ = false;
-        // Of an access that will have no answer any more, nothing is expected either.
+        // An access that was aborted expects no response.
         writing_ = reading_ = false;
     }
 
@@ -172,7 +172,7 @@ private:
     uint64_t last_r_ = 0;
 };
 
-// What AXI3 says of an address beyond AXI4, and the ids of bursts under way.
+// Rules of AXI3 for addresses beyond those of AXI4, and the ids of bursts in flight.
 class Axi3Address {
 public:
     explicit Axi3Address(const char* name) : name_(name) {}

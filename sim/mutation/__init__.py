@@ -1,4 +1,4 @@
-"""Planted faults: where hardware can have one, whether a test sees it, and proofs that none could.
+"""Mutation testing: fault sites in the hardware, test runs per mutant, proofs of equivalence.
 
 Imports `sim.formal.checking`; runs tests as processes.
 """

@@ -1,14 +1,13 @@
-"""Proves that a fault changes nothing: the hardware does the same in every cycle, for ever.
+"""Proves that a mutant is equivalent: the hardware behaves the same in every cycle.
 
-The same core of both trees is compared module by module, so only those that differ need a proof;
-what is inside a module is left out on both sides: what goes into it must be equal, what comes out
-of it may be anything, but the same.  Memories are such parts as well.  Where the ports of a module
-differ, it is compared as a part of the one around it.  Two modules are equal if none of their
-outputs ever differ after the configuration of the FPGA, whatever the inputs do (ABC's `scorr`,
-which finds the registers that are always equal, and `pdr`).
+The same core of both trees is compared module by module, so only modules that differ need a proof.
+Submodules and memories are cut out on both sides: their inputs must be equal, their outputs are
+arbitrary but the same.  A module whose ports differ is compared as part of its parent.  Two modules
+are equal if their outputs never differ after the configuration of the FPGA, for any inputs (ABC's
+`scorr`, which finds registers that are always equal, and `pdr`).
 
-Nothing is said of hardware that is the same text on both sides in all cores: then the fault is in
-what no core has, and not shown to be harmless.
+If all cores have the same text on both sides, the fault is in hardware that no core contains, and
+is not proved harmless.
 """
 
 from __future__ import annotations
@@ -24,8 +23,8 @@ from penstock.sim.formal.checking.engine import EngineError, Query, run_yosys, s
 __all__ = ["Hardware", "differences", "equal"]
 
 _TIMEOUT = 120.0
-# Each can do what others cannot: `pdr` gives up if `scorr` has left no register, and `dprove` by
-# itself ends in an overflow of ABC's stack where much logic is in a row.
+# Each proves cases that the others cannot: `pdr` gives up if `scorr` has left no register, and
+# `dprove` alone overflows ABC's stack on deep logic.
 _PROOFS = (
     ("strash", "scorr", "dprove"),
     ("strash", "dprove"),
@@ -61,7 +60,7 @@ class Module:
     Attributes
     ----------
     text : str
-        What is in it.
+        Its contents.
     ports : dict of str to (int, str)
         Width and direction.
     """
@@ -75,7 +74,7 @@ Hardware = Mapping[str, Module]
 
 def read(text: str) -> Hardware:
     """The modules of a text of RTLIL, by name."""
-    # Some names have the number of a signal in them, counted from the start of Amaranth.
+    # Some names contain the number of a signal, counted from the start of Amaranth.
     numbers = sorted({int(number) for number in _NUMBERED.findall(text)})
     order = {number: index for index, number in enumerate(numbers)}
     text = _NUMBERED.sub(lambda match: f"\\port${order[int(match[1])]}$", text)
@@ -88,7 +87,7 @@ def read(text: str) -> Hardware:
 
 
 def differences(first: Hardware, second: Hardware) -> dict[str, set[str]]:
-    """What must be compared: modules, each with those inside it that become parts of it."""
+    """The comparisons needed: modules, each with the submodules that are flattened into it."""
     found: dict[str, set[str]] = {}
     todo = {name: {name} for name in {*first, *second} if first.get(name) != second.get(name)}
     while todo:
@@ -110,7 +109,7 @@ def equal(first: Hardware, second: Hardware) -> bool:
     Raises
     ------
     EngineError
-        If a tool fails or the time is over.
+        On a timeout, or if a tool fails.
     """
     return all(
         _same(first, second, name, inside) for name, inside in differences(first, second).items()
@@ -118,7 +117,7 @@ def equal(first: Hardware, second: Hardware) -> bool:
 
 
 def _same(first: Hardware, second: Hardware, name: str, inside: set[str]) -> bool:
-    """Whether module `name`, with the modules `inside` as its parts, is the same on both sides."""
+    """Whether `name`, with the modules `inside` flattened into it, is equal on both sides."""
     with tempfile.TemporaryDirectory(prefix="penstock-") as temporary:
         folder = Path(temporary)
         opened, memories = [], []
@@ -176,7 +175,7 @@ def _yosys(folder: Path, script: str) -> None:
 
 
 def _opened(body: str, modules: Hardware) -> tuple[str, dict[str, str]]:
-    """A module's text with the ports of what is inside it as its own, and what that is."""
+    """A module's text with its submodules cut out and their ports as its own, and their names."""
     parts: dict[str, str] = {}
     wires: list[str] = []
     links: list[str] = []

@@ -14,7 +14,7 @@ from penstock.models.spec.arch import ARCHES, get_arch
 
 __all__ = ["CORES", "main"]
 
-# As simulations and boards have them, and one with few equal sizes; the quickest first.
+# Those of simulations and boards, and one with few equal sizes; the quickest first.
 CORES: Mapping[str, Callable[[], Accel]] = {
     "tiny": lambda: Accel(arch=ARCHES["tiny"]),
     "6x4": lambda: Accel(arch=get_arch("6x4")),

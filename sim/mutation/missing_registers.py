@@ -1,4 +1,4 @@
-"""Registers that may be missing: all that their clocked assignments say becomes combinational."""
+"""Missing-register mutants: all clocked assignments of a register become combinational."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class _Registers:
 
 @dataclass(frozen=True)
 class _Clocked:
-    """One clocked assignment: its statement, itself, its value, the conditions it stands under."""
+    """One clocked assignment: its statement, target, value, and conditions."""
 
     statement: ast.AugAssign
     element: ast.expr
@@ -104,7 +104,7 @@ def _clocked_statements(
                 yield child, above
         elif isinstance(child, ast.With):
             tests = [item.context_expr for item in child.items]
-            # An Else or Elif depends on what came before it.
+            # An Else or Elif depends on the conditions before it.
             chained = any(opens(child, name) for name in ("Elif", "Else"))
             before = tuple(earlier) if chained else ()
             earlier = [*earlier, *tests] if chained else list(tests)

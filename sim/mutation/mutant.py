@@ -1,4 +1,4 @@
-"""A single fault in a module: where it is, what stands there and what may stand there instead."""
+"""A single fault in a module: its place, the original text and the replacements."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Site:
         One of `KINDS`.
     before : str
     after : tuple of str
-        What may stand there instead.
+        The replacements.
     """
 
     path: str
@@ -55,7 +55,7 @@ class Mutant:
 
     @property
     def key(self) -> str:
-        """Names the fault, as long as the module stays as it is."""
+        """Identifies the fault as long as the module is unchanged."""
         edits = self.site.edits[self.choice]
         places = ",".join(f"{edit.start}-{edit.end}" for edit in edits)
         # Registers that are assigned together have the same places.
@@ -79,9 +79,9 @@ class Mutant:
 
 
 def draw(found: Sequence[Site], count: int, *, seed: int) -> list[Mutant]:
-    """Draw `count` sites, each as likely as every other one and none twice, and a fault at each.
+    """Draw `count` different sites, uniformly, and a fault at each.
 
-    The first `n` of a longer draw are the draw of `n`.
+    A shorter draw is a prefix of a longer one.
     """
     rng = random.Random(seed)
     order = list(found)

@@ -1,4 +1,4 @@
-"""What a mutation run found, as text."""
+"""Results of a mutation run as text."""
 
 from __future__ import annotations
 

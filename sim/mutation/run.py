@@ -5,11 +5,11 @@ A mutant is run against two groups of tests, until one fails or does not end:
 1. the tests of the core's blocks that reach its module, nearest first in the graph of imports,
 2. `SYSTEM`: the whole core in the fast simulator, which is built for each mutant that gets here.
 
-Every test has a limit of processor time (`sim.mutation.time_limit`); one that does not end has
-caught the mutant.  Two kinds of mutants do not count: those that Amaranth refuses outright, as a
-signal would be driven twice, which nobody could miss; and those that no test catches and of which
-`sim.mutation.equivalence` proves that the cores do what they did.  In the end, all tests that
-caught a mutant are run once without one: they must pass.
+Every test has a limit of CPU time (`sim.mutation.time_limit`); a test that exceeds it has caught
+the mutant.  Two kinds of mutants do not count: those that Amaranth rejects, for example because a
+signal would be driven twice; and those that no test catches and that `sim.mutation.equivalence`
+proves equivalent.  At the end, all tests that caught a mutant are run once without one: they must
+pass.
 """
 
 from __future__ import annotations
@@ -40,50 +40,50 @@ from penstock.sim.mutation.time_limit import CURRENT
 
 __all__ = ["ROOTS", "SYSTEM", "MutationError", "Record", "Result", "core_modules", "run"]
 
-# The core is what these import: the accelerator, and the array that FPGAs with DSPs have.
+# The core is all that these import: the accelerator, and the array for FPGAs with DSPs.
 ROOTS = ("penstock.hw.core.accel", "penstock.hw.array.packed")
 SYSTEM = (
     "tests/system/test_cycles.py",
     "tests/host/devices/test_rtl.py",
     "tests/system/test_fuzz.py",
 )
-# Not these: they build a second library.
+# Excluded, as they build a second library.
 _LEFT_OUT = ("tests/host/devices/test_rtl.py::test_waves",)
 
-# What the results depend on, and what else the tests of the core need.
+# Sources that the results depend on, and further files that the tests need.
 _SOURCES = ("hw", "models", "host", "sim", "tests")
 _COPIED = (*_SOURCES, "scripts", "docs", "pyproject.toml", "Makefile")
-_NETWORKS = 10  # that test_fuzz.py draws: all on the same array
+_NETWORKS = 10  # drawn by test_fuzz.py, all on the same array
 
-# Seconds for a group of tests, whatever they wait for.
-_PATIENCE = 1800.0
+# Wall-clock limit for a group of tests, in seconds.
+_GROUP_TIMEOUT = 1800.0
 
-# Amaranth's words for a signal that is driven twice, or that drives itself.
+# Amaranth's messages for a signal that is driven twice, or that drives itself.
 _REFUSALS = ("DriverConflict", "already driven from d.", "CombinationalCycle")
 
-# Tests that take long for what they see of the core: never, and after all others.
+# Slow tests that cover little of the core: run never, and run last.
 _NEVER = ("tests/sim/netlist/test_netlist_boards.py", "tests/host/timing/test_latencies.py")
 _LATE = ("tests/sim/netlist/test_netlist.py", "tests/sim/library/test_roll.py")
-# What tests of the core's blocks may import besides the core.
+# Modules that tests of the core's blocks may import besides the core.
 _TOOLS = {"penstock.hw.flow.programs", "penstock.hw.flow.xilinx.xc7_carry"}
 
 
 class MutationError(RuntimeError):
-    """The tests cannot say anything about mutants; the message says why."""
+    """The tests cannot judge mutants; the message says why."""
 
 
 class Result(enum.Enum):
-    """What became of a mutant."""
+    """Outcome of a mutant."""
 
     CAUGHT = "caught"
     HUNG = "hung"  # caught as well: a test did not end
     REFUSED = "refused"
-    EQUAL = "equal"  # proved to change nothing
+    EQUAL = "equal"  # proved equivalent
     SURVIVED = "survived"
 
     @property
     def counts(self) -> bool:
-        """It was a fault that tests can catch."""
+        """Whether the mutant counts, as tests can catch it."""
         return self not in (Result.REFUSED, Result.EQUAL)
 
 
@@ -93,7 +93,7 @@ class Record:
     Parameters
     ----------
     path : Path
-        Made with its folder if it does not exist; what is in it counts as done.
+        Created with its folder if it does not exist; mutants in it are not run again.
     """
 
     def __init__(self, path: Path) -> None:
@@ -112,7 +112,7 @@ class Record:
         self.results[entry["mutant"]] = (Result(entry["result"]), entry["by"])
 
     def add(self, mutant: Mutant, result: Result, by: str) -> None:
-        """Keep what became of a mutant, and the test that caught it."""
+        """Record the outcome of a mutant, and the test that caught it."""
         line = json.dumps({"mutant": mutant.key, "result": result.value, "by": by})
         with self.path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
@@ -128,7 +128,7 @@ def module_name(path: str) -> str:
 
 
 def _imports(path: Path) -> set[str]:
-    """The modules of ours in `hw` that a file imports."""
+    """The modules of `hw` that a file imports."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if (
@@ -141,7 +141,7 @@ def _imports(path: Path) -> set[str]:
 
 
 def _distances(root: Path, start: Iterable[str]) -> dict[str, int]:
-    """How many imports each module is away from those in `start`."""
+    """Distance of each module from those in `start`, in imports."""
     found = dict.fromkeys(start, 0)
     todo = list(found)
     for name in todo:
@@ -158,7 +158,7 @@ def core_modules(root: Path) -> list[str]:
 
 
 def digest(root: Path) -> str:
-    """Hash of all that the results depend on."""
+    """Hash of all sources that the results depend on."""
     result = hashlib.sha256()
     for name in _SOURCES:
         top = root / name
@@ -251,8 +251,8 @@ class _Copy:
         request = {
             "arguments": arguments,
             "output": str(output),
-            "seconds": _PATIENCE,
-            # What is compiled while there is no mutant may stay.
+            "seconds": _GROUP_TIMEOUT,
+            # Bytecode compiled without a mutant can be kept.
             "keep": "--collect-only" in options,
         }
         assert self._server.stdin is not None
@@ -269,12 +269,12 @@ class _Copy:
 
     @contextlib.contextmanager
     def planted(self, mutant: Mutant) -> Iterator[None]:
-        """The copy has the fault in it."""
+        """Write the fault into the copy while the context is open."""
         path = self.tree / mutant.site.path
         source = path.read_bytes()
         times = path.stat()
         path.write_text(mutant.apply(source.decode()), encoding="utf-8")
-        # A compiled module is told from its source by the time: it must not hide a fault.
+        # Bytecode is matched to its source by time stamp: stale bytecode must not hide a fault.
         os.utime(path, (times.st_atime, times.st_mtime + 3600))
         try:
             yield
@@ -285,7 +285,7 @@ class _Copy:
     def clean(self) -> None:
         """Empty the cache and the folder for temporary files."""
         for path in [*self.cache.iterdir(), *self.temp.iterdir()]:
-            # Verilator's runtime has nothing of the core in it.
+            # Verilator's runtime does not depend on the core.
             if path.name.startswith("runtime-"):
                 continue
             if path.is_dir():
@@ -294,7 +294,7 @@ class _Copy:
                 path.unlink(missing_ok=True)
 
     def _core(self, name: str) -> Hardware:
-        """The hardware of a core of the tree as it is.
+        """The hardware of a core of the unchanged tree.
 
         Raises
         ------
@@ -309,21 +309,21 @@ class _Copy:
                 env={**os.environ, "PYTHONPATH": self.path},
                 capture_output=True,
                 text=True,
-                timeout=_PATIENCE,
+                timeout=_GROUP_TIMEOUT,
             )
         except subprocess.TimeoutExpired:
-            raise EngineError(f"no core {name} in {_PATIENCE:.0f} s") from None
+            raise EngineError(f"no core {name} in {_GROUP_TIMEOUT:.0f} s") from None
         if done.returncode:
             raise EngineError(f"no core {name}: {done.stderr[-1000:]}")
         return read(path.read_text(encoding="utf-8"))
 
     def equal(self, mutant: Mutant, cores: Sequence[str]) -> bool:
-        """Whether a mutant is proved to change nothing in any core, but is in one of them.
+        """Whether a mutant that is in at least one core is proved equivalent in all of them.
 
         Raises
         ------
         MutationError
-            If there is no such core without it.
+            If the core cannot be generated without the mutant.
         """
         changed = False
         for name in cores:
@@ -343,7 +343,7 @@ class _Copy:
         return changed
 
     def run(self, root: Path, mutant: Mutant, cores: Sequence[str]) -> tuple[Result, str]:
-        """Return what became of a mutant, and which test, if any, caught it."""
+        """Return the outcome of a mutant, and the test that caught it, if any."""
         for names in groups(root, mutant.site.path):
             with self.planted(mutant):
                 status, output = self.test(names)
@@ -370,8 +370,8 @@ class _Copy:
 
 
 def failed(output: str) -> str:
-    """The test that failed first, out of what pytest printed; empty if it names none."""
-    # What a simulator logs may begin with these words as well, so the name decides.
+    """The test that failed first, from pytest's output; empty if it names none."""
+    # Lines of a simulator's log may begin with these words as well, so match the name.
     found = re.search(r"^(?:FAILED|ERROR) (tests/.*?)(?: - |$)", output, re.MULTILINE)
     return found[1] if found else ""
 
@@ -393,11 +393,11 @@ def run(
     root : Path
         The tree; nothing in it changes.
     record : Record
-        What it has already is not run again.
+        Mutants that it holds already are not run again.
     jobs : int
         Copies of the tree in which mutants are run at the same time.
     cores : sequence of str
-        Of `sim.mutation.hardware`: those in which a mutant must change something.
+        Names of `sim.mutation.hardware`, for the proofs of equivalence.
     report : callable
         Called after each mutant.
 

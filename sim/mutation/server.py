@@ -1,8 +1,8 @@
-"""Runs pytest again and again in one tree, without loading everything anew: ``python -m``.
+"""Fork server for repeated pytest runs in one tree, without reloading all modules: ``python -m``.
 
-What no mutant touches is imported once; for each run the process is copied, and the copy imports
-the hardware and the tests.  A line of JSON on standard input asks for a run, one on standard output
-answers it (with `keep`, what was compiled of Python is kept for later runs)::
+Modules that no mutant changes are imported once; each run is a fork, which imports the hardware and
+the tests.  A line of JSON on standard input requests a run, one on standard output answers (with
+`keep`, bytecode is kept for later runs)::
 
     {"arguments": [...], "output": "file", "seconds": 60.0, "keep": false}
     {"status": 0}
@@ -33,7 +33,7 @@ _PRELOADED = (
 
 
 def _run(arguments: list[str], output: str, keep: bool) -> int:
-    """In the copied process: run pytest, with what it prints in a file."""
+    """In the forked process: run pytest with its output in a file."""
     import pytest
 
     os.setsid()
@@ -41,13 +41,13 @@ def _run(arguments: list[str], output: str, keep: bool) -> int:
     for stream in (1, 2):
         os.dup2(file, stream)
     sys.dont_write_bytecode = not keep
-    # Plugins of pytest's that are loaded already need no better messages.
+    # Plugins that are loaded already cannot have their assertions rewritten: suppress the warning.
     known = "ignore:Module already imported:pytest.PytestAssertRewriteWarning"
     return int(pytest.main(["-W", known, *arguments]))
 
 
 def _wait(process: int, seconds: float) -> int:
-    """Wait for a process and end what it has started; return its status."""
+    """Wait for a process and kill its children; return its status."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
@@ -72,7 +72,7 @@ def _answers(requests: Iterator[Mapping[str, Any]]) -> Iterator[int]:
 
 
 def main() -> None:
-    """Answer requests until there are no more."""
+    """Answer requests until the end of the input."""
     for name in _PRELOADED:
         importlib.import_module(name)
     loaded = [name for name in sys.modules if name.startswith(("penstock.hw", "tests"))]

@@ -1,4 +1,4 @@
-"""Where hardware modules can have a single fault: all sites of their syntax trees.
+"""Sites of single faults in hardware modules, found in their syntax trees.
 
 A site is one place where one thing can be wrong:
 
@@ -10,17 +10,17 @@ operator  ``+`` for ``-``, ``&`` for ``|``, ``<`` for ``<=``, ``==`` for ``!=``,
 constant  an integer one too large or too small, `True` for `False`, another state as the next one
 condition one of ``m.If``, ``m.Elif`` or Python's `if` that is inverted or always (never) taken;
           exchanged alternatives of a ``Mux`` or an `if` expression
-register  a register that is missing: all that its clocked assignments say becomes combinational
+register  a missing register: all its clocked assignments become combinational
 ========= ======================================================================================
 
-Left out by rule, as no fault there changes what the hardware does:
+Excluded, as faults there do not change the function of the hardware:
 
 - docstrings, annotations, imports, ``__all__``, decorators, assertions, messages, names of signals
-- numbers of enumerations that only this hardware sees (members of classes derived from ``Enum``)
-- wider signals than needed; those with a bit less are faults
-- ``<`` for ``<=`` where ``Mux`` chooses between the two compared values
-- ``reset_less``: whether data registers have a reset besides
-- depths of queues (keywords ``depth``, ``dma_depth`` and module constants used for nothing else)
+- values of enumerations that are internal to the hardware (members of classes derived from
+``Enum``) - wider signals than needed; those with a bit less are faults - ``<`` for ``<=`` where
+``Mux`` chooses between the two compared values - ``reset_less``: whether data registers have a
+reset besides - depths of queues (keywords ``depth``, ``dma_depth`` and module constants used for
+nothing else)
   and what memory they are made of (``block``): they change when, not what
 - registers that would feed their own input, or that are assigned in more places than one function
   or class: no tool takes these
@@ -64,7 +64,7 @@ _COMPARE = {
 
 _ORDERED = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 
-# Keywords of calls that have no function, or only change when something happens.
+# Keywords of calls that have no effect on function, or only on timing.
 _IDLE_KEYWORDS = {"name", "reset_less", "src_loc_at", "depth", "dma_depth", "block"}
 _DEPTHS = {"depth", "dma_depth"}
 # Calls whose first argument is a shape.
@@ -93,7 +93,7 @@ class _Finder:
         self._bounds = _bounds(self.tree)
 
     def _site(self, node: ast.expr, kind: str, *after: str, shown: ast.AST | None = None) -> Site:
-        """A site whose faults put another text in the place of `node`."""
+        """A site whose faults replace the text of `node`."""
         start, end = self.source.span(node)
         outer = node if shown is None else shown
         first, last = self.source.span(outer)
@@ -208,12 +208,12 @@ class _Finder:
                 yield from self.walk(keyword.value, shape=shape and keyword.arg is None)
 
     def _narrower(self, node: ast.Call) -> Site:
-        """``range(...)`` as a shape: about half the values, so a bit less."""
+        """``range(...)`` as a shape: about half the values, so one bit less."""
         *start, end = (self._text(argument) for argument in node.args)
         return self._site(node, "constant", f"range({', '.join([*start, f'({end}) // 2'])})")
 
     def _here(self, node: ast.expr, shape: bool) -> Iterator[Site]:
-        """Faults in the operator or the constant that `node` itself is."""
+        """Faults of `node` itself, if it is an operator or a constant."""
         if isinstance(node, ast.Constant):
             if isinstance(node.value, bool):
                 yield self._site(node, "constant", str(not node.value))
@@ -251,7 +251,7 @@ class _Finder:
             return
         if isinstance(node.right, sequences):
             return
-        # Of a shape, only what makes it narrower.
+        # Of a shape, only faults that make it narrower.
         if shape and kind not in (ast.Add, ast.Mult):
             return
         left, right = self._text(node.left), self._text(node.right)
@@ -286,7 +286,7 @@ def _depth_constants(tree: ast.Module) -> set[str]:
 
 
 def _bounds(tree: ast.Module) -> set[ast.Compare]:
-    """Comparisons as in ``Mux(a < b, a, b)``: if both are equal, it does not matter which."""
+    """Comparisons as in ``Mux(a < b, a, b)``, where both results are the same if a equals b."""
     found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and called(node) == "Mux" and len(node.args) == 3:

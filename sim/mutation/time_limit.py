@@ -1,8 +1,7 @@
-"""A pytest plugin for the tests of mutants: a limit for each test, and the slow ones last.
+"""A pytest plugin for runs with mutants: a time limit for each test, slow tests last.
 
-A test has so much of the processor's time.  Only time in which the process itself runs counts, so
-other load on the machine does not matter.  The signal is not handled: it ends the process even if
-it is in a loop of C++.
+The limit is CPU time of the process, so other load on the machine does not matter.  The signal has
+no handler: it ends the process even in a loop of C++.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ __all__ = ["CURRENT", "SECONDS", "SIGNAL"]
 SIGNAL = signal.SIGPROF
 SECONDS = 30.0
 
-# The variable that names a file, and in that file the test that runs.
+# Environment variable with the path of a file that holds the name of the running test.
 CURRENT = "PENSTOCK_CURRENT_TEST"
 
 
@@ -27,7 +26,7 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[Any]) -> None:
-    """Put the tests that compile something for another simulator behind the others."""
+    """Move tests that compile for another simulator to the end."""
     items.sort(key=_compiles)
 
 
@@ -37,7 +36,7 @@ def _compiles(item: Any) -> bool:
 
 
 def pytest_runtest_logstart(nodeid: str) -> None:
-    """Begin the limit of a test."""
+    """Start the time limit of a test."""
     signal.setitimer(signal.ITIMER_PROF, SECONDS)
     if CURRENT in os.environ:
         Path(os.environ[CURRENT]).write_text(nodeid, encoding="utf-8")

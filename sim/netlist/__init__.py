@@ -1,4 +1,4 @@
-"""Synthesised netlists as simulations: cells of three vendors, and whole chips.
+"""Simulation of synthesised netlists: cells of three vendors, and whole chips.
 
 Imports `sim.library` and `hw.boards`.
 """

@@ -1,7 +1,7 @@
-"""The netlist of a board's FPGA as the board's top in simulation, pins outward.
+"""Converts the netlist of a board's FPGA, pins included, to the board's top for simulation.
 
-What `verilog` returns has the ports of `hw.boards.ulx3s.Ulx3s` or
-`hw.boards.on_chip_board.OnChipBoard`, so whatever simulates the one simulates the other.
+The Verilog has the ports of `hw.boards.ulx3s.Ulx3s` or `hw.boards.on_chip_board.OnChipBoard`, so
+the same simulation runs both.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What is common to the cells of all vendors: pins as lists of bits, and behaviour as Verilog.
+"""Common to the cells of all vendors: pins as lists of bits, and behaviour as Verilog.
 
-A family's cells become statements in the body of one module: look-up tables, flip-flops and carry
-chains, tens of thousands of them, plain expressions; memories an array and its ports.
+Cells become statements in the body of one module: look-up tables, flip-flops and carry chains, tens
+of thousands of them, are plain expressions; a memory is an array with its ports.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ class Cell:
         return default if text is None else int(re.sub("[^01]", "0", text) or "0", 2)
 
     def text(self, name: str, default: str = "") -> str:
-        """A parameter of text."""
+        """A text parameter."""
         return self.parameters.get(name, default).rstrip(" ")
 
     def demand(self, name: str, *values: str) -> None:
-        """Refuse a cell whose parameter of text, if it is given, is none of `values`.
+        """Refuse a cell whose text parameter, if given, is none of `values`.
 
         Raises
         ------
@@ -65,7 +65,7 @@ class Cell:
             raise ValueError(f"{self.type}: {name} {self.text(name)} is not supported")
 
     def tied(self, pin: str, value: str) -> None:
-        """Refuse a cell whose `pin` is connected to something else than the constant `value`.
+        """Refuse a cell whose `pin` is connected to anything but the constant `value`.
 
         Raises
         ------
@@ -76,7 +76,7 @@ class Cell:
 
 
 class Cells(abc.ABC):
-    """The cells of a vendor."""
+    """Cell models of a vendor."""
 
     @abc.abstractmethod
     def body(self, cell: Cell) -> Iterator[str]:
@@ -93,16 +93,16 @@ class Cells(abc.ABC):
         """Bits that the cell's statements assign in always blocks: to be declared as ``reg``."""
 
     def constants(self, cell: Cell) -> dict[Bit, str]:
-        """Bits that a cell does nothing but tie, and what to: ``0`` or ``1``."""
+        """Bits that a cell ties to a constant, ``0`` or ``1``."""
         return {}
 
     def models(self, cells: Iterable[Cell]) -> str:
-        """Modules that the statements make instances of."""
+        """Modules that the statements instantiate."""
         return ""
 
 
 def bit(value: Bit) -> str:
-    """A bit's name; what is undefined reads 0."""
+    """A bit's name; an undefined bit reads 0."""
     if isinstance(value, int):
         return f"n{value}"
     return "1'b1" if value == "1" else "1'b0"
@@ -121,7 +121,7 @@ def constant(text: str) -> str:
 
 
 def lut(table: int, inputs: list[str]) -> str:
-    """What a look-up table gives; the first input is the lowest bit of its index."""
+    """Output of a look-up table; the first input is the lowest bit of its index."""
     return f"1'({1 << len(inputs)}'h{table:x} >> {{{', '.join(reversed(inputs))}}})"
 
 
@@ -139,11 +139,11 @@ class RamPort:
     width : int
         1, 2, 4, 9 (8), 18 (16) or 36 (32); the numbers in brackets leave the parity out.
     data : str
-        Expression of what is written, of at least `width` bits; empty: it never writes.
+        Expression of the write data, of at least `width` bits; empty: the port never writes.
     out : list of Bit
-        What is read, the lowest first.
+        Bits of the read data, the lowest first.
     mode : str
-        What a write leaves at `out`: ``keep``, ``old`` or ``new`` data.
+        Value of `out` after a write: ``keep``, ``old`` or ``new`` data.
     """
 
     clock: str
@@ -159,8 +159,8 @@ class RamPort:
 def block_ram(name: str, ports: Iterable[RamPort], words: Mapping[int, int]) -> Iterator[str]:
     """Yield statements of a memory of 512 words of four bytes of 9 bits.
 
-    What a port reads in the cycle in which the other one writes it is not specified: it is wrong
-    here in every bit, so that a design which needs it fails.
+    Reading an address in the cycle in which the other port writes it is undefined: the model
+    returns inverted bits, so that a design which depends on the value fails.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def _port(name: str, memory: str, port: RamPort, other: str | None) -> Iterator[
     """Yield statements of the port `name`; the port `other` may write while it reads."""
     width = {8: 9, 16: 18, 32: 36}.get(port.width, port.width)
     yield f"  wire [13:0] {name}_ad = {port.address};"
-    # Of the word: where the port's bits begin.
+    # Position of the port's bits in the word.
     if width >= 36:
         place = "6'd0"
     elif width == 18:
@@ -204,7 +204,7 @@ def _port(name: str, memory: str, port: RamPort, other: str | None) -> Iterator[
     word = f"{memory}[{name}_ad[13:5]]"
     bits = [k for k, b in enumerate(port.out) if isinstance(b, int)]
     used = (max(bits) + 1) if bits else 0
-    # The bits of the outside are those of 9-bit bytes, or of 8-bit ones.
+    # The port's bits belong to bytes of 9 bits or of 8 bits.
     lanes = [k + k // 8 if port.width in (8, 16, 32) else k for k in range(len(port.out))]
     if port.data:
         count = width // 9 if width >= 9 else 1

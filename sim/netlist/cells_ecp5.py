@@ -78,7 +78,7 @@ class Ecp5Cells(Cells):
             inputs = [cell.of(f"{pin}{k}") for pin in _LUT4]
             table = cell.number(f"INIT{k}")
             injected = cell.text(f"INJECT1_{k}", "YES") == "YES"
-            # With a constant injected, neither the carry nor the lower table gets through.
+            # With an injected constant, neither the carry nor the lower table has an effect.
             sum_, low = f"{cell.name}_s{k}", lut(table & 0xF, inputs[:2])
             yield f"  wire {sum_} = {lut(table, inputs)};"
             if cell.pins.get(f"S{k}"):

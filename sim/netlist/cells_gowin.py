@@ -10,7 +10,7 @@ from penstock.sim.netlist.cells import Bit, Cell, Cells, RamPort, bit, block_ram
 __all__ = ["GowinCells"]
 
 _LUT = re.compile(r"LUT([1-4])$")
-# What follows DFF: what the reset pin is called, what it sets, whether the clock does not matter.
+# By the suffix of DFF: name of the reset pin, value after reset, whether it is asynchronous.
 _RESETS = {
     "": ("", 0, False),
     "S": ("SET", 1, False),
@@ -22,7 +22,7 @@ _FLIP_FLOP = re.compile(r"DFF([SRPC]?)(E?)$")
 _LUT_RAM = re.compile(r"RAM16SDP([124])$")
 _MULTIPLIER = re.compile(r"MULT(9|18|36)X\1$")
 _WRITE_MODES = ("keep", "new", "old")
-# What an ALU's halves are in the modes that synthesis uses.
+# The two halves of an ALU in the modes that synthesis uses.
 _ALU = {
     0: ("{a} ^ {b}", "{a}"),
     1: ("{a} ^ ~{b}", "{a}"),

@@ -1,6 +1,6 @@
 """Cells of 7-series FPGAs.
 
-DSPs and the like keep their instances and get behaviour from Yosys' own library, block RAMs from
+DSPs stay instances, with models from Yosys' library; the models of block RAMs are in
 ``block_ram.v``.
 """
 
@@ -19,7 +19,7 @@ __all__ = ["Xc7", "cell_library"]
 _BLOCK_RAM = Path(__file__).resolve().parent / "block_ram.v"
 _OWN = {"RAMB18E1", "RAMB36E1"}
 _LUT = re.compile(r"LUT([1-6])$")
-# Flip-flops: what the reset pin is called, what it sets, and whether the clock does not matter.
+# Flip-flops: name of the reset pin, value after reset, whether it is asynchronous.
 _FLIP_FLOPS = {
     "FDRE": ("R", 0, False),
     "FDSE": ("S", 1, False),

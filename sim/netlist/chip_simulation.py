@@ -1,4 +1,4 @@
-"""From the netlist of a chip to a simulation that runs programs."""
+"""Builds a simulation that runs programs from the netlist of a chip."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from penstock.sim.netlist.netlist import Netlist
 
 __all__ = ["CELLS", "netlist_board", "netlist_library"]
 
-# Models of cells, by what a tool chain says of its netlists (`hw.flow.toolchain.Toolchain.FAMILY`).
+# Models of cells by the family of a tool chain (`hw.flow.toolchain.Toolchain.FAMILY`).
 CELLS: dict[str, Cells] = {"ecp5": Ecp5Cells(), "gowin": GowinCells(), "xc7": Xc7()}
 
 
@@ -34,7 +34,7 @@ def netlist_library(path: Path, board: Board, *, progress: Progress | None = Non
     Parameters
     ----------
     path : Path
-        What Yosys wrote with ``write_json``.
+        The file written by Yosys' ``write_json``.
     board : Board
         One whose host is its processor.
     progress : callable or None
@@ -57,7 +57,7 @@ def netlist_board(path: Path, board: Board, *, progress: Progress | None = None)
     Parameters
     ----------
     path : Path
-        What Yosys wrote with ``write_json``.
+        The file written by Yosys' ``write_json``.
     board : Board
         One whose host is on a serial port.
     progress : callable or None

@@ -1,4 +1,4 @@
-"""Netlists as Verilog that simulators run: what was synthesised, cell by cell."""
+"""Synthesised netlists as Verilog for simulation, cell by cell."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Netlist:
     Attributes
     ----------
     cells : dict of str to int
-        How many there are of each type.
+        Number of cells of each type.
     ports : dict of str to (str, int)
         Direction and width of each port.
 
@@ -78,7 +78,7 @@ class Netlist:
         name : str
             Of the module.
         boundary : str or None
-            A type of which there is one cell, outside the FPGA's fabric: it is left out, and its
+            Type of a cell outside the FPGA's fabric, of which there is one: it is removed, and its
             pins become ports.
 
         Raises
@@ -141,7 +141,7 @@ class Netlist:
 
 
 def _tie(cell: Cell, tied: Mapping[Bit, str]) -> Cell:
-    """The cell with constants in the place of the bits that are tied."""
+    """The cell with its tied bits replaced by constants."""
     pins = {
         pin: [tied.get(bit, bit) for bit in bits]
         if cell.directions.get(pin) == "input"

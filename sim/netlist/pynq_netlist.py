@@ -1,14 +1,14 @@
-"""The netlist of the whole chip, with the processor system cut out, as the core it was made from.
+"""The netlist of the whole chip without the processor system, as a replacement of `PynqCore`.
 
-What `verilog` returns has the ports of `hw.boards.pynq_z2.PynqCore`, so whatever simulates the one
-simulates the other.
+The Verilog has the ports of `hw.boards.pynq_z2.PynqCore`, so the same simulation runs both.
 """
 
 from __future__ import annotations
 
 from amaranth.lib.wiring import Out
 
-from penstock.hw.boards.pynq_z2 import MEMBERS, PORTS
+from penstock.hw.boards.pynq_z2 import MEMBERS
+from penstock.hw.boards.pynq_z2_top import PORTS
 from penstock.sim.netlist.netlist import Netlist
 
 __all__ = ["verilog"]
@@ -44,7 +44,7 @@ def verilog(netlist: Netlist, *, name: str = "accel") -> str:
             given = pins.get(pin, 0)
             ports.append(f"{'output' if flow.flow is Out else 'input'} [{width - 1}:0] {signal}")
             if flow.flow is Out:
-                # Narrower on the primitive, or not connected at all: zeros above.
+                # Narrower on the primitive, or unconnected: the upper bits are zeros.
                 if given:
                     inside[pin] = f"{signal}[{given - 1}:0]"
                 if given < width:

@@ -1,1 +1,1 @@
-"""Tests of what needs the pynq package: `make test-board` runs them, on a board's software."""
+"""Tests that need the pynq package: `make test-board` runs them, with a board's software."""

@@ -1,4 +1,4 @@
-"""Imports pynq once, without the warnings of its age and of processors it does not know."""
+"""Imports pynq once, with its warnings about deprecations and unknown processors suppressed."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A program that is told to end while its network runs, and the next one on the same board.
+"""A program that gets SIGTERM while its network runs, and the next program on the same board.
 
-Prints what the board has to say at each point; ``tests/board/test_killed.py`` reads it.
+Prints the board's state at each point, for ``tests/board/test_killed.py``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ with warnings.catch_warnings():
 __all__ = ["main"]
 
 ARCH = get_arch("tiny")
-# Each burst of the first run takes so many cycles that it would last for many seconds.
+# Cycles of each burst of the first run, so that it would last many seconds.
 SLOW = Profile(latency=200_000, stall_per_mille=0)
 
 
@@ -59,7 +59,7 @@ def main(folder: Path) -> None:
             device.csr.start = started  # type: ignore[method-assign]
             check_maps(infer(device, program, buffer, codes), network, codes)
 
-    # A program in the background of a script may have been told to ignore it.
+    # A background program of a script may have inherited SIGINT as ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with terminable():

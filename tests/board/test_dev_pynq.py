@@ -1,4 +1,4 @@
-"""The pynq device on the simulated board: the same bytes, nothing left, both ways to wait."""
+"""The pynq device on the simulated board: the same bytes, no leaks, both ways to wait."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_second_run_equals_the_first(program: Program, device: PynqSimDevice) ->
 
 
 def test_the_same_bytes_as_rtl(program: Program, device: PynqSimDevice) -> None:
-    # Not the maps alone: every byte of the memory that the program was given.
+    # Compare not only the maps but every byte of the program's memory.
     with open_device("rtl", ARCH) as rtl:
         images = []
         for seed in (1, 2):
@@ -92,14 +92,14 @@ def test_log(program: Program, device: PynqSimDevice) -> None:
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """How each wait for an interrupt ended; before one came, no run looks ended."""
+    """How each wait for an interrupt ended; before the interrupt, no run appears ended."""
     waits: list[bool] = []
     wait = Interrupt.wait
     ended = Csr.ended.fget
     assert ended is not None
 
     def look(csr: Csr) -> bool:
-        # However fast the board is: the host waits.
+        # The host waits, however fast the board is.
         return any(waits) and ended(csr)
 
     monkeypatch.setattr(
@@ -126,7 +126,7 @@ def test_an_interrupt_that_is_enabled_late_comes(
 
     def late(self: Interrupt) -> None:
         def when_ended() -> None:
-            # The line has been up for long by then.
+            # The line has been 1 for long by then.
             while not device.board._model.irq:
                 time.sleep(0.01)
             time.sleep(0.1)
@@ -255,7 +255,7 @@ def test_faults(program: Program, device: PynqSimDevice, port: str, kind: Fault)
     beat = {"desc": 20, "wgt": 30, "act": 30, "out": 10}[port]
     model.fault(ERROR_SOURCES.index(port), kind, beat)
     if kind is Fault.HANG:
-        # A port that hangs for ever keeps the core from stopping, too.
+        # A port that hangs for ever also prevents the core from stopping.
         device.reset_limit = 0.1
     with pytest.raises(DeviceError) as caught:
         infer(device, program, buffer, codes(1))
@@ -276,7 +276,7 @@ def test_faults(program: Program, device: PynqSimDevice, port: str, kind: Fault)
 def test_uploads_are_verified_in_memory(
     program: Program, device: PynqSimDevice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What comes back is what memory holds, not what the processor's cache does."""
+    """Reads return the contents of memory, not of the processor's cache."""
     buffer = device.alloc(program.arena_bytes)
     monkeypatch.setattr(device, "verify", True)
     device.upload(buffer, program.image)
@@ -314,10 +314,10 @@ def test_timeout(program: Program, device: PynqSimDevice) -> None:
         DeviceError, match=r"no end after 0\.2 s: beats received: desc 8 of .*STATUS=1"
     ):
         device.run(program, buffer, timeout=0.2)
-    # What it may still write to is nobody else's.
+    # Memory that it may still write to is not reused.
     device.free(buffer)
     assert buffer.offset in device.board.pieces
-    # The next run meets a core that does not stop, and says so.
+    # The next run finds that the core does not stop, and reports it.
     with pytest.raises(DeviceError, match="the core does not stop: beats received: desc 8 of"):
         device.run(program, buffer)
     device.board._model.fault(0, Fault.NONE, 0)

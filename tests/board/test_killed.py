@@ -1,4 +1,4 @@
-"""What a program leaves on a board when it is told to end in the middle of a run."""
+"""State of a board after a program was terminated in the middle of a run."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def test_every_register_and_field(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of pynq's own
 def test_a_pair_that_the_flow_wrote(tmp_path: Path) -> None:
-    # The fabric is the simulated one; what is loaded, checked and set is what the flow says.
+    # The fabric is simulated; loading, checks and clock settings are those of the flow's files.
     arch = get_arch("tiny")
     path = pack(tmp_path, arch, clock_mhz=1000 / 11)
     with PynqSimDevice(arch, bitstream=path) as device:

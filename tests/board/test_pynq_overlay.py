@@ -1,4 +1,4 @@
-"""Loading an overlay with pynq: every way it can go wrong ends in one line that says what to do."""
+"""Loading an overlay with pynq: every failure gives one line with the remedy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from penstock.host.devices.device import DeviceError
-from penstock.host.devices.pynq import simulated_board as pynq_board
+from penstock.host.devices.pynq import simulated_board
 from penstock.host.devices.pynq.pynq_sim import PynqSimDevice, write_pair
 from penstock.host.devices.pynq.simulated_board import SimulatedBoard
 from penstock.host.devices.rtl_model import ModelError
@@ -68,7 +68,7 @@ def test_what_pynq_raises(monkeypatch: pytest.MonkeyPatch, error: Exception, mes
 
 
 def test_a_description_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # What pynq kept: the same bitstream, described when a register was somewhere else.
+    # pynq's cache: the same bitstream, described when a register had another address.
     older = tmp_path / "older"
     older.mkdir()
     kept = write_pair(older, ARCH)
@@ -87,7 +87,7 @@ def test_the_clock_follows_the_pll(monkeypatch: pytest.MonkeyPatch) -> None:
     import pynq
 
     # An IO PLL at 1200 MHz: the description's divisors give 120 MHz instead of 100.
-    monkeypatch.setitem(pynq_board._BOOT, 0x108, 24 << 12)
+    monkeypatch.setitem(simulated_board._BOOT, 0x108, 24 << 12)
     with PynqSimDevice(ARCH) as device:
         assert pynq.Clocks.fclk0_mhz == pytest.approx(device.handoff.fclk_mhz)
 
@@ -100,7 +100,7 @@ def test_a_clock_that_cannot_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
             write(self, address, value)
 
     monkeypatch.setattr(SimulatedBoard, "_write_word", ignore)
-    monkeypatch.setitem(pynq_board._BOOT, 0x170, 5 << 8 | 1 << 20)
+    monkeypatch.setitem(simulated_board._BOOT, 0x170, 5 << 8 | 1 << 20)
     refused("FCLK0 runs at 200 MHz, the bitstream is for 100 MHz")
 
 
@@ -129,7 +129,7 @@ def test_something_else_answers(
 
 
 def test_nothing_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Where a board would freeze, the simulated one gives up after a thousand cycles.
+    # Where a board would freeze, the simulated one fails after a thousand cycles.
     def silent(self: Any, register: object) -> int:
         raise ModelError(f"register {register}: no answer to a read")
 
@@ -138,7 +138,7 @@ def test_nothing_answers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_registers_come_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Identity before anything else, and the clock before that.
+    # The identity is checked first, after the clock is set.
     seen: list[int] = []
     read, write = SimulatedBoard._read_word, SimulatedBoard._write_word
     monkeypatch.setattr(

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Constructors of the core's blocks: the least they take works, less is refused."""
+"""Constructors of the core's blocks: minimum values work, smaller ones are refused."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from penstock.models.spec.arch import get_arch
 
 Make = Callable[[Any], Any]
 
-# What is given, the least that is right, the most that is wrong, and with what.
+# Parameter, smallest valid value, largest invalid value, other arguments.
 LEAST: list[tuple[str, int, int, Make]] = [
     ("rows", 1, 0, lambda v: SystolicArray(rows=v, cols=2)),
     ("cols", 1, 0, lambda v: SystolicArray(rows=2, cols=v)),
@@ -70,7 +70,7 @@ LEAST: list[tuple[str, int, int, Make]] = [
     ("cycles", 0, -1, lambda v: _delay(v)),
 ]
 
-# What is given, something that is wrong for another reason than its size, and with what.
+# Parameter, a value that is invalid for a reason other than size, other arguments.
 WRONG: list[tuple[str, object, Make]] = [
     ("granularity", 3, lambda v: Buffer(depth=2, width=8, granularity=v)),
     ("lanes", 3, lambda v: ParameterMemory(cols=4, lanes=v)),
@@ -125,7 +125,7 @@ def test_wrong(name: str, wrong: object, make: Make) -> None:
 
 
 def test_defaults() -> None:
-    """What a block is where nothing is said, as far as no test of a block depends on it."""
+    """Defaults of a block's parameters that no other test depends on."""
     assert Accel(arch=get_arch("tiny")).act_lanes == 1
     assert Buffer(depth=2, width=8).lanes == 1
     for make in (ReadDma, WriteDma):

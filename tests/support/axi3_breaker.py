@@ -1,4 +1,4 @@
-"""A top with a Zynq's ports that drives them from registers, to break AXI3's rules."""
+"""A top with a Zynq's ports, driven from registers, to violate AXI3's rules."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Axi3Breaker"]
 
 
 class Axi3Breaker(wiring.Component):
-    """What the ports show comes from registers.
+    """Drives the ports from registers.
 
     ============  ========================================================================
     BASE          address of the bursts

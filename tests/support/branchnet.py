@@ -1,4 +1,4 @@
-"""A small network with branches: every way of joining maps that the graph has."""
+"""A small network with branches: every kind of join in the graph."""
 
 from __future__ import annotations
 

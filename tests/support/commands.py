@@ -1,4 +1,4 @@
-"""Commands of `penstock` called in this process: what they print, and what a refusal looks like."""
+"""Run `penstock` commands in this process, with their output, and check refusals."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def classify(penstock: Run, *arguments: str | Path) -> Outcome:
 
 
 def refused(outcome: Outcome, *texts: str) -> None:
-    """One line on standard error that says what and where, and status 2."""
+    """Check for one line on standard error with the given texts, and status 2."""
     assert outcome.status == 2, outcome
     assert outcome.err.startswith("penstock: ")
     assert len(outcome.err.splitlines()) == 1, outcome.err

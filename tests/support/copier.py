@@ -1,7 +1,7 @@
 """A small stand-in for the core, with the core's ports: it copies memory.
 
-A run reads DESC_COUNT beats from BASE + DESC_ADDR through each read port, and writes what the port
-act brought `DISTANCE` bytes further on.
+A run reads DESC_COUNT beats from BASE + DESC_ADDR through each read port, and writes those of port
+act to addresses `DISTANCE` bytes higher.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Counters of a program's layers as the RTL counts them: what the cost model is held to."""
+"""Counters of a program's layers from the RTL, as the reference of the cost model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.netgen import random_codes
 
 __all__ = ["measure"]
 
-# Seconds: several million cycles on a machine that does other things too.
+# Time limit in seconds: several million cycles on a busy machine.
 _TIMEOUT = 600.0
 
 

@@ -1,7 +1,7 @@
 """Cycles of small programs, with memories of three kinds: ``python -m tests.support.cycles``.
 
-The simulation is exact and repeats itself, so whoever changes how long something takes, faster or
-slower, sees it here, and writes what the command prints into ``tests/support/cycles.json``.
+The simulation is deterministic, so any change of a run time fails here.  If it is intended, save
+the command's output as ``tests/support/cycles.json``.
 """
 
 from __future__ import annotations

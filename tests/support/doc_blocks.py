@@ -1,7 +1,7 @@
 """Fenced blocks of Markdown pages, and the commands in them.
 
 A block of commands (`sh`, or `console` with prompts and output) or of Python is run by
-`tests/system/test_doc_commands.py`, unless a comment before it says why not::
+`tests/system/test_doc_commands.py`, unless a comment before it gives a reason not to::
 
     <!-- not run: needs a board -->
 """
@@ -31,10 +31,10 @@ class Block:
     line : int
         Of its fence, from 1.
     language : str
-        What stands behind the fence.
+        Text after the fence.
     text : str
     reason : str
-        Why it is not run; empty: it is.
+        Reason for not running it; empty: it is run.
     """
 
     line: int
@@ -83,7 +83,7 @@ def blocks(page: Path) -> list[Block]:
 
 
 def inline_commands(page: Path) -> list[list[str]]:
-    """Return the words of commands of `penstock` that stand in running text."""
+    """Return the words of `penstock` commands in running text."""
     text = page.read_text(encoding="utf-8")
     outside = re.sub(r"^( *)```.*?^ *```", "", text, flags=re.DOTALL | re.MULTILINE)
     found = [match[1].replace("\n", " ") for match in _INLINE.finditer(outside)]

@@ -1,16 +1,16 @@
-"""Faults injected into the simulated core, and what must come of each.
+"""Faults injected into the simulated core, with the required outcome of each.
 
 Every case is a seed.  Under a random memory timing it runs one of the programs of
-`tests.support.targets` with one fault, and then, on the same device, another program without: that
-one must be right.  A case fails
+`tests.support.targets` with one fault, and then, on the same device, another program without a
+fault, which must be right.  A case fails
 
-* if a run neither ends right nor with an error that names what happened, or it goes on while memory
-  moves nothing, for longer than its watchdog and its own work take together (a hang);
-* if a run that ends without an error left a wrong byte (a silent wrong result);
+* if a run ends neither right nor with an error that names the cause, or continues without memory
+  traffic for longer than its watchdog and its own work together (a hang);
+* if a run ends without an error but with a wrong byte (a silent wrong result);
 * if any byte of memory changed that the program does not write;
-* if the run after it is not right.
+* if the next run is not right.
 
-``python -m tests.support.faults COUNT SEED`` injects so many and prints what came of them.
+``python -m tests.support.faults COUNT SEED`` injects COUNT faults and prints the outcomes.
 """
 
 from __future__ import annotations
@@ -39,22 +39,22 @@ ARCH = get_arch("tiny")
 MEMORY = 1 << 20
 WATCHDOG = 2000
 
-# Cycles of a whole run that no memory timing drawn here exceeds.
+# Upper bound of the cycles of a run with any memory timing drawn here.
 LONGEST = 1_000_000
 
-# Cycles that registers are read in before the error of a run is.
+# Cycles spent reading registers before the error of a run is read.
 _READS = 200
 
-# Cycles in which a core whose memory answers must have stopped.
+# Cycles within which a core whose memory answers must have stopped.
 STOPPED = 20_000
 
 
 class Failed(AssertionError):
-    """A case that did not come out as it must."""
+    """A case with a wrong outcome."""
 
 
 class WatchedDevice(RtlDevice):
-    """The device, which notes how long memory has moved nothing when a run ends in an error."""
+    """A device that records how long memory was idle when a run ended in an error."""
 
     quiet = 0
 
@@ -65,7 +65,7 @@ class WatchedDevice(RtlDevice):
 
 @dataclass
 class Campaign:
-    """A device with the programs on it, and what has come of the cases so far.
+    """A device with the programs loaded, and the outcomes of the cases so far.
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ class Campaign:
         self.targets = load_targets(self.device)
 
     def case(self, seed: int) -> None:
-        """Inject the fault of a seed, then let the next run be right.
+        """Inject the fault of a seed, then check a run without a fault.
 
         Raises
         ------
@@ -100,7 +100,7 @@ class Campaign:
 
 
 class Case:
-    """One case while it is tried."""
+    """One case in progress."""
 
     def __init__(self, campaign: Campaign, rng: np.random.Generator) -> None:
         self.campaign = campaign
@@ -115,7 +115,7 @@ class Case:
         return int(self.rng.integers(limit))
 
     def pick(self) -> None:
-        """Choose program, input and memory timing, and put all of it in memory."""
+        """Choose program, input and memory timing, and write program and input to memory."""
         self.target = self.campaign.targets[self.below(len(self.campaign.targets))]
         self.number = self.below(INPUTS)
         self.device.profile = random_profile(self.rng)
@@ -142,7 +142,7 @@ class Case:
             raise Failed(text)
         if model.cycles - begin > LONGEST:
             raise Failed(f"it took {model.cycles - begin} cycles")
-        # What the engines do without memory is less than all they do.
+        # The engines' work without memory traffic is bounded by their whole work.
         if self.device.quiet > self.device.watchdog + self.target.cycles + _READS:
             raise Failed(f"memory moved nothing for {self.device.quiet} cycles: {text}")
         self.untouched()
@@ -153,7 +153,7 @@ class Case:
         return text
 
     def untouched(self) -> None:
-        """Compare all memory that the program does not write with what it was."""
+        """Check that all memory that the program does not write is unchanged."""
         now = self.memory.copy()
         for part in self.target.written:
             now[part] = self.before[part]
@@ -189,7 +189,7 @@ class Case:
         return "right"
 
     def begin(self) -> None:
-        """Start a run, and let it go on for some cycles, or to its end."""
+        """Start a run, and continue for some cycles, or to its end."""
         self.device.start(self.target.program, self.target.buffer)
         self.device.model.run(self.below(2 * self.target.cycles))
 
@@ -201,7 +201,7 @@ class Case:
 
 
 def timing(case: Case) -> str:
-    """Latency and back-pressure at random on every channel: nothing but time changes."""
+    """Random latency and back-pressure on every channel: only the timing may change."""
     return case.must_not(case.run())
 
 
@@ -221,7 +221,7 @@ def response(kind: Fault) -> Callable[[Case], str]:
 
 
 def hang(case: Case) -> str:
-    """Move no beat of one port from some beat on; the writes' last acknowledgements count."""
+    """Block one port from some beat on; for writes the acknowledgements count."""
     port, beat, beats = case.port(beyond=4)
     case.device.plan_fault(port, Fault.HANG, beat)
     text = case.run()
@@ -237,7 +237,7 @@ def hang(case: Case) -> str:
 
 
 def deaf(case: Case) -> str:
-    """Accept no address of one port from some beat on; those accepted before may be enough."""
+    """Accept no address of one port from some beat on; the earlier ones may suffice."""
     port, beat, beats = case.port(beyond=0)
     case.device.plan_fault(port, Fault.NO_ADDRESS, beat)
     text = case.run()
@@ -262,7 +262,7 @@ def silent(case: Case) -> str:
 
 
 def flip(case: Case) -> str:
-    """Flip one bit of one descriptor: it must be refused, and named."""
+    """Flip one bit of one descriptor, which must be refused and named."""
     index, bit = case.below(case.target.program.desc_count), case.below(8 * DESCRIPTOR_BYTES)
     return flip_bits(case, index, {bit})
 
@@ -281,7 +281,7 @@ def flip_bits(case: Case, index: int, bits: set[int]) -> str:
 
 
 def flip_several(case: Case) -> str:
-    """Flip two to four bits of one descriptor, or some of up to 32 that follow each other."""
+    """Flip two to four bits of one descriptor, or some bits within a burst of up to 32."""
     index, low = case.below(case.target.program.desc_count), case.below(8 * DESCRIPTOR_BYTES - 32)
     if case.below(2):
         bits = {low, *(low + case.below(32) for _ in range(1 + case.below(20)))}
@@ -291,7 +291,7 @@ def flip_several(case: Case) -> str:
 
 
 def abort(case: Case) -> str:
-    """Reset the core by its register at some cycle: it stops when what was asked for has come."""
+    """Soft-reset the core at some cycle: it stops when all outstanding bursts are complete."""
     device = case.device
     case.begin()
     device.csr.begin_reset()
@@ -318,14 +318,14 @@ def reset(case: Case) -> str:
 
 
 def restart(case: Case) -> str:
-    """Start again while a run is under way: it is not disturbed."""
+    """Set the start bit during a run, which must not be disturbed."""
     model = case.device.model
     case.begin()
     if not model.irq:
         case.device.csr.write("CTRL", 1)
     model.run(LONGEST)
     if not case.device.csr.idle:
-        # The run had ended before the start bit was there: this is one more.
+        # The run had ended before the start bit was written: this is a new run.
         case.device.csr.acknowledge()
         model.run(LONGEST)
     if not model.irq or case.device.csr.failed:
@@ -347,7 +347,7 @@ def expire(case: Case) -> str:
 
 
 def foreign(case: Case) -> str:
-    """Run a program of another arch, or one that does not fit its buffer: nothing begins."""
+    """Run a program for another arch, or one that does not fit its buffer: it must not start."""
     program, buffer = case.target.program, case.target.buffer
     pattern = f"the program is for arch {program.arch_name} .* the device is tiny "
     if case.below(2):
@@ -370,7 +370,7 @@ def foreign(case: Case) -> str:
 
 
 def absent(case: Case) -> str:
-    """Run where there is no memory."""
+    """Run at an address without memory."""
     base = MEMORY + 4096 * case.below(1000)
     buffer = Buffer(base, case.target.buffer.size)
     try:
@@ -383,7 +383,7 @@ def absent(case: Case) -> str:
     return case.must(text, "memory answered port desc with DECERR: beats received: ")
 
 
-# Shares of the kinds, out of 100, and what injects them.
+# Shares of the kinds, out of 100, and the functions that inject them.
 _TABLE: tuple[tuple[int, str, Callable[[Case], str]], ...] = (
     (10, "memory timing", timing),
     (14, "SLVERR", response(Fault.SLVERR)),
@@ -405,7 +405,7 @@ _SHARES = [share / 100 for share, _, _ in _TABLE]
 
 
 def report(outcomes: Counter[tuple[str, str]]) -> str:
-    """Return a table of what came of the cases."""
+    """Return a table of the outcomes."""
     lines = [f"{'fault':<24}{'injected':>9}{'error':>9}{'right':>9}"]
     total = Counter[str]()
     for kind in KINDS:

@@ -1,4 +1,4 @@
-"""A board and a tool chain of small Python programs, to try the flow itself."""
+"""A board and a tool chain of small Python programs, to test the flow itself."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from penstock.models.spec.arch import Arch
 
 __all__ = ["BOARD", "FMAX", "FakeChain", "Top"]
 
-# What each seed comes to, in MHz; a word instead is a program that does something else.
+# Clock reached by each seed in MHz; a word instead names a program with another behaviour.
 FMAX: dict[int, float | str] = {1: 120.0, 2: 150.0, 3: 150.0, 4: "fail", 5: "hang"}
 
 _WRITE = "import sys; open(sys.argv[1], 'w').write(sys.argv[2])"
@@ -64,7 +64,7 @@ BOARD = Board(
 
 
 class FakeChain(Toolchain):
-    """Programs that write what they are told."""
+    """Programs that write given files."""
 
     OPTIONS = ()
     FAMILY = "fake"

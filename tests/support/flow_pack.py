@@ -1,4 +1,4 @@
-"""The last step of the flow for PYNQ boards, with programs that write what they are told."""
+"""The last step of the flow for PYNQ boards, with programs that write given files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _no_top(arch: Arch) -> Any:
     raise AssertionError("what is packed was synthesised before")
 
 
-# As `hw.boards.pynq_z2` has it; that needs Amaranth, which boards do not have.
+# As in `hw.boards.pynq_z2_top`; that needs Amaranth, which boards do not have.
 BOARD = Board(
     name="pynq-z2",
     title="PYNQ-Z2",
@@ -41,7 +41,7 @@ BOARD = Board(
 
 
 class _Runner(Runner):
-    """Leaves the files that the programs would."""
+    """Writes the files that the programs would write."""
 
     def __init__(self, raw: bytes) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class _Runner(Runner):
 
 
 class PackChain(OpenXc7):
-    """The chain without its installation."""
+    """The tool chain without its installation."""
 
     def _program(self, name: str) -> str:
         return name
@@ -71,7 +71,7 @@ class PackChain(OpenXc7):
 
 
 def pack(folder: Path, arch: Arch, *, clock_mhz: float, raw: bytes | None = None) -> Path:
-    """Let the flow finish a design without DSPs in `folder`; return its ``.bit`` file.
+    """Run the last step on a design without DSPs in `folder`; return its ``.bit`` file.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def pack(folder: Path, arch: Arch, *, clock_mhz: float, raw: bytes | None = None
     arch : Arch
     clock_mhz : float
     raw : bytes or None
-        What the last program writes; None: a file with names and times of its own.
+        File written by the last program; None: one with its own names and times.
     """
     if raw is None:
         raw = write_bit(BitFile(design="x", part=BOARD.part, payload=PAYLOAD, date="2020/02/02"))

@@ -1,4 +1,5 @@
-"""Random small quantised networks with branches: maps read twice, joined, summed, averaged.
+"""Random small quantised networks with branches: maps with two readers, concatenation, addition,
+averages.
 
 `random_graph(seed)` gives four to ten layers.  Equal seeds give equal networks.
 """
@@ -25,7 +26,7 @@ from tests.support.netgen import make_conv, make_lrn, make_network
 
 __all__ = ["make_add", "random_graph"]
 
-# Maps never get more channels than this by joining.
+# Most channels of a concatenation.
 _MOST = 40
 
 
@@ -47,7 +48,7 @@ def make_add(rng: np.random.Generator, name: str, first: str, second: str) -> QA
 
 @dataclass
 class _Draw:
-    """A network while it is drawn."""
+    """A random network under construction."""
 
     rng: np.random.Generator
     layers: list[Layer] = field(default_factory=list)
@@ -62,7 +63,7 @@ class _Draw:
         self.layers.append(layer)
 
     def any(self, names: list[str] | None = None) -> str:
-        """A map, more often one of the last ones."""
+        """A random map, preferably a recent one."""
         names = names or list(self.shapes)
         return names[-1 - int(min(self.rng.exponential(1.5), len(names) - 1))]
 

@@ -1,4 +1,4 @@
-"""What the tests of hardware blocks in Amaranth's simulator share.
+"""Shared by the tests of hardware blocks in Amaranth's simulator.
 
 Every process takes one port and stalls it at random.  All of them are testbenches, to be added with
 ``sim.add_testbench(process, background=...)``; `run` does that and stops a hung simulation.
@@ -114,7 +114,7 @@ def run(
 
 
 class _Slave:
-    """What both directions of a memory have in common: bursts and their rules."""
+    """Common to both directions of a memory: bursts and their rules."""
 
     def __init__(
         self,
@@ -165,7 +165,7 @@ class _Slave:
         at, response = self.fault
         if beat == at:
             return response
-        # Both good ones before it; after it, other errors as well, which are not the first.
+        # OKAY before it; after it other errors as well, which are not the first.
         return beat % 2 if beat < at else beat % 4
 
 

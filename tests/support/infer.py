@@ -1,4 +1,4 @@
-"""One inference on a device: what the tests of every back end share."""
+"""One inference on a device; shared by the tests of all back ends."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["check_maps", "infer", "load"]
 
 
 def load(device: Device, program: Program, seed: int = 0) -> Buffer:
-    """Put a program in device memory whose other bytes are random."""
+    """Write a program to device memory, and random bytes elsewhere."""
     buffer = device.alloc(program.arena_bytes)
     rng = np.random.default_rng(seed)
     device.write(buffer, rng.integers(0, 256, program.arena_bytes, np.uint8))

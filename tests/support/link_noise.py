@@ -1,4 +1,4 @@
-"""A damaged wire between a host and a simulated board."""
+"""A noisy wire between a host and a simulated board."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ __all__ = ["Noise"]
 
 
 class Noise:
-    """Changes a bit in, or drops, one in `rate` of the pieces of bytes it is called with.
+    """Flips a bit in, or drops, one in `rate` of the chunks of bytes it is called with.
 
-    To be set as `sim.library.simulated_board.ModelPort.to_board`, which is called with whole
-    frames, or as ``from_board``, which is called with pieces of them.
+    For `sim.library.simulated_board.ModelPort.to_board`, which is called with whole frames, or
+    ``from_board``, which is called with parts of them.
     """
 
     def __init__(self, rng: np.random.Generator, *, rate: int, drop: bool) -> None:

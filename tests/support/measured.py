@@ -1,9 +1,9 @@
-"""A pytest plugin that measures what tests reach inside the hardware: ``pytest --measure``.
+"""A pytest plugin that measures coverage of the hardware: ``pytest --measure``.
 
-Devices called ``rtl`` on arch `ARCH` are simulated with the branches of the core in view
+Devices called ``rtl`` on arch `ARCH` are simulated with branch coverage of the core
 (`sim.coverage.covered`), and the descriptors of every program that a device called ``rtl`` runs are
-counted (`sim.coverage.field_classes`).  With pytest-xdist every worker counts for itself, and the
-summary adds up.
+counted (`sim.coverage.field_classes`).  With pytest-xdist each worker counts separately, and the
+summary adds the counts.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from penstock.host.devices import rtl as dev_rtl
+from penstock.host.devices import rtl
 from penstock.host.devices.device import Buffer
 from penstock.host.devices.rtl_model import ModelError
 from penstock.host.program.program import Program
@@ -29,7 +29,7 @@ from penstock.sim.library.build import library
 
 __all__ = ["ARCH", "branch_table", "field_table"]
 
-# The array that most tests have; a library with branches takes a minute for each one.
+# The array of most tests; a library with branch coverage takes a minute for each array.
 ARCH = get_arch("tiny")
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -40,13 +40,13 @@ _taken: set[int] = set()
 _fields = FieldCounts()
 _programs: set[bytes] = set()
 
-_plain_library = dev_rtl.simulation_library
-_plain_start = dev_rtl.RtlDevice.start
-_plain_close = dev_rtl.RtlDevice.close
+_plain_library = rtl.simulation_library
+_plain_start = rtl.RtlDevice.start
+_plain_close = rtl.RtlDevice.close
 
 
 def branch_table(branches: Sequence[Branch], taken: Iterable[int]) -> list[str]:
-    """Return lines that say how many branches of each module were taken, and which were not."""
+    """Return lines with the branches taken of each module, and those that were not."""
     hit = set(taken)
     by_module: dict[str, list[int]] = defaultdict(list)
     for index, branch in enumerate(branches):
@@ -65,7 +65,7 @@ def branch_table(branches: Sequence[Branch], taken: Iterable[int]) -> list[str]:
 
 
 def field_table(fields: FieldCounts) -> list[str]:
-    """Return lines with the descriptors of each class, and the classes that there were none of."""
+    """Return lines with the descriptors of each class, and the classes without any."""
     lines = ["descriptors, of programs run in simulation, by field and class of value"]
     rows = dict(fields.rows())
     for name, seen in rows.items():
@@ -86,7 +86,7 @@ def _library(arch: Arch, *, waves: bool = False, record: bool = False, **options
     return library(arch, top="covered")
 
 
-def _start(self: dev_rtl.RtlDevice, program: Program, buffer: Buffer) -> None:
+def _start(self: rtl.RtlDevice, program: Program, buffer: Buffer) -> None:
     if program.image not in _programs:
         _programs.add(program.image)
         with contextlib.suppress(ValueError):  # a damaged descriptor: tests have such
@@ -94,18 +94,18 @@ def _start(self: dev_rtl.RtlDevice, program: Program, buffer: Buffer) -> None:
     _plain_start(self, program, buffer)
 
 
-def _close(self: dev_rtl.RtlDevice) -> None:
+def _close(self: rtl.RtlDevice) -> None:
     with contextlib.suppress(ModelError):  # closed already, or another library
         _taken.update(map(int, np.flatnonzero(self.model.branches())))
     _plain_close(self)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # Patched by name, as `setattr` keeps type checkers from taking them for mistakes.
+    # Patched with `setattr`, as type checkers reject assignments.
     for owner, name, function in (
-        (dev_rtl, "simulation_library", _library),
-        (dev_rtl.RtlDevice, "start", _start),
-        (dev_rtl.RtlDevice, "close", _close),
+        (rtl, "simulation_library", _library),
+        (rtl.RtlDevice, "start", _start),
+        (rtl.RtlDevice, "close", _close),
     ):
         setattr(owner, name, function)
     config.pluginmanager.register(_Sum(), "measured-sum")
@@ -118,7 +118,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 class _Sum:
-    """Adds up what workers send."""
+    """Adds up the counts of the workers."""
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:

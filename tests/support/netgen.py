@@ -1,4 +1,4 @@
-"""Random small quantised networks: what the property tests of every back end draw from.
+"""Random small quantised networks, for the property tests of all back ends.
 
 `random_network(seed)` gives a chain of one to three layer groups, each a convolution with optional
 LRN and max pooling, or pooling or LRN alone.  Equal seeds give equal networks.
@@ -63,7 +63,7 @@ def make_conv(
     shift = rng.integers(14, 24, out_ch)
     multiplier = np.clip(np.rint(90.0 / spread * 2.0**shift), 1, (1 << 17) - 1).astype(np.int64)
     bias = rng.normal(0, spread / 2, out_ch)
-    # Codes are about 127 on average: take the mean out, so that half the outputs are positive.
+    # Codes are about 127 on average: subtract the mean, so that half the outputs are positive.
     bias -= 127.5 * weight.reshape(out_ch, -1).astype(np.float64).sum(axis=1)
     return QConv(
         name=name,

@@ -1,4 +1,4 @@
-"""ONNX graphs in the making: float networks as other programs write them."""
+"""Builder of ONNX graphs: float networks as written by other programs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Array = NDArray[Any]
 
 
 class Maker:
-    """Nodes and constants; `add` returns the name of what a node makes."""
+    """Nodes and constants; `add` returns the name of a node's output."""
 
     def __init__(self, shape: list[int | str], *, seed: int = 0) -> None:
         self.rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""A top with the core's ports that drives its memory ports from registers, to break AXI's rules."""
+"""A top with the core's ports; registers drive its memory ports, to violate AXI's rules."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["RuleBreaker"]
 class RuleBreaker(wiring.Component):
     """BASE is the address and the data, DESC_ADDR the shape of the burst, DESC_COUNT the valids.
 
-    The valids are up for one cycle after a start, or for ever if bit 4 is set.
+    The valids are 1 for one cycle after a start, or for ever if bit 4 is set.
     """
 
     def __init__(self, *, arch: Arch) -> None:

@@ -1,4 +1,4 @@
-"""A screening model small enough for tests: it looks for bright red, then for bright green."""
+"""A small screening model for tests: it detects bright red, then bright green."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SPEC = InputSpec(shape=(12, 12, 3), resize=12, fit="pad", mean=(128.0,) * 3, std
 
 
 def bright_net(name: str, channel: int, *, window: int = 2) -> Network:
-    """Return a quantised network whose second class is: this channel is bright.
+    """Return a quantised network whose second class means that a channel is bright.
 
     It pools over `window`, of which the accelerator has 3 at most.
     """

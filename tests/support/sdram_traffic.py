@@ -28,20 +28,20 @@ _PIECE = 1024  # beats of a command of sequential traffic
 
 
 def pattern(beat: Value) -> Value:
-    """What the beat with this number holds."""
+    """The data of the beat with this number."""
     place = beat[:_BITS]
     return Cat(place, ~place, place ^ 0x5A5A, place * 5)[:64]
 
 
 class _Commands(wiring.Component):
-    """Commands for a master, and the numbers of the beats they ask for.
+    """Commands for a master, and the numbers of the beats they request.
 
     Members
     -------
     sequential : In(1)
-        Once through the region, in order.
+        Once through the region, sequentially.
     random : In(1)
-        Pieces of 1 to 64 beats anywhere, without end.
+        Commands of 1 to 64 beats at random addresses, without end.
     o : Out(stream of command_layout)
     beat : Out(stream)
     """
@@ -77,7 +77,7 @@ class _Commands(wiring.Component):
             with m.Elif(self.random):
                 m.d.sync += [
                     ready.eq(1),
-                    # Not so high that a command could end outside.
+                    # Low enough that no command ends outside.
                     offered.addr.eq(Cat(noise[: _BITS - 6], noise[20:25]) << 3),
                     offered.beats.eq(noise[25:31] + 1),
                 ]
@@ -104,8 +104,8 @@ class _Commands(wiring.Component):
 class Traffic(wiring.Component):
     """The masters and the memory.
 
-    LEDs 0 and 1 are the phase, LED 2 says that a beat was not what it should be, LED 3 that an
-    access was answered with an error.
+    LEDs 0 and 1 show the phase, LED 2 that a beat was wrong, LED 3 that an access was answered with
+    an error.
     """
 
     def __init__(

@@ -1,9 +1,9 @@
-"""Many inferences one after the other on one device: each must equal the first.
+"""Soak test: many inferences in sequence on one device, each equal to the first.
 
 Programs and inputs of `tests.support.targets` are mixed at random, and every run has another memory
 timing.
 
-``python -m tests.support.soak COUNT SEED`` does so many on each of some arrays.
+``python -m tests.support.soak COUNT SEED`` runs COUNT inferences on each of several arrays.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from tests.support.targets import INPUTS, load_targets, random_profile
 
 __all__ = ["ARRAYS", "soak"]
 
-# Two are not square, and 6 rows are not a power of two.
+# Two of them are not square, and 6 rows are not a power of two.
 ARRAYS = ("tiny", "4x8", "6x4")
 MEMORY = 1 << 20
 
 
 def soak(arch: str, count: int, seed: int) -> Counter[str]:
-    """Do `count` inferences after the first ones; return how many of each network.
+    """Run `count` inferences after the first ones; return the number for each network.
 
-    The first ones are compared with the golden model, the others with them, byte for byte, and all
-    that programs do not write with what it was.
+    The first ones are compared with the golden model, the others with them, byte for byte; memory
+    that programs do not write must be unchanged.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def soak(arch: str, count: int, seed: int) -> Counter[str]:
 
 
 def main(count: int, seed: int) -> None:
-    """Do `count` inferences on each array."""
+    """Run `count` inferences on each array."""
     for arch in ARRAYS:
         begin = time.monotonic()
         done = soak(arch, count, seed)

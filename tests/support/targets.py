@@ -1,6 +1,6 @@
-"""Small programs that together do every kind of layer: what faults and repeated runs are tried on.
+"""Small programs that together cover every kind of layer, for fault and soak tests.
 
-They stay in one device's memory side by side, each with a few inputs whose results are known.
+They are resident in one device's memory, each with a few inputs whose results are known.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = ["INPUTS", "NETWORKS", "Target", "load_targets", "random_profile"]
 
 INPUTS = 3
 
-# Between the programs' arenas, and before the first.
+# Gap in bytes between the programs' arenas, and before the first.
 _GUARD = 4096
 _GUARD_BYTE = 0xC3
 
@@ -39,7 +39,7 @@ Bytes = NDArray[np.uint8]
 
 
 def chain() -> Network:
-    """Return convolutions with padding, stride and groups, LRN with pooling behind it."""
+    """Return convolutions with padding, stride and groups, and LRN followed by pooling."""
     rng = rng_of(5)
     window = ConvGeometry(kernel=(3, 3), pad=(1, 1, 1, 1))
     grouped = ConvGeometry(kernel=(3, 2), stride=(2, 1), pad=(0, 1, 1, 0), groups=2)
@@ -56,7 +56,7 @@ def chain() -> Network:
 
 
 def branches() -> Network:
-    """Return maps that are joined, summed, averaged and pooled."""
+    """Return a network with concatenation, addition, averaging and pooling."""
     rng = rng_of(6)
     point, window = ConvGeometry(kernel=(1, 1)), ConvGeometry(kernel=(3, 3), pad=(1, 1, 1, 1))
     return make_network(
@@ -76,7 +76,7 @@ def branches() -> Network:
 
 
 def random_profile(rng: np.random.Generator) -> Profile:
-    """Draw a memory: latency, lost cycles, late bursts, channels that are held back."""
+    """Draw a memory timing: latency, lost cycles, late bursts, stalled channels."""
     return Profile(
         latency=int(rng.choice([0, 1, 5, 40, 150])),
         stall_per_mille=int(rng.choice([0, 50, 300, 600])),
@@ -86,7 +86,7 @@ def random_profile(rng: np.random.Generator) -> Profile:
     )
 
 
-# Networks, and how they are compiled.
+# Networks, and their compile options.
 NETWORKS: tuple[tuple[Network, dict[str, int]], ...] = (
     (chain(), {"trace": True}),
     (chain(), {}),
@@ -107,9 +107,9 @@ class Target:
     inputs : list of list of uint8 arrays
         For each input the images of a batch.
     results : list of uint8 arrays
-        For each input what the ranges of `Traffic.written` hold after a run, one after the other.
+        For each input, the bytes of the ranges of `Traffic.written` after a run, concatenated.
     cycles : int
-        Of a run with the usual memory.
+        Cycles of a run with the default memory timing.
     """
 
     network: Network
@@ -121,12 +121,12 @@ class Target:
 
     @property
     def written(self) -> list[slice]:
-        """Where in memory the program writes."""
+        """Memory ranges that the program writes."""
         base = self.buffer.offset
         return [slice(base + first, base + end) for first, end in self.program.traffic.written]
 
     def prepare(self, memory: Bytes, number: int, fill: int) -> None:
-        """Put the program and an input in memory, and `fill` where results will be."""
+        """Write the program and an input to memory, and `fill` to the ranges of the results."""
         base = self.buffer.offset
         image = np.frombuffer(self.program.image, np.uint8)
         for part in self.written:
@@ -138,11 +138,11 @@ class Target:
                 memory[start : start + len(data)] = np.frombuffer(data, np.uint8)
 
     def found(self, memory: Bytes) -> Bytes:
-        """Return what is in memory where results are."""
+        """Return the bytes of the results in memory."""
         return np.concatenate([memory[part] for part in self.written])
 
     def check(self, memory: Bytes, number: int) -> None:
-        """Compare every map that is in memory with the golden model."""
+        """Compare every map in memory with the golden model."""
         for index, codes in enumerate(self.inputs[number]):
             golden = run_quantised(self.network, codes)
             for name, spec in self.program.outputs.items():
@@ -152,7 +152,7 @@ class Target:
 
 
 def load_targets(device: RtlDevice) -> list[Target]:
-    """Put the programs in a device's memory, run each input once, and check the results."""
+    """Write the programs to a device's memory, run each input once, and check the results."""
     memory = device.memory
     memory[:] = _GUARD_BYTE
     targets = []

@@ -1,4 +1,4 @@
-"""The simulated ULX3S of the tests: a small core, and a serial port as fast as it can be."""
+"""The simulated ULX3S of the tests: a small core, and the fastest possible serial port."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def _library() -> Path:
 
 
 def new_model(*, skew: float = 0.0, delay: float = 5.0) -> BoardModel:
-    """Return a board that was just switched on.
+    """Return a board after power-up.
 
     Parameters
     ----------
     skew : float
-        By how much the computer's bits are faster than the board's.
+        Relative error of the computer's baud rate against the board's.
     delay : float
         See `Timing`.
     """
@@ -38,5 +38,5 @@ def new_model(*, skew: float = 0.0, delay: float = 5.0) -> BoardModel:
 
 
 def new_port() -> ModelPort:
-    """Return the serial port of a board that was just switched on."""
+    """Return the serial port of a board after power-up."""
     return ModelPort(new_model(), clock_hz=CLOCK_HZ)

@@ -1,4 +1,4 @@
-"""Batches, and fully connected layers on the array: the same bytes as one image after the other."""
+"""Batches, and fully connected layers on the array: the same bytes as single images."""
 
 from __future__ import annotations
 

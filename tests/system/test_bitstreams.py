@@ -1,4 +1,4 @@
-"""Real bitstreams, from the board's name to the file to load: minutes each, so few."""
+"""Real bitstreams, from the board's name to the file to load: few, as each takes minutes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from penstock.host.cli import app as cli
-from penstock.hw.flow.gowin import nextpnr_gowin as gowin
+from penstock.host.cli import app
+from penstock.hw.flow.gowin import nextpnr_gowin
 from penstock.hw.flow.process import Cost
 from penstock.hw.flow.toolchain import Job
 from penstock.hw.flow.xilinx.openxc7_tools import Tools
@@ -21,13 +21,13 @@ WEIGHT = ".conv.array.pe_0_0.weight"
 
 def build(board: str, out: Path, *arguments: str) -> int:
     """Run the command, with one seed; return its exit status."""
-    return cli.run(
+    return app.run(
         ["bitstream", "--board", board, *arguments, "--seeds", "1", "--out", str(out)],
     )
 
 
 def check_folder(out: Path, file: str, resource: str) -> None:
-    """Whether a folder has a bitstream, and says what was checked."""
+    """Whether a folder has a bitstream and a report of the checks."""
     assert (out / file).stat().st_size > 100_000
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["state"] == "done"
@@ -61,7 +61,7 @@ def break_a_multiply(netlist: dict[str, Any]) -> None:
 def test_tang_nano(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The small board; and again, but for one bit of one multiply: then no bitstream."""
+    """The small board; with one bit of one multiplication wrong, no bitstream is written."""
     out = tmp_path / "out"
     status = build("tang-nano-20k", out)
     printed = capsys.readouterr()
@@ -77,7 +77,7 @@ def test_tang_nano(
         job.netlist_verilog.write_bytes((out / "netlist.v").read_bytes())
         return Cost(0.0, 0.0)
 
-    monkeypatch.setattr(gowin.Gowin, "synthesise", synthesise)
+    monkeypatch.setattr(nextpnr_gowin.Gowin, "synthesise", synthesise)
     broken = tmp_path / "broken"
     assert build("tang-nano-20k", broken) == 1
     assert "instead of" in capsys.readouterr().err
@@ -95,7 +95,7 @@ def test_a_small_core_on_ecp5(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 def test_without_openxc7(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All that is missing is said before anything is made."""
+    """All missing tools are reported before any work."""
     monkeypatch.setattr(Tools, "program", lambda self, name: None)
     for board, family in (("pynq-z2", "zynq7"), ("arty-a7-100t", "artix7")):
         assert build(board, tmp_path / "out") == 1

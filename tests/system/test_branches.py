@@ -29,7 +29,7 @@ def check(network: Network, device: str, arch_name: str, *, trace: bool, batch: 
     program = compile_network(network, arch, trace=trace, batch=batch)
     verify(program, arch)
     if trace:
-        # Nothing is left out but what is never a map of its own.
+        # Only layers that are never stored as maps are missing.
         assert set(program.outputs) == {name for la in program.layers for name in la.covers}
     with open_device(device, arch) as made:
         buffer = load(made, program)

@@ -1,4 +1,4 @@
-"""Cycles are what they were: see `tests.support.cycles`."""
+"""Cycles are unchanged: see `tests.support.cycles`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The same bytes, whatever the memory's timing, the tiles, the array, and the runs before.
+"""The same bytes for any memory timing, tiling, array, and previous runs.
 
-`make soak` does a thousand inferences one after the other.
+`make soak` runs a thousand inferences in sequence.
 """
 
 from __future__ import annotations

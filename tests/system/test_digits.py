@@ -1,4 +1,4 @@
-"""LeNet-5 that ships names handwritten digits it has never seen."""
+"""The shipped LeNet-5 classifies handwritten digits that it was not trained on."""
 
 from __future__ import annotations
 

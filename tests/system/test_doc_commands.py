@@ -1,8 +1,8 @@
-"""Commands and examples in the documentation do what they say.
+"""Commands and examples in the documentation work.
 
 Blocks of a page are run in their order, in one temporary folder that has ``photo.jpg``, ``photos/``
-and the checkout's ``models/``.  Those that a comment excepts, for a reason, are read: the command
-and its options must exist.
+and the checkout's ``models/``.  Blocks excluded by a comment with a reason are only parsed: command
+and options must exist.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PAGES = [
 ]
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 TARGETS = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-# Programs of other people, and the shell's own.
+# Third-party programs, and shell built-ins.
 OTHERS = {
     *(".", "cd", "cp", "mkdir", "ls", "cat", "git", "ssh", "scp", "sudo", "apt-get", "nix"),
     *("openFPGALoader", "gtkwave", "surfer", "export", "verilator", "iverilog"),

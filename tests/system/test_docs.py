@@ -1,4 +1,4 @@
-"""The generated pages are those of the tables as they stand."""
+"""The generated pages match the tables."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from penstock.models.spec.behaviour import BEHAVIOUR, RULES
 from penstock.models.spec.isa import FIELDS
+from penstock.models.spec.isa_pseudocode import PSEUDOCODE, RULES
 from penstock.models.spec.reference_pages import isa_markdown, registers_markdown
 from penstock.models.spec.regs import REGISTERS
 from scripts.command_page import commands_markdown
@@ -24,17 +24,17 @@ def test_pages_are_current(path: Path) -> None:
 
 def test_the_instruction_set_is_complete() -> None:
     page = isa_markdown()
-    assert set(BEHAVIOUR) == set(FIELDS)
+    assert set(PSEUDOCODE) == set(FIELDS)
     for text in RULES.values():
         assert text in page
     for op, fields in FIELDS.items():
         section = page.split(f"## {op.name}\n")[1].split("\n## ")[0]
-        assert BEHAVIOUR[op].loops in section
+        assert PSEUDOCODE[op].loops in section
         for field in fields:
             assert f"| `{field.name}` |" in section
-            # What a field is for is said in the loops, but for what all engines have.
+            # Every field is used in the loops, except those common to all engines.
             common = field.name == "op" or field.name.startswith("wait_")
-            said = f"{BEHAVIOUR[op].loops} {BEHAVIOUR[op].notes}"
+            said = f"{PSEUDOCODE[op].loops} {PSEUDOCODE[op].notes}"
             assert common or field.name in said or field.name in UNSAID, f"{op.name}.{field.name}"
 
 

@@ -1,4 +1,4 @@
-"""Injected faults: some of each kind; and what injects them sees what it must see.
+"""Injected faults: some of each kind; and the checks themselves detect errors.
 
 `make faults` injects thousands.  A failure names its seed: ``make faults N=1 SEED=<seed>`` repeats
 it.
@@ -51,7 +51,7 @@ def test_faults(campaign: Campaign) -> None:
 
 
 def test_every_bit_of_a_descriptor(campaign: Campaign) -> None:
-    """One bit after the other, of one descriptor of each engine."""
+    """Each bit of one descriptor of each engine."""
     case = Case(campaign, np.random.default_rng(1))
     program = case.target.program
     seen = {op: index for index, (op, _) in enumerate(program.descriptors())}
@@ -74,7 +74,7 @@ def test_an_error_in_the_last_beat(case: Case, port: str) -> None:
     case.next_run()
 
 
-# What a case looks at must be able to fail.
+# Each check of a case must be able to fail.
 
 
 def test_a_wrong_byte_is_seen(case: Case) -> None:

@@ -4,8 +4,8 @@ CI draws `PENSTOCK_FUZZ` networks (default 300, of about two layers each, every 
 and more layers); ``make fuzz N=...`` draws more.  Every network is a seed, which a failure names:
 ``make fuzz N=1 SEED=<seed>`` repeats it.
 
-And what `make coverage` showed that random networks do not reach: the largest values of descriptor
-fields, and engines that wait for each other.
+It also covers cases that random networks do not reach, found with `make coverage`: the largest
+values of descriptor fields, and engines that wait for each other.
 """
 
 from __future__ import annotations

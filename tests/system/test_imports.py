@@ -1,4 +1,4 @@
-"""Who may import whom: one table for folders, one for packages from outside."""
+"""Import rules: one table for folders, one for external packages."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ MORE = {
     "sim/mutation/server.py": {"pytest"},
     "scripts/command_page.py": {"typer"},
 }
-# What only some machines have is imported where it is used, inside a function: boards do not have
-# `sim`, other machines may not have `pynq`.
+# Packages that only some machines have are imported inside functions: boards do not have `sim`,
+# other machines may not have `pynq`.
 LAZY = {
     "host/cli": {"sim", "hw"},
     "host/report": {"matplotlib"},
@@ -83,7 +83,7 @@ def name_of(path: Path) -> str:
 def imports(tree: ast.Module) -> Iterator[tuple[str, int, bool]]:
     """Yield (module, line, whether it waits) of each import.
 
-    Those inside a function wait for its call, those for type checkers for ever.
+    Imports inside a function or for type checkers are deferred.
     """
     inside = {
         id(node)
@@ -115,7 +115,7 @@ def our_file(module: str) -> Path | None:
 
 
 def extra(table: dict[str, set[str]], name: str) -> set[str]:
-    """What a table says of a file and of the folders it is in."""
+    """Entries of a table for a file and its parent folders."""
     return set().union(*(names for key, names in table.items() if f"{name}/".startswith(f"{key}/")))
 
 
@@ -207,7 +207,7 @@ def test_the_package_is_the_folders() -> None:
 def test_simulators_are_made_from_all_that_hardware_imports() -> None:
     """A changed source must change the key that a simulation library is cached under."""
     sources = {name_of(path) for path in hardware_sources()}
-    todo = ["hw/core/accel.py", "hw/boards/pynq_z2.py", "hw/boards/ulx3s_top.py"]
+    todo = ["hw/core/accel.py", "hw/boards/pynq_z2_top.py", "hw/boards/ulx3s_top.py"]
     seen = set(todo)
     for name in todo:
         assert name in sources, f"{name} is not part of the key"

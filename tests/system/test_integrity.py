@@ -1,4 +1,4 @@
-"""Nothing damaged is used: a flipped bit in a file is refused, one in an upload is seen."""
+"""Damaged data is not used: a flipped bit in a file is refused, one in an upload is detected."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_a_damaged_upload(what: str) -> None:
             Session(network, program, device) as session,
         ):
             list(session.run([codes]))
-        # Without being asked, nothing is read back.
+        # Nothing is read back by default.
         device.verify = False
         device.where = program.input.offset
         with Session(network, program, device) as session:

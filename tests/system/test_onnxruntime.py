@@ -1,4 +1,4 @@
-"""The golden model against onnxruntime, the outside judge: every layer on the same inputs."""
+"""The golden model against onnxruntime, an independent reference: each layer on the same inputs."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def judge(network: Network, codes: list[NDArray[np.uint8]], *, optimise: bool = 
 
 
 def compare(network: Network, maps: Maps) -> dict[str, int]:
-    """Return the mismatches of each layer, fed with what onnxruntime gave for the layer before."""
+    """Return each layer's mismatches, with onnxruntime's output of the previous layer as input."""
     counts = {}
     for layer in network.layers:
         want = maps[layer.name].astype(np.int64)

@@ -1,8 +1,8 @@
 """The order of descriptors is one in which they could run one after the other.
 
 The hardware needs that: descriptors are handed out in order, and one that an engine's queue has no
-room for holds up all that follow it.  Only weights may come before what takes them; the WEIGHTS
-engine takes several descriptors before it has done the first.
+room for holds up all that follow it.  Only weights may precede the CONV that uses them; the WEIGHTS
+engine takes several descriptors before the first one is complete.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The pictures that teach screening: numbered, labelled, and no source in two splits."""
+"""The training pictures for screening: numbered, labelled, and no source in two splits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The screening model that ships: what `penstock screen` says without another."""
+"""The shipped screening model, the default of `penstock screen`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pytest
 from PIL import Image
 
 from penstock.host.apps.two_stage import CONFIRMED, SHIPPED, Screen, golden_scores, load_model
-from penstock.host.cli import app as cli
+from penstock.host.cli import app
 from penstock.models.data.shipped import PHOTOS, SAMPLES
 from scripts.screening.dataset import picture
 
 
 def test_photographs_and_a_code(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["screen", str(SAMPLES), str(PHOTOS), "--device", "functional"]) == 0
+    assert app.run(["screen", str(SAMPLES), str(PHOTOS), "--device", "functional"]) == 0
     printed = capsys.readouterr().out
     assert "4 images: 1 confirmed, 0 flagged by the coarse stage only, 3 pass" in printed
     assert next(line for line in printed.splitlines() if "code.jpg" in line).startswith(CONFIRMED)

@@ -1,1 +1,1 @@
-"""What is installed from a wheel, outside a checkout: `make test-wheel`."""
+"""Tests of an installed wheel, outside a checkout: `make test-wheel`."""

@@ -1,4 +1,4 @@
-"""Installs a wheel in an environment of its own and uses it where a checkout would be in the way.
+"""Installs a wheel in its own environment and uses it in a folder with conflicting packages.
 
 ``python -m tests.wheel.check WHEEL ENVIRONMENT`` makes the environment, then runs the commands in a
 folder with nothing in it but packages called ``models``, ``sim``, ``hw`` and ``host``, which fail

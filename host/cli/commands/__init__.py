@@ -1,4 +1,4 @@
 """One file for each command (`compile` and `inspect` share one).
 
-A command parses its options, calls what does the work, and prints; no logic of its own.
+A command parses its options, calls other packages and prints; it has no logic of its own.
 """

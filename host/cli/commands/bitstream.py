@@ -26,7 +26,7 @@ __all__ = ["bitstream"]
 
 
 def _steps() -> Callable[[str], None]:
-    """Return a function that prints what happens now, with the seconds since the beginning."""
+    """Return a function that prints each step with the seconds since the start."""
     begin = time.monotonic()
 
     def say(text: str) -> None:
@@ -36,7 +36,7 @@ def _steps() -> Callable[[str], None]:
 
 
 def _cycles(network: str, arch: Arch, say: Callable[[str], None]) -> dict[str, int]:
-    """Predicted cycles of one image of a network; nothing if it does not fit the arch."""
+    """Predicted cycles of one image of a network; None if it does not fit the arch."""
     say(f"predicting the cycles of {network}")
     try:
         program = compile_network(load_network(network), arch)
@@ -46,7 +46,7 @@ def _cycles(network: str, arch: Arch, say: Callable[[str], None]) -> dict[str, i
 
 
 def _demand(board: str, missing: list[Any], netlist_only: bool) -> None:
-    """Print what is not installed, each cure once and with a number, and give up.
+    """Print missing packages as a numbered list of remedies, each once, and fail.
 
     Raises
     ------
@@ -66,17 +66,17 @@ def _demand(board: str, missing: list[Any], netlist_only: bool) -> None:
 
 
 def _check_fit(arch: Arch, board: Any) -> None:
-    """Refuse an arch that the board's FPGA has no room for, before anything is synthesised.
+    """Refuse an arch that does not fit the board's FPGA, before synthesis.
 
     Raises
     ------
     InputError
-        With each resource that is short.
+        With each resource that is exceeded.
     """
     try:
         device = get_device(board.part)
     except ValueError:
-        return  # synthesis will tell
+        return  # found out by synthesis
     target = Target.of(device, board.name)
     wrong = misfits(arch, target)
     if wrong:

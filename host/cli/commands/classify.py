@@ -1,4 +1,4 @@
-"""`classify`: images through a network on a device; `profile` shares what it is made of."""
+"""`classify`: run images through a network on a device; `profile` uses the same functions."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def prepare(
     Raises
     ------
     InputError
-        If something that was asked for does not exist or does not fit.
+        If a network, file or option does not exist or does not fit.
     """
     check_device(target.device)
     arch = arch_for(default_arch(target.device) if target.arch is None else target.arch)
@@ -87,12 +87,12 @@ def run_images(
     jobs: int | None = 1,
     record: bool = False,
 ) -> tuple[list[Result], int]:
-    """Run images and print each answer as it comes; return the results and how many devices ran.
+    """Run images and print each answer as it comes; return the results and the number of devices.
 
     Raises
     ------
     InputError
-        If the device cannot be had as asked for.
+        If the device does not support the options.
     DeviceError
         If it cannot be opened, or a run fails.
     """
@@ -134,7 +134,7 @@ def _print_result(name: str, result: Result, *, checked: bool) -> None:
     if checked:
         answer_text = "no" if result.mismatches else "yes"
         print(f"  bit-exact with the golden model: {answer_text} ({result.compared} feature maps)")
-    sys.stdout.flush()  # a pipe would else hold it back to the end of the last image
+    sys.stdout.flush()  # a pipe would otherwise buffer it until the end
 
 
 def _print_figures(
@@ -176,13 +176,13 @@ def say_run(
     output: OutputFile | None = None,
     start: float,
 ) -> LayerProfile:
-    """Print what a run took, and write the report.
+    """Print cycles and times of a run, and write the report.
 
     Parameters
     ----------
     results : sequence of Result
     devices : int
-        That ran.
+        Number of devices that ran.
     shown : iterable of str or None
         The hardware layers to show; None: all.
     checked : bool
@@ -195,7 +195,7 @@ def say_run(
     Raises
     ------
     typer.Exit
-        If a map is not the golden model's, after all has been said.
+        If a map is not the golden model's; raised after all output.
     """
     figures = profile(results)
     names = None if shown is None else set(shown)
@@ -248,7 +248,7 @@ def classify(
         ),
     ] = None,
 ) -> None:
-    """Say what photographs show; every convolution runs on the accelerator."""
+    """Classify photographs; every convolution runs on the accelerator."""
     start = time.perf_counter()
     with ExitStack() as stack:
         output = None if json_file is None else stack.enter_context(OutputFile(json_file))

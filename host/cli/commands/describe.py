@@ -1,4 +1,4 @@
-"""`describe`: the `.hwh` of a bitstream that another tool made."""
+"""`describe`: write the `.hwh` of a bitstream made by another tool."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def describe_command(
     mhz: Annotated[float, typer.Option("--mhz", help="The fastest clock it was built for.")],
     arch: ArchOption = "pynq-z2",
 ) -> None:
-    """Write the .hwh of a bitstream that another tool made of our sources."""
+    """Write the .hwh of a bitstream that another tool built from these sources."""
     target = arch_for(arch)
     with bad_input():
         try:

@@ -1,4 +1,4 @@
-"""`doctor`: what is installed, what is missing, and how to get it."""
+"""`doctor`: check what is installed, and show how to install what is missing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from penstock.models.spec.number_format import human
 
 __all__ = ["doctor"]
 
-# Packages by what they are for.
+# Packages and their purposes.
 _NEEDED = {
     "numpy": "everything",
     "Pillow": "reading photographs",
@@ -45,7 +45,7 @@ _OPTIONAL = {
 
 @dataclass(frozen=True)
 class _Finding:
-    """One line of the answer.
+    """One line of the output.
 
     Parameters
     ----------
@@ -64,10 +64,10 @@ class _Finding:
     optional: bool = False
 
 
-# Packages whose modules other packages bring as well, by the module that is imported.
+# Packages whose modules are also in other packages, by the imported module.
 _ALSO = {"opencv-python-headless": "cv2"}
 
-# One line that makes the environment of these; beside it nothing else is needed.
+# The command that makes the environment of these devices; nothing else is needed.
 _CURES = {
     "pynq": "in a checkout, make board-env: Python 3.10 and NumPy 1.21 of their own, in .venv-board"
 }
@@ -87,7 +87,7 @@ def _package(name: str, purpose: str, *, optional: bool) -> _Finding:
 def _program(
     name: str, arguments: list[str], purpose: str, cure: str, *, optional: bool
 ) -> _Finding:
-    """First line of what a program says of its version; None if it is missing or does not run."""
+    """First line of a program's version output; None if it is missing or does not run."""
     path = shutil.which(name)
     found = None
     if path is not None:
@@ -140,7 +140,7 @@ def _cache() -> _Finding:
 
 
 def _bitstreams() -> list[_Finding]:
-    """What the boards' tool chains need, each tool once."""
+    """Tools of the boards' tool chains, each once."""
     try:
         from penstock.hw.boards.catalog import BOARDS
         from penstock.hw.flow.toolchain import get_toolchain

@@ -1,4 +1,4 @@
-"""`explore`: which arch is worth building, by what the compiler and the area model predict."""
+"""`explore`: compare arches by the predictions of the compiler and the area model."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ __all__ = ["explore"]
 
 _ARRAYS = "8x8,8x16,12x12,16x16,12x32"
 _CLOCK = "100"
-# Arches that did not fit, named in full.
+# Most refused arches that are printed with their reason.
 _NAMED = 6
 
 
 def _board(name: str) -> tuple[Target, Arch, float]:
-    """What a board can hold, its arch, and its clock."""
+    """The FPGA of a board, its arch, and its clock."""
     try:
         from penstock.hw.boards.catalog import get_board
     except ModuleNotFoundError as error:
@@ -56,7 +56,7 @@ def _board(name: str) -> tuple[Target, Arch, float]:
 
 
 def _space(base: Arch, texts: dict[str, str | None]) -> Space:
-    """The arches that the options ask for."""
+    """The arches selected by the options."""
     with bad_input():
         lists = {
             name: whole_numbers(f"--{name.replace('_', '-')}", text)
@@ -76,7 +76,7 @@ def _space(base: Arch, texts: dict[str, str | None]) -> Space:
 
 
 def _report_progress(progress: Task, total: int) -> Any:
-    """A function that says how many arches are through, their share, and the time that is left."""
+    """A function that reports the arches done, their share, and the time left."""
     begin = time.monotonic()
 
     def done(count: int) -> None:
@@ -89,7 +89,7 @@ def _report_progress(progress: Task, total: int) -> Any:
 
 
 def _say_left_out(what: str, reasons: Sequence[tuple[str, str]]) -> None:
-    """Print what is not in the table, and why."""
+    """Print the arches that are not in the table, with the reasons."""
     if not reasons:
         return
     print(f"{what}: {len(reasons)}")
@@ -334,7 +334,7 @@ def explore(
 
 
 def _legend(target: Target, models: Sequence[str]) -> str:
-    """What the figures of the table are."""
+    """The notes below the table."""
     error = family_error(target.family)
     text = (
         "Bytes are read and written; LUT and FF are estimates, within "

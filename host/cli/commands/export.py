@@ -1,4 +1,4 @@
-"""`export`: the core's Verilog for a design of one's own, with all that belongs to it."""
+"""`export`: the core's Verilog for another design, with constraints and an example."""
 
 from __future__ import annotations
 

@@ -15,21 +15,21 @@ __all__ = ["check_netlist"]
 
 
 def check_netlist(netlist: Path, board: Any, arch: Arch, say: Callable[[str], None]) -> str:
-    """Simulate a netlist and compare it with the golden model; return what was compared.
+    """Simulate a netlist and compare it with the golden model; return a summary of the comparison.
 
     Parameters
     ----------
     netlist : Path
-        What Yosys wrote with ``write_json``.
+        The file written by Yosys' ``write_json``.
     board : hw.boards.board.Board
     arch : Arch
     say : callable
-        Called with what happens now.
+        Called with a description of each step.
 
     Raises
     ------
     CheckError
-        If it computes something else, or cannot be simulated.
+        If a result differs, or the netlist cannot be simulated.
     """
     from penstock.hw.boards.board import Processor
     from penstock.hw.flow.errors import CheckError

@@ -1,4 +1,4 @@
-"""`profile`: where the cycles of a run go, as a table, a report, a picture, a timeline."""
+"""`profile`: the cycle breakdown of a run as a table, a report, a plot and a timeline."""
 
 from __future__ import annotations
 

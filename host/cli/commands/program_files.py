@@ -69,7 +69,10 @@ def compile_model(
         Path | None, typer.Option("--save-network", help="Save the quantised network as well.")
     ] = None,
     why: Annotated[
-        bool, typer.Option("--explain", help="Say what was considered, and why it was taken.")
+        bool,
+        typer.Option(
+            "--explain", help="Show the mappings considered and the reason for each choice."
+        ),
     ] = False,
     mhz: Annotated[
         float | None,
@@ -113,7 +116,7 @@ def compile_model(
 def inspect(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A program or a saved network.")],
 ) -> None:
-    """Say what is in a program or in a saved network."""
+    """Show what is in a program or a saved network."""
     with bad_input():
         with file.open("rb") as opened:
             is_program = opened.read(len(MAGIC)) == MAGIC
@@ -156,7 +159,7 @@ def _print_program(program: Program) -> None:
 
 
 def _print_costs(program: Program) -> None:
-    """What the cost model predicts, and how each layer is done."""
+    """Print the predictions of the cost model, and how each layer is mapped."""
     rows = cost_rows(program)
     if not rows:
         return

@@ -1,4 +1,4 @@
-"""`quantize`: a float ONNX file to a quantised one, and what that costs layer by layer."""
+"""`quantize`: a float ONNX file to a quantised one, with the quantisation error of each layer."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ def _table(rows: PlainTable) -> Table:
 
 
 def _readable(files: list[Path], progress: Task) -> list[Path]:
-    """Return the files that are images; name the others on standard error.
+    """Return the files that are images; list the others on standard error.
 
     Raises
     ------
     ValueError
-        If less than half of them are, or none.
+        If none, or less than half of them, are images.
     """
     good = []
     for number, path in enumerate(files, start=1):
@@ -78,7 +78,7 @@ def _readable(files: list[Path], progress: Task) -> list[Path]:
 
 
 class _Steps:
-    """Turns what the libraries say into steps of a progress bar."""
+    """Converts progress messages of the libraries to steps of a progress bar."""
 
     def __init__(self, shown: Task) -> None:
         self._shown = shown

@@ -1,4 +1,4 @@
-"""`screen`: which of many images show what the screening model looks for."""
+"""`screen`: find the images with the class that the screening model detects."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ from penstock.models.spec.number_format import grouped, percent
 
 __all__ = ["screen"]
 
-# Where a stage can run besides on a device: in the golden model.
+# A stage runs on a device, or in the golden model.
 _GOLDEN = "golden"
 
 
 def _files(paths: Iterable[Path]) -> list[Path]:
-    """The files that were named, and the images in the folders, each once."""
+    """The given files, and the images in the given folders, each once."""
     found: dict[Path, None] = {}
     for path in paths:
         if path.is_dir():
@@ -70,7 +70,7 @@ def _files(paths: Iterable[Path]) -> list[Path]:
 
 
 def _with_thresholds(model: Model, coarse: float | None, fine: float | None) -> Model:
-    """The model with thresholds the user gave."""
+    """The model with the thresholds given by the user."""
     if coarse is not None:
         model = replace(model, coarse=replace(model.coarse, threshold=coarse))
     if fine is not None:
@@ -79,7 +79,7 @@ def _with_thresholds(model: Model, coarse: float | None, fine: float | None) -> 
 
 
 class _Devices:
-    """Opens what the stages run on; both may share a device."""
+    """Opens the devices of the stages; both may share one."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class _Devices:
         self.opened: dict[str, Device] = {}
 
     def scores(self, stage: Stage, name: str, *, instead: bool) -> tuple[Scores, str]:
-        """What runs a stage, and where that is.
+        """Return the scorer of a stage, and where it runs.
 
         Parameters
         ----------
@@ -106,7 +106,7 @@ class _Devices:
         name : str
             Of a device, or `_GOLDEN`.
         instead : bool
-            Whether a network that does not fit the arch goes to the golden model.
+            Whether a network that does not fit the arch runs in the golden model.
         """
         if name == _GOLDEN:
             return golden_scores(stage.network), _GOLDEN
@@ -133,7 +133,7 @@ class _Devices:
 
 
 def _print_work(name: str, scores: Scores, arch: Arch) -> None:
-    """What the array had to do for an image, where it counts, and what was compared."""
+    """Print the array's cycles for an image, if counted, and the result of the check."""
     if not isinstance(scores, DeviceScores) or scores.log is None:
         return
     session = scores.session
@@ -204,7 +204,7 @@ def screen(
     ] = None,
     verify: VerifyOption = False,
 ) -> None:
-    """Say which images show a QR code: a coarse network flags them, a fine one confirms."""
+    """Find the images that show a QR code: a coarse network flags them, a fine one confirms."""
     coarse: Scores
     fine: Scores
     for name in (device, fine_device):

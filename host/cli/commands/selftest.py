@@ -1,4 +1,4 @@
-"""`selftest`: is this board all right, and if not, what to tell those who can help."""
+"""`selftest`: test a board, and print the data for a report if a test fails."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _versions() -> list[str]:
 
 
 def _report(device: Device, arch: str, failed: Step, overlay: Path | None) -> None:
-    """Print what a report of the failure must say."""
+    """Print the data that a report of the failure needs."""
     print("\nTo report this, send all lines from here on:")
     print(f"  step        {failed.name}: {failed.detail}")
     print(f"  device      {device.name}, arch {arch}, overlay {overlay or 'the default one'}")

@@ -34,12 +34,12 @@ from penstock.models.spec.install_hint import install_hint
 
 __all__ = ["simulate"]
 
-# Seconds after which a simulation is given up; with waves it may take hours.
+# Time limit of a simulation in seconds; with waves it may take hours.
 _TIMEOUT = 4 * 3600.0
 
 
 def _bench_error(error: AssertionError) -> str:
-    """Return the line of a simulation's log that says what went wrong."""
+    """Return the line of a simulation's log with the error."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if os.environ.get("PENSTOCK_DEBUG"):
         print(error, file=sys.stderr)
@@ -54,12 +54,13 @@ def _shapes(program: Program) -> str:
 
 
 def _simulate_model(model: str, layer: str, arch: Arch, waves: Path | None) -> None:
-    """Simulate the hardware layer of a network that does `layer`, with its own weights and input.
+    """Simulate the hardware layer that computes `layer` of a network, with its own weights and
+    input.
 
     Raises
     ------
     WorkError
-        If it gives another result than the golden model.
+        If the result differs from the golden model's.
     """
     with ExitStack() as stack:
         output = None if waves is None else stack.enter_context(OutputFile(waves))
@@ -121,7 +122,7 @@ def simulate(
         raise InputError(f"layer must be one of {', '.join(SCALED_LAYERS)}, not {layer!r}")
     try:
         from penstock.sim.bench.runner import SIMULATORS, BenchError
-        from penstock.sim.bench.simulate import simulate as run
+        from penstock.sim.bench.simulate import simulate as simulate_layer
         from penstock.sim.library.toolchain import ToolError
     except ModuleNotFoundError as error:
         raise WorkError(f"the package {error.name} is missing: {install_hint('sim')}") from None
@@ -129,7 +130,7 @@ def simulate(
         raise InputError(f"simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
     with ExitStack() as stack:
         if waves is not None and waves.exists() and not waves.is_file():
-            # The simulators replace the file, which would be the end of /dev/null.
+            # The simulators replace the file, which would delete /dev/null.
             raise InputError(f"{waves}: waves must go to a regular file")
         output = None if waves is None else stack.enter_context(OutputFile(waves))
         progress = stack.enter_context(task(f"making {layer} scaled down"))
@@ -137,7 +138,7 @@ def simulate(
             case = LayerCase.make(layer, target, seed=seed)
         program = case.program
         try:
-            result = run(
+            result = simulate_layer(
                 target,
                 case.memory(),
                 desc_offset=program.desc_offset,

@@ -1,4 +1,4 @@
-"""`switch`: several networks on one device, and what it costs to go from one to another."""
+"""`switch`: several networks on one device, and the cost of a switch between them."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def _prepare(names: Sequence[str], arch: Arch) -> dict[str, tuple[Network, Progr
 
 
 def _check_golden(name: str, network: Network, codes: NDArray[np.uint8], result: Result) -> None:
-    """Refuse a first answer that is not the golden model's."""
+    """Fail if a first answer is not the golden model's."""
     with task(f"the golden model of {name}"):
         wrong = compare_maps(result.maps, run_quantised(network, codes))
     if wrong:
@@ -121,7 +121,7 @@ def switch_command(
     ] = 1,
     json_file: JsonOption = None,
 ) -> None:
-    """Keep networks resident on one device and measure what a switch between them costs."""
+    """Keep networks resident on one device and measure the cost of a switch between them."""
     check_device(device)
     target = arch_for(default_arch(device) if arch is None else arch)
     with bad_input():

@@ -1,4 +1,4 @@
-"""`watch`: classify what a camera sees, or what arrives in a folder, and say how many a second."""
+"""`watch`: classify the pictures of a camera or a folder as they arrive, and print the rate."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = ["watch"]
 
 _CAMERA = "camera"
 
-# Seconds without a picture after which the answers that there are come, however few.
+# Seconds without a new picture after which pending answers are printed, however few.
 _IDLE = 0.25
 
 
@@ -42,7 +42,7 @@ _BOARD = DeviceOptions(device="pynq")
 
 
 def _pictures(source: str, spec: InputSpec, once: bool) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """Yield name and codes of each picture; a file that is no image is told and left out."""
+    """Yield name and codes of each picture; a file that is no image is reported and left out."""
     name, _, number = source.partition(":")
     if name == _CAMERA:
         if number and not number.isdecimal():
@@ -75,7 +75,7 @@ def watch(
         bool, typer.Option("--once", help="End after the pictures that are in the folder.")
     ] = False,
 ) -> None:
-    """Classify pictures as they come, until Ctrl-C; the rate is that of the last second or more."""
+    """Classify pictures as they arrive, until Ctrl-C; the rate is over the last second or more."""
     compiled = prepare(network, target, run)
     back_end = open_for(
         target.device, compiled.arch, target.overlay, port=target.port, verify=target.verify
@@ -107,7 +107,7 @@ def watch(
                     if now - mark >= 1:
                         print(f"  {since / (now - mark):.1f} frames/s", flush=True)
                         mark, since = now, 0
-        except KeyboardInterrupt:  # how it ends where pictures do not
+        except KeyboardInterrupt:  # the normal end if the source has none
             _print_rate(done, time.perf_counter() - begin)
             raise
         _print_rate(done, time.perf_counter() - begin)

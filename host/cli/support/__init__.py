@@ -1,4 +1,4 @@
-"""What commands share: options for devices, output files, progress, tables, plots, exit status.
+"""Shared by commands: options for devices, output files, progress, tables, plots, exit status.
 
 Imports nothing of `host.cli.commands`.
 """

@@ -1,4 +1,4 @@
-"""The board that an arch is for: its name, its clock, and where its processor is."""
+"""The board of an arch: its name, its clock, and the link to its host."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from penstock.models.spec.arch import Arch
 
 __all__ = ["ArchBoard", "board_of"]
 
-# The clock that seconds are told for where an arch is no board's.
+# Clock for times in seconds if the arch is no board's.
 _MHZ = 100.0
 
-# Bits of a byte on a serial line: its own, a start bit, a stop bit.
+# Bits of a byte on a serial line: eight data bits, a start bit, a stop bit.
 _FRAME = 10
 
 
 @dataclass(frozen=True)
 class ArchBoard:
-    """Where an arch runs.
+    """The board that an arch runs on.
 
     Parameters
     ----------
     title : str
-        The board's name; of an arch that is no board's, what is assumed.
+        The board's name; for an arch that is no board's, the assumed platform.
     mhz : float
-        The clock that its bitstream must reach.
+        Target clock of its bitstream.
     link : float or None
         Bytes a second of the serial link to it; None: the processor is on the board.
     """
@@ -40,7 +40,7 @@ def board_of(arch: Arch) -> ArchBoard:
         from penstock.hw.boards.catalog import BOARDS
 
         found = [b for b in BOARDS.values() if b.preset.fingerprint == arch.fingerprint]
-    except ModuleNotFoundError:  # where only the host is installed
+    except ModuleNotFoundError:  # only the host is installed
         found = []
     if not found:
         return ArchBoard(

@@ -22,13 +22,13 @@ __all__ = [
     "say_verified",
 ]
 
-# Devices with a simulator that may have to be built, and devices that load a bitstream.
+# Devices with a simulator, and devices that load a bitstream.
 _BUILT = ("rtl", "pynq-sim")
 _LOADED = ("pynq", "pynq-sim")
 
 
 def check_device(name: str) -> None:
-    """Refuse a name that is not a device's.
+    """Refuse an unknown device.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def arch_for(name: str) -> Arch:
 
 
 def default_arch(device: str) -> str:
-    """Name of the arch that `device` has if none is asked for."""
+    """Name of the default arch of `device`."""
     return "pynq-z2" if device in _LOADED else SERIAL_DEVICES.get(full_name(device)) or "lab"
 
 
@@ -80,7 +80,7 @@ def open_for(
     port : str or None
         The serial port, for boards on one.
     record : bool
-        Whether the logs of its runs have recordings; only `rtl` can.
+        Whether the logs of its runs include recordings; `rtl` only.
     verify : bool
         Whether uploads are read back and compared.
 
@@ -119,7 +119,7 @@ def open_for(
 
 
 def say_verified(devices: Sequence[Device]) -> None:
-    """Print how much was uploaded and read back, if that was asked for."""
+    """Print the number of bytes uploaded and read back, if verification is on."""
     if any(device.verify for device in devices):
         uploaded = sum(device.uploaded for device in devices)
         verified = sum(device.verified for device in devices)

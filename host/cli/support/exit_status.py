@@ -1,4 +1,4 @@
-"""How the command line fails: one line on standard error, and an exit status.
+"""Failures of the command line: one line on standard error, and an exit status.
 
 ===  =============================================
 0    done
@@ -38,10 +38,10 @@ class WorkError(Exception):
 
 @contextmanager
 def bad_input() -> Iterator[None]:
-    """Turn what the libraries raise about their input into `InputError`.
+    """Convert the libraries' exceptions about their input to `InputError`.
 
-    Only for code that reads or checks what the user gave: elsewhere a ValueError is a mistake of
-    ours and must not be blamed on the input.
+    Only for code that reads or checks the user's input: elsewhere a ValueError is an internal error
+    and must not be reported as bad input.
     """
     try:
         yield

@@ -1,8 +1,8 @@
-"""Tables that fit the terminal and never lose a figure.
+"""Tables that fit the terminal without cutting figures.
 
-A table that is too wide folds its headings, then its texts, between words.  If that is not enough
-its columns go one below the other, each part beginning with the first column.  Files and pipes have
-no width: there every row is one line.
+A table that is too wide wraps its headings, then its texts, between words.  If that is not enough,
+the columns are split into parts below each other, each beginning with the first column.  In files
+and pipes, which have no width, every row is one line.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import IO
 
 __all__ = ["Column", "Rows", "fill", "lines", "show", "terminal_width"]
 
-# A text is not folded to less than this, unless all its words are shorter.
+# Least width of a wrapped text, unless all its words are shorter.
 _LEAST_TEXT = 16
 
-# Spaces inside a figure, at which no line ends: 2 612 354, 99.5 %, 33.6 kB.
+# Spaces inside a figure, at which no line is broken: 2 612 354, 99.5 %, 33.6 kB.
 _INSIDE = re.compile(r"(?<=\d) (?=\d{3}\b|%|[kMG]?B\b|[kMG] )")
 _HOLD = "\N{NO-BREAK SPACE}"
 
@@ -37,7 +37,7 @@ class Column:
     name : str
         Its heading.
     text : bool
-        Whether it holds words, which may be folded; figures are not.
+        Whether it holds text, which may be wrapped; figures are not.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Rows:
     Parameters
     ----------
     columns : sequence of Column
-        The first one names the rows; it is never folded.
+        The first one names the rows; it is never wrapped.
     rows : sequence of sequences of str
     total : bool
     """
@@ -66,7 +66,7 @@ class Rows:
 
 
 def terminal_width(file: IO[str] | None = None) -> int | None:
-    """Return the columns of the terminal that `file` (standard output) is; None if it is none."""
+    """Return the width of the terminal that `file` (standard output) is; None if it is none."""
     return shutil.get_terminal_size().columns if (file or sys.stdout).isatty() else None
 
 
@@ -84,7 +84,7 @@ def _longest_word(texts: Sequence[str]) -> int:
 
 
 def _widths(table: Rows, chosen: Sequence[int], width: int | None) -> list[int] | None:
-    """Return widths for the chosen columns that fit together, or None if there are none."""
+    """Return widths with which the chosen columns fit, or None."""
     natural, least = [], []
     for index in chosen:
         column, cells = table.columns[index], [row[index] for row in table.rows]
@@ -102,7 +102,7 @@ def _widths(table: Rows, chosen: Sequence[int], width: int | None) -> list[int] 
     spare = width - gaps - sum(least)
     if spare < 0:
         return None
-    # Folded headings cost a line, folded texts one in every row: texts get what is left first.
+    # Wrapped headings cost one line, wrapped texts one in each row: texts get the free space first.
     result = list(least)
     for place in sorted(range(len(chosen)), key=lambda at: not table.columns[chosen[at]].text):
         more = min(spare, natural[place] - least[place])
@@ -120,7 +120,8 @@ def _parts(table: Rows, width: int | None) -> list[tuple[list[int], list[int]]]:
         while (widths := _widths(table, [0, *rest[:count]], width)) is None and count > 1:
             count -= 1
         chosen = [0, *rest[:count]]
-        # One that does not fit even so is shown as it is: a terminal breaks lines, it cuts nothing.
+        # A column that still does not fit is shown as it is: a terminal wraps lines and cuts
+        # nothing.
         parts.append((chosen, widths or _widths(table, chosen, None) or []))
         rest = rest[count:]
         if not rest:

@@ -14,7 +14,7 @@ __all__ = ["images_of", "tell_unread"]
 
 
 def tell_unread(folder: Path) -> None:
-    """Say on standard error how many files are images of a kind that is not read."""
+    """Report on standard error how many files are images in unsupported formats."""
     files = unread_files(folder)
     if files:
         kinds = ", ".join(sorted({path.suffix for path in files}))
@@ -26,9 +26,9 @@ def tell_unread(folder: Path) -> None:
 
 
 def images_of(names: Iterable[str]) -> list[str]:
-    """Return the files that were named, with a folder's images in place of a folder.
+    """Return the given files, with each folder replaced by its images.
 
-    Called before anything that takes long.
+    Called before any long work.
 
     Raises
     ------

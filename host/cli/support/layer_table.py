@@ -1,4 +1,4 @@
-"""Tables on a terminal: the layer table of `classify` and `profile`, and how any table is shown."""
+"""Tables on a terminal, and the layer table of `classify` and `profile`."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _row(row: LayerFigures) -> list[str]:
 
 
 def layer_table(layers: Iterable[LayerFigures], total: LayerFigures) -> Table:
-    """Return the table of layers, with the whole in the last line."""
+    """Return the table of layers, with the total in the last line."""
     table = Table(box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
     for name in _COLUMNS:
         justify: Any = "left" if name == "layer" else "right"

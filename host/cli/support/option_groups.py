@@ -24,7 +24,7 @@ __all__ = ["grouped"]
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
-    """Return a command with the fields of its dataclasses as parameters of its own.
+    """Return a command with the fields of its dataclasses as its own parameters.
 
     Raises
     ------

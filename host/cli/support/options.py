@@ -1,4 +1,4 @@
-"""The options of more than one command, and those that always come together."""
+"""Options of several commands, and groups of options."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ VerifyOption = Annotated[
 
 @dataclass(frozen=True)
 class NetworkOptions:
-    """Which network."""
+    """Options for the network."""
 
     model: ModelOption = "alexnet"
     weights: WeightsOption = None
@@ -91,7 +91,7 @@ class NetworkOptions:
 
 @dataclass(frozen=True)
 class DeviceOptions:
-    """What it runs on."""
+    """Options for the device."""
 
     device: DeviceOption = "rtl"
     arch: DeviceArchOption = None
@@ -102,7 +102,7 @@ class DeviceOptions:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How images are run.
+    """Options for running images.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Files a command writes: whole or not at all, and refused before the work if they cannot be."""
+"""Output files of commands: written atomically, and checked before the work."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ __all__ = ["OutputFile"]
 
 
 class OutputFile:
-    """A file to be written at the end of the work; a context manager.
+    """A file that is written at the end of the work; a context manager.
 
-    Opening it makes a temporary file beside the target, so what cannot be written is found out at
-    once; `commit` renames it.  Leaving the block without `commit` removes it and touches nothing.
+    Opening it creates a temporary file beside the target, so an unwritable target is found at once;
+    `commit` renames it.  Leaving the block without `commit` removes it and leaves the target
+    untouched.
 
     Parameters
     ----------
@@ -46,7 +47,7 @@ class OutputFile:
         if path.exists() and not path.is_file():
             return  # devices and pipes such as /dev/stdout are written as they are
         try:
-            # A link is followed: what it points to is replaced, not the link.
+            # A link is followed: its target is replaced, not the link.
             self._target = Path(os.path.realpath(path))
             handle, self._temporary = tempfile.mkstemp(
                 prefix=f".{path.name}.", dir=self._target.parent
@@ -59,11 +60,11 @@ class OutputFile:
 
     @property
     def temporary(self) -> Path:
-        """Where a tool that writes by itself shall write; then call `keep`."""
+        """Path for a tool that writes the file itself; call `keep` afterwards."""
         return self.path if self._temporary is None else Path(self._temporary)
 
     def keep(self) -> None:
-        """Give what was written to `temporary` its name.
+        """Rename the file at `temporary` to the target.
 
         Raises
         ------
@@ -75,7 +76,7 @@ class OutputFile:
         try:
             mask = os.umask(0)
             os.umask(mask)
-            os.chmod(self._temporary, 0o666 & ~mask)  # mkstemp's files are the owner's only
+            os.chmod(self._temporary, 0o666 & ~mask)  # mkstemp creates files for the owner only
             os.replace(self._temporary, self._target)
             self._temporary = None
         except OSError as error:

@@ -1,8 +1,8 @@
 """Progress of long work, on standard error.
 
-On a terminal a bar appears once a piece of work has taken two seconds, and goes away at its end.
-Elsewhere a plain line takes its place, and another one whenever a while has passed.  Where it is
-known how much there is to do, both say which share is done and about how long the rest takes.
+On a terminal a bar appears after two seconds of work and disappears at its end.  Elsewhere plain
+lines are printed, at growing intervals.  If the amount of work is known, both show the share done
+and the estimated time left.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
 __all__ = ["DELAY", "Task", "duration", "task"]
 
-# Seconds before anything is shown.
+# Seconds until progress is shown.
 DELAY = 2.0
 
-# Seconds between plain lines: each wait is longer than the one before, up to a minute.
+# Seconds between plain lines: each interval is longer than the previous one, up to a minute.
 _FIRST, _LONGER, _LONGEST = 10.0, 1.5, 60.0
 
-# Less than this share says too little about the rest.
+# Least share done for an estimate of the time left.
 _LEAST_SHARE = 0.02
 
 
 def duration(seconds: float) -> str:
-    """Return a time for people: 12 s, 3 min 20 s, 1 h 05 min."""
+    """Return a time as text: 12 s, 3 min 20 s, 1 h 05 min."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -39,14 +39,14 @@ def duration(seconds: float) -> str:
 
 
 class Task:
-    """One piece of work that may turn out long.
+    """One piece of work that may take long.
 
     Parameters
     ----------
     text : str
         What it is, such as ``building the simulator``.
     total : float or None
-        Steps; None if nobody knows.
+        Number of steps; None if unknown.
     """
 
     def __init__(self, text: str, total: float | None = None) -> None:
@@ -63,7 +63,7 @@ class Task:
 
     @property
     def state(self) -> str:
-        """How far it is: ``37 %, 12 s, about 20 s left``, or the time alone."""
+        """The progress: ``37 %, 12 s, about 20 s left``, or the time alone."""
         spent = time.monotonic() - self._begin
         if not self._total:
             return f"{duration(spent)} so far"
@@ -101,7 +101,7 @@ class Task:
             TextColumn("{task.fields[of].state}", markup=False),
             console=Console(stderr=True),
             transient=True,
-            # What is printed beside a bar passes through it; into a file it must not.
+            # Output beside a bar passes through the bar; output to a file must not.
             redirect_stdout=sys.stdout.isatty(),
         )
         shown = self._progress.add_task(self.text, total=self._total, of=self)
@@ -109,7 +109,7 @@ class Task:
         self._progress.start()
 
     def update(self, done: float | None = None, text: str | None = None) -> None:
-        """Say how many steps are done, or what happens now."""
+        """Set the number of steps done, or the text."""
         with self._lock:
             if text is not None:
                 self.text = text
@@ -120,11 +120,11 @@ class Task:
                 self._progress.update(shown, completed=self._done, description=self.text)
 
     def say(self, text: str) -> None:
-        """`update` with a text only: what the libraries take as their ``progress``."""
+        """`update` with a text only, as the ``progress`` callback of the libraries."""
         self.update(text=text)
 
     def close(self) -> None:
-        """End it and take the bar away."""
+        """End it and remove the bar."""
         self._timer.cancel()
         with self._lock:
             self._over.set()

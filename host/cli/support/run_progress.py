@@ -1,4 +1,4 @@
-"""Progress of runs on devices: of predicted cycles where they are counted, else of descriptors."""
+"""Progress of runs on devices: by predicted cycles where counted, otherwise by descriptors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["run_task"]
 
 
 class _Share:
-    """What one device has done, in runs."""
+    """Progress of one device, in runs."""
 
     def __init__(self) -> None:
         self.runs = 0
@@ -32,16 +32,16 @@ class _Share:
 
 @contextmanager
 def run_task(text: str, devices: Sequence[Device], program: Program, runs: int) -> Iterator[Task]:
-    """Show how far `runs` runs of a program on some devices are.
+    """Show the progress of `runs` runs of a program on some devices.
 
     Parameters
     ----------
     text : str
     devices : sequence of Device
-        Those that report how far a run is; with others the share stays 0.
+        Devices that report the progress of a run; for others the share stays 0.
     program : Program
     runs : int
-        On all devices together.
+        Number of runs on all devices together.
     """
     cycles = 0.0
     if any(device.counts_cycles for device in devices):

@@ -269,7 +269,7 @@ class Emitter:
             {
                 "base": output.region(number, tile.first // arch.rows).start % arch.out_words,
                 "offset": tile.first % arch.rows,
-                "groups": tile.lane_groups,
+                "lane_groups": tile.lane_groups,
                 "plane_step": output.plane_words(number) % arch.out_words,
                 "count": plan.positions(step),
             },

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from penstock.host.compiler.lowering.nodes import Graph, Node, build_graph
+from penstock.host.compiler.lowering.accelerator_graph import Graph, Node, build_graph
 from penstock.host.program.compile_error import CompileError
 from penstock.models.graph.graph import (
     Concat,

@@ -85,7 +85,7 @@ def open_port(name: str, *, baud: int) -> SerialPort:
 
 
 def _reason(name: str, error: Exception) -> str:
-    """What is wrong, and what to do about it."""
+    """Return the problem and its remedy."""
     number = getattr(error, "errno", None)
     if number == errno.ENOENT:
         return "there is no such port (is the board plugged in?)"

@@ -1,8 +1,8 @@
-"""Buffers for Gowin netlists: no net keeps a number of sinks that place and route is slow at.
+"""Buffers for Gowin netlists, to avoid numbers of sinks for which place and route is slow.
 
-nextpnr-himbaechel gives nets of up to 50 sinks, of which more than 10 are far from the source,
-wires of their own that span a column.  It searches the whole device for each such wire: seconds a
-net, minutes in all.  Nets of fewer and of more sinks go the ordinary way.
+nextpnr-himbaechel routes nets of up to 50 sinks, of which more than 10 are far from the source,
+over dedicated wires that span a column.  It searches the whole device for each such wire: seconds
+per net, minutes in all.  Nets with fewer or more sinks are routed normally.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def limit_fanout(netlist: Path) -> int:
     for bit, sinks in _sinks(cells).items():
         if not FEW < _weight(cells, sinks) <= MANY:
             continue
-        # The net keeps the buffers and what is left.
+        # The net keeps the buffers and the remaining sinks.
         groups: list[list[Sink]] = []
         while _weight(cells, sinks) + len(groups) > FEW:
             group = [sinks.pop(0)]
@@ -69,12 +69,12 @@ def limit_fanout(netlist: Path) -> int:
 
 
 def _weight(cells: dict[str, Any], sinks: list[Sink]) -> int:
-    """How many sinks they are for place and route."""
+    """Number of sinks as seen by place and route."""
     return sum(_WEIGHTS.get((cells[name]["type"], port), 1) for name, port, _ in sinks)
 
 
 def _sinks(cells: dict[str, Any]) -> dict[int, list[Sink]]:
-    """Inputs that each net that a cell drives goes to."""
+    """The sinks of each net that is driven by a cell."""
     result: dict[int, list[Sink]] = {}
     driven = set()
     for name in sorted(cells, key=numbered):

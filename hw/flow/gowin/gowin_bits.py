@@ -12,9 +12,9 @@ __all__ = ["compare", "placed", "unpacked"]
 # Row and column, both from 1, and the number in the tile.
 Place = tuple[int, int, int]
 
-# The device has a flip-flop in every place.  An unused one reads as the other of its slice, with
-# which it shares clock, enable and set or reset, but that it is never set; with no such other, as
-# whatever a bit pattern without settings is.
+# Every place has a flip-flop.  An unused one is read back like the other one of its slice, with
+# which it shares clock, enable and set or reset, but as one that is never set; if both are unused,
+# as the type of an empty bit pattern.
 _NEVER_SET = {"DFFSE": "DFFRE", "DFFPE": "DFFCE"}
 _UNUSED = ("DFFE", "DFFSE")
 
@@ -23,7 +23,7 @@ _PRIMITIVE = re.compile(r"(DFF\w*)\s+(?:#\s*\(.*?\)\s*)?\\?R(\d+)C(\d+)_DFFE?_(\
 
 
 def placed(netlist: Path) -> dict[Place, str]:
-    """Read which flip-flops place and route put where, from the JSON it wrote.
+    """Read the placed flip-flops from the JSON of place and route.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def unpacked(verilog: Path) -> dict[Place, str]:
 def compare(netlist: Path, verilog: Path, *, most: int = 3) -> str:
     """Compare the flip-flops, kind and place, of the netlist and of the bitstream.
 
-    Those of the bitstream that the netlist does not have must be as unused ones are.
+    Flip-flops of the bitstream that are not in the netlist must read like unused ones.
 
     Returns
     -------
@@ -83,7 +83,7 @@ def compare(netlist: Path, verilog: Path, *, most: int = 3) -> str:
 
 
 def _may_be(place: Place, wanted: dict[Place, str]) -> tuple[str | None, ...]:
-    """What a place may read as; None: as nothing."""
+    """Possible readings of a place; None: nothing."""
     if place in wanted:
         return (wanted[place],)
     row, column, index = place

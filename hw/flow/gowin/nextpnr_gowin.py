@@ -20,17 +20,16 @@ __all__ = ["Gowin"]
 _PLACER = "nextpnr-himbaechel-gowin"
 _PACKER, _READER = "gowin_pack", "gowin_unpack"
 
-# Look-up tables, adders and flip-flops share their places: a flip-flop needs one of its own unless
-# a look-up table that feeds nothing else feeds it.  nextpnr makes no pairs with adders or with the
-# multiplexers of wide look-up tables, and a chain of adders has a place more at both ends.  So sums
-# of at most this many bits are better made of look-up tables.
+# Look-up tables, adders and flip-flops share sites: a flip-flop needs its own site unless it is fed
+# by a look-up table that feeds nothing else.  nextpnr makes no pairs with adders or with the
+# multiplexers of wide look-up tables, and a chain of adders takes one more site at each end.  So
+# sums of at most this many bits are better mapped to look-up tables.
 _SHORT = 8
 
-# nextpnr's placer spreads look-up tables, flip-flops and adders each for itself and then searches
-# places for them in which they do not meet.  By itself it takes minutes for that: it spreads them
-# least where they want to be most.  So it spreads over the whole device (beta), and holds fast to
-# what it has found (alpha).  It places for short wires alone: the clock's period is long for this
-# device.  router2 takes half the time of router1.
+# nextpnr's placer spreads look-up tables, flip-flops and adders separately and then legalises them.
+# With its defaults that takes minutes, as it spreads least where cells are densest.  So it spreads
+# over the whole device (beta), and is held to the spread positions (alpha).  It optimises wire
+# length only: the clock period is long for this device.  router2 takes half the time of router1.
 _OPTIONS = (
     *("--placer-heap-alpha", "1.0", "--placer-heap-beta", "0.4", "--no-tmdriv"),
     *("--router", "router2"),

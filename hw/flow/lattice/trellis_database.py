@@ -1,4 +1,4 @@
-"""Project Trellis' database: which bits of a device a setting of a tile stands for."""
+"""Project Trellis' database: the bits of a device for each setting of a tile."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BIT = re.compile(r"(!?)F(\d+)B(\d+)")
 # The value of a choice that is left as it is.
 _NOTHING = "_NONE_"
 
-# Bits of a tile that are to be 1 or 0: frame and place in it.
+# Bits of a tile and their values: frame and position in it.
 _Group = dict[tuple[int, int], bool]
 
 
@@ -47,15 +47,15 @@ class Database:
         self._kinds: dict[str, _Kind] = {}
 
     def bits(self, names: str, settings: Iterable[str]) -> set[tuple[int, int]]:
-        """Return which bits settings of tiles make 1.
+        """Return the bits that settings of tiles set to 1.
 
         Parameters
         ----------
         names : str
-            A tile such as ``R1C2:PLC2``, or a group with spaces between, in which a setting is one
-            of each tile that knows it.
+            A tile such as ``R1C2:PLC2``, or a group separated by spaces, in which a setting applies
+            to each tile that has it.
         settings : iterable of str
-            Such as ``arc: A1 H02E0001``; what comes later wins.
+            Such as ``arc: A1 H02E0001``; later settings override earlier ones.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""FASM: what a bitstream shall set, one feature of one tile a line.
+"""FASM: the features that a bitstream sets, one feature of one tile per line.
 
 ::
 

@@ -27,20 +27,19 @@ from penstock.models.zynq.overlay import overlay_bit, write_overlay
 
 __all__ = ["OpenXc7"]
 
-# The one grade the timing model knows, and delays of which some are missing: what it reports is
-# kept at a distance.
+# The timing model has one speed grade and lacks some delays, so the clock keeps a margin.
 _MARGIN = 2 / 3
 # The fastest clock the processor system may give the fabric.
 _MOST_MHZ = 250
 
-# Only flip-flops without a clock enable become shift registers: those of a slice share it, which
-# the placer does not know, and the router then never ends.
+# Only flip-flops without a clock enable become shift registers: those of a slice share the enable,
+# which the placer ignores, and the router then never ends.
 _SYNTHESIS = """\
 synth_xilinx -flatten -abc9 -arch xc7 -nosrl -top penstock -run begin:map_cells
 xilinx_srl -fixed -minlen 3 t:$_DFF_P_
 synth_xilinx -flatten -abc9 -arch xc7 -nosrl -run map_cells:"""
 
-# Wires take most of the time of a path: the placer looks at it more than it would by itself.
+# Wires take most of a path's delay: the placer weighs timing more than by default.
 _SETTINGS = {"placerHeap/timingWeight": "40"}
 
 # Tiles whose configuration is read back.
@@ -52,8 +51,8 @@ class OpenXc7(OpenToolchain):
 
     Options of the board: ``family`` and ``device`` of the databases.
 
-    With a processor system, the bitstream gets the ``.hwh`` that goes with it, and the clock is
-    what the processor can make; without, there is the bitstream alone.
+    With a processor system, the bitstream gets its ``.hwh``, and the clock is one that the
+    processor can generate; without, there is only the bitstream.
     """
 
     OPTIONS = ("family", "device")
@@ -103,7 +102,7 @@ class OpenXc7(OpenToolchain):
         cost = synthesise(job, _SYNTHESIS)
         copies = copy_shared_luts(job.netlist)
         job.say(f"{copies} look-up tables copied to carry chains")
-        # Not BEL, which it takes for a pin's place.
+        # Not BEL, which nextpnr interprets as a pin's place.
         give_places(job, attribute="NEXTPNR_BEL", settings=_SETTINGS)
         return cost
 
@@ -159,7 +158,7 @@ class OpenXc7(OpenToolchain):
             *("--part_name", job.board.part),
             *("--frm_file", frames.name, "--output_file", raw.name),
         )
-        # Its header has the time and other names in it; ours is always the same.
+        # Its header contains the time and other names; ours is constant.
         try:
             payload = read_bit(raw.read_bytes()).payload
         except ValueError as error:
@@ -186,7 +185,7 @@ class OpenXc7(OpenToolchain):
         ]
 
     def _sites(self, routed: Routed) -> dict[str, Site]:
-        """Where each DSP was placed."""
+        """Site of each DSP."""
         placed: dict[str, Any] = json.loads(routed.files["placed"].read_text(encoding="utf-8"))
         database = Database(self._folder(), self.board.options["device"], ("DSP_",))
         sites = {}

@@ -1,4 +1,4 @@
-"""Where the programs and databases of openXC7 are.
+"""Paths of the programs and databases of openXC7.
 
 Environment variables, as openXC7's own makefile names them: ``NEXTPNR_XILINX_DIR`` (the
 installation), ``PRJXRAY_DB_DIR`` (the folder with ``zynq7``), ``CHIPDB`` (the chip database, or the

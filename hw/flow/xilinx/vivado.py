@@ -1,4 +1,4 @@
-"""A Vivado script for the same sources, for those who prefer the vendor's tool.  Untested."""
+"""A Vivado script for the same sources.  Untested."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from penstock.hw.boards.board import Board, Processor
 __all__ = ["vivado_script"]
 
 _SCRIPT = """\
-# UNTESTED: nobody has run this script.  It builds {title} from the Verilog beside it:
+# UNTESTED: this script has never been run.  It builds {title} from the Verilog beside it:
 #     vivado -mode batch -source vivado.tcl
 {after}
 set here [file dirname [file normalize [info script]]]
@@ -29,7 +29,7 @@ write_bitstream -force $here/penstock_vivado.bit
 """
 
 
-# Where a processor system makes the clock, and says where the registers are.
+# With a processor system, which generates the clock and maps the registers.
 _PROCESSOR_AFTER = """\
 # Its .hwh is written by
 #     penstock describe penstock_vivado.bit --arch {arch} --mhz {clock_mhz:g}
@@ -37,7 +37,7 @@ _PROCESSOR_AFTER = """\
 _PROCESSOR_CLOCK = """\
 create_clock -name fclk0 -period {period:.3f} [get_pins -hier -filter {{NAME =~ *FCLKCLK[0]}}]
 # The processor system's other signals are set up by its boot loader."""
-# Elsewhere: pins, and the clock that comes in, from which Vivado derives the PLL's.
+# Without: pins, and the input clock, from which Vivado derives the PLL's.
 _PINS_CLOCK = "read_xdc $here/penstock.xdc"
 
 

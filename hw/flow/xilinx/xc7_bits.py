@@ -40,7 +40,7 @@ def expected_bits(database: Database, fasm: Iterable[Feature]) -> set[Bit]:
     """Return the bits that FASM sets in the database's tiles."""
     bits: set[Bit] = set()
     for tile, name in fasm:
-        # Connections that are always there have no bits and are not in the table.
+        # Permanent connections have no bits and are not in the table.
         if database.has(tile, name):
             bits.update(bit for bit, value in database.bits(tile, name) if value)
     return bits
@@ -49,7 +49,7 @@ def expected_bits(database: Database, fasm: Iterable[Feature]) -> set[Bit]:
 def compare(
     database: Database, fasm: Iterable[Feature], bits: Collection[Bit], *, most: int = 5
 ) -> int:
-    """Compare the bits of the database's tiles with what FASM asks for.
+    """Compare the bits of the database's tiles with those that FASM sets.
 
     Returns
     -------
@@ -59,7 +59,7 @@ def compare(
     Raises
     ------
     CheckError
-        If bits are set that were not asked for or the other way round; names the first `most`.
+        If bits are set that FASM does not set, or the other way round; names the first `most`.
     """
     expected = expected_bits(database, fasm)
     wrong = []

@@ -1,8 +1,8 @@
-"""Look-up tables of a carry chain's own, for nextpnr-xilinx.
+"""Separate look-up tables for carry chains, for nextpnr-xilinx.
 
-A look-up table beside a carry chain gives its sums' bits.  If something else takes its output as
-well, most often the sum's lowest bit, the tool leaves it somewhere else and puts another one, which
-only passes the bit on, into its place: a wire more in front of the whole chain.  A copy costs less.
+A look-up table next to a carry chain computes an input of the sum.  If its output has other sinks
+too, most often for the sum's lowest bit, the tool places it elsewhere and puts a pass-through
+look-up table next to the chain: one more wire before the whole chain.  A copy costs less.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["copy_shared_luts"]
 
 
 def copy_shared_luts(netlist: Path) -> int:
-    """Give each S input of a CARRY4 whose look-up table has other sinks too a copy of it.
+    """Copy the look-up table of each S input of a CARRY4 if it has other sinks too.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Project X-Ray's database of a 7-series device: which bits a tile's features are."""
+"""Project X-Ray's database of a 7-series device: the bits of each tile's features."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FRAMES = {"": "CLB_IO_CLK", "block_ram": "BLOCK_RAM"}
 
 @dataclass(frozen=True)
 class Site:
-    """Where a site lies.
+    """Position of a site.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class Database:
     device : str
         Such as ``xc7z020``.
     kinds : tuple of str
-        Beginnings of the types of tiles to know, such as ``DSP_``.
+        Prefixes of the types of tiles to read, such as ``DSP_``.
 
     Raises
     ------
@@ -121,7 +121,7 @@ class Database:
         return result
 
     def site(self, name: str) -> Site:
-        """Where the site called `name` is.
+        """Position of the site called `name`.
 
         Raises
         ------

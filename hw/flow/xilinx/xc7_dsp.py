@@ -1,10 +1,10 @@
-"""What a DSP48E1 must read in a bitstream, from its parameters and constant inputs.
+"""Expected settings of a DSP48E1 in a bitstream, from its parameters and constant inputs.
 
 nextpnr-xilinx leaves out how some constant inputs are tied: INMODE, ALUMODE[3:2] and OPMODE[6] are
 tied by a switch to ground or to supply inside the tile.  Without it the multiplier ignores its A
 input on the device (openXC7/nextpnr-xilinx, pull request 159, which also measured what the vendor's
-tool writes: the switch, and the pin's inverter off).  `repair` puts that right, and `differences`
-finds out from the finished bitstream whether each cell is what the netlist says.
+tool writes: the switch, and the pin's inverter off).  `repair` corrects that, and `differences`
+checks in the finished bitstream whether each cell matches the netlist.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ __all__ = ["DspCell", "differences", "read_cells", "repair"]
 
 CELL = "DSP48E1"
 
-# Pins whose constants nextpnr-xilinx leaves out, by bus: the bits concerned.
+# Bits of each bus whose constants nextpnr-xilinx leaves out.
 _TIED = {"INMODE": range(5), "ALUMODE": range(2, 4), "OPMODE": range(6, 7)}
 
-# Parameters of one bit whose feature means 0, and what the primitive takes if none is given.
+# One-bit parameters whose feature means 0, and their defaults.
 _ZERO_FEATURES = {
     "ADREG": "ZADREG[0]",
     "ALUMODEREG": "ZALUMODEREG[0]",
@@ -69,7 +69,7 @@ class DspCell:
     constants: Mapping[tuple[str, int], int]
 
     def ties(self) -> dict[tuple[str, int], int]:
-        """The constant pins that only a switch in the tile can tie, and to what."""
+        """The constant pins that only a switch in the tile can tie, and their values."""
         return {
             pin: value
             for pin, value in self.constants.items()
@@ -158,15 +158,15 @@ def _site(cell: DspCell, sites: Mapping[str, Site]) -> Site:
 def repair(
     cells: Collection[DspCell], sites: Mapping[str, Site], fasm: Collection[Feature]
 ) -> tuple[list[Feature], list[Feature]]:
-    """Find what FASM must say of tied pins.
+    """Find the corrections of FASM for tied pins.
 
     Parameters
     ----------
     cells : collection of DspCell
     sites : mapping of str to Site
-        Where each cell was placed, by name.
+        Site of each cell, by name.
     fasm : collection of Feature
-        What place and route wrote.
+        The file from place and route.
 
     Returns
     -------

@@ -1,4 +1,5 @@
-"""What carries out a proof: harness, monitors, model checking engines, copies with planted faults.
+"""Infrastructure of the proofs: harness, monitors, model checkers, module copies with planted
+faults.
 
-Knows no block of the hardware but the AXI signatures.
+Of the hardware it uses only the AXI signatures.
 """

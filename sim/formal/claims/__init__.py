@@ -1,4 +1,4 @@
-"""What is claimed of each block, one file for each kind of block.
+"""Claims about the blocks, one file for each kind of block.
 
 Imports `sim.formal.checking` and `hw`.
 """

@@ -1,4 +1,4 @@
-"""Requantisation and the processing elements: the numbers they must give, for all inputs."""
+"""Requantisation and the processing elements: their exact results, for all inputs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _later(m: Module, value: Value, cycles: int) -> Value:
 
 
 def _filled(h: Harness, cycles: int) -> Value:
-    """Whether `cycles` cycles have passed, so that a pipeline has what was given to it."""
+    """Whether `cycles` cycles have passed, so that a pipeline is filled."""
     passed = Signal(range(cycles + 1), name="passed")
     h.m.d.sync += passed.eq(passed + (passed != cycles))
     return passed == cycles
@@ -43,7 +43,7 @@ def requantise(hw: Any) -> Harness:
     total = dut.acc + dut.bias
     positive = Signal(32, name="positive")
     h.m.d.comb += positive.eq(Mux(total[-1], 0, total[:32]))
-    # A product in two halves: `halves` proves that it is one; `negative` what becomes of the rest.
+    # The product from two halves, which `halves` proves; `negative` proves the case left out here.
     low, high = (positive[k : k + 16] * dut.multiplier for k in (0, 16))
     product = Signal(49, name="product")
     h.m.d.comb += product.eq(low + (high << 16))
@@ -59,10 +59,10 @@ def requantise(hw: Any) -> Harness:
 
 
 def _one_more_bit(h: Harness, factors: dict[str, Value], bits: int) -> list[dict[str, Value]]:
-    """Products of values and a number, bit by bit from its highest: before the next bit and after.
+    """Products of values and a number, accumulated from its highest bit: before a bit and after it.
 
-    Before, they are anything, in two's complement of `bits` bits; without any bit they are 0.
-    What 0 satisfies, and the products after a bit if they did before, the whole products satisfy.
+    Before the bit they are arbitrary, in two's complement of `bits` bits; the initial value is 0.
+    A property that holds for 0 and is preserved by each bit holds for the whole products.
     """
     bit = h.free(1, "bit")
     before: dict[str, Value] = {}
@@ -88,7 +88,7 @@ def halves(_: Any) -> Harness:
 
 
 def packed_product(hw: Any) -> Harness:
-    """An activation times two packed weights is both products, packed: over the bits of it."""
+    """An activation times two packed weights is both products, by induction over bits."""
     h = Harness()
     left, right = h.free(8, "left"), h.free(signed(8), "right")
     packed = Signal(signed(hw.WEIGHT_BITS), name="packed")
@@ -106,7 +106,7 @@ def packed_product(hw: Any) -> Harness:
 
 
 def fields(hw: Any) -> Harness:
-    """Two packed products added: the fields are the sums, nothing is borrowed."""
+    """Sum of two packed products: the fields are the sums, without a borrow between them."""
     h = Harness()
     lefts = [h.free(16, f"left{k}") for k in range(2)]
     rights = [h.free(signed(17), f"right{k}") for k in range(2)]
@@ -123,7 +123,7 @@ def fields(hw: Any) -> Harness:
 
 
 def packed_cell(hw: Any) -> Harness:
-    """Weights taken and swapped in, twice, and activations: sums of packed products."""
+    """Weights shifted and swapped in, twice, and activations: sums of packed products."""
     h = Harness()
     width = 20
     h.m.submodules.dut = dut = hw.PackedCell(width=width)
@@ -134,8 +134,8 @@ def packed_cell(hw: Any) -> Harness:
         if path[0] in names:
             target = Value.cast(value)
             h.m.d.comb += target.eq(h.free(len(target), "_".join(map(str, path))))
-    # Each row takes its weights in turn and swaps them in, the lower one a cycle later; then again,
-    # while the first ones are at work.
+    # Each row shifts its weights in and swaps them, the lower one a cycle later; then again, while
+    # the first ones are in use.
     products = []
     for k in range(2):
         take, swap = ((now == k + at) | (now == k + at + 4) for at in (0, 2))
@@ -153,7 +153,7 @@ def packed_cell(hw: Any) -> Harness:
         product = Signal(signed(hw.WEIGHT_BITS + 8), name=f"product{k}")
         h.m.d.comb += product.eq(_later(h.m, dut.i_act[k], 1) * packed)
         products.append(product)
-    # The upper row's activation came a cycle before the lower row's.
+    # The upper row's activation enters a cycle before the lower row's.
     both = Signal(signed(48), name="both")
     h.m.d.comb += both.eq(products[1] + _later(h.m, products[0], 1))
     field = 17

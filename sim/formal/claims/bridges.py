@@ -1,4 +1,4 @@
-"""The bridges to AXI3: channels that hand on what comes, one transfer for one."""
+"""The bridges to AXI3: each channel forwards transfers one to one."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from penstock.sim.formal.checking.monitors import before, outstanding, stays, tr
 
 __all__ = ["read_bridge", "write_bridge"]
 
-# What our masters say of a burst, and how many bits of it there are in AXI3.
+# Members of an address channel, and their widths in AXI3.
 _REQUEST = {"addr": 32, "len": 4, "size": 3, "burst": 2}
 
 
 def _channel(
     h: Harness, name: str, i: Any, o: Any, payload: dict[str, tuple[Value, Value]]
 ) -> None:
-    """Claim that what a master offers on a channel reaches the port, in order and once."""
+    """Claim that a master's transfers on a channel reach the port in order and once."""
     i_valid, i_ready = (getattr(i, name + end) for end in ("valid", "ready"))
     o_valid, o_ready = (getattr(o, name + end) for end in ("valid", "ready"))
     given, shown = (Cat(pair[k] for pair in payload.values()) for k in (0, 1))
@@ -42,7 +42,7 @@ def _request(h: Harness, name: str, i: Any, o: Any) -> None:
 
 
 def _answers(h: Harness, i: Any, o: Any, name: str, fields: tuple[str, ...]) -> None:
-    """Claim that each answer of the port is the master's a cycle later."""
+    """Claim that each response of the port reaches the master a cycle later."""
     valid = name + "valid"
     h.claim(f"{name.upper()} is always taken", getattr(o, name + "ready"))
     came = before(h, getattr(o, valid), valid)

@@ -1,4 +1,4 @@
-"""Run control: a soft reset comes when memory owes nothing."""
+"""Run control: a soft reset waits for outstanding memory responses."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _WATCHDOG = 5
 
 
 def control(hw: Any) -> Harness:
-    """With memory that answers what the DMAs asked, late, and DMAs that stop when halted."""
+    """Environment: memory that answers with a delay, and DMAs that stop when halted."""
     h = Harness()
     h.m.submodules.dut = dut = hw.Control()
     h.free_inputs(dut)
 
-    # What the DMAs have under way.  They begin something in a run only, and nothing when halted.
+    # Outstanding bursts of the DMAs, which begin some in a run only, and none when halted.
     begins, ends = h.free(1, "begins"), h.free(1, "ends")
     owed = Signal(range(_LIMIT + 1), name="owed")
     began = begins & dut.busy & ~dut.halt & ~dut.core_reset & (owed != _LIMIT)
     ended = ends & (owed != 0)
     h.m.d.sync += owed.eq(owed + began - ended)
     h.assume(dut.all_idle == (owed == 0))
-    # A program is complete when all it asked for has come; its errors are gone after a reset.
+    # A program is complete when all its bursts are; its errors are cleared by a reset.
     h.assume(~dut.complete | ((owed == 0) & ~began))
     fresh = before(h, dut.core_reset, "core_reset")
     for error in dut.port_error:
@@ -58,7 +58,7 @@ def control(hw: Any) -> Harness:
     silent = Signal(4, name="silent")
     alive = ~dut.busy | dut.progress | (dut.watchdog != _WATCHDOG)
     h.m.d.sync += silent.eq(Mux(alive, 0, silent + (silent != 15)))
-    # Three cycles come before the first that counts, and a time-out takes one to be acted on.
+    # Counting starts after three cycles, and the time-out takes effect one cycle later.
     h.claim(
         "the watchdog ends a run without progress",
         (silent < 3 + _WATCHDOG + 1 + dut.LATE + 1) | ~dut.busy,

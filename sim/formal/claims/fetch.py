@@ -1,4 +1,4 @@
-"""Descriptor fetch: what is asked of memory, and which engine gets what comes."""
+"""Descriptor fetch: its memory requests, and the engine that gets each descriptor."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from penstock.sim.formal.checking.monitors import before, bits, moves, stays, wi
 __all__ = ["fetch"]
 
 _BEATS = DESCRIPTOR_BYTES // 8
-# Beats that the proof's memory may owe.
+# Most outstanding beats of the proof's memory.
 _OWED = 4 * _BEATS
 
 
 class _AnyCrc(wiring.Component):
-    """A checksum that is right or not as it likes, until the next beat comes."""
+    """A checksum unit with an arbitrary result, constant until the next beat."""
 
     def __init__(self, harness: Harness) -> None:
         self._match = harness.free(1, "match")
@@ -38,7 +38,7 @@ class _AnyCrc(wiring.Component):
 
 
 def fetch(hw: Any, *, arbitrary: bool) -> Harness:
-    """A memory that answers late, with anything; engines that take when they like."""
+    """Environment: memory that answers late with arbitrary data, engines that stall at will."""
     h = Harness(arbitrary=arbitrary)
     crc = _AnyCrc(h)
     hw.CRC32_ISO_HDLC = lambda data_width: SimpleNamespace(create=lambda: crc)
@@ -50,7 +50,7 @@ def fetch(hw: Any, *, arbitrary: bool) -> Harness:
     _commands(h, dut)
     whole = _beats(h, dut, crc)
 
-    # Each descriptor that is whole is handed out or is bad.
+    # Each complete descriptor is handed out or bad.
     there, taken = Signal(name="there"), Signal(name="taken")
     h.m.d.comb += taken.eq(Cat(moves(o) for o in dut.engines.values()).any())
     h.m.d.sync += there.eq((there & ~taken) | whole)
@@ -63,7 +63,7 @@ def fetch(hw: Any, *, arbitrary: bool) -> Harness:
         name = op.name
         stays(h, name, o.valid, o.ready, o.payload)
         fits = Signal(name=f"fits_{name}")
-        # The fields are here before the last beat, as `_kept` claims.
+        # The fields are complete before the last beat, as `_kept` claims.
         fields = before(h, _fits(op, given, hw.limits(dut.arch)[op]), f"fields_of_{name}")
         with h.m.If(check):
             h.m.d.sync += fits.eq(crc.match_detected & fields)
@@ -101,7 +101,7 @@ def fetch(hw: Any, *, arbitrary: bool) -> Harness:
 
 
 def _commands(h: Harness, dut: Any) -> None:
-    """Claim that each descriptor is asked for once, in order, and none after a bad one."""
+    """Claim that each descriptor is requested once, in order, and none after a bad one."""
     cmd = dut.cmd
     stays(h, "the command", cmd.valid, cmd.ready, cmd.payload)
     addr, left = Signal(32, name="next_addr", reset_less=True), Signal(32, name="left_to_ask")
@@ -118,7 +118,7 @@ def _commands(h: Harness, dut: Any) -> None:
 
 
 def _beats(h: Harness, dut: Any, crc: _AnyCrc) -> Value:
-    """Let memory answer what it was asked; claim what the checksum sees; return when 8 are here."""
+    """Make memory answer requests; claim the checksum's inputs; return when 8 beats have come."""
     owed = Signal(range(_OWED + 1), name="owed")
     got = moves(dut.data)
     h.m.d.sync += owed.eq(owed + Mux(moves(dut.cmd), _BEATS, 0) - got)
@@ -131,7 +131,7 @@ def _beats(h: Harness, dut: Any, crc: _AnyCrc) -> Value:
 
 
 def _kept(h: Harness, dut: Any, given: Value, there: Value, whole: Value) -> None:
-    """Claim that what is offered is what came from memory, and that the last beat changes nothing.
+    """Claim that descriptors are offered as read from memory, and unchanged by the last beat.
 
     `whole` says that the last beat is taken.
     """
@@ -149,7 +149,7 @@ def _kept(h: Harness, dut: Any, given: Value, there: Value, whole: Value) -> Non
 
 
 def _fits(op: Op, descriptor: Value, limits: dict[str, tuple[int, int | None]]) -> Value:
-    """Whether a descriptor's fields are those of an engine, from the table of the fields."""
+    """Whether a descriptor's fields are legal for an engine, by the table of fields."""
     start = 0
     fits: Value = descriptor[0:8] == op.value
     for field in FIELDS[op]:

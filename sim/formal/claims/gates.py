@@ -1,4 +1,4 @@
-"""Dependency tokens: a descriptor starts when, and as soon as, what it waits for is complete."""
+"""Wait gates: a descriptor starts as soon as, and not before, its dependencies are complete."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["gate"]
 
 
 def gate(hw: Any, *, op: Op) -> Harness:
-    """Descriptors with any waits, and any counts: what was met need not even stay met."""
+    """Environment: arbitrary waits and counts; a condition that was met may even become unmet."""
     h = Harness()
     h.m.submodules.dut = dut = hw.Gate(op=op)
     met = []

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""AXI masters: the bus's rules, and every beat that was asked for, once."""
+"""AXI masters: the rules of the bus, and each requested beat exactly once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BYTES = 8
 
 
 def burst_rules(h: Harness, bus: Any, prefix: str) -> None:
-    """Claim that an address channel keeps to AXI and to what `hw.bus.axi` promises."""
+    """Claim that an address channel obeys AXI and the guarantees of `hw.bus.axi`."""
 
     def of(name: str) -> Value:
         return getattr(bus, prefix + name)
@@ -42,17 +42,17 @@ def _commands(h: Harness, cmd: Any) -> None:
 
 
 class _Reference:
-    """What a command's bursts must be, and the claims that they are.
+    """Reference model of a command's bursts, and the claims that they match it.
 
     Parameters
     ----------
     h : Harness
     begins, addr, beats : Value
-        A burst begins, and where, and how long it is.
+        A burst begins; its address and length.
     cmd : stream
-        Where commands are taken.
+        The stream of commands.
     base : Value
-        What is added to their addresses.
+        Offset added to their addresses.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ def _any_splitters(h: Harness, hw: Any, made: list[AnyBursts]) -> Any:
 
 
 def _same(h: Harness, name: str, outer: Any, inner: Any) -> None:
-    """Claim that two streams are one."""
+    """Claim that two streams are connected."""
     for part in ("valid", "ready", "payload"):
         one, other = (Value.cast(getattr(s, part)) for s in (outer, inner))
         h.claim(f"{name}: {part}", one == other)
@@ -138,7 +138,7 @@ def _same(h: Harness, name: str, outer: Any, inner: Any) -> None:
 def _requests(
     h: Harness, dut: Any, commands: AnyFifo, splitter: AnyBursts, bus: Any, prefix: str
 ) -> Value:
-    """Claim that commands become bursts and bursts requests, one by one; return when one begins."""
+    """Claim that commands become bursts and bursts requests, one to one; return when one begins."""
 
     def of(name: str) -> Value:
         return getattr(bus, prefix + name)
@@ -161,12 +161,12 @@ def _requests(
 
 
 def _elaborated(h: Harness, dut: Any) -> None:
-    """Take the design into the harness at once, so that its blocks can be looked at."""
+    """Elaborate the design in the harness at once, so that its submodules can be observed."""
     h.m.submodules.dut = dut.elaborate(None)
 
 
 def read_dma(hw: Any, *, bursts: int) -> Harness:
-    """With room for a number of bursts."""
+    """With a FIFO for a number of bursts."""
     h = Harness()
     depth = bursts * MAX_BURST
     made: list[AnyFifo] = []
@@ -184,7 +184,7 @@ def read_dma(hw: Any, *, bursts: int) -> Harness:
     asked = Signal(5, name="asked")
     h.m.d.comb += asked.eq(Mux(request, bus.arlen[:4] + 1, 0))
     owed = outstanding(h, asked, beat, depth, "beats on their way")
-    # Memory answers what it was asked, not before.
+    # Memory answers only requests.
     h.assume(~bus.rvalid | (owed != 0))
     h.claim("every beat is taken at once", bus.rready)
     h.claim("every beat goes into the FIFO", beats.i.valid == beat)
@@ -192,7 +192,7 @@ def read_dma(hw: Any, *, bursts: int) -> Harness:
     h.claim("the FIFO has room for every beat", ~beat | beats.i.ready)
     _same(h, "the output is the FIFO's", dut.o, beats.o)
 
-    # Room that no beat will need: what the design's credits must be.
+    # Room not reserved for any outstanding beat: the expected number of credits.
     spent = Signal(5, name="spent")
     credit = Signal(range(depth + 1), name="credit", init=depth)
     returned = before(h, moves(dut.o), "returned")
@@ -222,7 +222,7 @@ def read_dma(hw: Any, *, bursts: int) -> Harness:
 
 
 def _idle(h: Harness, dut: Any, quiet: Value) -> None:
-    """Claim that `idle` says that nothing is under way, in the third cycle of that."""
+    """Claim that `idle` is 1 from the third cycle in which nothing is in flight."""
     still = before(h, quiet, "quiet")
     settled = quiet & still & before(h, still, "still")
     h.claim("idle says that nothing is under way", dut.control.idle == settled)
@@ -242,7 +242,7 @@ def _counts(h: Harness, dut: Any, asked: Value, arrived: Value, resp: Value) -> 
 
 
 def _total(h: Harness, more: Value, name: str) -> Value:
-    """The sum of what came until three cycles ago."""
+    """The sum of all additions up to three cycles ago."""
     total = Signal(32, name=f"all_{name}")
     h.m.d.sync += total.eq(total + before(h, more, name))
     return before(h, total, f"all_{name}")
@@ -270,7 +270,7 @@ def write_dma(hw: Any) -> Harness:
         same = Value.cast(fifo.i.payload) == Value.cast(splitter.o.payload)
         h.claim(f"as it is: {name}", ~fifo.i.valid | same)
 
-    # Beats: the bursts as they leave their FIFO, each as long as it says.
+    # Beats: the bursts leave their FIFO with their announced length.
     _same(h, "beats go into their FIFO", dut.i, beats.i)
     sent = bus.wvalid & bus.wready
     stays(h, "W", bus.wvalid, bus.wready, bus.wdata, bus.wstrb, bus.wlast)
@@ -287,14 +287,14 @@ def write_dma(hw: Any) -> Harness:
     h.claim("one beat leaves the FIFO for each sent", moves(beats.o) == sent)
     h.claim("beats that are there are sent", (left == 0) | ~beats.o.valid | bus.wvalid)
 
-    # Acknowledgements: memory answers a burst that was sent, and only once.
+    # Acknowledgements: memory answers each burst that was sent once.
     open_ = Signal(range(32), name="open")
     acknowledged = bus.bvalid & bus.bready
     h.assume(~bus.bvalid | ((open_ != 0) & unacknowledged.o.valid))
     h.m.d.sync += open_.eq(open_ + moves(splitter.o) - acknowledged)
     h.claim("acknowledgements are taken at once", bus.bready)
     h.claim("each ends one burst", moves(unacknowledged.o) == acknowledged)
-    # What is under way counts a cycle late, an address that is up at once.
+    # The count of bursts in flight is a cycle late; a valid address counts at once.
     busy = (open_ != 0) | bus.awvalid
     _idle(h, dut, ~busy & ~before(h, open_ != 0, "opened"))
     last = before(h, acknowledged & unacknowledged.o.p.last, "last")

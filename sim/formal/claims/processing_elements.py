@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The skew of the array: which activation meets which weight, and where the sum comes out."""
+"""Timing of the array: which activation meets which weight, and when the sum comes out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["packed_array", "skew", "systolic_array"]
 
 
 def _ago(h: Harness, value: Value, cycles: int, name: str) -> Value:
-    """`value` as it was `cycles` cycles ago; anything before the reset."""
+    """`value` of `cycles` cycles ago; arbitrary before the reset."""
     for _ in range(cycles):
         later = Signal(value.shape(), name=name, reset_less=True)
         h.m.d.sync += later.eq(value)
@@ -24,14 +24,14 @@ def _ago(h: Harness, value: Value, cycles: int, name: str) -> Value:
 
 
 def _passed(h: Harness, cycles: int) -> Value:
-    """Whether there were so many cycles."""
+    """Whether so many cycles have passed."""
     passed = Signal(range(cycles + 1), name="passed")
     h.m.d.sync += passed.eq(passed + (passed != cycles))
     return passed == cycles
 
 
 def skew(hw: Any, *, lanes: int) -> Harness:
-    """The registers at the edges alone."""
+    """The skew registers at the edges alone."""
     h = Harness()
     given = [h.free(2, f"lane{k}") for k in range(lanes)]
     for k, lane in enumerate(hw._skewed(h.m, given)):
@@ -49,7 +49,7 @@ def skew(hw: Any, *, lanes: int) -> Harness:
 class _OneBitCell(ProcessingElement):
     """As the cell, but numbers are of one bit, modulo 2."""
 
-    LATENCY = 3  # what the claims are about, whatever the cell says
+    LATENCY = 3  # the claims' own value, independent of the cell's
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -102,9 +102,9 @@ class _OneBitPair(PackedCell):
 
 
 def _blocks(h: Harness, dut: Any, *, whole: bool) -> None:
-    """Claim what the sums are of words and weight blocks that come in any way that is allowed."""
+    """Claim the sums for words and weight blocks in any legal order."""
     rows, cols = dut.rows, dut.cols
-    # The weights that were shifted in, the last ones in row 0, and those that are at work.
+    # The weights that were shifted in, the last ones in row 0, and the active ones.
     shadow, weight = (
         [Signal(cols, name=f"{name}{r}", reset_less=True) for r in range(rows)]
         for name in ("shadow", "weight")
@@ -115,7 +115,7 @@ def _blocks(h: Harness, dut: Any, *, whole: bool) -> None:
         h.m.d.sync += [new.eq(old) for new, old in zip(shadow, [word, *shadow])]
     with h.m.If(dut.swap):
         h.m.d.sync += [new.eq(old) for new, old in zip(weight, shadow)]
-    # What was there at the reset is not known.
+    # The state at the reset is unknown.
     row = Signal(range(rows), name="row")
     shifted, known = Signal(name="shifted"), Signal(name="known")
     with h.m.If(dut.shift):
@@ -128,7 +128,7 @@ def _blocks(h: Harness, dut: Any, *, whole: bool) -> None:
     if whole:
         h.assume(~dut.swap | (row == 0))
 
-    # The shadows stand still while the wavefront passes.
+    # The shadow registers hold while the wavefront passes.
     hold = Signal(range(max(dut.swap_hold, 2)), name="hold")
     with h.m.If(dut.swap):
         h.m.d.sync += hold.eq(dut.swap_hold - 1)
@@ -161,7 +161,7 @@ def systolic_array(hw: Any, *, rows: int, cols: int) -> Harness:
 
 
 def packed_array(hw: Any, *, rows: int, cols: int) -> Harness:
-    """The array of DSPs, and what its left columns' sums start from."""
+    """The array of DSPs, and the initial sums of its left columns."""
     h = Harness()
     made: list[_OneBitPair] = []
 

@@ -1,4 +1,4 @@
-"""The register bank: every access is answered, and reading changes nothing."""
+"""The register bank: every access is answered, and reads have no side effect."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from penstock.sim.formal.checking.monitors import outstanding, stays, within
 
 __all__ = ["answers", "no_side_effects"]
 
-# The memory of the layer log: one entry, as the proofs' time grows with it.
+# Entries of the layer log: one, as the time of the proofs grows with it.
 _ARCH = replace(get_arch("tiny"), log_entries=1)
 
 
 def answers(hw: Any) -> Harness:
-    """A master that reads and writes at any address and takes answers when it will."""
+    """Environment: a master with arbitrary addresses that stalls at will."""
     h = Harness()
     h.m.submodules.dut = dut = hw.CsrBank(arch=_ARCH)
     h.free_inputs(dut)
@@ -46,7 +46,7 @@ def answers(hw: Any) -> Harness:
     stays(h, "B", bus.bvalid, bus.bready, bus.bresp)
     h.claim("writes are answered OKAY", ~bus.bvalid | (bus.bresp == 0))
 
-    # What reads as a constant, and what is not there.
+    # Constant registers, and addresses without a register.
     address = Signal(14, reset_less=True, name="address")
     with h.m.If(asked):
         h.m.d.sync += address.eq(bus.araddr)
@@ -62,7 +62,7 @@ def answers(hw: Any) -> Harness:
 
 
 def no_side_effects(hw: Any) -> Harness:
-    """Two banks, of which one is read and the other is not, but for what is read in the end."""
+    """Two banks, of which one is read and the other is not, until a final read of both."""
     h = Harness(arbitrary=False)
     h.m.submodules.one = one = hw.CsrBank(arch=_ARCH)
     h.m.submodules.other = other = hw.CsrBank(arch=_ARCH)

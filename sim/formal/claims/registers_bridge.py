@@ -1,4 +1,4 @@
-"""The bridge from the processor's AXI3 to registers: bursts taken apart, every beat answered."""
+"""The bridge from the processor's AXI3 to registers: it splits bursts and answers every beat."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BASE, _ADDR_WIDTH = 0x4000_0000, 14
 
 
 class _Burst:
-    """What the processor asked for last, and whether it is still under way.
+    """The processor's last burst, and whether it is still in flight.
 
     Members
     -------
@@ -62,7 +62,7 @@ def _bridge(h: Harness, hw: Any) -> Any:
 
 
 def lite_reads(hw: Any) -> Harness:
-    """Any read bursts; registers that answer when they like what they were asked."""
+    """Environment: arbitrary read bursts, and registers that answer with any delay."""
     h = Harness()
     dut = _bridge(h, hw)
     i, o = dut.i, dut.o
@@ -115,7 +115,7 @@ def lite_reads(hw: Any) -> Harness:
 
 
 def lite_writes(hw: Any) -> Harness:
-    """Any write bursts; registers that answer when they like what they were given."""
+    """Environment: arbitrary write bursts, and registers that answer with any delay."""
     h = Harness()
     dut = _bridge(h, hw)
     i, o = dut.i, dut.o
@@ -129,7 +129,7 @@ def lite_writes(hw: Any) -> Harness:
     )
     h.claim("with its id", ~i.bvalid | (i.bid == burst.id))
 
-    # The beat that was taken, and what became of it.
+    # The beat that was taken, and the progress of its access.
     pending, skipped = Signal(name="pending"), Signal(name="skipped")
     sent = {k: Signal(name=f"{k}_sent") for k in ("aw", "w")}
     data, strobe = (Signal(n, name=k, reset_less=True) for n, k in ((32, "data"), (4, "strobe")))

@@ -1,4 +1,4 @@
-"""Streams: what goes in comes out, unchanged, in order and once."""
+"""Streams: each payload comes out unchanged, in order and once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["fifo", "passes_on"]
 
 
 def passes_on(h: Harness, i: Any, o: Any, *, capacity: int, room: int, delay: int) -> None:
-    """Claim that a block hands on what it takes, at most `delay` cycles later if nothing waits."""
+    """Claim that a block forwards payloads within `delay` cycles unless its output stalls."""
     inside = outstanding(h, moves(i), moves(o), capacity, "payloads inside")
     stays(h, "the payload", o.valid, o.ready, o.payload)
     tracked(h, inside, put=moves(i), given=i.payload, got=moves(o), taken=[(o.valid, o.payload)])
@@ -45,7 +45,7 @@ def register_slice(hw: Any) -> Harness:
 def _rows(h: Harness, dut: Any, length: Any, *others: Any) -> Value:
     """Return whether the word or beat at the input is a row's last one.
 
-    What is said of a row may change between rows only.
+    The row's parameters change between rows only.
     """
     put = moves(dut.i)
     number = Signal(16, name="number", init=1)
@@ -67,7 +67,7 @@ def upsizer(hw: Any, *, in_bytes: int, out_bytes: int) -> Harness:
     unit, group = in_bytes // size, out_bytes // size
     put, got = moves(dut.i), moves(dut.o)
     ends = _rows(h, dut, dut.row_beats, dut.row_words)
-    # The last beat has what the others leave of the row.
+    # The last beat has the rest of the row.
     count = Signal(range(unit + 1), name="count")
     h.m.d.comb += count.eq(
         Mux(ends, (dut.row_words * group - 1)[: unit.bit_length() - 1] + 1, unit)
@@ -121,5 +121,5 @@ def downsizer(hw: Any, *, in_bytes: int, out_bytes: int) -> Harness:
 
 
 def _lane(payload: Any, index: Any, size: int) -> Value:
-    """One bit of a lane: the others go the same way."""
+    """One bit of a lane represents the others."""
     return Value.cast(payload).word_select(index, size * 8)[:1]

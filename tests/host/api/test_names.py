@@ -1,4 +1,4 @@
-"""`import penstock`: it costs nothing, and every name is there for people and for type checkers."""
+"""`import penstock` is cheap, and its names exist at run time and for type checkers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_importing_it_imports_nothing() -> None:
 
 
 def test_type_checkers_see_what_is_there() -> None:
-    """The names under TYPE_CHECKING are those that are looked up, from the same modules."""
+    """The names under TYPE_CHECKING are those of the lazy lookup, from the same modules."""
     (block,) = (node for node in ast.parse(SOURCE.read_text()).body if isinstance(node, ast.If))
     seen = {}
     for node in block.body:

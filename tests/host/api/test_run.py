@@ -1,4 +1,4 @@
-"""From a network to results by way of `import penstock`: every map, counters, several images."""
+"""From a network to results with `import penstock`: every map, counters, several images."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_every_map_is_the_golden_one(compiled: ps.Compiled) -> None:
         assert values.dtype == golden[name].dtype
     assert len(lean.maps) < len(result.maps)
     assert lean.top == result.top
-    # The lean program is what was compiled; the other one is made once.
+    # The program without stored maps is the compiled one; the other is made once.
     assert lean.compiled is compiled
     assert result.compiled is compiled.traced is compiled.traced.traced
 
@@ -69,13 +69,13 @@ def test_counters_on_the_simulated_core() -> None:
         assert layer.breakdown["work"] > 0
     assert first.layers["norm1"] is first.layers["conv1"]
     assert first.layers.total.cycles == first.log.totals["cycles"] > 0
-    # Storing every map costs cycles, and says so.
+    # Storing every map costs cycles, which the result shows.
     assert again.layers.total.cycles > first.layers.total.cycles
     assert first.plot()._repr_png_().startswith(b"\x89PNG")
 
 
 def test_pictures(compiled: ps.Compiled) -> None:
-    """A file, its pixels and its grey pixels; codes only where that is said."""
+    """A file, its pixels and its grey pixels; codes only with `raw`."""
     spec = compiled.network.input
     pixels = np.asarray(Image.open(PHOTOS[0]).convert("RGB"))
     with ps.Device("functional", "tiny") as device:
@@ -91,7 +91,7 @@ def test_pictures(compiled: ps.Compiled) -> None:
             device.run(compiled, pixels, raw=True)
         with pytest.raises(ValueError, match=r"no/such\.jpg: no such file"):
             device.run(compiled, "no/such.jpg")
-        # None of that stays behind.
+        # Nothing of that is left.
         assert device.run(compiled, PHOTOS[0]).top == wanted.top
 
 
@@ -126,7 +126,7 @@ def test_programs_stay_loaded(compiled: ps.Compiled) -> None:
         device.run(compiled, codes, raw=True)
         inputs = device.back_end.uploaded - loaded
         assert inputs < len(compiled.program.image)
-        # There is room for one: the other takes its place, and it the other's.
+        # There is room for one program: each replaces the other.
         device.run(other, codes, raw=True)
         assert device.run(compiled, codes, raw=True).top == first.top
         assert device.back_end.verified == device.back_end.uploaded

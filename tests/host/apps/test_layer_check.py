@@ -1,4 +1,4 @@
-"""A small layer on a device: what is right passes, what is wrong is named."""
+"""A small layer on a device: right results pass, wrong ones are reported."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_memory_holds_program_and_input() -> None:
     assert memory[: len(case.program.image)].tobytes() == case.program.image
     for offset, data in case.program.pack_input(case.codes):
         assert memory[offset : offset + len(data)].tobytes() == data
-    # The maps are noise before the run: they cannot pass by chance.
+    # The maps are noise before the run, so they cannot pass by chance.
     with pytest.raises(LayerWrong, match=r"layer conv5: \d+ values differ"):
         case.compare(lambda offset, size: memory[offset : offset + size])
     np.testing.assert_array_equal(memory, case.memory())

@@ -1,4 +1,4 @@
-"""What a switch costs: the order of the requests, and what is made of them."""
+"""Cost of a switch: the order of the requests, and their evaluation."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_difference() -> None:
 
 
 def test_registers_and_cycles() -> None:
-    """The core has no memory of the run before: the switch is two or three registers."""
+    """The core keeps no state of the previous run: a switch changes two or three registers."""
     small = small_network()
     codes = random_codes(small, 1)
     # Two programs with other addresses and numbers of descriptors.

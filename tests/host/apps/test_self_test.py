@@ -1,4 +1,4 @@
-"""The self-test: passes on a good device, and the first thing that is wrong is what it tells."""
+"""The self-test passes on a good device and reports the first fault."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_good_device(device: RtlDevice) -> None:
     names = [step.name for step in steps]
     assert names[:3] == ["identity", "registers", "memory"]
     assert names[3:] == [f"{name} scaled down" for name in SCALED_LAYERS]
-    # Nothing is kept: the whole memory is one piece again.
+    # All memory was freed: it is one piece again.
     device.free(device.alloc(16 << 20))
 
 

@@ -1,4 +1,4 @@
-"""The run that a new simulation is trained with: on every array, long enough, not too long."""
+"""The training run of a simulation library: works on every array, long enough, not too long."""
 
 from __future__ import annotations
 

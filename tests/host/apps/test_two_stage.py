@@ -1,4 +1,4 @@
-"""Two stages: what each of them sees, what comes out, and models that are none."""
+"""Two stages: the inputs of each, the verdicts, and invalid models."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_verdicts(tmp_path: Path) -> None:
     assert (last.verdict, last.coarse) == (UNREADABLE, None)
     assert "broken.png" in last.error
     for verdict in verdicts:
-        # The fine stage sees what the coarse one flagged, and nothing else.
+        # The fine stage gets only the images flagged by the coarse one.
         assert (verdict.fine is None) == (verdict.verdict == PASS)
         entry = json.loads(verdict.line())
         assert entry["verdict"] == verdict.verdict

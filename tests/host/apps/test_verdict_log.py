@@ -1,4 +1,4 @@
-"""Verdicts on disk: continued, never mixed, and whole even after a kill."""
+"""Verdicts on disk: continued, never mixed, and intact even after a kill."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_file_is_continued(tmp_path: Path, model: Model) -> None:
         log.add(verdict("b.png", CONFIRMED))
         log.add(Verdict(Path("c.png"), UNREADABLE, error="cut short"))
     with ScreenLog(path, model) as log:
-        # What could not be read gets another chance.
+        # Unreadable files are tried again.
         assert log.done == {"a.png": PASS, "b.png": CONFIRMED}
         log.add(verdict("c.png"))
     head, *lines = [json.loads(line) for line in path.read_text().splitlines()]

@@ -1,4 +1,4 @@
-"""The command line: what it prints and writes, and one clear line for everything that is wrong."""
+"""The command line: its output and files, and one clear line for each error."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from penstock.host.cli.commands import classify as cli_classify
+from penstock.host.cli.commands import classify as classify_command
 from penstock.host.compiler.compile import compile_network
 from penstock.host.devices.device import DeviceError, RunLog
 from penstock.host.inputs import catalog
@@ -179,7 +179,7 @@ def test_unwritable_outputs_are_refused_first(
     def never(*arguments: object, **options: object) -> None:
         raise AssertionError("the work began")
 
-    monkeypatch.setattr(cli_classify, "load", never)
+    monkeypatch.setattr(classify_command, "load", never)
     refused(classify(penstock, PHOTO, "--json", tmp_path / "no" / "out.json"), "no/out.json")
     refused(classify(penstock, PHOTO, "--json", tmp_path), "is a directory")
     refused(classify(penstock, PHOTO, "--json", "/proc/out.json"), "/proc/out.json")
@@ -370,7 +370,7 @@ def test_internal_errors_are_one_line(penstock: Run, monkeypatch: pytest.MonkeyP
     def broken(*arguments: object, **options: object) -> None:
         raise RuntimeError("what\nnow")
 
-    monkeypatch.setattr(cli_classify, "check_device", broken)
+    monkeypatch.setattr(classify_command, "check_device", broken)
     outcome = classify(penstock, PHOTO)
     assert outcome.status == 1
     assert outcome.err == (
@@ -384,8 +384,8 @@ def test_asked_to_end(penstock: Run, monkeypatch: pytest.MonkeyPatch, number: in
         signal.raise_signal(number)
 
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr(cli_classify, "check_device", stopped)
-    # Whoever started the tests in the background may have had SIGINT ignored.
+    monkeypatch.setattr(classify_command, "check_device", stopped)
+    # Tests started in the background may have inherited SIGINT as ignored.
     inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         outcome = classify(penstock, PHOTO)
@@ -434,5 +434,5 @@ def test_as_a_process(cache: Path) -> None:
     assert "classify" in shown.stdout
     wrong = call("classify", "/no/such.jpg", "--model", "tiny", "--device", "functional")
     assert wrong.returncode == 2
-    # A slow machine also says what it is doing.
+    # A slow machine prints progress too.
     assert wrong.stderr.endswith("penstock: /no/such.jpg: no such file\n")

@@ -1,4 +1,4 @@
-"""The compiler as a whole: bytes, waits, efficiency, what it refuses."""
+"""The whole compiler: bytes, waits, efficiency, refusals."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SMALL = replace(get_arch("tiny"), name="small", act_words=512, psum_words=32, ou
 
 @pytest.mark.parametrize(("arch", "share"), [("lab", 0.997), ("8x8", 0.997), ("12x32", 0.985)])
 def test_full_size_ideal_efficiency(arch: str, share: float) -> None:
-    """What the tiles leave of the array, were it never to wait."""
+    """Efficiency of the tiles on an array that never stalls."""
     network = full_size_network()
     plans = [choice.plan for choice in plan_network(network, get_arch(arch))]
     cycles = sum(bound(plan, get_arch(arch)) for plan in plans)

@@ -1,4 +1,4 @@
-"""The functional device against the golden model, and what it refuses."""
+"""The functional device against the golden model, and its refusals."""
 
 from __future__ import annotations
 

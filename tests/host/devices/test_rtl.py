@@ -81,7 +81,7 @@ def test_second_run_equals_the_first(program: Program, device: RtlDevice) -> Non
     for seed in (1, 2, 1):
         check(device, program, buffer, seed)
         logs.append(device.counters())
-    # The memory's behaviour starts again with each run.
+    # The memory's random timing restarts with each run.
     assert logs[0] == logs[1] == logs[2]
 
 
@@ -145,7 +145,7 @@ def test_waves_nobody_can_write(tmp_path: Path) -> None:
 
 
 def reached(port: str) -> int:
-    """A beat that the port certainly gets to."""
+    """A beat that the port certainly reaches."""
     return {"desc": 20, "wgt": 30, "act": 30, "out": 10}[port]
 
 
@@ -197,7 +197,7 @@ def test_program_outside_the_memory(program: Program, device: RtlDevice) -> None
 
 def test_timeout(program: Program, device: RtlDevice, monkeypatch: pytest.MonkeyPatch) -> None:
     buffer = load(device, program)
-    # The watchdog is off, so that nothing but the clock on the wall ends the run.
+    # The watchdog is off, so only the wall-clock time limit ends the run.
     with monkeypatch.context() as patch:
         patch.setattr(device, "watchdog", 0)
         device.plan_fault("desc", Fault.HANG, 8)

@@ -1,4 +1,4 @@
-"""Sweeps: which arches, what is predicted of them, which points are worth it, what fits."""
+"""Sweeps: selection of arches, predictions, Pareto front, fit."""
 
 from __future__ import annotations
 

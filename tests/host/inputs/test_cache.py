@@ -1,4 +1,4 @@
-"""Results kept from one command to the next: few, and never a reason to fail."""
+"""The cache on disk: limited in size, and never a reason to fail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Networks by name: what there is, weights are checked."""
+"""Networks by name: the list, and checks of weights."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def test_a_whole_image_is_padded(tmp_path: Path) -> None:
         outside = np.ones((24, 24), bool)
         outside[top : top + shown, left : left + across] = False
         assert (pixels[outside] == 128).all()
-    # Both ends of the wide one are there.
+    # Both ends of the wide one are visible.
     Image.fromarray(gradient(24, 48)).save(path)
     row = load_pixels(path, spec)[12, :, 0]
     assert row[0] < 15

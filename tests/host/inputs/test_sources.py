@@ -1,4 +1,4 @@
-"""Pictures one after another: files that arrive, a camera, and reading ahead."""
+"""Streams of pictures: files that arrive, a camera, and reading ahead."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_ahead_reads_while_others_work() -> None:
 
     stream = ahead(items())
     assert next(stream) == 1
-    # Nobody has asked for it yet.
+    # It was not requested yet.
     assert second.wait(30)
     assert list(stream) == [2]
 

@@ -1,4 +1,4 @@
-"""Space: rings wait for their readers, arenas reuse what is free."""
+"""Allocators: rings wait for their readers, arenas reuse free space."""
 
 from __future__ import annotations
 

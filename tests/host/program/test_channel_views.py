@@ -1,4 +1,4 @@
-"""Where channels are: parts, planes, empty slots."""
+"""Positions of channels: parts, planes, empty slots."""
 
 from __future__ import annotations
 

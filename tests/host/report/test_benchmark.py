@@ -1,4 +1,4 @@
-"""The benchmark: what it measures on a small network, and the page it makes."""
+"""The benchmark on a small network, and its page."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from penstock.host.compiler.compile import compile_network
-from penstock.host.inputs.catalog import MODELS as KNOWN
+from penstock.host.inputs import catalog
 from penstock.host.inputs.catalog import load_network
-from penstock.host.report import benchmark as bench
+from penstock.host.report import benchmark
 from penstock.host.report.benchmark import ARCHES, COMPARED, MODELS, measure
 from penstock.host.report.benchmark_page import page
 from penstock.host.report.published import PUBLISHED
@@ -35,8 +35,8 @@ class Ideal(ScaleSim):
 @pytest.fixture(scope="module")
 def results() -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bench, "ARCHES", ("tiny",))
-        patch.setattr(bench, "COMPARED", "tiny")
+        patch.setattr(benchmark, "ARCHES", ("tiny",))
+        patch.setattr(benchmark, "COMPARED", "tiny")
         said: list[str] = []
         found = measure(["tiny"], Ideal(), said.append)
         assert "tiny on 4x4: running" in said
@@ -44,7 +44,7 @@ def results() -> dict[str, Any]:
 
 
 def test_the_lists_name_what_there_is() -> None:
-    assert set(MODELS) <= set(KNOWN)
+    assert set(MODELS) <= set(catalog.MODELS)
     assert ARCHES[0] == COMPARED == "lab"
     assert all(get_arch(name) for name in ARCHES)
 
@@ -59,8 +59,8 @@ def test_measured(results: dict[str, Any]) -> None:
     assert totals["bytes"] > totals["least_bytes"] > 0
     assert totals["efficiency"] == totals["macs"] / (16 * totals["cycles"])
     for layer in layers:
-        assert sum(layer["accounts"].values()) == layer["cycles"]
-        assert list(layer["accounts"]) == list(CAUSES)
+        assert sum(layer["causes"].values()) == layer["cycles"]
+        assert list(layer["causes"]) == list(CAUSES)
     assert json.loads(json.dumps(results)) == results
 
 

@@ -25,7 +25,7 @@ TOTAL = dict(zip(NAMES, (3100, 2700, 60, 50, 40, 70, 950, 300), strict=True))
 
 @pytest.fixture(scope="module")
 def program() -> Program:
-    """A program with two layers that do what the figures below say."""
+    """A program with two layers with the figures below."""
     made = compile_network(make_classifier(), TINY)
     names = [layer.name for layer in made.layers]
     layers = (LayerInfo("a", 12_000, ("a",)), LayerInfo("b", 24_000, ("b", "c")))
@@ -108,6 +108,6 @@ def test_predictions() -> None:
         assert min(layer.stalls.values()) >= 0
         assert "memory" not in layer.stalls
         assert sum(layer.breakdown.values()) == layer.cycles
-    # The column of what is not predicted is empty.
+    # Columns without a prediction are empty.
     assert {row[8] for row in profile.table().rows} - {""}
     assert {row[7] for row in profile.table().rows} == {""}

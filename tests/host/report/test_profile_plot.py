@@ -1,4 +1,4 @@
-"""The picture of a profile: its names do not overlap, and its files are what they say."""
+"""Plot of a profile: its names do not overlap, and its files have the right format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SCALE-Sim's input made from our networks, and what becomes of its output and its failures."""
+"""SCALE-Sim: input from our networks, its output, and its failures."""
 
 from __future__ import annotations
 

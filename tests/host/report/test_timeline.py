@@ -1,4 +1,4 @@
-"""Recorded runs: the timeline against the program and the layer log, and the file it becomes."""
+"""Recorded runs: the timeline against the program and the layer log, and the trace file."""
 
 from __future__ import annotations
 

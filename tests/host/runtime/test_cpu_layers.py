@@ -1,4 +1,4 @@
-"""The CPU layers equal the golden ones, and sums are exact where float32 alone would not be."""
+"""The CPU layers equal the golden ones, and sums are exact beyond the range of float32."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several devices at once: the same results in the same order, and everything stops together."""
+"""Several devices in parallel: the same results in the same order, and a common stop."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def together(network: Network) -> Iterator[Callable[..., ParallelSession]]:
 
 
 def plain(results: Sequence[Result]) -> list[object]:
-    """What must not depend on the device and on who else works."""
+    """The part of a result that must not depend on the device or on other devices."""
     return [
         (
             result.index,
@@ -137,7 +137,7 @@ def test_an_error_stops_all_but_the_results_before_it_come(
     with pytest.raises(DeviceError, match="17 received"):
         next(stream)
     assert 6 not in begun
-    # All is ready for the next images.
+    # The devices are ready for the next images.
     assert [result.index for result in session.run(images[:2])] == [0, 1]
 
 

@@ -1,4 +1,4 @@
-"""Several networks on one device: the answers of a device of their own, in any order."""
+"""Several networks on one device: the same answers as alone, in any order."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def add(resident: Resident, networks: dict[str, Loaded], *names: str) -> None:
 
 
 def plain(result: Result) -> object:
-    """What must not depend on who else is there: the log as well, every counter of it."""
+    """The part of a result that must not depend on other networks, counters of the log included."""
     maps = {name: values.tobytes() for name, values in result.maps.items()}
     return result.top, result.mismatches, result.log.totals, result.log.entries, maps
 
@@ -74,7 +74,7 @@ def device(request: pytest.FixtureRequest) -> Iterator[Device]:
 
 @pytest.fixture
 def alone(networks: dict[str, Loaded], device: Device) -> Callable[[str, int], object]:
-    """What a network gives for one of its images on a device that has nothing else."""
+    """The result of a network alone on a device, for one of its images."""
     found = {}
     for name, loaded in networks.items():
         with open_device(device.name, ARCH) as own, Resident(own) as resident:
@@ -122,7 +122,7 @@ def test_come_and_go(
 
 
 class _Counting(FunctionalDevice):
-    """Knows what was written to it."""
+    """Records the writes to it."""
 
     def __init__(self, memory_bytes: int = 1 << 20) -> None:
         super().__init__(ARCH, memory_bytes=memory_bytes)
@@ -157,7 +157,7 @@ def test_memory_is_accounted(networks: dict[str, Loaded]) -> None:
             f"more does not fit, it takes {sizes['small']} bytes; resident: tiny {sizes['tiny']}, "
             f"small {sizes['small']}; no {sizes['small']} bytes of device memory left in one piece"
         )
-        # Nothing has changed: what is there works, and what goes makes room.
+        # Nothing has changed: resident networks work, and unloading one frees memory.
         assert resident.memory == sizes
         assert resident.run("tiny", networks["tiny"].images[:1])[0].mismatches == ()
         resident.remove("small")

@@ -1,4 +1,4 @@
-"""Images through a session: the same answers on every device, in order, with honest checks."""
+"""Images through a session: the same answers on every device, in order, with working checks."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_second_stream_equals_the_first(network: Network, images: list[NDArray[n
 def test_a_pause_lets_all_answers_out(
     network: Network, images: list[NDArray[np.uint8]], batch: int, group: int
 ) -> None:
-    """An answer is not held back until another image comes."""
+    """An answer is returned before the next image arrives."""
     program = compile_network(network, ARCH, batch=batch)
     taken: list[int] = []
     heard: list[int] = []
@@ -98,7 +98,7 @@ def test_a_pause_lets_all_answers_out(
 
 
 class _Corrupted(FunctionalDevice):
-    """Flips a bit of what is read, at one byte of one map."""
+    """Flips a bit of one byte of one map in reads."""
 
     def __init__(self, target: int) -> None:
         super().__init__(ARCH)
@@ -167,7 +167,7 @@ def test_results_before_a_failure_are_kept(
 
 
 class _Watched(FunctionalDevice):
-    """Says when it runs."""
+    """Records when it runs."""
 
     def __init__(self) -> None:
         super().__init__(ARCH)

@@ -1,4 +1,4 @@
-"""The clock of a walk: when waits are met, and what happens next."""
+"""The clock of the event simulation: when waits are met, and the next event."""
 
 from __future__ import annotations
 
@@ -57,5 +57,5 @@ def test_a_descriptor_is_seen_when_its_waits_are_met() -> None:
     clock.queues[Op.CONV].append((Work(Op.CONV, {}, ()), 6.0))
     clock.now = 105.0
     assert clock.take(Op.CONV).waits == ((Op.LOAD, 2),)
-    # The one behind waited for nothing, but two cannot come at once.
+    # The next one did not have to wait, but two cannot come at once.
     assert clock.seen(Op.CONV) == 105.0 + counted

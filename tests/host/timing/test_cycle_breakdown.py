@@ -30,7 +30,7 @@ def program() -> Program:
 
 
 def steps(program: Program, ahead: tuple[int, ...]) -> list[dict[str, int]]:
-    """Counts of layers that end when the array has done so many words of the next one."""
+    """Counts of layers that end when the array has processed so many words of the next one."""
     busy = busy_cycles(program)
     done = np.cumsum(busy) + np.array([*ahead, 0])
     return [

@@ -1,4 +1,4 @@
-"""The engines of a walk, each alone: how long a tile, a drain and a post take."""
+"""The engines of the event simulation, each alone: durations of a tile, a drain and a post."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def make_array(clock: Clock, *tiles: Work, beats: float = inf) -> Array:
 
 
 def run_array(clock: Clock, array: Array, rate: float, tiles: int) -> None:
-    """Go on until so many tiles are complete, weights coming at a rate."""
+    """Advance until so many tiles are complete, with weights arriving at a rate."""
     while len(clock.finish[Op.CONV]) < tiles:
         clock.wake = inf
         while array.settle():
@@ -99,7 +99,7 @@ def test_drains_take_a_cycle_for_each_group() -> None:
     array = make_array(clock)
     drain = Drain(clock, array)
     for _ in range(2):
-        clock.queues[Op.DRAIN].append((Work(Op.DRAIN, {"count": 100, "groups": 4}, ()), 0.0))
+        clock.queues[Op.DRAIN].append((Work(Op.DRAIN, {"count": 100, "lane_groups": 4}, ()), 0.0))
     assert not drain.settle()
     array.tile_ends.extend([50.0, 60.0])
     assert not drain.settle()
@@ -108,7 +108,7 @@ def test_drains_take_a_cycle_for_each_group() -> None:
     assert drain.settle()
     (end,) = clock.finish[Op.DRAIN]
     assert end == 50 + 400 + clock.timing.drained
-    # The next tile has long been there.
+    # The next tile was ready long before.
     assert not drain.settle()
     clock.now = end + 1
     assert drain.settle()

@@ -1,4 +1,4 @@
-"""Event simulation of whole programs: what each engine adds, and programs that hang."""
+"""Event simulation of whole programs: the time of each engine, and programs that hang."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def program(blocks: int, positions: int, *, loaded: int = 100) -> list[Work]:
         Work(Op.LOAD, load, ()),
         Work(Op.WEIGHTS, weights, ()),
         Work(Op.CONV, {**conv, "first": 1, "last": 1}, ((Op.LOAD, 1),)),
-        Work(Op.DRAIN, {"count": positions, "groups": 4}, ()),
+        Work(Op.DRAIN, {"count": positions, "lane_groups": 4}, ()),
         Work(Op.POST, {**post, "beats": 2 * positions, "mark": 1}, ((Op.DRAIN, 1),)),
     ]
 
@@ -59,7 +59,7 @@ def test_weights_add_their_beats_where_they_are_late() -> None:
 
 def test_the_array_waits_for_its_input() -> None:
     short, long = (simulate(program(10, 100, loaded=beats)) for beats in (1000, 3000))
-    # Weights come meanwhile and take their share of the first beats.
+    # Weights arrive meanwhile and take a share of the first beats.
     assert long["cycles"] - short["cycles"] == pytest.approx(2000)
     assert long["stall_input"] - short["stall_input"] == pytest.approx(2000)
 

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Closed forms of the engines' times, and the latencies that the hardware states itself."""
+"""Closed forms of the engines' times, and the latencies exported by the hardware."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_blocks_of_small_tiles_take_the_time_of_the_next_ones() -> None:
 
 
 def through(dut: Any, **settings: int) -> int:
-    """Cycles from the one in which a payload comes to the first in which it is at the output."""
+    """Cycles from the input of a payload to its first cycle at the output."""
     cycles = []
 
     async def process(ctx: Any) -> None:
@@ -143,7 +143,7 @@ def test_posts_walk_all_pixels_of_all_windows() -> None:
     timing = Timing(LAB, MEMORY)
     first, last, beats = timing.post_cycles(post())
     assert beats == 20
-    # Two beats a word: the bus is slower than the walk.
+    # Two beats a word: the bus is slower than the window scan.
     assert last == first + 20
     one, five = (timing.post_cycles(post(kernel=3, stride=2, beats=6, out_h=h)) for h in (1, 5))
     # Four more rows of three input rows of 21 pixels, and three steps of the cursor for each.

@@ -1,4 +1,4 @@
-"""The reading ports of a walk, each alone: order, pace, and what holds them up."""
+"""The read ports of the event simulation, each alone: order, rate, and stalls."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_full_queue_holds_up_all_behind_it() -> None:
     fetch = Fetch(clock, [*[Work(Op.LOAD, {}, ())] * 5, Work(Op.CONV, {}, ())])
     while go_on(clock, fetch):
         pass
-    # Two and the output register; the CONV could go, but comes behind.
+    # Two and the output register; the CONV could start, but follows in order.
     assert fetch.handed == 3
     assert not clock.queues[Op.CONV]
     clock.queues[Op.LOAD].clear()

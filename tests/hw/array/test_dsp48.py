@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The DSP48E1's pins and parameters; `tests/sim/netlist/test_netlist.py` shows what it computes."""
+"""The DSP48E1's pins and parameters; `tests/sim/netlist/test_netlist.py` checks its function."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from amaranth.back import rtlil
 from penstock.hw.array.dsp48 import Dsp48e1
 from penstock.sim.netlist.cells_xc7 import cell_library
 
-# Only for DSPs that are wired to each other in other ways.
+# Unused pins: cascades that this design does not use.
 UNUSED = {"CARRYCASCIN", "MULTSIGNIN"}
 
 
@@ -49,18 +49,18 @@ def test_every_input_is_there_as_wide_as_it_is(cascade: bool) -> None:
 
 
 def test_what_is_constant() -> None:
-    """Nothing is ever reset, and what is not used stands still."""
+    """Nothing is reset, and unused registers are disabled."""
     for cascade, opmode in ((False, "0000101"), (True, "0010101")):
         parameters, connections = cell(cascade=cascade)
         registers = {name: value for name, value in parameters.items() if name.endswith("REG")}
         weight = dict.fromkeys(("AREG", "ACASCREG"), "2")
         others = dict.fromkeys(("BREG", "BCASCREG", "MREG", "PREG"), "1")
-        # Constants, and what is not used, have no register.
+        # Constant and unused inputs have no register.
         assert registers == dict.fromkeys(registers, "0") | weight | others
         always = {name: value for name, value in connections.items() if "\\" not in value}
         ones = {"CEB2": 1, "CEM": 1, "CEP": 1, "C": 48}
         want = {name: "0" * width(value) for name, value in always.items()}
         want |= {name: "1" * size for name, size in ones.items()} | {"OPMODE": opmode}
         assert {name: value.split("'")[1] for name, value in always.items()} == want
-        # The multiplier has 25 bits: the others are at rest.
+        # The multiplier has 25 bits: the others are unused.
         assert connections["A"].startswith("{ 5'11111 \\i_wgt")

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The weight loader: blocks shifted into the chains, which keep still when they must."""
+"""The weight loader: blocks are shifted into the chains, which hold when required."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from penstock.hw.array.packed import PackedArray, PackedCell
-from penstock.sim.bench import runner as bench
+from penstock.sim.bench import runner
 
 
 @pytest.mark.parametrize("name", ["rows", "cols"])
@@ -28,7 +28,7 @@ def test_wrong_width(width: object) -> None:
     [("verilator", 12, 4), ("icarus", 4, 4), ("icarus", 2, 2), ("icarus", 18, 2)],
 )
 def test_in_cocotb(simulator: str, rows: int, cols: int) -> None:
-    bench.run(
+    runner.run(
         PackedArray(rows=rows, cols=cols),
         "penstock.sim.bench.array",
         simulator=simulator,

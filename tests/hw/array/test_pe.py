@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from penstock.hw.array.pe import ProcessingElement, sum_width
-from penstock.sim.bench import runner as bench
+from penstock.sim.bench import runner
 
 
 @pytest.mark.parametrize("width", [15, 0, -1, "20", 17.0])
@@ -26,7 +26,7 @@ def test_sum_width_holds_every_sum_and_no_more(rows: int) -> None:
 
 @pytest.mark.parametrize(("simulator", "width"), [("verilator", 20), ("icarus", 17)])
 def test_in_cocotb(simulator: str, width: int) -> None:
-    bench.run(
+    runner.run(
         ProcessingElement(width=width),
         "penstock.sim.bench.pe",
         simulator=simulator,

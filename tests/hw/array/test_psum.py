@@ -33,7 +33,7 @@ def test_tiles(rows: int, cols: int, words: int, seed: int) -> None:
     dut = PartialSums(rows=rows, cols=cols, words=words)
     expected: list[np.ndarray] = []
     filled = freed = now = 0
-    # What the array's columns give: cycle -> column -> sum.
+    # Outputs of the array's columns: cycle -> column -> sum.
     due: defaultdict[int, dict[int, int]] = defaultdict(dict)
 
     async def accumulate(ctx):
@@ -41,7 +41,7 @@ def test_tiles(rows: int, cols: int, words: int, seed: int) -> None:
 
         async def tick() -> None:
             nonlocal now
-            # Between the words there is anything on the array's outputs.
+            # Between the words, the array's outputs are arbitrary.
             for c in range(cols):
                 ctx.set(dut.sums[c], due[now].get(c, rng.randrange(-limit, limit)))
             await ctx.tick()

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from penstock.hw.array.systolic import SystolicArray
-from penstock.sim.bench import runner as bench
+from penstock.sim.bench import runner
 
 
 @pytest.mark.parametrize("name", ["rows", "cols"])
@@ -29,7 +29,7 @@ def test_latency_is_made_of_its_parts() -> None:
     [("verilator", 4, 4), ("icarus", 4, 4), ("icarus", 2, 5), ("icarus", 6, 1)],
 )
 def test_in_cocotb(simulator: str, rows: int, cols: int) -> None:
-    bench.run(
+    runner.run(
         SystolicArray(rows=rows, cols=cols),
         "penstock.sim.bench.array",
         simulator=simulator,

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Boards as data: records, the catalog, and boards in files of somebody else."""
+"""Boards as data: records, the catalog, and boards in external files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The chip's top level: one processor system, connected pin by pin, and nothing outside it."""
+"""The chip's top level: one processor system, connected pin by pin, and no pads."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from functools import cache
 import pytest
 from amaranth.back import rtlil
 
-from penstock.hw.boards.pynq_z2 import CSR_BASE, PORTS, PynqTop
+from penstock.hw.boards.pynq_z2_top import PORTS, PynqTop
 from penstock.models.spec.arch import get_arch
 from penstock.models.spec.regs import CSR_BYTES
+from penstock.models.zynq.hwh import CSR_BASE
 from penstock.sim.netlist.cells_xc7 import cell_library
 
 
@@ -51,7 +52,7 @@ def test_every_pin_exists() -> None:
 
 @pytest.mark.parametrize(("port", "prefix"), PORTS.items())
 def test_ports_are_complete(port: str, prefix: str) -> None:
-    """No input of a port in use is left open, but those of a direction that asks for nothing."""
+    """No input of a used port is open, except those of its unused direction."""
     inputs = {
         name
         for name, (direction, _) in primitive().items()
@@ -86,7 +87,7 @@ def test_preset_fits_the_device() -> None:
     """Block RAMs of 36 kbit, counted from the sizes; the netlist has no more."""
     arch = get_arch("pynq-z2")
     assert arch.macs_per_cycle >= 384
-    # The open placer gives a chain of two DSPs, and a DSP alone as well, one of 110 tiles.
+    # The open placer uses one of 110 tiles for a chain of two DSPs, and also for a single DSP.
     assert arch.macs_per_cycle // 4 + 2 * arch.drain_lanes + 2 * arch.lrn_lanes <= 110
     # A RAMB36 is 1024 words of 36 bits, or deeper and narrower without the parity bits.
     act = -(-arch.act_words * arch.rows * 8 // 32768)

@@ -78,7 +78,7 @@ def small_network() -> Network:
 
 @pytest.fixture(scope="module")
 def answer() -> dict[str, NDArray[np.uint8]]:
-    """What `rtl` answers."""
+    """The answer of `rtl`."""
     network = small_network()
     program = compile_network(network, ARCH)
     with RtlDevice(ARCH, memory_bytes=1 << 20) as rtl:
@@ -104,12 +104,12 @@ def test_damaged_and_dropped_frames(
 
 
 def test_reset_in_the_middle(port: ModelPort, answer: dict[str, NDArray[np.uint8]]) -> None:
-    lenet5 = load_network("lenet5")  # the small network would be done before the reset
+    lenet5 = load_network("lenet5")  # the small network would end before the reset
     program = compile_network(lenet5, ARCH)
     device = LinkedDevice(ARCH, port=port, baud=FAST, reply_timeout=0.001)
     buffer = load(device, program)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(port, "close", lambda: None)  # the board stays
+        patch.setattr(port, "close", lambda: None)  # keep the board running
         start = device.csr.start
 
         def start_and_reset(**values: int) -> None:

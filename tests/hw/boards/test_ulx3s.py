@@ -1,5 +1,4 @@
-"""The simulated ULX3S, driven by the host's own back end: the same bytes as `rtl`, whatever
-happens on the wire."""
+"""The simulated ULX3S, driven by the host's own back end: equal to `rtl` even with noise."""
 
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ from penstock.host.devices.device import Buffer, Device, DeviceError
 from penstock.host.devices.rtl import RtlDevice
 from penstock.host.devices.serial.serial_device import LinkedDevice
 from penstock.host.program.program import Program
-from penstock.hw.boards.serial_soc import LAMPS
+from penstock.hw.boards.serial_soc import LEDS
 from penstock.models.graph.graph import INPUT, ConvGeometry, MaxPool, Network
 from penstock.models.spec.arch import get_arch
 from penstock.models.spec.link_frames import FLAG
@@ -56,7 +55,7 @@ def program() -> Program:
 
 @pytest.fixture(scope="module")
 def answers(program: Program) -> Callable[[int], Maps]:
-    """What `rtl` answers for a seed's input."""
+    """The answer of `rtl` for a seed's input."""
     known: dict[int, Maps] = {}
 
     def answer(seed: int) -> Maps:
@@ -77,7 +76,7 @@ def codes(seed: int) -> NDArray[np.uint8]:
 @pytest.fixture
 def port() -> Iterator[ModelPort]:
     port = new_port()
-    # What a program does not write must not matter.
+    # Memory that a program does not write must not matter.
     port.model.memory[: 1 << 20] = np.random.default_rng(0).integers(0, 256, 1 << 20, np.uint8)
     yield port
     port.close()
@@ -99,12 +98,12 @@ def same(maps: Maps, expected: Maps) -> None:
     }
 
 
-def lamp(port: ModelPort, name: str) -> bool:
-    return bool(port.model.led >> LAMPS.index(name) & 1)
+def led(port: ModelPort, name: str) -> bool:
+    return bool(port.model.led >> LEDS.index(name) & 1)
 
 
 def test_through_a_terminal(program: Program, answers: Callable[[int], Maps]) -> None:
-    # The whole way: pyserial, the terminal, the UART's bits, the SDRAM's pins.
+    # The complete path: pyserial, the terminal, the UART's bits, the SDRAM's pins.
     with (
         PtyBoard(new_model()) as board,
         open_device("ulx3s", ARCH, port=board.port, reply_timeout=5.0) as device,
@@ -115,7 +114,7 @@ def test_through_a_terminal(program: Program, answers: Callable[[int], Maps]) ->
 def test_second_run_equals_the_first(
     port: ModelPort, program: Program, answers: Callable[[int], Maps]
 ) -> None:
-    assert not lamp(port, "host")
+    assert not led(port, "host")
     with connect(port) as device:
         assert device.info["memory_bytes"] == 32 << 20
         buffer = load(device, program)
@@ -126,9 +125,9 @@ def test_second_run_equals_the_first(
         assert logs[0]["busy"] == logs[1]["busy"] == logs[2]["busy"] > 0
         assert device.statistics.retries == device.statistics.damaged == 0
         for name in ("memory", "host", "receiving", "sending"):
-            assert lamp(port, name), name
+            assert led(port, name), name
         for name in ("busy", "error", "damaged"):
-            assert not lamp(port, name), name
+            assert not led(port, name), name
 
 
 @pytest.mark.parametrize("drop", [False, True])
@@ -140,7 +139,7 @@ def test_damaged_and_dropped_frames(
     direction: str,
     drop: bool,
 ) -> None:
-    # To the board go whole frames, from it come pieces of them.
+    # The board is sent whole frames; its own arrive in parts.
     noise = Noise(np.random.default_rng(3), rate=4 if direction == "to_board" else 8, drop=drop)
     with connect(port, retries=40) as device:
         setattr(port, direction, noise)
@@ -155,20 +154,20 @@ def test_reset_in_the_middle(
     device = connect(port)
     buffer = load(device, program)
     with pytest.MonkeyPatch.context() as patch:
-        # The board is not to be gone with the port.
+        # Closing the port must not close the board.
         patch.setattr(port, "close", lambda: None)
         start = device.csr.start
 
         def start_and_reset(**values: int) -> None:
             start(**values)
             port.model.run(1000)
-            assert lamp(port, "busy")
+            assert led(port, "busy")
             port.press_reset()
 
         patch.setattr(device.csr, "start", start_and_reset)
         with pytest.raises(DeviceError, match=r"the board was reset: .* open the device again"):
             infer(device, program, buffer, codes(1))
-        # Nothing is taken for an answer that was not computed.
+        # No answer is accepted that was not computed.
         with pytest.raises(DeviceError, match="the board was reset"):
             device.read(buffer, 0, 8)
         device.close()

@@ -41,7 +41,7 @@ def addresses(addr: int, beats: int, size: int, burst: int) -> list[int]:
 
 
 class Registers:
-    """A register bank behind AXI4-Lite that answers late and in its own time."""
+    """A register bank with AXI4-Lite and random delays."""
 
     def __init__(self, bus: Any, *, rng: random.Random, error: int | None = None) -> None:
         self.bus = bus
@@ -223,7 +223,7 @@ def test_bursts_become_single_accesses(seed: int) -> None:
 
 
 def test_reads_and_writes_do_not_wait_for_each_other() -> None:
-    """A write whose data never comes leaves reads working."""
+    """A write without data does not block reads."""
 
     async def script(ctx: Any, cpu: Processor, bank: Registers, rng: random.Random) -> None:
         bank.words[8] = 77
@@ -278,7 +278,7 @@ def test_an_error_of_one_beat_is_the_write_s_answer() -> None:
 
 @pytest.mark.parametrize("seed", range(2))
 def test_read_master(seed: int) -> None:
-    """A DMA behind its bridge reads what memory holds; what AXI3 adds is constant."""
+    """A DMA with its bridge reads the memory; the members that AXI3 adds are constant."""
     rng = random.Random(seed)
     m = Module()
     m.submodules.dma = dma = ReadDma(depth=32)
@@ -312,7 +312,7 @@ def test_read_master(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(2))
 def test_write_master(seed: int) -> None:
-    """A DMA behind its bridge writes what it is given, and hears of every burst."""
+    """A DMA with its bridge writes its input, and gets every burst's acknowledgement."""
     rng = random.Random(seed)
     m = Module()
     m.submodules.dma = dma = WriteDma(depth=32)

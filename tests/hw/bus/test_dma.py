@@ -12,7 +12,7 @@ from amaranth import Const
 
 from penstock.hw.bus.dma import ReadDma, WriteDma
 from penstock.sim.bench import dma as bench_dma
-from penstock.sim.bench import runner as bench
+from penstock.sim.bench import runner
 from tests.support.hwsim import Process, ReadSlave, WriteSlave, collect, drive, run
 
 MEMORY = 3 * 4096
@@ -30,7 +30,7 @@ def random_commands(rng: random.Random, count: int) -> list[dict[str, int]]:
 
 
 def counting(dut: ReadDma | WriteDma) -> Process:
-    """Return a process that checks in every cycle what the DMA says of its bus, and how late."""
+    """Return a process that checks the DMA's counts of its bus, and their delay, in every cycle."""
     bus = dut.bus
     reads = isinstance(dut, ReadDma)
     if isinstance(dut, ReadDma):
@@ -293,7 +293,7 @@ def test_write_halt_finishes_what_was_begun() -> None:
 @pytest.mark.parametrize("resp", [0, 2])
 @pytest.mark.parametrize("make", [ReadDma, WriteDma])
 def test_counts_are_final_when_it_is_idle(make: Any, resp: int) -> None:
-    """What is counted late is counted in the first cycle in which nothing is under way."""
+    """Delayed counts are complete in the first cycle in which nothing is in flight."""
     rng = random.Random(6)
     dut = make(depth=16)
     writes = make is WriteDma
@@ -366,7 +366,7 @@ def test_wrong_depth(depth: Any) -> None:
 
 def test_bench_copies_memory() -> None:
     """Both engines in cocotb, against the memories of cocotbext-axi."""
-    log = bench.run(bench_dma.DmaBench(), "penstock.sim.bench.dma")
+    log = runner.run(bench_dma.DmaBench(), "penstock.sim.bench.dma")
     assert "FAIL=0" in log
 
 

@@ -20,7 +20,7 @@ from penstock.models.spec.regs import (
     ErrorCause,
     offset,
 )
-from penstock.sim.bench import runner as bench
+from penstock.sim.bench import runner
 from tests.support.hwsim import run
 
 ARCH = get_arch("tiny")
@@ -112,7 +112,7 @@ def test_cycles_of_a_write() -> None:
         ctx.set(bus.bready, 1)
 
         async def follow(name: str, data: int, *members: Any) -> list[tuple[int, ...]]:
-            """Write a register; return members from the cycle in which the bus takes it on."""
+            """Write a register; return members from the cycle in which the bus accepts it."""
             ctx.set(bus.awaddr, offset(name))
             ctx.set(bus.wdata, data)
             ctx.set(bus.awvalid, 1)
@@ -182,7 +182,7 @@ def test_address_and_data_may_come_in_any_order() -> None:
                 await ctx.tick().until(getattr(bus, f"{channel}ready"))
                 ctx.set(getattr(bus, f"{channel}valid"), 0)
                 await ctx.tick().repeat(3)
-            # The response waits for its receiver.
+            # The response waits until it is taken.
             assert ctx.get(bus.bvalid) == 1
             ctx.set(bus.bready, 1)
             await ctx.tick()
@@ -196,7 +196,7 @@ def test_address_and_data_may_come_in_any_order() -> None:
 def test_run_done_and_interrupt() -> None:
     async def process(ctx: Any, dut: CsrBank) -> None:
         set_idle(ctx, dut)
-        # The sequencer still shows the end of the run before.
+        # The sequencer still shows the end of the previous run.
         ctx.set(dut.program.complete, 1)
         await write(ctx, dut, offset("IRQ_ENABLE"), 1)
         await command(ctx, dut, START)
@@ -231,7 +231,7 @@ def test_run_done_and_interrupt() -> None:
         await write(ctx, dut, offset("IRQ_PENDING"), 1)
         await ctx.tick()
         assert ctx.get(dut.irq) == 0
-        # Diagnostics keep their values when the core forgets them.
+        # Diagnostics keep their values when the core clears its own.
         counts = (count for dma in dut.dmas for count in (dma.expected, dma.received))
         for signal in (*counts, *dut.program.done, dut.program.fetched):
             ctx.set(signal, 0)
@@ -276,29 +276,29 @@ def test_port_error(index: int, response: int, cause: ErrorCause) -> None:
     simulate(process)
 
 
-def test_lamps() -> None:
+def test_leds() -> None:
     """`busy` and `error` are the register STATUS, in every state."""
 
     async def process(ctx: Any, dut: CsrBank) -> None:
-        async def lamps() -> tuple[int, int]:
+        async def leds() -> tuple[int, int]:
             status = await read(ctx, dut, offset("STATUS"))
             assert (ctx.get(dut.busy), ctx.get(dut.error)) == (status & BUSY, status >> 2 & 1)
             return ctx.get(dut.busy), ctx.get(dut.error)
 
         set_idle(ctx, dut)
-        assert await lamps() == (0, 0)
+        assert await leds() == (0, 0)
         await until_run(ctx, dut)
-        assert await lamps() == (1, 0)
+        assert await leds() == (1, 0)
         ctx.set(dut.dmas[2].error, 2)
         await ctx.tick().until(dut.core_reset)
         ctx.set(dut.dmas[2].error, 0)
         await ctx.tick().repeat(3)
-        assert await lamps() == (0, 1)
+        assert await leds() == (0, 1)
         await until_run(ctx, dut)
-        assert await lamps() == (1, 0)
+        assert await leds() == (1, 0)
         ctx.set(dut.program.complete, 1)
         await ctx.tick().repeat(3)
-        assert await lamps() == (0, 0)
+        assert await leds() == (0, 0)
         assert await read(ctx, dut, offset("STATUS")) == DONE
 
     simulate(process)
@@ -453,7 +453,7 @@ def test_counters_and_layer_log() -> None:
 
 @pytest.mark.parametrize("simulator", ["verilator", "icarus"])
 def test_bus_in_cocotb(simulator: str) -> None:
-    bench.run(
+    runner.run(
         CsrBank(arch=ARCH),
         "penstock.sim.bench.csr",
         simulator=simulator,

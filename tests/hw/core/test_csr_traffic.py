@@ -1,4 +1,4 @@
-"""Accesses to registers that follow each other without a pause."""
+"""Back-to-back accesses to registers."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from penstock.models.spec.regs import MAGIC, VERSION, offset
 from tests.hw.core.test_csr import ARCH, read, simulate
 
 
-@pytest.mark.parametrize("patience", [0, 1, 5, 9])
-def test_reads_without_a_pause(patience: int) -> None:
-    """The next read is offered while one is under way, and answers are taken late."""
+@pytest.mark.parametrize("delay", [0, 1, 5, 9])
+def test_reads_without_a_pause(delay: int) -> None:
+    """The next read is offered while one is in flight, and responses are taken late."""
     names = ("ID", "VERSION", "FINGERPRINT_LO", "FINGERPRINT_HI", "ID", "FINGERPRINT_LO")
     values = {
         "ID": MAGIC,
@@ -30,13 +30,13 @@ def test_reads_without_a_pause(patience: int) -> None:
         while len(got) < len(names):
             ctx.set(bus.araddr, offset(names[min(asked, len(names) - 1)]))
             ctx.set(bus.arvalid, asked < len(names))
-            ctx.set(bus.rready, waited >= patience)
+            ctx.set(bus.rready, waited >= delay)
             under_way = asked - len(got)
             *_, ready, valid, data = await ctx.tick().sample(bus.arready, bus.rvalid, bus.rdata)
             # One at a time.
             assert not (ready and under_way)
             asked += ready and asked < len(names)
-            if valid and waited >= patience:
+            if valid and waited >= delay:
                 got.append(data)
                 waited = 0
             else:
@@ -47,7 +47,7 @@ def test_reads_without_a_pause(patience: int) -> None:
 
 
 def test_writes_without_a_pause() -> None:
-    """Addresses and data are offered on and on, and answers are taken late."""
+    """Addresses and data are offered continuously, and responses are taken late."""
     names = ("BASE", "DESC_ADDR", "DESC_COUNT", "BASE")
 
     async def process(ctx: Any, dut: CsrBank) -> None:
@@ -68,7 +68,7 @@ def test_writes_without_a_pause() -> None:
                 waited = 0
             else:
                 waited += b
-            # An answer, and one access behind it that waits for it to be taken.
+            # A response, and the next access, which waits until it is taken.
             assert answers <= addresses <= answers + 2 and answers <= words <= answers + 2
         for name, value in zip(names[1:], (0x1001, 0x1002, 0x1003)):
             assert await read(ctx, dut, offset(name)) == value

@@ -29,7 +29,7 @@ def descriptors(count: int) -> list[tuple[Op, bytes]]:
 
 @pytest.mark.parametrize(("arch", "per_beat"), [(ARCH, 1), (NARROW, 8)], ids=["beats", "bytes"])
 def test_cycles(arch: Arch, per_beat: int) -> None:
-    """Beats as fast as they are taken: when each one is, when descriptors come, and the counts."""
+    """Feed beats at full rate; return the cycles of beats and descriptors, and the counts."""
     program = descriptors(4)
     beats = [
         int.from_bytes(text[8 * k : 8 * k + 8], "little")
@@ -38,7 +38,7 @@ def test_cycles(arch: Arch, per_beat: int) -> None:
     ]
     dut = Fetch(arch=arch)
     each = BEATS * per_beat + 2
-    # Of these cycles after `start`: what is taken, handed out, counted.
+    # By cycle after `start`: beats taken, descriptors handed out, counts.
     taken: list[int] = []
     handed: list[tuple[int, Op]] = []
     fetched: list[int] = []
@@ -50,7 +50,7 @@ def test_cycles(arch: Arch, per_beat: int) -> None:
             ctx.set(o.ready, 1)
         ctx.set(dut.data.payload, beats[0])
         ctx.set(dut.data.valid, 1)
-        # Beats before the start wait: the fetcher takes them whenever it wants.
+        # Beats before the start wait: the fetcher may take them at any time.
         ctx.set(dut.start, 1)
         for cycle in range(-1, each * len(program) + 8):
             valid = [o.valid for o in dut.engines.values()]
@@ -72,7 +72,7 @@ def test_cycles(arch: Arch, per_beat: int) -> None:
     assert taken == [
         begin + each * d + per_beat * (k + 1) - 1 for d in range(len(program)) for k in range(BEATS)
     ]
-    # A cycle to look at it, and it is there.
+    # One cycle to check it, then it is offered.
     assert handed == [(begin + each * (d + 1) - 1, op) for d, (op, _) in enumerate(program)]
     last = handed[-1][0]
     # Counted two cycles late: when a bad one would show.
@@ -113,7 +113,7 @@ def test_commands() -> None:
 
 @pytest.mark.parametrize("bit", [8 * DESCRIPTOR_BYTES - 1, 0, 8 * 17 + 3])
 def test_nothing_after_a_damaged_one(bit: int) -> None:
-    """Nothing is handed out or asked for any more, and it is not finished."""
+    """Nothing more is handed out or requested, and `finished` stays 0."""
     (_, text), (_, good) = descriptors(2)
     damaged = int.from_bytes(text, "little") ^ 1 << bit
     image = damaged | int.from_bytes(good, "little") << 8 * DESCRIPTOR_BYTES

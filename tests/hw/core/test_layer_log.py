@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The layer log: snapshots in order, whatever the marks' distance; full, cleared, busy."""
+"""The layer log: snapshots in order, for any distance of the marks; full, cleared, busy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ENTRIES = 5
 
 
 def counts(cycle: int) -> list[int]:
-    """What the counters show in a cycle."""
+    """Values of the counters in a cycle."""
     return [(word & 1) << 31 | cycle << 8 | word for word in range(WORDS)]
 
 
@@ -39,7 +39,7 @@ async def mark(ctx: Any, dut: LayerLog, marks: set[int], cycles: int, clear: int
 
 
 async def entries(ctx: Any, dut: LayerLog) -> list[list[int]]:
-    """Read all that is in the memory."""
+    """Read the whole memory."""
     words = []
     for address in range(ENTRIES * WORDS):
         ctx.set(dut.r.en, 1)
@@ -104,7 +104,7 @@ def test_what_does_not_fit_is_dropped() -> None:
 
 @pytest.mark.parametrize("at", range(2, 16))
 def test_clear_forgets_everything(at: int) -> None:
-    """A mark on its way, one that waits, one half written."""
+    """Clear with a mark in the pipeline, one waiting, and one half written."""
     dut = LayerLog(entries=ENTRIES)
 
     async def process(ctx: Any) -> None:

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""On-chip memory: the core has as much as the arch says, and not a bit more."""
+"""On-chip memory: the core has exactly as much as the arch specifies."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def memories(component: Elaboratable) -> Counter[tuple[str, int, int]]:
 
 
 def wanted(arch: Arch) -> Counter[tuple[str, int, int]]:
-    """The same, of what is in block RAM: all that grows with the arch."""
+    """The same for block RAM: all memories that grow with the arch."""
     groups = arch.cols // arch.drain_lanes
     return Counter(
         {
@@ -65,7 +65,7 @@ def wanted(arch: Arch) -> Counter[tuple[str, int, int]]:
     ids=lambda arch: arch.name,
 )
 def test_block_ram(arch: Arch) -> None:
-    # Queues of a few words are made of look-up tables.
+    # Queues of a few words are in LUT RAM.
     found = memories(Accel(arch=arch))
     deep = {kind: found[kind] for kind in found if kind[0] != "queue" or kind[1] > MAX_DISTRIBUTED}
     assert deep == wanted(arch)
@@ -79,7 +79,7 @@ def test_lanes_of_the_activation_buffer() -> None:
 
 
 def test_registers_and_queues_between_dmas_and_engines() -> None:
-    """They are there unless one does without them."""
+    """They exist unless they are switched off."""
     for options, there in (({}, True), ({"slices": False}, False)):
         text = rtlil.convert(Accel(arch=TINY, **options), name="top", emit_src=False)
         for port in ("desc", "wgt", "act", "out"):

@@ -43,7 +43,7 @@ def trace(
     Returns
     -------
     dict
-        ``cause`` and ``source`` as well, only what they are in the end.
+        ``cause`` and ``source`` as well, with their final values only.
     """
     dut = Control()
     levels: dict[str, str] = dict.fromkeys(LEVELS, "")
@@ -74,7 +74,7 @@ def high(cycles: int, *places: int | range) -> str:
 
 
 def expect(got: dict[str, str], cycles: int, **places: tuple[int | range, ...]) -> None:
-    """Compare the levels with the places of their ones; what is not given is always 0."""
+    """Compare the levels with the places of their ones; levels not given are always 0."""
     want = {name: high(cycles, *places.get(name, ())) for name in LEVELS if name in got}
     assert {name: got[name] for name in want} == want
 
@@ -82,12 +82,12 @@ def expect(got: dict[str, str], cycles: int, **places: tuple[int | range, ...]) 
 def test_a_run_that_completes() -> None:
     n = 14
     begun = {"begin": (0,), "core_reset": (1,), "go": (2,)}
-    # What is up before the run, and in the first cycle after `go`, is the run before's.
+    # Levels before the run, and in the first cycle after `go`, are the previous run's.
     got = trace(n, start="10", complete="11110010", log_busy="0")
     expect(got, n, **begun, busy=(range(1, 7),), done=(range(7, n),), event=(7,))
     got = trace(n, start="10", complete="1")
     expect(got, n, **begun, busy=(range(1, RUN + 1),), done=(range(RUN + 1, n),), event=(RUN + 1,))
-    # The last log entry is waited for.
+    # It waits for the last log entry.
     got = trace(n, start="10", complete="1", log_busy="1111111110")
     expect(got, n, **begun, busy=(range(1, 10),), done=(range(10, n),), event=(10,))
     # A start meanwhile changes nothing; one after the end begins a run.
@@ -117,7 +117,7 @@ def failing(at: int, idle: int, n: int) -> dict[str, tuple[int | range, ...]]:
 @pytest.mark.parametrize(("at", "idle"), [(RUN, RUN + 1), (RUN, 8), (7, 11)])
 def test_a_run_that_fails(at: int, idle: int) -> None:
     n = 16
-    # The error wins over the end of the run; a start is heard only when all is clean again.
+    # The error takes priority over the end of the run; a start is accepted only after the reset.
     got = trace(
         *(n,),
         start=high(n, 0, idle, idle + 1),
@@ -150,7 +150,7 @@ def test_what_failed() -> None:
             cause = DECERR if responses[wrong[0]] == 3 else SLVERR
         assert got["cause"] == str(int(cause)), responses
         assert got["source"] == str(wrong[0] if first else 0), responses
-    # All in the same cycle.
+    # All errors in the same cycle.
     got = trace(20, start="10", bad_descriptor=high(20, 7), watchdog=2, ports={7: [0, 0, 0, 3]})
     assert (got["cause"], got["source"]) == (str(int(DECERR)), "3")
     got = trace(20, start="10", bad_descriptor=high(20, 7), watchdog=2)
@@ -159,7 +159,7 @@ def test_what_failed() -> None:
 
 @pytest.mark.parametrize("watchdog", [1, 3])
 def test_watchdog(watchdog: int) -> None:
-    """So many cycles without progress are all right, one more is not; it takes its time."""
+    """This many cycles without progress are allowed, one more is not; the time-out is delayed."""
     n = 44
     period = watchdog + 1 + Control.LATE
     # The first cycles count from `RUN` on.
@@ -184,7 +184,7 @@ def test_watchdog_begins_anew_with_each_run() -> None:
     got = trace(n, start=high(n, 0, 20), watchdog=3, all_idle="1")
     ends = RUN + 3 + 1 + Control.LATE
     assert got["busy"] == high(n, range(1, ends + 1), range(21, 21 + ends))
-    # 0 is off, and all bits count.
+    # 0 is off, and all bits are compared.
     for watchdog in (0, 0x8000_0003):
         assert trace(n, start="10", watchdog=watchdog)["busy"] == high(n, range(1, n))
 

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The sequencer: order, waits, completion and bad descriptors, with engines that dawdle."""
+"""The sequencer: order, waits, completion and bad descriptors, with slow engines."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_no_descriptors_complete_at_once() -> None:
 
 
 def bad_descriptors() -> list[Any]:
-    """One for each limit of each field, opcodes that are none, and damaged ones."""
+    """Descriptors beyond each limit of each field, with invalid opcodes, and damaged ones."""
     rng = random.Random(7)
     cases = [
         pytest.param(seal(bytes([op]) + rng.randbytes(BODY - 1)), id=f"op-{op}")
@@ -208,7 +208,7 @@ def test_stops_at_a_bad_descriptor(bad: bytes, arch: Arch) -> None:
 
 @pytest.mark.parametrize("name", ["tiny", "lab", "4x8"])
 def test_limits(name: str) -> None:
-    """What the tests above go by: nothing an engine would hang at, or leave its memories with."""
+    """The limits used above: no value at which an engine would hang or leave its memories."""
     arch = get_arch(name)
     some = (1, None)
     assert limits(arch) == {
@@ -217,7 +217,7 @@ def test_limits(name: str) -> None:
         Op.CONV: dict.fromkeys(("n_cb", "n_ky", "n_kx", "n_y", "n_x"), some),
         Op.DRAIN: {
             "offset": (0, arch.rows - 1),
-            "groups": (1, arch.cols // arch.drain_lanes),
+            "lane_groups": (1, arch.cols // arch.drain_lanes),
             "count": (1, arch.psum_words),
         },
         Op.POST: {
@@ -311,7 +311,7 @@ def test_waiting_conv_is_reported() -> None:
 
 
 def test_queues_decouple_the_engines() -> None:
-    """An engine that takes nothing stops the others only when its queue is full."""
+    """An engine that does not take descriptors stops the others only when its queue is full."""
     rng = random.Random(9)
     none = dict.fromkeys(Op, 0)
     fits = ARCH.queue_depth + 1

@@ -53,7 +53,7 @@ def test_drain(rows: int, cols: int, lanes: int, seed: int) -> None:
             **{f"wait_{op.name.lower()}": 0 for op in ENGINE_WAITS[Op.DRAIN]},
             "base": rng.randrange(64),
             "offset": rng.randrange(rows // lanes) * lanes,
-            "groups": rng.randint(1, cols // lanes),
+            "lane_groups": rng.randint(1, cols // lanes),
             "plane_step": rng.randint(16, 20),
             "count": rng.randint(1, arch.psum_words),
         }
@@ -65,7 +65,7 @@ def test_drain(rows: int, cols: int, lanes: int, seed: int) -> None:
     m.submodules.dut = dut = DrainEngine(arch=arch)
     bank = Signal()
     columns = []
-    # What is asked and what is read have registers on their ways, as `hw.array.psum` has them.
+    # Address and data are registered, as in `hw.array.psum`.
     later = PartialSums.READ_LATENCY - READ_LATENCY - 1
     p_en, p_bank, p_addr = (
         delayed(m, port, 1) for port in (dut.psums.en, dut.psums.addr.bank, dut.psums.addr.word)
@@ -84,7 +84,7 @@ def test_drain(rows: int, cols: int, lanes: int, seed: int) -> None:
         read = Mux(bank, pair[1].r.data, pair[0].r.data)
         m.d.comb += dut.psums.data[c].eq(delayed(m, read, later))
         columns.append(pair)
-    # The bank of the data that is there, as `hw.array.psum` does it.
+    # The bank of the current data, as in `hw.array.psum`.
     early = Signal()
     with m.If(p_en):
         m.d.sync += early.eq(p_bank)
@@ -155,7 +155,7 @@ def test_drain(rows: int, cols: int, lanes: int, seed: int) -> None:
     for t, d in enumerate(descriptors):
         y = requantise(sums[t], bias[t], multiplier[t], shift[t])
         for position in range(d["count"]):
-            for c in range(d["groups"] * lanes):
+            for c in range(d["lane_groups"] * lanes):
                 plane, byte = divmod(d["offset"] + c, rows)
                 address = (d["base"] + position + plane * d["plane_step"]) % arch.out_words
                 expected[address, byte] = y[position, c]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from penstock.hw.engines.im2col import AddressGenerator, issue_layout
-from penstock.sim.bench import runner as bench
+from penstock.sim.bench import runner
 from penstock.sim.bench.im2col import Word, random_descriptor, words
 from tests.hw.engines.test_conv import reference
 from tests.support.hwsim import run
@@ -30,7 +30,7 @@ def test_a_word_has_room_for_every_position() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_words_make_the_convolution(seed: int) -> None:
-    """The bench's words, multiplied and added up, are what the CONV engine is tested against."""
+    """The bench's words, multiplied and summed, equal the reference of the CONV engine's test."""
     print(f"seed {seed}")
     rng = random.Random(seed)
     nrng = np.random.default_rng(seed)
@@ -56,7 +56,7 @@ SMALL = {
     **{"y0": 0, "x0": 0, "in_h": 65535, "in_w": 65535, "pad": 0},
     **{"more_images": 0, "step_image": 1},
 }
-# Fields with their highest bits, such that a bit less would be seen.
+# Fields with their highest bits set, so that a missing bit is found.
 WIDE: list[dict[str, int]] = [
     {"stride_x": 255, "n_x": 9},
     {"stride_x": 128, "x0": -129, "n_x": 3},
@@ -86,13 +86,13 @@ WIDE: list[dict[str, int]] = [
 
 @pytest.mark.parametrize("wide", WIDE, ids=lambda wide: "-".join(wide))
 def test_highest_bits_of_fields(wide: dict[str, int]) -> None:
-    """Words, one after the other, for one descriptor whose fields are as large as they may be."""
+    """Consecutive words of one descriptor with the largest field values."""
     d = {**SMALL, **wide}
     expected = list(words(d))
     dut = AddressGenerator(psum_words=512)
     got: list[Word] = []
 
-    async def bench(ctx: Any) -> None:
+    async def testbench(ctx: Any) -> None:
         ctx.set(dut.weights, 1)
         ctx.set(dut.bank, 1)
         ctx.set(dut.i.payload, d)
@@ -119,12 +119,12 @@ def test_highest_bits_of_fields(wide: dict[str, int]) -> None:
                 )
                 assert got[-1] == want
 
-    run(dut, bench)
+    run(dut, testbench)
 
 
-@pytest.mark.parametrize("simulator", bench.SIMULATORS)
+@pytest.mark.parametrize("simulator", runner.SIMULATORS)
 def test_in_cocotb(simulator: str) -> None:
-    bench.run(
+    runner.run(
         AddressGenerator(psum_words=40),
         "penstock.sim.bench.im2col",
         simulator=simulator,

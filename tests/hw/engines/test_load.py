@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The LOAD engine against what the ISA says, through the real DMA."""
+"""The LOAD engine against the ISA's loops, through the real DMA."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ async def watch(
             *(load.table.en, load.table.addr, load.table.data),
         )
         cycle += 1
-        # A stalled write completes before `done`, the others may come with it.
+        # A stalled write completes before `done`, other writes may coincide with it.
         if act:
             writes.append((Dest.ACT, act_addr, act_data))
         if table:

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from penstock.hw.engines.lrn import LrnLane, LrnLanes
 from penstock.models.golden.fixed import lrn_apply, lrn_gains, lrn_table, pack_lrn_table
-from penstock.sim.bench import runner as bench
+from penstock.sim.bench import runner
 
 Ints = NDArray[np.int64]
 
 ALEXNET = lrn_table(in_scale=0.5, out_scale=0.5, size=5, alpha=1e-4, beta=0.75, k=1.0)
-# A gain that falls by much more, so that differences and small shifts count.
+# A gain that falls much more, so that differences and small shifts matter.
 STEEP = lrn_table(in_scale=4.0, out_scale=1 / 32, size=5, alpha=0.1, beta=0.75, k=1.0)
 
 
@@ -69,7 +69,7 @@ def test_lane(seed: int, table: tuple[Ints, Ints, int]) -> None:
     dut = LrnLane()
     got: list[int] = []
 
-    async def bench(ctx):
+    async def testbench(ctx):
         ctx.set(dut.shift, shift)
         await write_table(ctx, dut, entries, difference)
         for i in range(len(sums) + dut.LATENCY):
@@ -82,7 +82,7 @@ def test_lane(seed: int, table: tuple[Ints, Ints, int]) -> None:
 
     sim = Simulator(dut)
     sim.add_clock(1e-8)
-    sim.add_testbench(bench)
+    sim.add_testbench(testbench)
     sim.run()
     wrong = np.flatnonzero(np.array(got[: len(sums)]) != want)
     assert not len(wrong), (
@@ -109,7 +109,7 @@ def test_words(seed: int, rows: int, lanes: int) -> None:
     due: list[tuple[int, bytes]] = []
     cycle = 0
 
-    async def bench(ctx):
+    async def testbench(ctx):
         nonlocal cycle
         ctx.set(dut.shift, shift)
         await write_table(ctx, dut, entries, difference)
@@ -136,7 +136,7 @@ def test_words(seed: int, rows: int, lanes: int) -> None:
 
     sim = Simulator(dut)
     sim.add_clock(1e-8)
-    sim.add_testbench(bench)
+    sim.add_testbench(testbench)
     sim.run()
     assert got == due
 
@@ -154,12 +154,12 @@ def test_wrong_lanes(lanes: int) -> None:
 
 
 def test_lane_in_cocotb() -> None:
-    bench.run(LrnLane(), "penstock.sim.bench.lrn", testcase="sums", parameters={"step": 5})
+    runner.run(LrnLane(), "penstock.sim.bench.lrn", testcase="sums", parameters={"step": 5})
 
 
 def test_words_in_cocotb() -> None:
     parameters = {"rows": 16, "lanes": 2, "count": 500}
     lanes = LrnLanes(rows=16, lanes=2)
-    bench.run(
+    runner.run(
         lanes, "penstock.sim.bench.lrn", simulator="icarus", testcase="words", parameters=parameters
     )

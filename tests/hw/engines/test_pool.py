@@ -8,7 +8,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from penstock.hw.engines.pool import MaxPool
-from penstock.sim.bench import runner as bench
+from penstock.sim.bench import runner
 
 
 @pytest.mark.parametrize("rows", [0, -1, 2.5])
@@ -28,7 +28,7 @@ def test_windows(seed: int, gaps: bool) -> None:
     at: list[int] = []
     cycle = 0
 
-    async def bench(ctx):
+    async def testbench(ctx):
         nonlocal cycle
 
         async def tick() -> None:
@@ -54,7 +54,7 @@ def test_windows(seed: int, gaps: bool) -> None:
             for x in range(columns):
                 for ky in range(kernel):
                     while gaps and rng.random() < 0.3:
-                        # Whatever is there when nothing is valid must not matter.
+                        # Inputs must be ignored while not valid.
                         ctx.set(dut.i_valid, 0)
                         junk = {name: int(rng.integers(2)) for name in ("first", "last", "emit")}
                         ctx.set(dut.i_control, junk)
@@ -77,13 +77,13 @@ def test_windows(seed: int, gaps: bool) -> None:
 
     sim = Simulator(dut)
     sim.add_clock(1e-8)
-    sim.add_testbench(bench)
+    sim.add_testbench(testbench)
     sim.run()
     assert got == want
 
 
 def test_in_cocotb() -> None:
-    bench.run(
+    runner.run(
         MaxPool(rows=16),
         "penstock.sim.bench.pool",
         simulator="icarus",

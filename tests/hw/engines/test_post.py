@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The POST engine against a plain reference of what the ISA says."""
+"""The POST engine against a plain implementation of the ISA's loops."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def post_reference(out: NDArray[np.uint8], d: dict[str, int]) -> bytes:
 
 
 def descriptor(rows: int, **values: int) -> dict[str, int]:
-    """Return a complete POST descriptor: `values`, everything else plain."""
+    """Return a complete POST descriptor: `values`, and defaults for the other fields."""
     d = {field.name: 0 for field in FIELDS[Op.POST]}
     d.update(op=Op.POST, lrn_shift=SHIFT, kernel=1, stride=1, in_h=1, in_w=1, channels=rows)
     d.update(out_h=1, out_w=1)
@@ -146,7 +146,7 @@ class Bench:
             due = [due[1], address if enable else None]
             if enable:
                 self.reads.append((now, address))
-            # Where no read completes the buffer may hold anything.
+            # Without a completed read, the buffer's output is arbitrary.
             value = self.rng.getrandbits(len(dut.out.data))
             if due[0] is not None:
                 value = int.from_bytes(self.out[due[0]].tobytes(), "little")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from penstock.hw.engines.requant import Requantise
 from penstock.models.golden.fixed import requantise
-from penstock.sim.bench import runner as bench
+from penstock.sim.bench import runner
 
 Ints = NDArray[np.int64]
 
@@ -19,7 +19,7 @@ def run_lane(values: Ints) -> Ints:
     dut = Requantise()
     results: list[int] = []
 
-    async def bench(ctx):
+    async def testbench(ctx):
         ports = (dut.acc, dut.bias, dut.multiplier, dut.shift)
         for i in range(len(values) + dut.LATENCY):
             if i < len(values):
@@ -31,7 +31,7 @@ def run_lane(values: Ints) -> Ints:
 
     sim = Simulator(dut)
     sim.add_clock(1e-8)
-    sim.add_testbench(bench)
+    sim.add_testbench(testbench)
     sim.run()
     return np.array(results[: len(values)])
 
@@ -89,9 +89,9 @@ def test_extremes() -> None:
     )
 
 
-@pytest.mark.parametrize("simulator", bench.SIMULATORS)
+@pytest.mark.parametrize("simulator", runner.SIMULATORS)
 def test_in_cocotb(simulator: str) -> None:
-    bench.run(
+    runner.run(
         Requantise(),
         "penstock.sim.bench.requant",
         simulator=simulator,

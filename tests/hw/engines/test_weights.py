@@ -121,7 +121,7 @@ def test_prefetches_and_streams_across_descriptors() -> None:
         await drive(ctx, weights.i, descriptors, rng=rng, stall=0)
 
     async def sink(ctx: Any) -> None:
-        # Everything that fits is fetched although nothing is taken.
+        # The FIFO is filled although nothing is taken.
         await ctx.tick().repeat(400)
         assert ctx.get(dma.control.received) >= arch.wgt_words * 2 + 100
         expected = [

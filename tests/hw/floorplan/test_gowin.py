@@ -1,4 +1,4 @@
-"""The floorplan of the GW2A-18: each block RAM has a place of its own, near its like."""
+"""The floorplan of the GW2A-18: each block RAM has its own site, near related ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from penstock.hw.boards.catalog import get_board
 from penstock.hw.floorplan.gowin import gw2a_18
 from penstock.hw.flow.errors import BuildError
-from penstock.hw.flow.gowin import nextpnr_gowin as gowin
+from penstock.hw.flow.gowin import nextpnr_gowin
 from penstock.hw.flow.process import Cost, Runner
 from penstock.hw.flow.toolchain import Job
 from penstock.models.spec.arch import get_arch
@@ -82,9 +82,9 @@ def synthesise(job: Job, monkeypatch: pytest.MonkeyPatch, cells: dict[str, str])
         job.netlist.write_text(json.dumps({"modules": {"penstock": top}}))
         return Cost(1.0, 2.0)
 
-    monkeypatch.setattr(gowin, "synthesise", fake)
-    monkeypatch.setattr(gowin, "run_yosys", lambda job, step, script: Cost(1.0, 2.0))
-    gowin.Gowin(job.board).synthesise(job)
+    monkeypatch.setattr(nextpnr_gowin, "synthesise", fake)
+    monkeypatch.setattr(nextpnr_gowin, "run_yosys", lambda job, step, script: Cost(1.0, 2.0))
+    nextpnr_gowin.Gowin(job.board).synthesise(job)
 
 
 def make_job(folder: Path) -> Job:

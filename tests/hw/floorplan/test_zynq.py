@@ -1,4 +1,4 @@
-"""The floorplan of the Zynq-7020: each cell has a place of its own, and the placer's rules hold."""
+"""The floorplan of the Zynq-7020: each cell has its own site, and the placer's rules hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The flow: its steps in order, whole folders or none, and what it says when something is wrong."""
+"""The flow: the order of its steps, atomic output folders, and messages on errors."""
 
 from __future__ import annotations
 
@@ -287,7 +287,7 @@ def test_a_kill_leaves_what_was_there(tmp_path: Path, number: signal.Signals) ->
 
 
 def ended(pid: int) -> bool:
-    """Whether a process ends, within a time that is long for the kernel."""
+    """Whether a process ends within a generous time."""
     limit = time.monotonic() + 20
     while time.monotonic() < limit:
         try:

@@ -1,4 +1,4 @@
-"""Reading ECP5 and Gowin bitstreams back: what must be found, and what is found wrong."""
+"""Reading ECP5 and Gowin bitstreams back: required settings, and detected errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a build says: timing read from a log, cells summed up, clocks chosen, estimates."""
+"""Report of a build: timing from a log, sums of cells, choice of clocks, estimates."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The register slice: nothing lost, nothing invented, no cycle wasted."""
+"""The register slice: no payload lost or duplicated, full throughput."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_payload_a_cycle() -> None:
 
 
 def test_ready_is_a_register() -> None:
-    """Neither side sees what the other does in the same cycle."""
+    """No combinational path between the two sides."""
     dut = RegisterSlice(shape=4)
 
     async def process(ctx: Any) -> None:

@@ -31,7 +31,7 @@ class _Dut(wiring.Component):
 @pytest.mark.parametrize("clears", [False, True])
 @pytest.mark.parametrize(("bits", "more_bits"), [(32, 16), (17, 16), (16, 12), (20, 1), (5, 3)])
 def test_count(bits: int, more_bits: int, clears: bool) -> None:
-    """Every cycle's count is the sum of all that came until `COUNT_LATENCY` cycles ago."""
+    """The count is the sum of all steps up to `COUNT_LATENCY` cycles ago, in every cycle."""
     dut = _Dut(bits=bits, more_bits=more_bits, clears=clears)
     rng = random.Random(1)
     carries = 0
@@ -90,7 +90,7 @@ class _Down(wiring.Component):
 @pytest.mark.parametrize("timing", [FAST, SMALL])
 @pytest.mark.parametrize("often", [0.5, 1.0])
 def test_count_down(often: float, timing: TimingPolicy) -> None:
-    """`last` is up while one step is left, whatever was taken and however steps come."""
+    """`last` is 1 while one step is left, for any count and order of steps."""
     dut = _Down(timing=timing)
     rng = random.Random(2)
     values = [1, 2, 3, 255, 256, 257, 258, 511, 512, 513, 514, *(rng.randint(1, 700) for _ in "ab")]

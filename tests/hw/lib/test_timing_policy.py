@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Timing policies: other cells, the same in every cycle."""
+"""Timing policies: different cells, equal behaviour in every cycle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frames: the hardware's and the computer's ends understand each other."""
+"""Frames between the hardware's and the computer's implementation."""
 
 from __future__ import annotations
 
@@ -121,6 +121,6 @@ def test_decoder_finds_damage(content: bytes, data: Any) -> None:
     wire[data.draw(st.integers(0, len(wire) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     decoder = Decoder()
     assert content not in decoder.feed(bytes(wire))
-    # The next frame is understood, whatever came before; a lost flag may cost one.
+    # The next frame is received after any noise; a lost flag may cost one frame.
     decoder.feed(encode(content))
     assert decoder.feed(encode(content)) == [content]

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""On-chip memory behind the port: reads, writes with strobes, errors."""
+"""On-chip memory at the memory port: reads, writes with strobes, errors."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def phase(board: BoardModel) -> int:
 
 
 def run_to(board: BoardModel, target: int, *, limit: int = 400_000) -> None:
-    """Run until a phase begins."""
+    """Simulate until a phase begins."""
     end = board.cycles + limit
     while phase(board) != target:
         assert board.cycles < end, f"phase {phase(board)} does not end"
@@ -104,7 +104,7 @@ def test_ways_too_short_or_long_bring_noise(delay: float) -> None:
     board.close()
 
 
-# A chip that needs more than the controller was made for, and the rule it must find broken.
+# A chip with stricter timing than the controller's, and the rule that must be reported.
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -129,7 +129,7 @@ def test_the_chip_finds_broken_rules(change: dict[str, float], message: str) -> 
 
 
 def test_a_faster_clock() -> None:
-    # With waits of more cycles; the phase is another because the ways take as long as before.
+    # With waits of more cycles; the phase differs because the board delays stay the same.
     board = model(clock_hz=133_000_000, phase=0.4)
     run_to(board, MIXED)
     board.run(100_000)

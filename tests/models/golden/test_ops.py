@@ -193,7 +193,7 @@ def test_max_pool_equals_naive_loops(seed: int, dtype: type) -> None:
     height, width = (int(size) for size in rng.integers(3, 9, 2))
     values = codes(rng, height, width, 3).astype(dtype)
     if dtype is np.float32:
-        values -= 300  # padding must not win over negative values
+        values -= 300  # padding must not be the maximum of negative values
     out_h, out_w = layer.geometry.out_size(height, width)
     got = ops.max_pool(layer, values)
     assert got.shape == (out_h, out_w, 3)
@@ -321,7 +321,7 @@ def test_average_rounds_halves_up_as_one_multiplication_does(count: int) -> None
     layer = QAveragePool(name="mean", inputs=(INPUT,), kernel=(count, 1), stride=(1, 1))
     got = ops.quantised_average(layer, codes).reshape(-1)
     np.testing.assert_array_equal(got, [(2 * n + count) // (2 * count) for n in sums.tolist()])
-    # What the hardware does: the next larger multiplier of 17 bits, no remainder looked at.
+    # As in hardware: the next larger multiplier of 17 bits, ignoring the remainder.
     shift = 16 + (count - 1).bit_length()
     multiplier = 2**shift // count + (count & (count - 1) > 0)
     assert multiplier < 1 << 17

@@ -1,4 +1,4 @@
-"""Layers cut out of a network compute what they do inside it."""
+"""Layers cut out of a network compute the same as inside it."""
 
 from __future__ import annotations
 

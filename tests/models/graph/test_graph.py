@@ -1,4 +1,4 @@
-"""The graph: shapes, counts of multiply-accumulates, and what does not fit."""
+"""The graph: shapes, multiply-accumulates, and refusals of layers that do not fit."""
 
 from __future__ import annotations
 

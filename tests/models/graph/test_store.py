@@ -1,4 +1,4 @@
-"""The saved-model file: what is saved comes back, and what is damaged is refused in one line."""
+"""The saved-model file: round trip, and one-line refusals of damaged files."""
 
 from __future__ import annotations
 

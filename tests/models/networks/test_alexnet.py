@@ -1,4 +1,4 @@
-"""AlexNet's shape, and weights that keep it alive."""
+"""AlexNet's shapes, and seeded weights with useful activations."""
 
 from __future__ import annotations
 
@@ -102,11 +102,11 @@ def test_seeded_weights_are_alive_through_all_layers() -> None:
         assert alive.min() > 0.2, layer.name
         if layer.name.startswith(("conv", "fc6", "fc7")):
             assert alive.max() < 0.7, layer.name
-            # Almost all channels take part, and no value towers over the rest.
+            # Almost all channels are active, and no value dominates.
             channels = np.stack([run[layer.name].max(axis=(0, 1)) for run in runs]).max(axis=0)
             assert (channels > 0).mean() > 0.6, layer.name
             assert maps.max() < 60 * maps.mean(), layer.name
-        # What images have in common does not drown what tells them apart.
+        # Differences between images are not small against what they have in common.
         assert (maps - maps.mean(axis=0)).std() > 0.2 * maps.std(), layer.name
     tops = {int(run["fc8"].argmax()) for run in runs}
     assert len(tops) == len(runs)

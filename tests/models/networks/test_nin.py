@@ -1,4 +1,4 @@
-"""Network in Network: its shape, weights that keep it alive, and the same bytes on a device."""
+"""Network in Network: shapes, seeded weights, and the same bytes on a device."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_quantised_answers_are_the_float_ones() -> None:
 
 
 def test_classified_bit_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By name, through the compiler; the device leaves the last map, the CPU takes its average."""
+    """By name, through the compiler; the device computes the last map, the CPU its average."""
     monkeypatch.setenv("PENSTOCK_CACHE", str(tmp_path))
     network = load_network("nin")
     last = network.layers[-1]

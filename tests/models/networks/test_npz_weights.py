@@ -29,7 +29,7 @@ TORCH = {
 
 
 def state(variant: Variant, classes: int = 2) -> Arrays:
-    """Return float16 weights whose first element in each row tells the row."""
+    """Return float16 weights whose first element in each row is the row's number."""
     arrays = {}
     for index, (name, shape) in enumerate(weight_shapes(variant, classes).items()):
         arrays[name] = np.zeros(shape, np.float16)

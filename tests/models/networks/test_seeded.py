@@ -1,4 +1,4 @@
-"""Seeded weights: the published ones, or a sentence that says they are others."""
+"""Seeded weights: equal to the published digest, or with a warning that they differ."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from penstock.models.networks import seeded as seeded_weights
+from penstock.models.networks import seeded
 from penstock.models.networks.seeded import other_numbers
 from penstock.models.networks.tinynet import tiny_net
 
@@ -30,13 +30,13 @@ def test_these_are_the_published_numbers() -> None:
 
 def test_others_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """As NumPy 1.21's are."""
-    plain = seeded_weights._random
+    plain = seeded._random
 
     def other(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         values = plain(rng, shape)
         values.reshape(-1)[-1] += 1
         return values
 
-    monkeypatch.setattr(seeded_weights, "_random", other)
+    monkeypatch.setattr(seeded, "_random", other)
     assert f"NumPy {np.__version__} draws other random weights" in other_numbers()
     assert "draws other random weights" in tiny_net().source

@@ -1,4 +1,4 @@
-"""Quantised ONNX files that stand for the float ones: they run, and come back as they were."""
+"""Quantised ONNX files in place of float ones: they run, and import unchanged."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_deployed_files(
             want = np.exp(want - want.max())
             want /= want.sum()
         np.testing.assert_allclose(row, want, rtol=1e-4, atol=1e-6)
-        # Every layer gives the same codes; its name may differ, and what is not needed is gone.
+        # Every layer gives the same codes; its name may differ, and unused layers are removed.
         needed = [layer for layer in network.layers if layer.name not in ("whole", "signed")]
         for first, second in zip(needed, read.layers, strict=True):
             np.testing.assert_array_equal(again[second.name], maps[first.name], err_msg=first.name)
@@ -98,7 +98,7 @@ def test_the_files_ends_are_kept(tmp_path: Path) -> None:
     path = maker.save(tmp_path / "float.onnx", maker.add("Softmax", gemm))
     network, ends = load_float_ends(path, order="RGB", mean=(0.0,) * 3, std=(255.0,) * 3)
     assert (ends.input, ends.output, ends.ended) == ("data", "t5", "Softmax")
-    # What the graph itself does to its input is not part of how the tensor is made.
+    # Operations of the graph on its input are not part of the tensor's preprocessing.
     assert ends.spec.mean == (0.0, 0.0, 0.0)
     assert network.input.mean == (127.5, 127.5, 127.5)
     quantised = quantise(network, tiny_images())

@@ -1,4 +1,4 @@
-"""Float networks as ONNX: onnxruntime and the importer see the same network."""
+"""Float networks as ONNX: the same network in onnxruntime and in the importer."""
 
 from __future__ import annotations
 

@@ -146,7 +146,7 @@ def test_automatic_padding(tmp_path: Path, auto: str) -> None:
 
 
 def test_shapes_computed_in_the_graph(tmp_path: Path) -> None:
-    """What PyTorch writes for a flattening with a dynamic batch."""
+    """PyTorch's nodes for a flattening with a dynamic batch."""
     maker = Maker(["batch", 3, 8, 8])
     conv = maker.add("Relu", maker.add("Conv", "data", maker.random(5, 3, 3, 3)))
     shape = maker.add("Shape", conv)

@@ -1,4 +1,4 @@
-"""Float ONNX files: what onnxruntime computes is what the imported network computes."""
+"""Float ONNX files: the imported network computes the same as onnxruntime."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Array = NDArray[Any]
 
 
 class Model:
-    """A sequential graph in the making."""
+    """Builder of a sequential graph."""
 
     def __init__(self, shape: list[int | str], seed: int = 0) -> None:
         self.rng = np.random.default_rng(seed)
@@ -251,7 +251,7 @@ def test_branches_and_inputs(tmp_path: Path) -> None:
     model.last = "t2"
     with pytest.raises(ValueError, match=r"Relu_1 \(what it rectifies is read by other nodes too"):
         load_float(model.save(tmp_path / "a.onnx"))
-    # What the output does not need is left out.
+    # Nodes that the output does not need are left out.
     model.last = "t0"
     assert list(infer_shapes(load_float(model.save(tmp_path / "a.onnx")))) == ["input", "conv1"]
     for shape in (["n", 3, "h", "w"], [1, 3, 16], [1, "c", 16, 16]):

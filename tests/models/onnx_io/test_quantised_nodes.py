@@ -79,7 +79,7 @@ def outside_maps(path: Path, tensors: dict[str, str], data: Array) -> dict[str, 
 def differences(network: Network, maps: dict[str, Array], codes: Array) -> tuple[int, int]:
     """Return how many codes differ from onnxruntime's, and of how many; by one step at most.
 
-    Each layer is fed with what onnxruntime gave for the layers before.
+    Each layer's input is onnxruntime's output of the previous layers.
     """
     maps = {INPUT: codes.astype(np.int64), **maps}
     wrong = total = 0

@@ -1,4 +1,4 @@
-"""Damaged, crafted and impossible ONNX files: one clear line each, before any work."""
+"""Damaged, malicious and impossible ONNX files: one clear line each, before any work."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def test_bad_files(tmp_path: Path, name: str) -> None:
         load_float(path)
     assert str(error.value).startswith(f"{path}: ")
     assert "\n" not in str(error.value)
-    # kB: nothing large was made on the way.
+    # In kB: nothing large was allocated.
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
 
 

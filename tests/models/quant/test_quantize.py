@@ -100,7 +100,7 @@ def test_scales_are_dyadic_and_multipliers_small(network: str) -> None:
         assert (layer.shift == OUT_SHIFT).all()
         assert layer.multiplier.min() >= 1
         assert layer.multiplier.max() < 1 << 15
-        # What the integers say is what the float weights are, to half a step.
+        # The integers equal the float weights within half a step.
         scale = layer.multiplier / 2**16 * quantised.scales[layer.name]
         scale = (scale / quantised.scales[layer.inputs[0]])[:ROWS]
         source = floating.layer(layer.name)

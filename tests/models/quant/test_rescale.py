@@ -1,4 +1,4 @@
-"""Foreign scales as multipliers and shifts: never more than a step from what they mean."""
+"""Other tools' scales as multipliers and shifts: within one step of the exact value."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ def test_large_weights_make_outputs_coarser() -> None:
     assert isinstance(first, Conv)
     weight = first.weight.copy()
     weight[0, 0] = 1000
-    # Nothing of it is seen on the calibration images.
+    # The calibration images have no such values.
     dead = replace(first, weight=weight, bias=np.where(np.arange(5) == 0, -1e6, first.bias))
     layers = tuple(dead if layer is first else layer for layer in floating.layers)
     network = quantise(replace(floating, layers=layers), branch_images())

@@ -1,4 +1,4 @@
-"""The accelerator's parameters: what is refused, what makes two arches the same."""
+"""The accelerator's parameters: refusals, and equality of arches."""
 
 from __future__ import annotations
 

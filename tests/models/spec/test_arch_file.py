@@ -1,4 +1,4 @@
-"""Arches as TOML files: what they say, and what is refused with which line."""
+"""Arches as TOML files: contents, and refusals with their messages."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_a_python_without_a_reader_says_what_helps(
 
 
 def test_every_parameter_can_be_given(tmp_path: Path) -> None:
-    """The reader has no list of its own that could lack one."""
+    """The reader has no separate list of keys that could be incomplete."""
     other = {"rows": 8, "cols": 8, "count_bits": 20, "queue_depth": 4, "log_entries": 16}
     other |= {"act_words": 256, "psum_words": 128, "out_words": 256, "wgt_words": 128}
     other |= {"drain_lanes": 2, "lrn_lanes": 2, "bus_bytes": 8}

@@ -1,4 +1,4 @@
-"""The instruction set: what is encoded comes back, what does not fit is refused."""
+"""The instruction set: round trip of fields, and refusals of values that do not fit."""
 
 from __future__ import annotations
 

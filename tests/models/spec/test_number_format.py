@@ -38,7 +38,7 @@ def test_human() -> None:
     assert human(12) == "12"
 
 
-def test_nobody_writes_them_another_way() -> None:
+def test_other_modules_do_not_format_figures() -> None:
     other = re.compile(r"%\}|:,[}.\d]")
     wrong = [
         f"{path.relative_to(ROOT)}: {line.strip()}"

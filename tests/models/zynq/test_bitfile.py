@@ -1,4 +1,4 @@
-"""Bitstream headers: what is written is read; damage is told.  tests/board lets pynq read them."""
+"""Bitstream headers: round trip and damage.  tests/board reads them with pynq."""
 
 from __future__ import annotations
 

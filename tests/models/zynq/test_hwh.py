@@ -1,4 +1,4 @@
-"""The hardware handoff: read back; clocks; damage.  tests/board lets pynq read it."""
+"""The hardware handoff: round trip, clocks, damage.  tests/board reads it with pynq."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_divisors_give_the_fastest_clock_below_the_limit(limit: float) -> None:
     assert found == max(
         1000 / (a * b) for a in range(1, 64) for b in range(1, 64) if 1000 / (a * b) <= limit
     )
-    # What a clock is built for is what it is set to.
+    # The clock is set to the value it was built for.
     assert clock_mhz(divisors(found)) == found
 
 

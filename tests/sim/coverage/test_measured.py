@@ -1,4 +1,4 @@
-"""What tests reach inside the hardware: branches of the core, classes of fields."""
+"""Coverage of the hardware: branches of the core, classes of fields."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def places(branches: tuple[Branch, ...], path: str, text: str) -> list[Branch]:
 
 def test_branches(branches: tuple[Branch, ...]) -> None:
     assert len(branches) == len(set(branches)) > 200
-    # States are cases; a condition without m.Else has a way past it, one with m.Else has none.
+    # States are cases; a condition without m.Else has an implicit else.
     for state in ("IDLE", "SEEK", "ROWS"):
         (branch,) = places(branches, "hw/engines/post_scan.py", f'm.State("{state}")')
         assert not branch.past
@@ -72,7 +72,7 @@ def test_covered_core_is_the_core_and_remembers(branches: tuple[Branch, ...]) ->
             infer(device, program, buffer, codes)
         after = taken()
         assert failed in after
-        # Nothing is forgotten, not even in a reset.
+        # Bits stay set, even in a reset.
         device.model.reset()
         assert before < between < after <= taken() < set(branches)
     with RtlDevice(ARCH) as plain:
@@ -155,5 +155,5 @@ def test_one_may_be_the_most() -> None:
     arch = get_arch("tang-nano-20k")
     assert arch.cols // arch.drain_lanes == 2
     fields = FieldCounts()
-    fields.add([descriptor(Op.DRAIN, groups=1), descriptor(Op.DRAIN, groups=2)], arch)
-    assert dict(fields.rows())["DRAIN.groups"] == {"one": 1, "more": 0, "max": 1}
+    fields.add([descriptor(Op.DRAIN, lane_groups=1), descriptor(Op.DRAIN, lane_groups=2)], arch)
+    assert dict(fields.rows())["DRAIN.lane_groups"] == {"one": 1, "more": 0, "max": 1}

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The proofs' tools: what is true is proved, what is not is found; `make formal` does the rest."""
+"""Tools of the proofs: true claims are proved, false ones refuted; `make formal` runs them all."""
 
 from __future__ import annotations
 

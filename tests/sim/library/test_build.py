@@ -55,7 +55,7 @@ def start(model: Model, *, address: int = 0x1000, beats: int = 100, watchdog: in
 
 
 def copy(model: Model, seed: int, *, address: int = 0x1000, beats: int = 100) -> int:
-    """Run one copy, check it with the bytes around it, and return the cycles."""
+    """Run one copy, check it and the bytes around it, and return the cycles."""
     rng = np.random.default_rng(seed)
     model.memory[:] = 0xA5
     data = rng.integers(0, 256, 8 * beats, np.uint8)
@@ -99,7 +99,7 @@ def test_bandwidth_latency_and_reproducibility(model: Model) -> None:
     beats = 4000
     model.profile(Profile(stall_per_mille=0))
     free = copy(model, 0, beats=beats)
-    # Three reads and one write share one beat a cycle, and nothing else costs much.
+    # Three reads and one write share one beat a cycle; other costs are small.
     assert 4 * beats <= free <= 4 * beats + 400
     model.profile(Profile(stall_per_mille=50))
     stalled = copy(model, 0, beats=beats)
@@ -147,7 +147,7 @@ def test_error_responses(model: Model, port: int, kind: Fault) -> None:
     cause = ErrorCause.SLVERR if kind is Fault.SLVERR else ErrorCause.DECERR
     assert model.read("ERROR") == cause | port << 8
     assert model.read(f"{ERROR_SOURCES[port].upper()}_RECEIVED") in range(33, 49)
-    # The bursts that are under way end, and the next run is right.
+    # The bursts in flight complete, and the next run is right.
     model.run(0)
     for _ in range(200):
         if not model.read("STATUS") & RESETTING:
@@ -165,14 +165,14 @@ def test_hang_ends_with_the_watchdog(model: Model, port: int) -> None:
     name = ERROR_SOURCES[port].upper()
     assert model.read(f"{name}_RECEIVED") < model.read(f"{name}_EXPECTED")
     assert model.read("STATUS") == ERROR | RESETTING
-    # The memory comes back: the soft reset that was waiting finishes by itself.
+    # The memory recovers: the pending soft reset then completes.
     model.fault(port, Fault.NONE)
     model.write("CTRL", RESET)
     for _ in range(400):
         if not model.read("STATUS"):
             break
     copy(model, 1)
-    # It does not: a hard reset helps.
+    # It does not: a hard reset is needed.
     model.fault(port, Fault.HANG, beat=50)
     start(model, beats=200)
     model.run(100_000)
@@ -354,7 +354,7 @@ def test_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         trained.append(path)
         _train(path)
 
-    # A training that fails leaves nothing that could be taken for a library.
+    # A failed training leaves no file that could be mistaken for a library.
     with pytest.raises(toolchain.ToolError, match=r"no profile of .*harness\.cpp"):
         library(train=train_without_profile)
     assert not list(tmp_path.glob("accel-*.so"))

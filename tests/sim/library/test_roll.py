@@ -1,4 +1,4 @@
-"""Rolling up families of cells.  That the circuit stays the same, the tests of the device show."""
+"""Rolling up families of cells; the tests of the device check that the circuit is unchanged."""
 
 from __future__ import annotations
 

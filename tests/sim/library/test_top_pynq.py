@@ -1,4 +1,4 @@
-"""The bus model of a Zynq's ports: what breaks AXI3's rules is told, what keeps them is not."""
+"""The bus model of a Zynq's ports reports violations of AXI3's rules, and only those."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Proofs that a fault changes nothing: what they find equal, and what they must not."""
+"""Proofs of equivalence: cases that are equal, and cases that are not."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_modules_and_ports_are_read() -> None:
         ({"dead": True}, {r"\top": {r"\top"}}),
         # The count never goes past the end.
         ({"exact": False}, {r"\top.inner": {r"\top.inner"}}),
-        # A port of another width is compared in what is around it.
+        # A module with a port of another width is compared as part of its parent.
         ({"bits": 4}, {r"\top": {r"\top", r"\top.inner"}}),
     ],
 )

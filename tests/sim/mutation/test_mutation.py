@@ -1,4 +1,4 @@
-"""Single faults: where they are found, what they make of the text, and what becomes of them."""
+"""Mutation testing: sites, changed sources, and outcomes."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def found(tmp_path: Path) -> list[Site]:
 
 
 def test_sites(found: list[Site]) -> None:
-    """All of them, and none of those that the rules leave out."""
+    """All sites, and none of those excluded by the rules."""
     assert [(site.kind, site.before, site.after) for site in found] == [
         ("constant", "5", ("4",)),
         ("constant", "8", ("7", "9")),
@@ -135,7 +135,9 @@ def test_the_core_has_sites_of_every_kind() -> None:
     assert {"hw/bus/dma.py", "hw/array/packed.py", "hw/array/dsp48.py", "hw/engines/lrn.py"} <= set(
         names
     )
-    assert not {"hw/link/uart.py", "hw/boards/pynq_z2.py", "hw/boards/ulx3s_top.py"} & set(names)
+    assert not {"hw/link/uart.py", "hw/boards/pynq_z2_top.py", "hw/boards/ulx3s_top.py"} & set(
+        names
+    )
     for name in ("hw/bus/dma.py", "hw/core/run_control.py"):
         assert {site.kind for site in sites(ROOT / name, ROOT)} == set(KINDS)
 
@@ -226,7 +228,7 @@ def test_run(tree: Path, tmp_path: Path) -> None:
     assert "hw/adder.py:6 (operator)\n    before a - a\n    after  ((a) + (a))" in text
     assert "1 of 2 faults caught (50.0 %)" in text
 
-    # What was done is not done again; what Amaranth refuses does not count.
+    # Mutants in the record are not run again; those that Amaranth rejects do not count.
     lines = path.read_text().splitlines()
     (tree / "tests" / "test_adder.py").write_text(
         (tree / "tests" / "test_adder.py").read_text().replace("== 3", "== 3  # as before")
@@ -277,7 +279,7 @@ def test_faults_that_are_proved_to_change_nothing_do_not_count(tree: Path, tmp_p
         cores=("tiny",),
         report=lambda mutant, result, by: results.append(result),
     )
-    # What no core has is not shown to be harmless.
+    # A fault in hardware that no core contains is not proved harmless.
     assert results == [Result.EQUAL, Result.SURVIVED]
     text, share = summary(done, sites=len(found), seed=1)
     assert share == 0.0

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Netlists: what Yosys makes of the blocks for a Zynq does what the blocks do."""
+"""Netlists: blocks synthesised by Yosys for a Zynq behave like the blocks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from penstock.hw.array.packed import PackedArray
 from penstock.hw.flow.programs import find
 from penstock.hw.flow.xilinx.xc7_carry import copy_shared_luts
 from penstock.hw.lib.buffer import Buffer
-from penstock.sim.bench import runner as bench
+from penstock.sim.bench import runner
 from penstock.sim.netlist.netlist import Netlist
 
 SCRIPT = (
@@ -47,7 +47,7 @@ def packed() -> Netlist:
 def test_packed_array(simulator: str) -> None:
     netlist = packed()
     assert netlist.cells["DSP48E1"] == 8, "two products in each"
-    bench.run(
+    runner.run(
         netlist.verilog(),
         "penstock.sim.bench.array",
         simulator=simulator,
@@ -56,12 +56,12 @@ def test_packed_array(simulator: str) -> None:
 
 
 def test_a_wrong_bit_is_found() -> None:
-    """The simulation looks at the cells: one changed opmode, and the sums are wrong."""
+    """The simulation depends on the cells: with one changed opmode the sums are wrong."""
     text = packed().verilog()
     spoilt = text.replace(".OPMODE({1'b0, 1'b0, 1'b1,", ".OPMODE({1'b0, 1'b0, 1'b0,", 1)
     assert spoilt != text
-    with pytest.raises(bench.BenchError, match="not"):
-        bench.run(
+    with pytest.raises(runner.BenchError, match="not"):
+        runner.run(
             spoilt,
             "penstock.sim.bench.array",
             parameters={"rows": 4, "cols": 4, "blocks": 5, "packed": True},
@@ -83,7 +83,7 @@ def test_block_ram(depth: int, width: int, granularity: int, cells: dict[str, in
     assert not any(kind.startswith("RAM") and "B" not in kind for kind in netlist.cells)
     for kind, count in cells.items():
         assert netlist.cells[kind] == count
-    bench.run(
+    runner.run(
         netlist.verilog(),
         "penstock.sim.bench.buffer",
         simulator="verilator",

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Netlists for ECP5 and Gowin: what Yosys makes of the blocks does what the blocks do."""
+"""Netlists for ECP5 and Gowin: blocks synthesised by Yosys behave like the blocks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from penstock.hw.array.systolic import SystolicArray
 from penstock.hw.flow.programs import find
 from penstock.hw.flow.synthesis import ANY_ON_COLLISION
 from penstock.hw.lib.buffer import Buffer
-from penstock.sim.bench import runner as bench
+from penstock.sim.bench import runner
 from penstock.sim.netlist.cells import Cells
 from penstock.sim.netlist.cells_ecp5 import Ecp5Cells
 from penstock.sim.netlist.cells_gowin import GowinCells
@@ -60,7 +60,7 @@ def read(values: dict[str, Any], family: str, folder: Path) -> Netlist:
 
 
 def simulate_array(netlist: Netlist) -> None:
-    bench.run(
+    runner.run(
         netlist.verilog(),
         "penstock.sim.bench.array",
         simulator="verilator",
@@ -87,7 +87,7 @@ def test_a_broken_multiply_is_found(family: str, tmp_path: Path) -> None:
     pin = "B0" if family == "ecp5" else "B"
     assert isinstance(multiplier["connections"][pin][0], int)
     multiplier["connections"][pin][0] = "0"
-    with pytest.raises(bench.BenchError, match="not"):
+    with pytest.raises(runner.BenchError, match="not"):
         simulate_array(read(values, family, tmp_path))
 
 
@@ -97,7 +97,7 @@ def buffer(family: str) -> dict[str, Any]:
 
 
 def simulate_buffer(netlist: Netlist, *, collisions: bool) -> None:
-    bench.run(
+    runner.run(
         netlist.verilog(),
         "penstock.sim.bench.buffer",
         simulator="verilator",
@@ -113,7 +113,7 @@ def simulate_buffer(netlist: Netlist, *, collisions: bool) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_block_ram(family: str, tmp_path: Path) -> None:
-    """The memory, its output register and a register for when that takes a word: no comparator."""
+    """The memory, its output register and the register of its enable: no comparator."""
     netlist = read(buffer(family), family, tmp_path)
     assert sum(count for kind, count in netlist.cells.items() if "LUT" in kind) <= 4
     assert sum(count for kind, count in netlist.cells.items() if "FF" in kind) == 17
@@ -122,6 +122,6 @@ def test_block_ram(family: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_read_that_meets_a_write_is_wrong(family: str, tmp_path: Path) -> None:
-    """So whoever needs such a read fails in the simulation of the netlist."""
-    with pytest.raises(bench.BenchError, match="not"):
+    """A design that needs such a read fails in the simulation of the netlist."""
+    with pytest.raises(runner.BenchError, match="not"):
         simulate_buffer(read(buffer(family), family, tmp_path), collisions=True)

@@ -1,4 +1,4 @@
-"""`penstock bitstream` and what `penstock doctor` says of its tools."""
+"""`penstock bitstream`, and its tools in `penstock doctor`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from penstock.host.cli import app as cli
+from penstock.host.cli import app
 from penstock.hw.boards import catalog
 from penstock.hw.flow import toolchain
 from penstock.hw.flow.programs import yosys_tool
@@ -35,7 +35,7 @@ def penstock(
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str) -> tuple[int, str, str]:
-        status = cli.run(["bitstream", *arguments])
+        status = app.run(["bitstream", *arguments])
         captured = capsys.readouterr()
         return status, captured.out, captured.err
 
@@ -152,7 +152,7 @@ def program(path: Path, text: str = "") -> Path:
 
 @pytest.fixture
 def installed(tmp_path: Path) -> Path:
-    """An installation of openXC7, as far as its files' names go."""
+    """An installation of openXC7 with empty files."""
     root = tmp_path / "openxc7"
     version = "echo '\"nextpnr-xilinx\" -- Next Generation Place and Route (Version abc123)' >&2"
     program(root / "bin" / "nextpnr-xilinx", version)
@@ -230,7 +230,7 @@ def test_doctor_lists_the_tools(
 ) -> None:
     monkeypatch.setenv("NEXTPNR_XILINX_DIR", str(installed))
     (installed / "bin" / "bitread").unlink()
-    assert cli.run(["doctor"]) == 0
+    assert app.run(["doctor"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert any(line.split() == ["ok", "nextpnr-xilinx", "abc123"] for line in lines)
     (line,) = (line for line in lines if " bitread " in line)

@@ -1,4 +1,4 @@
-"""What `classify` takes as images: files that are there, and folders of them."""
+"""Image arguments of `classify`: existing files, and folders of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import penstock as package
-from penstock.host.cli.commands import classify as command
+from penstock.host.cli.commands import classify as classify_command
 from penstock.models.data.shipped import PHOTOS
 from tests.support.commands import Run, classify, refused
 
@@ -21,7 +21,7 @@ def test_missing_images_are_refused_first(
     def never(*arguments: object, **options: object) -> None:
         raise AssertionError("the work began")
 
-    monkeypatch.setattr(command, "load", never)
+    monkeypatch.setattr(classify_command, "load", never)
     refused(classify(penstock, PHOTO, tmp_path / "none.jpg"), "none.jpg", "no such file")
     refused(classify(penstock, tmp_path), "holds no images")
 

@@ -1,4 +1,4 @@
-"""`penstock describe`: a bitstream of another tool gets the description that the host wants."""
+"""`penstock describe`: writes the description that the host needs for another tool's bitstream."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.host.cli import app as cli
+from penstock.host.cli import app
 from penstock.host.devices.pynq.overlay_loader import read_pair
 from penstock.models.spec.arch import get_arch
 from penstock.models.zynq.bitfile import BitFile, write_bit
@@ -18,7 +18,7 @@ BIT = BitFile(design="penstock_vivado", part="7z020clg400", payload=bytes(64))
 def test_the_host_takes_the_pair(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "penstock_vivado.bit"
     path.write_bytes(write_bit(BIT))
-    assert cli.run(["describe", str(path), "--mhz", "130"]) == 0
+    assert app.run(["describe", str(path), "--mhz", "130"]) == 0
     assert "to be run at 125.00 MHz" in capsys.readouterr().out
     handoff = read_pair(path, get_arch("pynq-z2"))
     assert handoff.fclk_mhz == 125
@@ -38,7 +38,7 @@ def test_what_cannot_be_described(
 ) -> None:
     path = tmp_path / "x.bit"
     path.write_bytes(data)
-    assert cli.run(["describe", str(path), "--mhz", mhz]) == 2
+    assert app.run(["describe", str(path), "--mhz", mhz]) == 2
     err = capsys.readouterr().err
     assert message in err
     assert err.count("\n") == 1

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.host.cli import app as cli
+from penstock.host.cli import app
 from penstock.models.spec.arch import get_arch
 from penstock.models.spec.arch_file import load_arch
 from penstock.models.spec.regs import REGISTERS
@@ -21,7 +21,7 @@ from tests.support.commands import Run, refused
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("export") / "core"
-    assert cli.run(["export", str(folder), "--arch", "tiny", "--mhz", "80"]) == 0
+    assert app.run(["export", str(folder), "--arch", "tiny", "--mhz", "80"]) == 0
     return folder
 
 

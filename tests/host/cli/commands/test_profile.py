@@ -7,20 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from penstock.host.cli import app as cli
-from penstock.host.cli.support import progress as cli_progress
+from penstock.host.cli import app
+from penstock.host.cli.support import progress
 
 TINY = ("profile", "--model", "tiny", "--arch", "tiny")
 
 
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A slow machine must not add lines of progress to what is compared."""
-    monkeypatch.setattr(cli_progress, "DELAY", 600.0)
+    """On a slow machine, progress lines must not appear in the compared output."""
+    monkeypatch.setattr(progress, "DELAY", 600.0)
 
 
 def refused(capsys: pytest.CaptureFixture[str], message: str, *arguments: str | Path) -> None:
-    assert cli.run([*TINY, *(str(argument) for argument in arguments)]) == 2
+    assert app.run([*TINY, *(str(argument) for argument in arguments)]) == 2
     captured = capsys.readouterr()
     assert captured.err == f"penstock: {message}\n"
     assert captured.out == ""
@@ -29,7 +29,7 @@ def refused(capsys: pytest.CaptureFixture[str], message: str, *arguments: str | 
 def test_picture_timeline_and_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     picture, trace, report = (tmp_path / name for name in ("a.svg", "a.json", "report.json"))
     options = ("--plot", str(picture), "--trace", str(trace), "--json", str(report))
-    assert cli.run([*TINY, *options]) == 0, capsys.readouterr().err
+    assert app.run([*TINY, *options]) == 0, capsys.readouterr().err
     layers = json.loads(report.read_text())["layers"]
     events = json.loads(trace.read_text())["traceEvents"]
     assert events[0]["args"] == {"name": "tiny on rtl, arch tiny (4x4)"}

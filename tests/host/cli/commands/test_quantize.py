@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 from PIL import Image
 
-from penstock.host.cli import app as cli
+from penstock.host.cli import app
 from penstock.host.inputs.catalog import load_network
 from penstock.host.inputs.folder import ImageFolder, image_files
 from penstock.models.golden.ops import normalise
@@ -47,7 +47,7 @@ def test_a_float_file_becomes_a_quantised_one(
     out, report, plot = (tmp_path / name for name in ("out.onnx", "out.json", "out.png"))
     arguments = ["quantize", model, "--calibrate", images, "-o", out, "--resize", "26"]
     arguments += ["--report", report, "--plot", plot, "--layer-method", "conv2=minmax"]
-    assert cli.run([str(argument) for argument in arguments]) == 0
+    assert app.run([str(argument) for argument in arguments]) == 0
     printed = capsys.readouterr().out
     assert "net quantised on 5 images" in printed
     assert "concat5" in printed
@@ -98,7 +98,7 @@ def test_what_is_wrong_is_said_in_one_line(
 ) -> None:
     options = {"--calibrate": str(images), "-o": str(tmp_path / "out.onnx"), **changes}
     arguments = ["quantize", str(model), *(part for pair in options.items() for part in pair)]
-    assert cli.run(arguments) == 2
+    assert app.run(arguments) == 2
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
@@ -111,12 +111,12 @@ def test_bad_files_leave_nothing_behind(
     for number in range(6):
         (images / f"broken{number}.jpg").write_bytes(b"\xff\xd8 no more")
     out = tmp_path / "out.onnx"
-    assert cli.run(["quantize", str(model), "--calibrate", str(images), "-o", str(out)]) == 2
+    assert app.run(["quantize", str(model), "--calibrate", str(images), "-o", str(out)]) == 2
     assert "broken5.jpg: " in capsys.readouterr().err
     for path in images.glob("broken*"):
         path.unlink()
     model.write_bytes(model.read_bytes()[:1000])
-    assert cli.run(["quantize", str(model), "--calibrate", str(images), "-o", str(out)]) == 2
+    assert app.run(["quantize", str(model), "--calibrate", str(images), "-o", str(out)]) == 2
     assert f"{model}: " in capsys.readouterr().err
     assert not list(tmp_path.glob("*out*"))
 
@@ -158,7 +158,7 @@ def test_broken_files_are_named_and_left_out(
     arguments = ["quantize", model, "--calibrate", images, "-o", out, "--resize", "26"]
     for name in ("broken.jpg", "empty.png"):
         (images / name).write_text("x" if name == "broken.jpg" else "")
-    assert cli.run([str(argument) for argument in arguments]) == 0
+    assert app.run([str(argument) for argument in arguments]) == 0
     printed, told = capsys.readouterr()
     assert "net quantised on 5 images" in printed
     assert [line.split(": ")[1] for line in told.splitlines()] == ["left out"] * 2
@@ -167,6 +167,6 @@ def test_broken_files_are_named_and_left_out(
     out.unlink()
     for number in range(6):
         (images / f"broken{number}.jpg").write_text("x")
-    assert cli.run([str(argument) for argument in arguments]) == 2
+    assert app.run([str(argument) for argument in arguments]) == 2
     assert "5 of 13 files are images: too few to calibrate on" in capsys.readouterr().err
     assert not out.exists()

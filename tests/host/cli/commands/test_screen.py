@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from penstock.host.cli import app as cli
-from penstock.host.runtime import session as runtime
+from penstock.host.cli import app
+from penstock.host.runtime import session
 from penstock.models.golden.ops import run_quantised
 from penstock.models.graph import store
 from penstock.models.graph.graph import Network
@@ -35,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
 def screen(folder: Path, *more: object, device: str = "golden") -> int:
     arguments = ["screen", folder / "images", "--model", folder / "model" / "model.json"]
     arguments += ["--device", device, "--arch", "tiny", *more]
-    return cli.run([str(argument) for argument in arguments])
+    return app.run([str(argument) for argument in arguments])
 
 
 def test_every_feature_map_is_checked(
@@ -52,7 +52,7 @@ def test_every_feature_map_is_checked(
             name: values ^ 1 for name, values in run_quantised(network, codes, stop=stop).items()
         }
 
-    monkeypatch.setattr(runtime, "run_quantised", wrong)
+    monkeypatch.setattr(session, "run_quantised", wrong)
     assert screen(folder, "--check", device="functional") == 1
     assert "red: layer conv1" in capsys.readouterr().err
 
@@ -88,7 +88,7 @@ def test_broken_files_are_passed_over(folder: Path, capsys: pytest.CaptureFixtur
     printed = capsys.readouterr().out
     assert "1 unreadable" in printed
     assert "2 confirmed" in printed
-    # Once it is mended only that one is looked at.
+    # Once it is repaired, only that file is screened.
     paint(broken, (250, 250, 0))
     assert screen(folder, "--json", out) == 0
     printed = capsys.readouterr().out
@@ -113,7 +113,7 @@ def test_a_stage_that_does_not_compile_runs_in_the_golden_model(
     printed = capsys.readouterr()
     assert "runs in the golden model: layer pool1" in printed.err
     assert "coarse stage on functional, fine stage on golden" in printed.out
-    # But not if a device was asked for.
+    # But not if a device was named.
     assert screen(folder, "--fine-device", "functional", device="functional") == 2
     assert "layer pool1" in capsys.readouterr().err
 
@@ -127,5 +127,5 @@ def test_bad_input(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         ([folder / "images", "--model", folder / "gone.json"], "gone.json: no such file"),
         ([folder / "images", *model, "--coarse-threshold", "2"], "--coarse-threshold"),
     ):
-        assert cli.run(["screen", *map(str, arguments)]) == 2
+        assert app.run(["screen", *map(str, arguments)]) == 2
         assert message in capsys.readouterr().err

@@ -52,7 +52,7 @@ def test_a_device_that_counts_nothing(penstock: Run, tmp_path: Path) -> None:
 
 
 class _Forgetful(FunctionalDevice):
-    """Reads a wrong bit from some time on."""
+    """Returns a wrong bit from some read on."""
 
     wrong_from = 4
     reads = 0

@@ -1,4 +1,4 @@
-"""`penstock watch`: answers as pictures come, with their rate."""
+"""`penstock watch`: answers as pictures arrive, with their rate."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from penstock.host.cli import app as cli
-from penstock.host.cli.commands import watch as cli_watch
+from penstock.host.cli import app
+from penstock.host.cli.commands import watch as watch_command
 from penstock.models.graph import store
 from tests.support.netgen import make_classifier
 from tests.support.networks import PHOTOS
@@ -30,7 +30,7 @@ def model(tmp_path: Path) -> Path:
 
 def watch(model: Path, *arguments: str | Path) -> int:
     options = ["--model", str(model), "--device", "functional", "--arch", "tiny"]
-    return cli.run(["watch", *map(str, arguments), *options])
+    return app.run(["watch", *map(str, arguments), *options])
 
 
 def test_a_folder(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -58,7 +58,7 @@ def test_a_camera(
         while True:
             yield np.full((48, 64, 3), 100, np.uint8)
 
-    monkeypatch.setattr(cli_watch, "frames", frames)
+    monkeypatch.setattr(watch_command, "frames", frames)
     assert watch(model, "camera:2", "--count", "3") == 0
     out = capsys.readouterr().out
     assert seen == [2]
@@ -70,7 +70,7 @@ def test_a_camera(
 def test_the_last_answer_does_not_wait_for_another_picture(
     model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], options: tuple[str, ...]
 ) -> None:
-    """Three pictures, then nothing: three answers, and Ctrl-C takes none back."""
+    """Three pictures, then nothing: three answers, none lost at Ctrl-C."""
     folder = tmp_path / "in"
     folder.mkdir()
     for path in PHOTOS:
@@ -92,7 +92,7 @@ def test_the_last_answer_does_not_wait_for_another_picture(
     text = "".join(shown)
     assert text.count(" %  ") == len(PHOTOS), text
     assert "3 pictures in" in capfd.readouterr().out
-    # The thread that looks into the folder ends with the next picture.
+    # The thread that polls the folder ends with the next picture.
     shutil.copy(PHOTOS[0], folder / "last.jpg")
     for thread in threading.enumerate():
         if thread.name == "pictures":

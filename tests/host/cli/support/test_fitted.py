@@ -1,4 +1,4 @@
-"""Tables: as wide as the terminal, and every figure whole."""
+"""Tables fit the terminal, and no figure is cut."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options in groups: what Typer sees are the fields."""
+"""Options in groups: Typer sees their fields."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Output files: whole or not at all."""
+"""Output files are written atomically."""
 
 from __future__ import annotations
 

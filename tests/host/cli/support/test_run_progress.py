@@ -1,4 +1,4 @@
-"""How far runs are: of predicted cycles, or of descriptors."""
+"""Progress of runs, by predicted cycles or by descriptors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layers without a convolution, done deferred others."""
+"""Deferred layers: pooling without a convolution, done in gaps of later layers."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_units_wait_for_time_source_and_room(plan: Plan) -> None:
     assert not deferred.due(80)  # the convolution could need 80 words at once
     assert deferred.due(40)
     assert deferred.step() is None
-    # What lies between the convolution's words is in its way: 40 + 30 + 30 fit, 41 do not.
+    # Words between those of the convolution take its space: 40 + 30 + 30 fit, 41 do not.
     assert not deferred.due(41)
     assert deferred.due(40)
     assert deferred.step() is None

@@ -1,4 +1,4 @@
-"""LOADs ahead of their use: early, but never so many that the fetcher stands still."""
+"""LOADs ahead of their use: early, but never so many that the fetcher stalls."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_full_queue_of_loads_does_not_keep_the_array_from_its_tiles() -> None:
     with RtlDevice(LAB) as device:
         _, short = measure(device, network, program)
     idle = short["cycles"] - short["busy"] - sum(short[f"stall_{s}"] for s in ("input", "weights"))
-    # The drain and the post of the layer before, but nothing for each of the steps.
+    # The drain and the post of the previous layer, but none per step.
     assert idle < 1000
     assert abs(predict(program, LAB)[1].cycles - short["cycles"]) < 0.02 * short["cycles"]
 

@@ -1,4 +1,4 @@
-"""A program while it is written: waits, sections, the order of WEIGHTS."""
+"""Recording a program: waits, sections, the order of WEIGHTS."""
 
 from __future__ import annotations
 

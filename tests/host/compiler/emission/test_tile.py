@@ -50,7 +50,7 @@ def test_tiles_cover_all_channels_once() -> None:
     assert [tile.lane_groups for tile in tiles] == [4, 4, 2]
     assert {tile.spans for tile in tiles} == {((0, 3),)}
     assert {tile.weight_blocks for tile in tiles} == {3 * 9}
-    # Planes of 16: the last one is complete with the last tile only.
+    # Planes of 16: the last one is complete only with the last tile.
     assert [tile.opened(LAB) for tile in tiles] == [1, 2, 3]
     assert [tile.done(38, LAB) for tile in tiles] == [1, 2, 3]
     narrow = get_arch("16x8")

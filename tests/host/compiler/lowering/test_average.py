@@ -19,7 +19,7 @@ def average(kernel: tuple[int, int], stride: tuple[int, int], **settings: Any) -
 
 
 def by_terms(layer: QAveragePool, codes: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """What the array computes of the terms."""
+    """The array's result for the terms."""
     height, width = codes.shape[:2]
     out = layer.geometry.out_size(height, width)
     terms, bias, multiplier, shift = average_terms(layer, (height, width), out)
@@ -54,7 +54,7 @@ def by_terms(layer: QAveragePool, codes: np.ndarray[Any, Any]) -> np.ndarray[Any
 def test_terms_are_the_golden_average(size: tuple[int, int], layer: QAveragePool) -> None:
     rng = np.random.default_rng(3)
     codes = rng.integers(0, 256, (*size, 40), np.uint8)
-    # Small values meet halves often.
+    # Small values often give halves.
     codes[..., :20] >>= 5
     np.testing.assert_array_equal(by_terms(layer, codes), quantised_average(layer, codes))
 

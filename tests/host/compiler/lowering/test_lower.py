@@ -51,7 +51,7 @@ def test_branches_store_the_shared_map() -> None:
         make_lrn(RNG, "e", "c"),
     ]
     network = make_network("branches", (12, 12, 3), layers)
-    # What needs no array comes as early as it can.
+    # Layers that do not need the array are as early as possible.
     assert _names(network) == [("a", "b"), ("d",), ("c", "e")]
     first, _, second = chains(network)
     assert first.stored == {"a"}

@@ -1,4 +1,4 @@
-"""The cost model in words: what was considered, what was taken, where layers could go."""
+"""Explanation of a plan: the candidates, the choice, and where layers could run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The planner: chains that are split, images computed together, what a whole network takes."""
+"""The planner: split chains, batched images, cycles of whole networks."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_all_layers_are_planned_in_order(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["alexnet", "nin"])
 def test_parts_that_are_not_timed_are_slower(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the estimate rules out, the cost model rules out as well."""
+    """Plans ruled out by the estimate are ruled out by the cost model as well."""
     network = full_size_network(name)
 
     def names(choices: list[planner.Choice]) -> list[tuple[str, str]]:
@@ -99,7 +99,7 @@ def test_batches_read_weights_once_for_several_images() -> None:
         if one.name in ("conv3", "conv4", "conv5"):
             assert six.read_bytes < 3 * one.read_bytes
     assert moved(costs[6]) < 0.6 * 6 * moved(costs[1])
-    # No gap between the images: the array is as good as never idle.
+    # No gap between the images: the array is almost never idle.
     assert efficiency(costs[6], LAB) > 0.995
     assert sum(cost.cycles for cost in costs[6]) <= 6 * sum(cost.cycles for cost in costs[1])
 

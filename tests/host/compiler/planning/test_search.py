@@ -1,4 +1,4 @@
-"""The search for a plan: what it considers, what it takes."""
+"""The search for a plan: its candidates and its choice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stages of a board: what sets the rate, and that more images at a time help."""
+"""The pipeline stages of a board: the bottleneck, and the effect of batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a board's Linux must be like, and the pair of files: every way it is not has its message.
+"""Requirements on a board's Linux and on the pair of files: each violation has its message.
 
 None of this needs pynq.
 """
@@ -26,7 +26,7 @@ ARCH = get_arch("tiny")
 
 @pytest.fixture
 def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> System:
-    """A board on which all is well."""
+    """A board without faults."""
     system = System(root=tmp_path)
     system.fpga_manager.mkdir(parents=True)
     (system.fpga_manager / "state").write_text("operating\n")
@@ -101,7 +101,7 @@ def test_interrupt(system: System) -> None:
         folder = system.root / "sys/class/uio" / name
         folder.mkdir(parents=True)
         (folder / "name").write_text(text + "\n")
-    # Taken by another program: polling does it, too.
+    # In use by another program: polling is used instead.
     assert system.interrupt() is None
     (system.root / "dev").mkdir()
     (system.root / "dev/uio1").symlink_to(os.ttyname(near))
@@ -110,7 +110,7 @@ def test_interrupt(system: System) -> None:
     assert not interrupt.wait(0)
     os.write(far, b"\1\0\0\0")
     assert interrupt.wait(10)
-    # One of before is not the one that is waited for.
+    # An earlier interrupt does not end the wait.
     os.write(far, b"\2\0\0\0")
     interrupt.enable()
     assert os.read(far, 8) == b"\1\0\0\0"

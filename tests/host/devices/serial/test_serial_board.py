@@ -18,7 +18,7 @@ TINY = get_arch("tiny")
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
-    """Names and rates of the ports that were opened; none of them is there."""
+    """Names and rates of the ports that were opened; none of them exists."""
     ports = []
 
     def open_port(name: str, *, baud: int) -> Any:

@@ -1,4 +1,4 @@
-"""Serial ports that cannot be opened, or go away."""
+"""Serial ports that cannot be opened, or disappear."""
 
 from __future__ import annotations
 

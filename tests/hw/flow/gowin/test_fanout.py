@@ -1,4 +1,4 @@
-"""Buffers in Gowin netlists: no net has a number of sinks that place and route is slow at."""
+"""Buffers in Gowin netlists: no net has so many sinks that place and route is slow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SOURCE = 3
 
 
 def netlist(sinks: int, folder: Path) -> Path:
-    """A flip-flop, and so many others that take what it gives; its other net has one sink."""
+    """A flip-flop with so many sinks at its output; its other net has one sink."""
     cells: dict[str, Any] = {
         "source": {
             "type": "DFF",
@@ -65,7 +65,7 @@ def test_no_net_keeps_too_many_sinks(sinks: int, tmp_path: Path) -> None:
     )
     assert max(fanout.values()) <= FEW
     assert len(after) == len(before) + count
-    # As few as can do it, and everybody still gets the same.
+    # As few buffers as possible, and all sinks still get the same signal.
     assert FEW * (count - 1) + FEW - (count - 1) < sinks <= FEW * count + FEW - count
     for name in before:
         (given,) = after[name]["connections"]["D"]

@@ -151,7 +151,7 @@ def test_a_bitstream_is_what_its_fasm_says(database: Database) -> None:
     names += [("BRAM_L_X6Y0", f"RAMB18_Y0.INIT_00[{index}]") for index in range(256)]
     for _ in range(20):
         fasm: list[Feature] = random.sample(names, random.randrange(1, 200))
-        # What other tiles set is none of its business.
+        # Settings of other tiles are ignored.
         bits = expected_bits(database, fasm) | {(0x100 + 3, random.randrange(320)), (0x900, 7)}
         fasm.append(("INT_L_X0Y0", "IMUX1.VCC_WIRE"))
         assert compare(database, fasm, bits) == len(fasm) - 1
@@ -231,7 +231,7 @@ def test_dsp_cells_of_a_netlist(cell: DspCell, tmp_path: Path) -> None:
 
 
 def written(cell: DspCell, site: Site) -> list[Feature]:
-    """What place and route writes for `cell`: right but for tied pins."""
+    """FASM as place and route writes it for `cell`: right except for tied pins."""
     here = f"DSP48.DSP_{site.index}."
     names = [f"{here}Z{name}[0]" for name, value in cell.numbers.items() if value == 0]
     names += [f"{here}AREG_2", f"{here}ZIS_CLK_INVERTED"]

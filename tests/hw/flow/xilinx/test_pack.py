@@ -1,4 +1,4 @@
-"""What the flow leaves for a PYNQ board is a pair that the host takes."""
+"""The flow's files for a PYNQ board are a pair that the host accepts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`hw.flow.xilinx.xc7_carry`: the look-up tables of carry chains are their own."""
+"""`hw.flow.xilinx.xc7_carry`: carry chains do not share their look-up tables."""
 
 from __future__ import annotations
 

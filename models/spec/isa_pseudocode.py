@@ -1,7 +1,6 @@
-"""What the engines do, in words and loops: the meaning of the fields of `models.spec.isa`.
+"""What each engine does, as pseudocode: the meaning of the fields of `models.spec.isa`.
 
-docs/isa.md is made from this and from those fields; `host.devices.functional_engines` is the same
-as a program.
+docs/isa.md is generated from both; `host.devices.functional_engines` is the same as a program.
 """
 
 from __future__ import annotations
@@ -10,9 +9,9 @@ from dataclasses import dataclass
 
 from penstock.models.spec.isa import Op
 
-__all__ = ["BEHAVIOUR", "Behaviour", "RULES"]
+__all__ = ["PSEUDOCODE", "Pseudocode", "RULES"]
 
-# What is true of all engines: titles and Markdown.
+# Rules that hold for all engines: titles and Markdown.
 RULES: dict[str, str] = {
     "Dependencies": """\
 Every engine counts the descriptors it has completed since the start bit (modulo `2**16`). A
@@ -35,18 +34,18 @@ found.""",
 
 
 @dataclass(frozen=True)
-class Behaviour:
-    """What one descriptor of an engine does.
+class Pseudocode:
+    """Effect of one descriptor of an engine.
 
     Parameters
     ----------
     summary : str
         Where data comes from and where it goes.
     loops : str
-        The same exactly, as pseudo code: names are fields, and `rows`, `cols` and `drain_lanes`
+        The exact behaviour, as pseudocode: names are fields, and `rows`, `cols` and `drain_lanes`
         those of the arch; ``for p < n`` counts from 0 to n - 1.
     notes : str
-        What the loops leave open, in Markdown.
+        Details that the loops do not express, in Markdown.
     """
 
     summary: str
@@ -54,8 +53,8 @@ class Behaviour:
     notes: str
 
 
-BEHAVIOUR: dict[Op, Behaviour] = {
-    Op.LOAD: Behaviour(
+PSEUDOCODE: dict[Op, Pseudocode] = {
+    Op.LOAD: Pseudocode(
         "memory → activation buffer, output buffer or LRN table",
         """\
 word = base
@@ -68,7 +67,7 @@ for p < planes:
         "What is left of a row's last beat is dropped. With `dest` TABLE each beat is one 64-bit "
         "pair of table entries, `row_words` and `row_beats` are ignored, and `base` counts pairs.",
     ),
-    Op.WEIGHTS: Behaviour(
+    Op.WEIGHTS: Pseudocode(
         "memory → requantisation parameters (optional), then weight blocks",
         """\
 stream = memory[mem ..], beats of them
@@ -79,7 +78,7 @@ for b < blocks:
         "A block is `rows` words of `cols` int8, the last row of the array first. Blocks are "
         "packed without gaps: `rows * cols` is a multiple of 8.",
     ),
-    Op.CONV: Behaviour(
+    Op.CONV: Pseudocode(
         "activation buffer → array → partial sums: the output positions of one tile, for a number "
         "of weight blocks",
         """\
@@ -94,17 +93,17 @@ for cb < n_cb: for ky < n_ky: for kx < n_kx:
         psum[(image * n_y + y) * n_x + x] (+)= a @ block""",
         "`(+)=` is `=` for the first block of a tile (`first`), `+=` for all others.",
     ),
-    Op.DRAIN: Behaviour(
+    Op.DRAIN: Pseudocode(
         "partial sums of the finished tile → requantise → output buffer",
         """\
-for m < count: for j < groups: for lane < drain_lanes:
+for m < count: for j < lane_groups: for lane < drain_lanes:
     b = offset + j * drain_lanes + lane
     out[base + m + (b // rows) * plane_step].byte[b % rows]
         = requantise(psum[m][j * drain_lanes + lane])""",
         "`requantise` is that of [Arithmetic](arithmetic.md), with the parameters that WEIGHTS "
         "brought for the column.",
     ),
-    Op.POST: Behaviour(
+    Op.POST: Pseudocode(
         "output buffer → LRN (optional) → max pool (1x1 copies) → memory",
         """\
 row(iy) = halo_base + iy * in_w                if iy < halo_rows

@@ -1,8 +1,8 @@
-"""The network without concatenations: where maps are, what is copied, what is pooled in parts."""
+"""The accelerator's graph: placement of concatenations, copies, pooling in parts."""
 
 from __future__ import annotations
 
-from penstock.host.compiler.lowering.nodes import Graph, build_graph
+from penstock.host.compiler.lowering.accelerator_graph import Graph, build_graph
 from penstock.models.graph.graph import INPUT, Concat, ConvGeometry, Layer, MaxPool
 from tests.support.netgen import make_conv, make_network, rng_of
 
@@ -83,7 +83,7 @@ def test_pooling_of_joined_maps_is_done_in_parts() -> None:
         ("d", (), ()),
         ("d", (5,), ("d",)),
     ]
-    # Not behind pooling, not twice, not where a part is a copy.
+    # Not after pooling, not twice, not if a part is a copy.
     again = graph_of(*layers, join("e", "d"), pool("f", "e"))
     assert [n.layer.name for n in again.nodes] == ["a", "b", "d", "d", "f"]
     twice = graph_of(*layers, pool("e", "c"))
