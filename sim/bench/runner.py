@@ -22,14 +22,13 @@ import cocotb_tools.config
 from amaranth.lib import wiring
 from cocotb_tools.runner import get_runner
 
+from penstock.models.spec.cache_folder import cache_dir, digest
 from penstock.sim.library.cxx import FLAGS, Progress, compile_units, runtime, say, translate
 from penstock.sim.library.toolchain import (
-    cache_dir,
     cached,
     call,
     compiler,
     compiler_identity,
-    digest,
     iverilog,
     versions,
 )

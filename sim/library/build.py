@@ -26,6 +26,7 @@ from pathlib import Path
 from amaranth.lib import wiring
 
 from penstock.models.spec.arch import Arch
+from penstock.models.spec.cache_folder import cache_dir, digest
 from penstock.sim.library.cxx import (
     FLAGS,
     SHIMS,
@@ -39,12 +40,10 @@ from penstock.sim.library.cxx import (
 from penstock.sim.library.roll import roll
 from penstock.sim.library.toolchain import (
     ToolError,
-    cache_dir,
     cached,
     call,
     compiler,
     compiler_identity,
-    digest,
     locked,
     versions,
 )

@@ -6,14 +6,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from penstock.models.spec.cache_folder import cache_dir, digest
 from penstock.sim.library.toolchain import (
     JOBS,
-    cache_dir,
     cached,
     call,
     compiler,
     compiler_identity,
-    digest,
     verilator_bin,
     verilator_root,
     versions,

@@ -21,15 +21,14 @@ from amaranth.lib import wiring
 from numpy.typing import NDArray
 
 from penstock.hw.memory.sdram_chip import SdramChip
+from penstock.models.spec.cache_folder import cache_dir, digest
 from penstock.sim.library.build import verilog
 from penstock.sim.library.cxx import FLAGS, Progress, compile_units, runtime, say, translate
 from penstock.sim.library.toolchain import (
-    cache_dir,
     cached,
     call,
     compiler,
     compiler_identity,
-    digest,
     versions,
 )
 
