@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penstock.host.apps.layer_check import LayerCase, LayerWrong
-from penstock.host.devices.device import Buffer, Data, Device
+from penstock.host.devices.device import Device
+from penstock.host.devices.direct_memory import DirectMemory
 from penstock.host.devices.rtl import RtlDevice
 from penstock.host.devices.serial.link_client import Port
 from penstock.host.devices.serial.serial_device import LinkedDevice
@@ -34,7 +35,7 @@ class NetlistError(RuntimeError):
     """A result of a netlist differs from the golden model."""
 
 
-class DirectDevice(LinkedDevice):
+class DirectDevice(DirectMemory, LinkedDevice):
     """A simulated board with direct access to its memory: only registers go through the link.
 
     Parameters
@@ -50,16 +51,9 @@ class DirectDevice(LinkedDevice):
         super().__init__(arch, **options)
         self._memory = memory
 
-    def write(self, buffer: Buffer, data: Data, offset: int = 0) -> None:
-        values = np.frombuffer(data, np.uint8)
-        self.check_range(buffer, offset, len(values))
-        start = buffer.offset + offset
-        self._memory[start : start + len(values)] = values
-
-    def read(self, buffer: Buffer, offset: int, size: int) -> NDArray[np.uint8]:
-        self.check_range(buffer, offset, size)
-        start = buffer.offset + offset
-        return self._memory[start : start + size].copy()
+    @property
+    def memory(self) -> NDArray[np.uint8]:
+        return self._memory
 
     def check_link(self) -> None:
         """Write through the link and read back; compare with the memory itself.
@@ -71,10 +65,10 @@ class DirectDevice(LinkedDevice):
         """
         buffer = self.alloc(_LINK_BYTES)
         values = np.random.default_rng(1).integers(0, 256, _LINK_BYTES, np.uint8)
-        super().write(buffer, values)
+        LinkedDevice.write(self, buffer, values)
         if (self.read(buffer, 0, _LINK_BYTES) != values).any():
             raise NetlistError("the link writes other bytes than it was given")
-        if (super().read(buffer, 0, _LINK_BYTES) != values).any():
+        if (LinkedDevice.read(self, buffer, 0, _LINK_BYTES) != values).any():
             raise NetlistError("the link reads other bytes than are there")
         self.free(buffer)
 
