@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,21 +73,29 @@ class DirectDevice(DirectMemory, LinkedDevice):
         self.free(buffer)
 
 
-def _run_layer(device: Device, name: str, seed: int) -> tuple[int, int, int]:
-    """Run a layer on a device; return the numbers of maps and values compared, and its cycles.
+def _run_layers(
+    device: Device, names: Sequence[str], say: Callable[[str], None]
+) -> tuple[int, int, int]:
+    """Run layers on a device; return the numbers of maps and values compared, and all cycles.
 
     Raises
     ------
     NetlistError
         At the first difference.
     """
-    case = LayerCase.make(name, device.arch, seed=seed)
-    try:
-        # Writing noise through the link would take minutes.
-        outcome = case.run(device, clear=not isinstance(device, LinkedDevice))
-    except LayerWrong as error:
-        raise NetlistError(f"{name} scaled down: {error}") from None
-    return len(outcome.maps), outcome.values, device.counters()["cycles"]
+    maps = values = cycles = 0
+    for seed, name in enumerate(names):
+        say(f"simulating the netlist: {name} scaled down")
+        case = LayerCase.make(name, device.arch, seed=seed)
+        try:
+            # Writing noise through the link would take minutes.
+            outcome = case.run(device, clear=not isinstance(device, LinkedDevice))
+        except LayerWrong as error:
+            raise NetlistError(f"{name} scaled down: {error}") from None
+        maps += len(outcome.maps)
+        values += outcome.values
+        cycles += device.counters()["cycles"]
+    return maps, values, cycles
 
 
 def check_board(
@@ -136,14 +144,10 @@ def check_board(
     else:
         device = LinkedDevice(arch, port=port, baud=baud, reply_timeout=_REPLY_TIMEOUT)
         layers = [_SMALLEST]
-    maps = values = cycles = 0
     with device:
         if isinstance(device, DirectDevice):
             device.check_link()
-        for seed, name in enumerate(layers):
-            say(f"simulating the netlist: {name} scaled down")
-            counts = _run_layer(device, name, seed)
-            maps, values, cycles = (a + b for a, b in zip((maps, values, cycles), counts))
+        maps, values, cycles = _run_layers(device, layers, say)
     return (
         f"The netlist of the whole FPGA, pins outward, ran {', '.join(layers)} of AlexNet scaled "
         f"down for the host's own back end: {maps} feature maps with {values} values, {cycles} "
@@ -183,12 +187,8 @@ def check_library(
     DeviceError
         If the library is not one for `arch`, or a run fails.
     """
-    maps = values = cycles = 0
     with RtlDevice(arch, library=library, memory_bytes=_MEMORY, registers=registers) as device:
-        for seed, name in enumerate(SCALED_LAYERS):
-            say(f"simulating the netlist: {name} scaled down")
-            counts = _run_layer(device, name, seed)
-            maps, values, cycles = (a + b for a, b in zip((maps, values, cycles), counts))
+        maps, values, cycles = _run_layers(device, SCALED_LAYERS, say)
     return (
         f"{len(SCALED_LAYERS)} small layers, {maps} feature maps with {values} values, "
         f"{cycles} cycles: no difference from the golden model"
