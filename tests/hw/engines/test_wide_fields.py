@@ -205,18 +205,7 @@ def test_address_generator(counts: dict[str, int], watched: int) -> None:
             *_, o, done = await ctx.tick().sample(dut.o, dut.done)
             got = plain(o)
             if got["valid"]:
-                seen.append(
-                    Word(
-                        addr=None if got["outside"] else got["addr"],
-                        pad=got["pad"] if got["outside"] else None,
-                        swap=bool(got["swap"]),
-                        first=bool(got["first"]),
-                        last=bool(got["last"]),
-                        psum=got["psum"],
-                        begins_tile=not seen,
-                        final=bool(done),
-                    )
-                )
+                seen.append(Word.seen(got, begins_tile=not seen, final=bool(done)))
 
     run(dut, descriptors, watch, cycles=2000 + 5 * watched)
     assert seen == list(islice(words(d), watched))
