@@ -7,33 +7,18 @@ act to addresses `DISTANCE` bytes higher.
 from __future__ import annotations
 
 from amaranth import Const, Module, ResetInserter, Signal
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import connect, flipped
 
-from penstock.hw.bus.axi import axi_lite, axi_read, axi_write
 from penstock.hw.bus.dma import ReadDma, WriteDma
 from penstock.hw.core.csr import CsrBank
-from penstock.models.spec.arch import Arch
+from tests.support.core_ports import CorePorts
 
 __all__ = ["DISTANCE", "Copier"]
 
 DISTANCE = 1 << 20
 
 
-class Copier(wiring.Component):
-    def __init__(self, *, arch: Arch) -> None:
-        self.arch = arch
-        super().__init__(
-            {
-                "csr": In(axi_lite()),
-                "irq": Out(1),
-                "m_desc": Out(axi_read()),
-                "m_wgt": Out(axi_read()),
-                "m_act": Out(axi_read()),
-                "m_out": Out(axi_write()),
-            }
-        )
-
+class Copier(CorePorts):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.bank = bank = CsrBank(arch=self.arch)

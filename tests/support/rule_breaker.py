@@ -3,34 +3,19 @@
 from __future__ import annotations
 
 from amaranth import Module, Signal
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import connect, flipped
 
-from penstock.hw.bus.axi import axi_lite, axi_read, axi_write
 from penstock.hw.core.csr import CsrBank
-from penstock.models.spec.arch import Arch
+from tests.support.core_ports import CorePorts
 
 __all__ = ["RuleBreaker"]
 
 
-class RuleBreaker(wiring.Component):
+class RuleBreaker(CorePorts):
     """BASE is the address and the data, DESC_ADDR the shape of the burst, DESC_COUNT the valids.
 
     The valids are 1 for one cycle after a start, or for ever if bit 4 is set.
     """
-
-    def __init__(self, *, arch: Arch) -> None:
-        self.arch = arch
-        super().__init__(
-            {
-                "csr": In(axi_lite()),
-                "irq": Out(1),
-                "m_desc": Out(axi_read()),
-                "m_wgt": Out(axi_read()),
-                "m_act": Out(axi_read()),
-                "m_out": Out(axi_write()),
-            }
-        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
