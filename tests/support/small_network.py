@@ -1,4 +1,4 @@
-"""A small network with everything in it that the array does."""
+"""A small network that uses all functions of the array."""
 
 from __future__ import annotations
 
