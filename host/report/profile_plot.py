@@ -68,10 +68,12 @@ def _roofline(
 
     wide_inches, high_inches = inches
     peak, rate = arch.macs_per_cycle, MEMORY.rate * BEAT
+    # What was computed and what was moved in the same cycles: no point is above a roof.
     points = sorted(
-        (layer.macs / (layer.read_bytes + layer.write_bytes), layer.macs / layer.cycles, layer.name)
+        (done / moved, done / layer.cycles, layer.name)
         for layer in layers
-        if layer.macs
+        if (done := layer.useful * arch.macs_per_cycle)
+        and (moved := layer.read_bytes + layer.write_bytes)
     )
     ridge = peak / rate
     low = min([ridge, *(x for x, _, _ in points)]) / 3
@@ -80,7 +82,7 @@ def _roofline(
     floor = min([peak / 4, *(y for _, y, _ in points)])
     # The lowest inch holds the names.
     strip = min(1.0 / high_inches, 0.3)
-    top = 2.2 * peak
+    top = 1.5 * peak
     axes.set_ylim(top / (top / floor) ** (1 / (0.92 - strip)), top)
     axes.plot([low, ridge, high], [low * rate, peak, peak], color="black", linewidth=1.2)
     wanted = [float(np.log(x / low) / np.log(high / low)) for x, _, _ in points]
@@ -127,7 +129,6 @@ def _bars(axes: Any, shares: Sequence[Mapping[str, float]], names: Sequence[str]
 
 def draw(
     layers: Sequence[LayerFigures],
-    parts: Sequence[Mapping[str, int]],
     *,
     title: str,
     arch: Arch,
@@ -138,8 +139,6 @@ def draw(
     ----------
     layers : sequence of LayerFigures
         Of a device that counts cycles.
-    parts : sequence of mappings
-        The cycle breakdown of each layer (`host.timing.cycle_breakdown.cycle_breakdown`).
     title : str
     arch : Arch
 
@@ -162,8 +161,8 @@ def draw(
         roof, whole, lost = figure.subplots(1, 3, width_ratios=[wide, _PANEL, _PANEL])
         _roofline(roof, layers, arch, (wide - 0.9, high - 1.5))
         shares = [
-            {name: 100 * count / max(layer.cycles, 1) for name, count in part.items()}
-            for layer, part in zip(layers, parts, strict=True)
+            {name: 100 * count / max(layer.cycles, 1) for name, count in layer.breakdown.items()}
+            for layer in layers
         ]
         _bars(whole, shares, list(CAUSES))
         whole.set_yticks(range(len(layers)), [layer.name for layer in layers])

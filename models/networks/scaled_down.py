@@ -16,6 +16,7 @@ from penstock.models.graph.builder import Builder
 from penstock.models.graph.graph import INPUT, InputSpec, Network
 from penstock.models.networks import googlenet, resnet
 from penstock.models.networks.alexnet import BVLC
+from penstock.models.networks.portable_random import PortableRandom
 from penstock.models.networks.seeded import seeded
 from penstock.models.quant.quantize import quantise
 
@@ -58,7 +59,7 @@ def scaled_layer(name: str, *, seed: int = 0) -> Network:
     stage.add_to(graph, INPUT, out_ch)
     # It ends in a map, which has no classes.
     network = replace(graph.network(source="seeded"), labels=())
-    images = np.random.default_rng(seed).integers(0, 256, (4, *shape), np.uint8)
+    images = PortableRandom(seed).integers(0, 256, (4, *shape)).astype(np.uint8)
     return quantise(seeded(network, images, seed=seed), images)
 
 
@@ -88,9 +89,9 @@ def scaled_network(name: str, *, seed: int = 0) -> Network:
     module, size, width = _NETWORKS[name]
     spec = replace(module.SPEC, shape=(size, size, 3), resize=size)
     network = module.build(spec=spec, width=width, classes=10)
-    rng = np.random.default_rng(seed)
-    coarse = rng.integers(0, 256, (3, size // 8, size // 8, 3))
-    noise = rng.integers(-20, 21, (3, size, size, 3))
+    random = PortableRandom(seed)
+    coarse = random.integers(0, 256, (3, size // 8, size // 8, 3))
+    noise = random.integers(-20, 21, (3, size, size, 3))
     blobs = coarse.repeat(8, axis=1).repeat(8, axis=2)
     images = np.clip(blobs + noise, 0, 255).astype(np.uint8)
     return quantise(seeded(network, images, seed=seed), images)

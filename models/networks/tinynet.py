@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from penstock.models.graph.builder import Builder
 from penstock.models.graph.graph import INPUT, InputSpec, Network
+from penstock.models.networks.portable_random import PortableRandom
 from penstock.models.networks.seeded import seeded
 
 __all__ = ["TINY_SHAPE", "tiny_images", "tiny_net"]
@@ -16,11 +17,11 @@ TINY_SHAPE = (39, 39, 3)
 
 def tiny_images(*, count: int = 4, seed: int = 0) -> NDArray[np.uint8]:
     """Return smooth random pixels (count, 39, 39, 3): blobs and edges rather than noise."""
-    rng = np.random.default_rng(seed)
+    random = PortableRandom(seed)
     height, width, channels = TINY_SHAPE
-    coarse = rng.integers(0, 256, (count, height // 6 + 1, width // 6 + 1, channels))
+    coarse = random.integers(0, 256, (count, height // 6 + 1, width // 6 + 1, channels))
     fine = coarse.repeat(6, axis=1).repeat(6, axis=2)[:, :height, :width]
-    noise = rng.integers(-20, 21, fine.shape)
+    noise = random.integers(-20, 21, fine.shape)
     return np.asarray(np.clip(fine + noise, 0, 255), np.uint8)
 
 

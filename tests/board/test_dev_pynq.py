@@ -80,6 +80,25 @@ def test_the_same_bytes_as_rtl(program: Program, device: PynqSimDevice) -> None:
         assert (images[0] != images[1]).any()
 
 
+def test_progress_of_a_run(
+    program: Program, device: PynqSimDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("penstock.host.devices.pynq.simulated_board._CHUNK", 500)
+    assert device.counts_cycles
+    told: list[int] = []
+    device.heard = told.append
+    buffer = load(device, program)
+    told.clear()
+    check(device, program, buffer, 1)
+    cycles = device.counters()["cycles"]
+    assert len(told) >= cycles // 500 - 1
+    assert told == sorted(told)
+    assert cycles - 1000 <= told[-1] <= cycles + 1000
+    device.heard = None
+    check(device, program, buffer, 2)
+    assert told[-1] <= cycles + 1000
+
+
 def test_log(program: Program, device: PynqSimDevice) -> None:
     buffer = load(device, program)
     write_images(device, program, buffer, [codes(1)])

@@ -12,6 +12,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from penstock.host.cli.support import fitted
 from penstock.host.cli.support.arch_board import board_of
 from penstock.host.cli.support.device_options import arch_for
 from penstock.host.cli.support.exit_status import bad_input
@@ -26,24 +27,33 @@ from penstock.host.cli.support.options import (
 from penstock.host.cli.support.output_file import OutputFile
 from penstock.host.cli.support.progress import task
 from penstock.host.compiler.compile import compile_choices
+from penstock.host.compiler.planning.cost import arch_of, predict
 from penstock.host.compiler.planning.explain import (
-    COST_COLUMNS,
-    cost_rows,
+    PLACEMENT_COLUMNS,
+    Explanation,
     explain,
     explain_placements,
+    placement_rows,
     placements,
 )
 from penstock.host.compiler.planning.planner import plan_network
-from penstock.host.compiler.planning.stages import explain_stages, stages
+from penstock.host.compiler.planning.stages import STAGE_COLUMNS, bottleneck, stage_rows, stages
 from penstock.host.inputs.catalog import load_network
 from penstock.host.program.program import MAGIC, Program
+from penstock.host.report.layer_profile import predicted_profile
 from penstock.models.graph import store
 from penstock.models.graph.graph import Network
 from penstock.models.graph.summary import network_table, weight_count
+from penstock.models.spec import number_format
 from penstock.models.spec.arch import ARCHES
 from penstock.models.spec.number_format import human
 
 __all__ = ["compile_model", "inspect"]
+
+_COSTS = (
+    *("layer", "cycles", "effic.", "padding", "input", "weights", "output", "read", "written"),
+    *("act words", "psums", "out words"),
+)
 
 
 def _table(names: Sequence[str], left: Sequence[str]) -> Table:
@@ -95,7 +105,7 @@ def compile_model(
                 network, target, batch=run.batch, trace=trace, fc=run.fc == "fpga"
             )
             program = compile_choices(network, target, choices, trace=trace)
-            text = explain(choices, target) if why else ""
+            explanations = explain(choices, target) if why else []
             places = placements(network, target, batch=run.batch, mhz=clock) if why else []
             found = (
                 stages(network, program, target, mhz=clock, group=run.group, link=board.link)
@@ -106,11 +116,34 @@ def compile_model(
             second.commit(lambda path: store.save(network, path))
         file.commit(program.to_bytes())
     if why:
-        print(text)
+        for explanation in explanations:
+            _print_explanation(explanation)
         if places:
-            print(explain_placements(places, run.batch, clock))
-        print(explain_stages(found, board.title))
+            print(fitted.fill(explain_placements(run.batch, clock)))
+            _show_rows(PLACEMENT_COLUMNS, placement_rows(places))
+        text = f"on {board.title}, where these stages work at the same time on different images:"
+        print(fitted.fill(text))
+        _show_rows(STAGE_COLUMNS, stage_rows(found), texts=["basis"])
+        print(fitted.fill(bottleneck(found)))
+        print()
     _print_program(program)
+
+
+def _show_rows(
+    names: Sequence[str], rows: Sequence[Sequence[str]], texts: Sequence[str] = ()
+) -> None:
+    """Print a table; the columns in `texts` hold words."""
+    columns = [fitted.Column(name, text=name in texts) for name in names]
+    fitted.show(fitted.Rows(columns, rows))
+
+
+def _print_explanation(explanation: Explanation) -> None:
+    """The candidates for a layer, in a table that fits."""
+    print(fitted.fill(explanation.layer))
+    _show_rows(explanation.columns, explanation.rows, texts=["how"])
+    for note in explanation.notes:
+        print(fitted.fill(note))
+    print()
 
 
 def inspect(
@@ -159,22 +192,30 @@ def _print_program(program: Program) -> None:
 
 
 def _print_costs(program: Program) -> None:
-    """Print the predictions of the cost model, and how each layer is mapped."""
-    rows = cost_rows(program)
-    if not rows:
+    """What the cost model predicts, and how each layer is done."""
+    arch = arch_of(program)
+    if arch is None:
         return
-    print("predicted cycles, stalls and bytes:")
-    table = _table(COST_COLUMNS, ["layer"])
-    for row in rows:
-        table.add_row(*row)
-    show(table)
-    for layer in program.layers:
-        print(f"  {layer.name}: {layer.choice}")
+    profile = predicted_profile(program, arch)
+    rows = []
+    for layer, cost in zip([*profile, profile.total], [*predict(program, arch), None]):
+        counts = [layer.padding, *(layer.stalls[name] for name in ("input", "weights", "output"))]
+        counts += [layer.read_bytes, layer.write_bytes]
+        counts += [None] * 3 if cost is None else cost.buffers
+        first = (layer.name, number_format.grouped(layer.cycles))
+        share = number_format.percent(layer.efficiency)
+        rows.append((*first, share, *map(number_format.grouped, counts)))
+    print("predicted cycles, stalls and bytes of an image:")
+    columns = [fitted.Column(name) for name in _COSTS]
+    fitted.show(fitted.Rows(columns, rows, total=True))
+    for hardware in program.layers:
+        print(f"  {hardware.name}: {hardware.choice}")
 
 
 def _print_network(network: Network) -> None:
     print(f"network {network.name}, {human(weight_count(network))} weights")
     print(f"weights: {network.source or 'of unknown origin'}")
+    print(f"digest: {store.digest(network)[:16]}")
     spec = network.input
     print(
         f"input {'x'.join(map(str, spec.shape))} {spec.order}, shorter side {spec.resize}, "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from penstock.host.apps.open_device import device_names
+from penstock.host.apps.parallel_screen import ParallelScreen
 from penstock.host.apps.two_stage import (
     CONFIRMED,
     FLAGGED,
@@ -38,13 +39,21 @@ from penstock.host.cli.support.device_options import (
     say_verified,
 )
 from penstock.host.cli.support.exit_status import EXIT_FAILED, InputError, bad_input
+from penstock.host.cli.support.fitted import fill
 from penstock.host.cli.support.image_arguments import tell_unread
-from penstock.host.cli.support.options import DeviceArchOption, OverlayOption, VerifyOption
+from penstock.host.cli.support.options import (
+    DeviceArchOption,
+    JobsOption,
+    OverlayOption,
+    VerifyOption,
+)
+from penstock.host.cli.support.output_file import report_only
 from penstock.host.cli.support.progress import task
 from penstock.host.compiler.compile import CompileError, compile_network
 from penstock.host.devices.device import Device
 from penstock.host.inputs.folder import image_files
 from penstock.host.report.layer_profile import measured_profile
+from penstock.host.runtime.parallel import cores
 from penstock.host.runtime.session import Session
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.number_format import grouped, percent
@@ -53,6 +62,13 @@ __all__ = ["screen"]
 
 # A stage runs on a device, or in the golden model.
 _GOLDEN = "golden"
+
+# Simulating every cycle is slow: from so many images on it is worth saying what is not.
+_MANY = 8
+_SLOW = (
+    "penstock: rtl simulates every clock cycle; --device functional and golden give the same "
+    "verdicts sooner, golden soonest (docs/using.md has times)"
+)
 
 
 def _files(paths: Iterable[Path]) -> list[Path]:
@@ -79,7 +95,15 @@ def _with_thresholds(model: Model, coarse: float | None, fine: float | None) -> 
 
 
 class _Devices:
-    """Opens the devices of the stages; both may share one."""
+    """Opens what the stages run on, for each of some workers; both stages may share a device.
+
+    Parameters
+    ----------
+    jobs : int or None
+        Workers; None: as many as there are processors, or as there can be devices.
+    images : int
+        More workers than these are of no use.
+    """
 
     def __init__(
         self,
@@ -87,6 +111,8 @@ class _Devices:
         arch: Arch,
         overlay: Path | None,
         *,
+        jobs: int | None,
+        images: int,
         check: bool = False,
         verify: bool = False,
     ) -> None:
@@ -95,10 +121,33 @@ class _Devices:
         self._overlay = overlay
         self._check = check
         self._verify = verify
-        self.opened: dict[str, Device] = {}
+        self._asked = jobs is not None
+        self._count = max(min(cores() if jobs is None else jobs, images), 1)
+        self.opened: dict[str, list[Device]] = {}
 
-    def scores(self, stage: Stage, name: str, *, instead: bool) -> tuple[Scores, str]:
-        """Return the scorer of a stage, and where it runs.
+    @property
+    def all(self) -> list[Device]:
+        """Every device."""
+        return [device for devices in self.opened.values() for device in devices]
+
+    def _open(self, name: str) -> list[Device]:
+        """Devices of one kind: as many as are wanted, or as there can be."""
+        first = self._stack.enter_context(
+            open_for(name, self._arch, self._overlay, verify=self._verify)
+        )
+        devices = [first]
+        while len(devices) < self._count:
+            another = first.another()
+            if another is None:
+                if self._asked:
+                    raise InputError(f"--jobs {self._count}: there is only one device {name}")
+                break
+            another.verify = self._verify
+            devices.append(self._stack.enter_context(another))
+        return devices
+
+    def scores(self, stage: Stage, name: str, *, instead: bool) -> tuple[list[Scores], str]:
+        """What runs a stage for each worker, and where that is.
 
         Parameters
         ----------
@@ -108,8 +157,9 @@ class _Devices:
         instead : bool
             Whether a network that does not fit the arch runs in the golden model.
         """
+        golden: list[Scores] = [golden_scores(stage.network)] * self._count
         if name == _GOLDEN:
-            return golden_scores(stage.network), _GOLDEN
+            return golden, _GOLDEN
         try:
             with task(f"compiling {stage.network.name}"):
                 program = compile_network(stage.network, self._arch, trace=self._check)
@@ -117,36 +167,39 @@ class _Devices:
             if not instead:
                 raise InputError(str(error)) from None
             print(f"{stage.network.name} runs in the golden model: {error}", file=sys.stderr)
-            return golden_scores(stage.network), _GOLDEN
+            return golden, _GOLDEN
         if name not in self.opened:
-            self.opened[name] = self._stack.enter_context(
-                open_for(name, self._arch, self._overlay, verify=self._verify)
+            self.opened[name] = self._open(name)
+        sessions = [
+            Session(
+                stage.network,
+                program,
+                device,
+                top=len(stage.network.labels),
+                check=self._check,
             )
-        made = Session(
-            stage.network,
-            program,
-            self.opened[name],
-            top=len(stage.network.labels),
-            check=self._check,
-        )
-        return DeviceScores(self._stack.enter_context(made)), name
+            for device in self.opened[name]
+        ]
+        return [DeviceScores(self._stack.enter_context(made)) for made in sessions], name
 
 
-def _print_work(name: str, scores: Scores, arch: Arch) -> None:
-    """Print the array's cycles for an image, if counted, and the result of the check."""
-    if not isinstance(scores, DeviceScores) or scores.log is None:
+def _print_work(name: str, scores: Sequence[Scores], arch: Arch) -> None:
+    """What the array had to do for an image, where it counts, and what was compared."""
+    used = [each for each in scores if isinstance(each, DeviceScores) and each.log is not None]
+    if not used:
         return
-    session = scores.session
-    if scores.log.totals.get("cycles"):
+    session, log = used[0].session, used[0].log
+    if log is not None and log.totals.get("cycles"):
         program, device = session.program, session.device.name
-        total = measured_profile(program, [scores.log], arch, device=device).total
+        total = measured_profile(program, [log], arch, device=device).total
         cycles = grouped(total.cycles)
         print(
             f"{name} stage, {session.network.name}: {cycles} cycles an image on arch {arch.name} "
             f"({arch.rows}x{arch.cols}), {percent(total.efficiency)} of the array's peak"
         )
     if session.check:
-        print(f"{name} stage bit-exact with the golden model: yes ({scores.compared} feature maps)")
+        compared = sum(each.compared for each in used)
+        print(f"{name} stage bit-exact with the golden model: yes ({compared} feature maps)")
 
 
 def _text(verdict: Verdict) -> str:
@@ -157,7 +210,7 @@ def _text(verdict: Verdict) -> str:
     return f"{verdict.verdict:10}  {shown}  {verdict.path}"
 
 
-def _run(work: Screen, files: list[Path], log: ScreenLog | None) -> Counter[str]:
+def _run(work: ParallelScreen, files: list[Path], log: ScreenLog | None) -> Counter[str]:
     counts: Counter[str] = Counter()
     begin = time.monotonic()
     with task(f"screening {len(files)} images", total=len(files)) as progress:
@@ -194,7 +247,10 @@ def screen(
     ] = False,
     json_file: Annotated[
         Path | None,
-        typer.Option("--json", help="Write JSON lines here; a file that is there is continued."),
+        typer.Option(
+            "--json",
+            help="Write JSON lines here; a file that is there is continued; - is standard output.",
+        ),
     ] = None,
     coarse_threshold: Annotated[
         float | None, typer.Option("--coarse-threshold", min=0, max=1, help="Instead of its own.")
@@ -202,11 +258,12 @@ def screen(
     fine_threshold: Annotated[
         float | None, typer.Option("--fine-threshold", min=0, max=1, help="Instead of its own.")
     ] = None,
+    jobs: JobsOption = None,
     verify: VerifyOption = False,
 ) -> None:
     """Find the images that show a QR code: a coarse network flags them, a fine one confirms."""
-    coarse: Scores
-    fine: Scores
+    coarse: list[Scores]
+    fine: list[Scores]
     for name in (device, fine_device):
         if name not in (None, _GOLDEN):
             check_device(name)
@@ -217,6 +274,9 @@ def screen(
     with ExitStack() as stack:
         log = None
         if json_file is not None:
+            stack.enter_context(report_only(json_file))
+            if json_file == Path("-"):
+                json_file = Path("/dev/stdout")
             with bad_input():
                 log = stack.enter_context(ScreenLog(json_file, loaded))
         done: Counter[str] = Counter()
@@ -226,28 +286,34 @@ def screen(
         counts: Counter[str] = Counter()
         begin = time.monotonic()
         if files:
-            devices = _Devices(stack, target, overlay, check=check, verify=verify)
+            if device == "rtl" and len(files) >= _MANY:
+                print(fill(_SLOW), file=sys.stderr)
+            devices = _Devices(
+                stack, target, overlay, jobs=jobs, images=len(files), check=check, verify=verify
+            )
             coarse, first = devices.scores(loaded.coarse, device, instead=False)
             fine, second = devices.scores(
                 loaded.fine, fine_device or device, instead=fine_device is None
             )
             begin = time.monotonic()
-            counts = _run(Screen(loaded, coarse, fine), files, log)
-            say_verified(list(devices.opened.values()))
+            screens = [Screen(loaded, *stages) for stages in zip(coarse, fine)]
+            counts = _run(ParallelScreen(screens, devices.all), files, log)
+            say_verified(devices.all)
         seconds = time.monotonic() - begin
-    total = counts + done
-    print(
-        f"{sum(total.values())} images: {total[CONFIRMED]} confirmed, {total[FLAGGED]} flagged by "
-        f"the coarse stage only, {total[PASS]} pass, {total[UNREADABLE]} unreadable"
-    )
-    if done:
-        print(f"{sum(done.values())} of them were in {json_file} already")
-    if files:
+        total = counts + done
         print(
-            f"{len(files)} images in {seconds:.1f} s, {len(files) / max(seconds, 1e-9):.1f} "
-            f"images/s; coarse stage on {first}, fine stage on {second}"
+            f"{sum(total.values())} images: {total[CONFIRMED]} confirmed, {total[FLAGGED]} flagged "
+            f"by the coarse stage only, {total[PASS]} pass, {total[UNREADABLE]} unreadable"
         )
-        _print_work("coarse", coarse, target)
-        _print_work("fine", fine, target)
+        if done:
+            print(f"{sum(done.values())} of them were in {json_file} already")
+        if files:
+            print(
+                f"{len(files)} images in {seconds:.1f} s, {len(files) / max(seconds, 1e-9):.1f} "
+                f"images/s; coarse stage on {first}, fine stage on {second}"
+                + (f", {len(screens)} images at a time" if len(screens) > 1 else "")
+            )
+            _print_work("coarse", coarse, target)
+            _print_work("fine", fine, target)
     if counts[UNREADABLE]:
         raise typer.Exit(EXIT_FAILED)

@@ -106,9 +106,15 @@ def simulate(
         str, typer.Option("--arch", help="tiny, a small ROWSxCOLS, or a .toml file.")
     ] = "tiny",
     simulator: Annotated[
-        str, typer.Option("--simulator", help="verilator or icarus.")
+        str, typer.Option("--simulator", help="verilator or icarus, for LAYER.")
     ] = "verilator",
-    waves: Annotated[Path | None, typer.Option("--waves", help="Write FST waves here.")] = None,
+    waves: Annotated[
+        Path | None,
+        typer.Option(
+            "--waves",
+            help="Write every signal of every cycle to this FST file, for GTKWave or Surfer.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the input and the stalls.")] = 1,
 ) -> None:
     """Simulate one layer, of AlexNet scaled down or of --model, against the golden model."""

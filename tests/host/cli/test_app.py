@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -54,6 +55,7 @@ def test_classify(penstock: Run, tmp_path: Path) -> None:
         "macs",
         "cycles",
         "efficiency",
+        "padding",
         "stalls",
         "ddr_read_bytes",
         "ddr_write_bytes",
@@ -89,6 +91,15 @@ def test_classify_on_rtl(penstock: Run, tmp_path: Path, monkeypatch: pytest.Monk
     assert "conv3" in outcome.out
     totals, layers = reports["rtl"]["totals"], reports["rtl"]["layers"]
     assert totals["efficiency"] == totals["macs"] / (totals["cycles"] * 16)
+    (cost,) = [line for line in outcome.out.splitlines() if line.startswith("With --check")]
+    found = re.search(
+        r": ([\d ]+) cycles an image predicted, ([\d ]+) without \((\S+) % more", cost
+    )
+    assert found is not None
+    checked, plain = (int(found[index].replace(" ", "")) for index in (1, 2))
+    assert checked == pytest.approx(totals["cycles"], rel=0.02)
+    assert plain < checked
+    assert float(found[3]) == pytest.approx(100 * (checked / plain - 1), abs=0.06)
     assert totals["efficiency"] > 0.5
     assert 0 <= totals["cycles"] - sum(layer["cycles"] for layer in layers) < 200
     assert totals["ddr_bytes"] > 0
