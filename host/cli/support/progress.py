@@ -1,8 +1,8 @@
 """Progress of long work, on standard error.
 
 On a terminal a bar appears after two seconds of work and disappears at its end.  Elsewhere plain
-lines are printed, at growing intervals.  If the amount of work is known, or how long it took before,
-both show the share done and the estimated time left.
+lines are printed, at growing intervals.  If the amount of work is known, or how long it took
+before, both show the share done and the estimated time left.
 """
 
 from __future__ import annotations
