@@ -80,7 +80,7 @@ def command_error(command: str) -> str | None:
     if not words:
         return None
     program, *rest = words
-    if program == "penstock":
+    if program in ("penstock", ".venv-board/bin/penstock-sim"):
         return penstock_error(rest)
     if program == "pip":
         return pip_error(rest)
