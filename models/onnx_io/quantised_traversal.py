@@ -169,6 +169,9 @@ class QuantisedTraversal(Traversal):
             last(node)
         return value
 
+    def located(self) -> dict[str, str]:
+        return dict(self.tensors)
+
     def optional(self, node: Any, index: int) -> Array | None:
         """Return a constant input that may be left out."""
         if index >= len(node.input) or not node.input[index]:

@@ -55,6 +55,8 @@ class Traversal:
         By tensor name.
     gain, offset : float arrays (channels,)
         Arithmetic on the input by nodes before all layers: ``x * gain + offset``.
+    unseen : set of str
+        Layers whose maps are in no tensor: a ReLU that the file has further down.
     """
 
     def __init__(self, graph: Graph, handlers: Mapping[str, Handler]) -> None:
@@ -67,6 +69,7 @@ class Traversal:
         }
         self.gain = np.ones(channels)
         self.offset = np.zeros(channels)
+        self.unseen: set[str] = set()
         self._handlers = handlers
         self._shapes: dict[str, Shape | None] = {INPUT: (height, width, channels)}
         self._sources: dict[str, list[Value]] = {}
@@ -172,6 +175,15 @@ class Traversal:
             layer=layer.name, shape=outward, sole=self.graph.uses[node.output[0]] == 1
         )
 
+    def located(self) -> dict[str, str]:
+        """Return the tensor that holds a layer's map as it is now, by layer name, `INPUT` too."""
+        tensors = {}
+        for name, value in self.values.items():
+            if value.layer and value.pad == NO_PAD and not value.ended:
+                # Batch normalisation and ReLU change the layer before them: the last tensor counts.
+                tensors[value.layer] = name
+        return {layer: name for layer, name in tensors.items() if layer not in self.unseen}
+
     def spatial(self, name: str) -> bool:
         """Whether a layer's map has more than one position."""
         shape = self._shapes.get(name)
@@ -200,6 +212,8 @@ class Traversal:
             self.layers[layer.name] = replace(layer, relu=True)
         elif isinstance(layer, MaxPool | Concat):
             for source in self._sources[layer.name]:
+                if not self.rectified(source.layer):
+                    self.unseen.add(source.layer)
                 self.rectify(source)
         else:
             raise Unsupported("it does not follow Conv, Gemm, MatMul or Add")
