@@ -135,7 +135,7 @@ def quantise_file(
         If onnx is not installed.
     """
     try:
-        from penstock.models.onnx_io.deploy_export import deploy
+        from penstock.models.onnx_export.deploy_export import deploy
         from penstock.models.onnx_io.importer import load_float_ends
     except ModuleNotFoundError as error:
         raise MissingPackage(error.name, "sim") from None

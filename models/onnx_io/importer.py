@@ -34,7 +34,7 @@ from penstock.models.graph.graph import (
     infer_shapes,
 )
 from penstock.models.graph.import_check import UNVERIFIED
-from penstock.models.onnx_io.deploy_export import METADATA, Ends
+from penstock.models.onnx_export.deploy_export import METADATA, Ends
 from penstock.models.onnx_io.float_nodes import FLOAT_NODES
 from penstock.models.onnx_io.quantised_nodes import QUANTISED_NODES, QUANTISED_ONLY
 from penstock.models.onnx_io.quantised_traversal import QuantisedTraversal

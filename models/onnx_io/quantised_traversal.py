@@ -9,33 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto
 
 from penstock.models.golden.fixed import MULTIPLIER_BITS
-from penstock.models.graph.graph import INPUT, Concat, ConvGeometry, QConv, QFc
+from penstock.models.graph.graph import INPUT, QFc
+from penstock.models.onnx_io.quantised_weights import Weights, integer_weights
 from penstock.models.onnx_io.read import Graph
 from penstock.models.onnx_io.traversal import Handler, Traversal
 from penstock.models.onnx_io.values import Unsupported, Value, layer_name
 from penstock.models.quant.calibrate import Encoding
-from penstock.models.quant.rescale import conv_arrays
 
 __all__ = [
     "Finish",
-    "Logits",
+    "Last",
     "Output",
     "QuantisedTraversal",
     "Waiting",
-    "Weights",
-    "add_conv",
-    "add_fc",
     "alike",
-    "integer_weights",
     "out_type",
-    "rescale",
 ]
 
 Array = NDArray[Any]
@@ -75,41 +70,6 @@ class Waiting:
     biased: Callable[[Array], Waiting] | None = None
 
 
-@dataclass(frozen=True)
-class Weights:
-    """A quantised constant: integers less their zero point, and a scale for each channel.
-
-    `axis` is the one along which the scales are, if there is more than one.
-    """
-
-    values: Array
-    scale: Array
-    axis: int = 0
-
-    @property
-    def real(self) -> NDArray[np.float64]:
-        """The numbers that the integers stand for."""
-        scale = _along(self.scale.astype(np.float64), self.values.ndim, self.axis)
-        return np.asarray(self.values * scale)
-
-    def by_output(self, axis: int) -> Weights:
-        """Return the weights with `axis`, that of the outputs, in front.
-
-        Raises
-        ------
-        Unsupported
-            If the scales are along another one.
-        """
-        if self.scale.size > 1 and self.axis != axis:
-            raise Unsupported(f"weights' scales along axis {self.axis}, not along the outputs")
-        return Weights(np.moveaxis(self.values, axis, 0), self.scale)
-
-
-def _along(array: Array, dims: int, axis: int) -> Array:
-    """A vector for broadcasting along one axis of many."""
-    return array.reshape([-1 if i == axis else 1 for i in range(dims)])
-
-
 def _zero(array: Array | None, signed: bool) -> int:
     """The zero point as uint8; int8 is offset by 128.  `signed`: what one left out is of."""
     if array is None:
@@ -137,36 +97,11 @@ class Output:
         return (self.name,)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Logits:
-    """A last layer whose bias and scale are nodes of their own.
-
-    Parameters
-    ----------
-    value : Value
-        Its input: raw codes, so that the zero point is in the bias already.
-    node : NodeProto
-    name : str
-    weight : integer array (out, in)
-    bias : integer array (out,)
-    steps : float array (out,) or None
-        Step of each logit; None until known.
-    """
-
-    value: Value
-    node: Any
-    name: str
-    weight: Array
-    bias: Array
-    steps: Array | None = None
+class Last(Protocol):
+    """A last layer that is not complete until the graph ends (`models.onnx_io.logits`)."""
 
     def finish(self, traversal: QuantisedTraversal) -> None:
         """Add the layer."""
-        source = traversal.of(self.value)
-        steps = np.full(len(self.bias), source.scale) if self.steps is None else self.steps
-        weights = Weights(self.weight, np.asarray(steps / source.scale, np.float32))
-        bias = self.bias + source.zero * self.weight.sum(axis=1)
-        add_fc(traversal, self.node, self.value, weights, bias, self.name, None)
 
 
 class QuantisedTraversal(Traversal):
@@ -189,8 +124,10 @@ class QuantisedTraversal(Traversal):
         Tensors of int8 codes.
     integers : dict of Weights
         Constants after DequantizeLinear, by tensor.
-    logits : dict of Logits
+    logits : dict of Last
         Incomplete last layers, by tensor.
+    probabilities : set of str
+        What Softmax made of these and of waiting nodes: nothing may read them.
     """
 
     def __init__(self, graph: Graph, handlers: Mapping[str, Handler]) -> None:
@@ -202,7 +139,8 @@ class QuantisedTraversal(Traversal):
         self.coded_as: dict[str, list[tuple[Encoding, Value]]] = {}
         self.signed = {graph.input} if graph.input_type == TensorProto.INT8 else set()
         self.integers: dict[str, Weights] = {}
-        self.logits: dict[str, Logits] = {}
+        self.logits: dict[str, Last] = {}
+        self.probabilities: set[str] = set()
 
     def value(
         self, node: Any, index: int = 0, *, padded: bool = False, reshaped: bool = False
@@ -284,6 +222,8 @@ class QuantisedTraversal(Traversal):
         return integer_weights(values, steps, zeros, axis)
 
     def _take(self, node: Any) -> None:
+        if self.probabilities.intersection(node.input):
+            raise Unsupported("comes after Softmax")
         super()._take(node)
         if self._makes_signed(node):
             self.signed.update(node.output)
@@ -324,146 +264,3 @@ def out_type(node: Any) -> int:
     if named not in (0, TensorProto.UINT8, TensorProto.INT8):
         raise Unsupported(f"codes of type {TensorProto.DataType.Name(named)}: only uint8 and int8")
     return int(named or TensorProto.UINT8)
-
-
-def integer_weights(values: Array, scale: Array, zeros: Array | None, axis: int = 0) -> Weights:
-    """Return quantised constants, their zero points taken off; several are along `axis`."""
-    if values.dtype not in (np.int8, np.uint8, np.int32):
-        raise Unsupported(f"weights of {values.dtype}")
-    wide = values.astype(np.int64)
-    for what, array in (("scales", scale), ("zero points", zeros)):
-        if array is None or array.size == 1:
-            continue
-        if not -values.ndim <= axis < values.ndim or array.size != values.shape[axis]:
-            raise Unsupported(
-                f"{array.size} {what} along axis {axis} of weights "
-                f"{'x'.join(map(str, values.shape))}"
-            )
-    if values.ndim:
-        axis %= values.ndim
-    if zeros is not None:
-        wide = wide - _along(zeros.astype(np.int64).reshape(-1), values.ndim, axis)
-    return Weights(wide, scale.astype(np.float32).reshape(-1), axis)
-
-
-def _steps(source: Encoding, weights: Weights, out: Encoding, count: int) -> Array:
-    """Output steps for each unit of the accumulator, in onnxruntime's order of float32."""
-    scale = np.float32(source.scale) * weights.scale / np.float32(out.scale)
-    return np.asarray(np.broadcast_to(scale, (count,)), np.float32)
-
-
-def _in_eight_bits(
-    traversal: QuantisedTraversal, node: Any, value: Value, weights: Weights, groups: int
-) -> tuple[Value, Weights]:
-    """Weights that fit int8, and the map they are for.
-
-    uint8 weights less their zero point may have nine bits: the map is joined to itself, and the
-    weights are sums of as many parts.
-    """
-    rest = weights.values
-    if not rest.size or (rest.min() >= -128 and rest.max() <= 127):
-        return value, weights
-    if groups > 1 or weights.values.dtype != np.int64 or np.abs(rest).max() > 255:
-        raise Unsupported(
-            f"weights of {rest.min()} to {rest.max()} in {groups} groups do not fit 8 bits"
-        )
-    parts = []
-    while rest.any():
-        parts.append(np.clip(rest, -127, 127))
-        rest = rest - parts[-1]
-    layer = Concat(name=traversal.name("copies"), inputs=(value.layer,) * len(parts))
-    holder = Output(f"{node.output[0]}.copies")
-    traversal.append(holder, layer, *[value] * len(parts), flat=len(value.shape or ()) == 1)
-    traversal.codes[layer.name] = traversal.of(value)
-    made = replace(traversal.values[holder.output[0]], pad=value.pad, encoding=value.encoding)
-    return made, replace(weights, values=np.concatenate(parts, axis=1))
-
-
-def add_conv(
-    traversal: QuantisedTraversal,
-    node: Any,
-    value: Value,
-    weights: Weights,
-    bias: Array,
-    geometry: ConvGeometry,
-    name: str,
-    out: Encoding,
-) -> None:
-    value, weights = _in_eight_bits(traversal, node, value, weights, geometry.groups)
-    source = traversal.of(value)
-    count = len(weights.values)
-    arrays = conv_arrays(
-        weights.values.transpose(0, 2, 3, 1),
-        bias,
-        _steps(source, weights, out, count),
-        in_zero=source.zero,
-        out_zero=out.zero,
-    )
-    padded = any(geometry.pad)
-    layer = QConv(
-        name=name,
-        inputs=(value.layer,),
-        geometry=geometry,
-        in_zero=source.zero if padded else 0,
-        **arrays,
-    )
-    traversal.finished(node, layer, out, value)
-
-
-def add_fc(
-    traversal: QuantisedTraversal,
-    node: Any,
-    value: Value,
-    weights: Weights,
-    bias: Array,
-    name: str,
-    out: Encoding | None,
-) -> None:
-    source = traversal.of(value)
-    count = len(weights.values)
-    if value.shape is not None and value.shape != weights.values.shape[1:]:
-        raise Unsupported(f"weights {weights.values.shape} on an input of {value.shape}")
-    value, weights = _in_eight_bits(traversal, node, value, weights, 1)
-    # Logits count accumulator units themselves.
-    made = out or Encoding(1.0, 0)
-    scale = _steps(source, weights, made, count)
-    arrays = conv_arrays(
-        weights.values,
-        bias,
-        scale if out else np.ones(count),
-        in_zero=source.zero,
-        out_zero=made.zero,
-    )
-    steps = np.full(count, made.scale) if out else scale.astype(np.float64)
-    if out is None:
-        if (arrays["multiplier"] != 1 << arrays["shift"]).any():
-            raise Unsupported("sums that may leave 32 bits")
-        arrays |= {"multiplier": np.ones(count, np.int64), "shift": np.zeros(count, np.int64)}
-    layer = QFc(name=name, inputs=(value.layer,), relu=out is not None, out_scale=steps, **arrays)
-    traversal.finished(node, layer, made, value)
-
-
-def rescale(
-    traversal: QuantisedTraversal,
-    node: Any,
-    value: Value,
-    out: Encoding,
-    name: str,
-    offset: Array | None = None,
-) -> None:
-    """Rescale a map to another encoding; `offset` is added, a float for each channel."""
-    if value.shape is None:
-        raise Unsupported("a change of the scale of a map of unknown shape")
-    channels = value.shape[0]
-    # 64 / 64: the finer the accumulator's unit, the better the zero point fits.
-    scale = np.full(1, 1 / 64, np.float32)
-    bias = np.zeros(channels, np.int64)
-    if offset is not None:
-        bias = np.rint(offset * 64 / traversal.of(value).scale).astype(np.int64)
-    if len(value.shape) == 1:
-        matrix = Weights(64 * np.eye(channels, dtype=np.int64), scale)
-        add_fc(traversal, node, value, matrix, bias, name, out)
-        return
-    weights = Weights(np.full((channels, 1, 1, 1), 64), scale)
-    geometry = ConvGeometry(kernel=(1, 1), groups=channels)
-    add_conv(traversal, node, value, weights, bias, geometry, name, out)

@@ -1,9 +1,9 @@
 """A quantised network as an ONNX file to be used in place of the float one.
 
 Its input and output are the float file's: normalised floats in, logits (or probabilities) as floats
-out, any batch.  Between them stand the nodes of `models.onnx_io.operator_export`, so every code is
-what the accelerator computes.  How the input is made from pixels stands in the metadata, for
-`models.onnx_io.importer`.
+out, any batch.  Between them stand the nodes of `models.onnx_export.operator_export`, so that every
+code is what the accelerator computes.  How the input is made from pixels stands in the metadata,
+for `models.onnx_io.importer`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from onnx import TensorProto
 
 from penstock.models.graph.graph import INPUT, InputSpec, Network, QFc, infer_shapes
-from penstock.models.onnx_io.operator_export import GraphMaker, add_layers, finish
+from penstock.models.onnx_export.operator_export import GraphMaker, add_layers, finish
 
 __all__ = ["METADATA", "Ends", "deploy"]
 
@@ -90,7 +90,7 @@ def deploy(network: Network, ends: Ends) -> Any:
     Raises
     ------
     ValueError
-        As `models.onnx_io.operator_export.export`.
+        As `models.onnx_export.operator_export.export`.
     """
     names = {layer.name for layer in network.layers} | {INPUT}
     if ends.input in names or ends.output in names:
