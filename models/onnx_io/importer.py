@@ -210,7 +210,13 @@ def load_float_ends(
         trained=True,
         source=str(path),
     )
-    ends = Ends(input=graph.input, output=graph.output, spec=spec, ended=value.ended)
+    ends = Ends(
+        input=graph.input,
+        output=graph.output,
+        spec=spec,
+        ended=value.ended,
+        shape=value.shape,
+    )
     return _compared(_checked(network), graph, traversal, spec, comparison), ends
 
 

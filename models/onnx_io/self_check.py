@@ -257,9 +257,8 @@ class _Comparison:
             self._within(tensor, got, want, _RELATIVE * _span(want), "relative")
         self._maps += 1
         if kind:
-            classes = found[tensor].reshape(self._shapes[self._last.name][2], -1).T
-            likely = _PROBABILITIES[kind](classes).T.reshape(-1)
-            given = found[self._graph.output].reshape(-1)
+            likely = np.moveaxis(_PROBABILITIES[kind](np.moveaxis(found[tensor], 1, -1)), -1, 1)
+            likely, given = likely.reshape(-1), found[self._graph.output].reshape(-1)
             self._within(self._graph.output, likely, given, _RELATIVE * _span(given), "")
 
     def _steps(self) -> Any:
