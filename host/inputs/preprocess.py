@@ -198,7 +198,8 @@ def load_image(path: str | os.PathLike[str], *, shorter: int | None = None) -> I
                     # Formats without reduced decoding ignore this.
                     image.draft(None, (int(width * scale) + 1, int(height * scale) + 1))
                 # The orientation is read before anything is decoded: TIFFs close their file then.
-                turn, hidden = _turn(image), _transparent_colour(path, image)
+                hidden = _transparent_colour(path, image)
+                turn = _turn(image)
                 made = _to_rgb(image) if hidden is None else _on_white(image, hidden)
                 return made if turn is None else made.transpose(turn)
         except UnidentifiedImageError:
