@@ -222,7 +222,9 @@ def _png(path: Path, depth: int, kind: int, hidden: tuple[int, ...], rows: list[
     )
 
 
-@pytest.mark.parametrize("kind, hidden, other", [(0, (1000,), (1001,)), (2, (9, 8, 7), (9, 8, 6))])
+@pytest.mark.parametrize(
+    ("kind", "hidden", "other"), [(0, (1000,), (1001,)), (2, (9, 8, 7), (9, 8, 6))]
+)
 def test_a_transparent_colour_of_16_bits_is_white(
     tmp_path: Path, kind: int, hidden: tuple[int, ...], other: tuple[int, ...]
 ) -> None:
@@ -270,5 +272,5 @@ def test_large_colour_profiles_do_not_matter(tmp_path: Path) -> None:
 def test_a_tiff_of_32_bit_integers_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "wide.tif"
     Image.fromarray(np.full((4, 4), 200, np.int32)).save(path)
-    with pytest.raises(ValueError, match="wide.tif: .*32-bit integers"):
+    with pytest.raises(ValueError, match=r"wide\.tif: .*32-bit integers"):
         load_image(path)
