@@ -138,16 +138,19 @@ def _transparent_colour(path: str | os.PathLike[str], image: Image) -> NDArray[n
     from PIL import Image as pil
 
     colour = image.info.get("transparency")
-    wide = bool(image.tile) and image.tile[0][3] == "RGB;16B"
+    tiles: Any = getattr(image, "tile", [])
+    wide = bool(tiles) and tiles[0][3] == "RGB;16B"
     if image.format != "PNG" or not wide or not isinstance(colour, tuple):
         return None
     halves = []
     for order in ("RGB;16B", "RGB;16L"):
+        half: Any
         with pil.open(path) as half:
             # Read in the other byte order, the lower eight bits are kept.
             half.tile = [(*half.tile[0][:3], order)]
             halves.append(np.asarray(half).astype(np.uint16))
-    return np.asarray((halves[0] << 8 | halves[1]) == np.array(colour, np.uint16)).all(axis=2)
+    same = (halves[0] << 8 | halves[1]) == np.array(colour, np.uint16)
+    return np.asarray(same.all(axis=2), np.bool_)
 
 
 def _on_white(image: Image, hidden: NDArray[np.bool_]) -> Image:
