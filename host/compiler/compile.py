@@ -106,8 +106,7 @@ def compile_choices(
         )
     stored = _stored(network, plans)
     emitter = Emitter(arch, plans, {INPUT}, _kept(network, plans, stored, trace=trace))
-    emitter.run()
-    records = emitter.recorder.records
+    records = list(emitter.run())
     const_base = _align(len(records) * DESCRIPTOR_BYTES)
     data_base = _align(const_base + emitter.constants.size)
     bases = {"const": const_base, "data": data_base}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from math import inf
 
-from penstock.host.timing.clock import TINY, Clock, Work
+from penstock.host.timing.clock import TINY, Clock, Engine, Work
 from penstock.host.timing.latencies import BEAT, block_cycles
 from penstock.host.timing.read_ports import Weights
 from penstock.models.spec.isa import Op
@@ -13,7 +13,7 @@ from penstock.models.spec.isa import Op
 __all__ = ["Array", "Drain", "Posts"]
 
 
-class Array:
+class Array(Engine):
     """CONV: weight blocks, one each `period` cycles unless the next one is late.
 
     Members
@@ -24,17 +24,21 @@ class Array:
         When the drain sees each completed tile.
     begin, end : float
         Start of the first block and end of the last one so far.
+    lost : float
+        Cycles since the start bit in which no block ran, up to the last begin or end of a CONV.
     positions, period : int
         Words per block, and cycles per block.
     """
 
     def __init__(self, clock: Clock, weights: Weights) -> None:
-        self.clock = clock
+        super().__init__(clock, Op.CONV)
         self.weights = weights
         self.state = "idle"
         self.tile_ends: deque[float] = deque()
         self.begin = inf
         self.end = 0.0
+        self.lost = 0.0
+        self._spent = 0  # cycles of all complete blocks
         self.positions = 1
         self.period = 1
         self._work: Work | None = None
@@ -67,7 +71,7 @@ class Array:
             return False
         self.state = "stall_input"
         moment = clock.seen(Op.CONV)
-        if moment is None or not clock.due(moment):
+        if moment is None or not self.due(moment):
             return False
         self._work = clock.take(Op.CONV)
         v = self._work.values
@@ -88,6 +92,7 @@ class Array:
         base, _, needed = self.weights.tiles[0]
         if self._arrived is None:
             if self.weights.position < base + timing.block_beats - TINY:
+                self.weights.awaited = base + timing.block_beats
                 return False
             # Weights that arrived earlier are already through the pipeline.
             late = waiting == "stall_weights"
@@ -108,12 +113,13 @@ class Array:
             if bank > moment:
                 self.state = "stall_output"
                 moment = bank
-        if not clock.due(moment):
+        if not self.due(moment):
             return False
         self._begun += work.values["first"]
         self._base = base
         self.state = "run"
         self.begin = min(self.begin, clock.now)
+        self.lost = clock.now - self._spent
         return True
 
     def taken(self) -> float:
@@ -165,9 +171,12 @@ class Array:
         clock = self.clock
         # If weights limit the rate, the last word is issued before the period ends.
         self.end = clock.now - self.period + self.positions
-        clock.finish[Op.CONV].append(self.end + 1)
+        self._spent += self._blocks * self.period
+        self.lost = clock.now - self._spent
+        clock.complete(Op.CONV, self.end + 1)
         if self._work.values["last"]:
             self.tile_ends.append(self.end + clock.timing.filled)
+            clock.rouse(Op.DRAIN)
         tile = self.weights.tiles[0]
         tile[0] += self._blocks * clock.timing.block_beats
         tile[1] -= self._blocks
@@ -179,11 +188,11 @@ class Array:
         self.state = "idle"
 
 
-class Drain:
+class Drain(Engine):
     """DRAIN: its duration is known when it begins."""
 
     def __init__(self, clock: Clock, array: Array) -> None:
-        self.clock = clock
+        super().__init__(clock, Op.DRAIN)
         self.array = array
         self._free = 0.0
 
@@ -194,17 +203,17 @@ class Drain:
         if not ends:
             return False
         moment = clock.seen(Op.DRAIN)
-        if moment is None or not clock.due(max(moment, ends[0], self._free)):
+        if moment is None or not self.due(max(moment, ends[0], self._free)):
             return False
         ends.popleft()
         v = clock.take(Op.DRAIN).values
         end = clock.now + v["count"] * v["lane_groups"] + clock.timing.drained
-        clock.finish[Op.DRAIN].append(end)
+        clock.complete(Op.DRAIN, end)
         self._free = end + 1
         return True
 
 
-class Posts:
+class Posts(Engine):
     """POST: beats produced at the rate of the window scan, then written.
 
     Members
@@ -216,7 +225,7 @@ class Posts:
     """
 
     def __init__(self, clock: Clock) -> None:
-        self.clock = clock
+        super().__init__(clock, Op.POST)
         self.position = 0.0
         self.marks: deque[float] = deque()
         self._work: Work | None = None
@@ -235,21 +244,21 @@ class Posts:
         """Take the next descriptor, start producing beats, release final bursts."""
         clock, timing = self.clock, self.clock.timing
         changed = False
-        while self._flushes and clock.due(self._flushes[0][0]):
+        while self._flushes and self.due(self._flushes[0][0]):
             self._flushed = max(self._flushed, self._flushes.popleft()[1])
             changed = True
         if self._work is not None:
-            if self._pace or not clock.due(self._begin):
+            if self._pace or not self.due(self._begin):
                 return changed
             first, last, beats = timing.post_cycles(self._work.values)
             self._pace = beats / max(last - first + 1, 1)
             return True
         moment = clock.seen(Op.POST)
-        if moment is None or not clock.due(max(moment, self._free)):
+        if moment is None or not self.due(max(moment, self._free)):
             return changed
         done = clock.finish[Op.POST]
         oldest = len(done) + len(self._line) - timing.unacknowledged
-        if oldest >= 0 and (oldest >= len(done) or not clock.due(done[oldest] + 1)):
+        if oldest >= 0 and (oldest >= len(done) or not self.due(done[oldest] + 1)):
             return changed
         self._work = clock.take(Op.POST)
         v = self._work.values
@@ -300,8 +309,9 @@ class Posts:
             self._work = None
             self._pace = 0.0
             self._free = clock.now + 1
+            self.wake = -inf
         while self._line and self.position >= self._line[0][0] - TINY:
             work = self._line.popleft()[1]
-            clock.finish[Op.POST].append(clock.now + timing.written)
+            clock.complete(Op.POST, clock.now + timing.written)
             if work.values["mark"]:
                 self.marks.append(clock.now + timing.written)

@@ -1,8 +1,10 @@
 """Event simulation of a program: when each descriptor starts and ends, without simulating cycles.
 
 Between two events all rates are constant: four ports share the memory's beats fairly, the array
-consumes weight blocks, POST produces beats.  An event is the end of a descriptor, a full or empty
-FIFO, or a wait that is met.  A program of a thousand descriptors has a few thousand events.
+consumes weight blocks, POST produces beats.  An engine is looked at when a time it waits for has
+come, or when another one rouses it by what it has done.  An event is the end of a descriptor, a
+full or empty FIFO, or a wait that is met.  A program of a thousand descriptors has a few thousand
+events.
 
 ::
 
@@ -17,9 +19,10 @@ FIFO before an upsizer slower than the bus (arrays with fewer than 8 rows or col
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import inf
 
-from penstock.host.timing.clock import Clock, Work
+from penstock.host.timing.clock import TINY, Clock, Engine, Work
 from penstock.host.timing.engines import Array, Drain, Posts
 from penstock.host.timing.latencies import Memory, Timing
 from penstock.host.timing.read_ports import Fetch, Loads, Weights
@@ -31,6 +34,8 @@ __all__ = ["EventSimulation"]
 
 def _shares(demands: list[float], rate: float) -> list[float]:
     """Give each port its demand, or a fair share of the remaining rate; in beats per cycle."""
+    if sum(demands) <= rate:
+        return demands
     left = rate
     for ports, want in zip(range(len(demands), 0, -1), sorted(demands), strict=True):
         share = left / ports
@@ -45,7 +50,8 @@ class EventSimulation:
 
     Parameters
     ----------
-    work : list of Work
+    work : iterable of Work
+        Read as far as the fetcher prefetches.
     arch : Arch
     memory : Memory
 
@@ -56,41 +62,57 @@ class EventSimulation:
     array : Array
     """
 
-    def __init__(self, work: list[Work], arch: Arch, memory: Memory) -> None:
+    def __init__(self, work: Iterable[Work], arch: Arch, memory: Memory) -> None:
         timing = Timing(arch, memory)
         self.log: list[dict[str, float]] = []
         self.clock = clock = Clock(timing)
         clock.now = float(timing.start + timing.read)  # the first descriptor arrives
         self._rate = memory.rate
-        self._posts_in_all = sum(item.op is Op.POST for item in work)
         self._fetch = Fetch(clock, work)
         self._loads = Loads(clock)
         self._weights = Weights(clock)
         self.array = Array(clock, self._weights)
         self._drain = Drain(clock, self.array)
         self._posts = Posts(clock)
+        ports = (self._fetch, self._loads, self._weights)
+        self._engines: tuple[Engine, ...] = (*ports, self.array, self._drain, self._posts)
         self._count = dict.fromkeys(("busy", "stall_input", "stall_weights", "stall_output"), 0.0)
 
-    def run(self) -> None:
-        """Process all events.
+    def run(self, allowed: float = inf, *, from_start: bool = False) -> bool:
+        """Process all events, or stop when the array has lost more cycles than allowed.
+
+        Parameters
+        ----------
+        allowed : float
+            Cycles that the array may lose, waiting.
+        from_start : bool
+            Whether they count from the start bit, or from the array's first block.
+
+        Returns
+        -------
+        bool
+            Whether the program ended; False if the simulation was stopped.
 
         Raises
         ------
         ValueError
             If the program waits for an event that never happens.
         """
-        engines = (self._fetch, self._loads, self._weights, self.array, self._drain, self._posts)
-        settle = [engine.settle for engine in engines]
+        engines = self._engines
         fetch, array, clock, posts = self._fetch, self.array, self.clock, self.clock.finish[Op.POST]
-        while not (fetch.done and array.idle and len(posts) == self._posts_in_all):
-            clock.wake = inf
+        while not (fetch.done and array.idle and len(posts) == fetch.posts):
             changed = True
             while changed:
                 changed = False
-                for step in settle:
-                    if step():
-                        changed = True
+                for engine in engines:
+                    if engine.wake <= clock.now + TINY:
+                        engine.wake = inf
+                        while engine.settle():
+                            changed = True
             self._advance()
+            if array.lost - (0.0 if from_start else array.begin) > allowed:
+                return False
+        return True
 
     def _advance(self) -> None:
         """Compute the current rates and advance to the next event."""
@@ -109,7 +131,7 @@ class EventSimulation:
             loads.until(a) if a else inf,
             posts.until(o),
             array.until(w),
-            clock.wake - clock.now,
+            min([engine.wake for engine in self._engines]) - clock.now,
         )
         if cycles < 0.0:
             cycles = 0.0

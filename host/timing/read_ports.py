@@ -8,9 +8,11 @@ given rate holds, and `advance` moves the position.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
+from itertools import islice
 from math import inf
 
-from penstock.host.timing.clock import TINY, Clock, Work
+from penstock.host.timing.clock import TINY, Clock, Engine, Work
 from penstock.host.timing.latencies import BEAT
 from penstock.models.spec.isa import DESCRIPTOR_BYTES, Op
 
@@ -19,18 +21,29 @@ __all__ = ["Fetch", "Loads", "Weights"]
 _DESC = DESCRIPTOR_BYTES // BEAT
 
 
-class Fetch:
+class Fetch(Engine):
     """The fetcher: it prefetches descriptors and dispatches them in order.
 
     A full queue stalls all later descriptors.
+
+    Members
+    -------
+    handed, posts : int
+        Descriptors dispatched so far, and how many POSTs are among them.
+    done : bool
+        Whether there are no more.
     """
 
-    def __init__(self, clock: Clock, work: list[Work]) -> None:
-        self.clock = clock
-        self.work = work
+    def __init__(self, clock: Clock, work: Iterable[Work]) -> None:
+        super().__init__(clock, None)
+        self._rest = iter(work)
+        # As many as matter now: the one being collected and those that the FIFO holds.
+        self._ahead: deque[Work] = deque()
+        self._depth = 1 + clock.timing.read_fifo // _DESC
         self.handed = 0
+        self.posts = 0
         self.position = 0.0
-        self.done = not work
+        self.done = False
         self._due: float | None = (
             None  # when the next descriptor is dispatched, once it has arrived
         )
@@ -41,8 +54,10 @@ class Fetch:
 
     def _aim(self) -> None:
         """Set the limit for beats: the descriptor being collected, plus the FIFO's depth."""
+        self._ahead.extend(islice(self._rest, self._depth - len(self._ahead)))
+        self.done = not self._ahead
         self._next = float(_DESC * (self.handed + 1))
-        self._goal = min(_DESC * len(self.work), self._next + self.clock.timing.read_fifo)
+        self._goal = float(_DESC * (self.handed + len(self._ahead)))
 
     def settle(self) -> bool:
         """Dispatch the next descriptor, if due."""
@@ -53,15 +68,15 @@ class Fetch:
             if self.position < self._next - TINY:
                 return False
             self._due = max(clock.now + timing.hand_out, self._earliest)
-        if not clock.due(self._due):
+        if not self.due(self._due):
             return False
-        work = self.work[self.handed]
-        queue = clock.queues[work.op]
-        if len(queue) >= timing.queue:
+        work = self._ahead[0]
+        if len(clock.queues[work.op]) >= timing.queue:
             return False
-        queue.append((work, clock.now + timing.gate))
+        clock.dispatch(work.op, work)
+        self._ahead.popleft()
         self.handed += 1
-        self.done = self.handed == len(self.work)
+        self.posts += work.op is Op.POST
         self._earliest = clock.now + timing.between
         self._due = None
         self._aim()
@@ -80,28 +95,26 @@ class Fetch:
 
     def advance(self, beats: float) -> None:
         self.position += beats
+        if self._due is None and self.position >= self._next - TINY:
+            self.wake = -inf
 
 
-class Loads:
+class Loads(Engine):
     """LOAD: planes one after the other, without a gap between them."""
 
     def __init__(self, clock: Clock) -> None:
-        self.clock = clock
+        super().__init__(clock, Op.LOAD)
         self.position = 0.0
         self._end = 0.0
-        # Descriptors taken: end position, descriptor, and earliest time of the first beat.
-        self._line: deque[tuple[float, Work, float]] = deque()
+        # Descriptors taken: end position, rate, and earliest time of the first beat.
+        self._line: deque[tuple[float, float, float]] = deque()
+        # The position from which the front has issued everything it has taken.
+        self._front = 0.0
 
     @property
     def idle(self) -> bool:
         """Whether nothing is in flight."""
         return not self._line
-
-    def _front(self) -> float:
-        """The position from which the front has issued everything it has taken."""
-        timing = self.clock.timing
-        planes = timing.commands * self._line[-1][1].values["plane_beats"]
-        return self._end - timing.read_fifo - planes
 
     def settle(self) -> bool:
         """Take the next descriptor, if it is time."""
@@ -109,35 +122,38 @@ class Loads:
         moment = clock.seen(Op.LOAD)
         if moment is None or len(self._line) >= timing.ahead:
             return False
-        if (self._line and self.position < self._front() - TINY) or not clock.due(moment):
+        if (self._line and self.position < self._front - TINY) or not self.due(moment):
             return False
-        work = clock.take(Op.LOAD)
-        self._end += work.values["plane_beats"] * work.values["planes"]
-        self._line.append((self._end, work, clock.now + timing.read))
+        v = clock.take(Op.LOAD).values
+        self._end += v["plane_beats"] * v["planes"]
+        self._front = self._end - timing.read_fifo - timing.commands * v["plane_beats"]
+        self._line.append((self._end, timing.load_rate(v), clock.now + timing.read))
         return True
 
     def demand(self) -> float:
         if not self._line:
             return 0.0
-        _, work, begin = self._line[0]
-        return self.clock.timing.load_rate(work.values) if self.clock.due(begin) else 0.0
+        _, rate, begin = self._line[0]
+        return rate if self.due(begin) else 0.0
 
     def until(self, rate: float) -> float:
         if not rate:
             return inf
         goal = self._line[0][0]
-        if self.clock.queues[Op.LOAD] and self.position < self._front() - TINY:
-            goal = min(goal, self._front())
+        if self.position < self._front - TINY and self._front < goal and self.clock.queues[Op.LOAD]:
+            goal = self._front
         return (goal - self.position) / rate
 
     def advance(self, beats: float) -> None:
+        if self.position < self._front <= self.position + beats + TINY:
+            self.wake = -inf
         self.position += beats
         if self._line and self.position >= self._line[0][0] - TINY:
             self.position = self._line.popleft()[0]
-            self.clock.finish[Op.LOAD].append(self.clock.now + self.clock.timing.loaded)
+            self.clock.complete(Op.LOAD, self.clock.now + self.clock.timing.loaded)
 
 
-class Weights:
+class Weights(Engine):
     """WEIGHTS: parameters and blocks, limited by the FIFO and the two parameter banks.
 
     Members
@@ -145,12 +161,15 @@ class Weights:
     tiles : deque of list
         For each tile with unused blocks: position of its next block, blocks left, and how many
         drains must complete before its parameters have a bank (0: they have one).
+    awaited : float
+        Position at which the array has the weights that it waits for.
     """
 
     def __init__(self, clock: Clock) -> None:
-        self.clock = clock
+        super().__init__(clock, Op.WEIGHTS)
         self.position = 0.0
         self.tiles: deque[list[float]] = deque()
+        self.awaited = inf
         self._end = 0.0
         self._line: deque[tuple[float, float]] = deque()  # end position, time of the first beat
         self._params: deque[tuple[float, int]] = deque()  # position, drains needed
@@ -160,10 +179,15 @@ class Weights:
         self._used = 0.0  # beats per cycle that leave the FIFO
 
     def settle(self) -> bool:
-        """Take the next descriptor, if it is time."""
+        """Take the next descriptor, if it is time; note how far beats may come."""
+        taken = self._take()
+        self._limit = self._reach()
+        return taken
+
+    def _take(self) -> bool:
         clock, timing = self.clock, self.clock.timing
         moment = clock.seen(Op.WEIGHTS)
-        if moment is None or len(self._line) >= timing.ahead or not clock.due(moment):
+        if moment is None or len(self._line) >= timing.ahead or not self.due(moment):
             return False
         v = clock.take(Op.WEIGHTS).values
         needed = 0
@@ -173,6 +197,7 @@ class Weights:
             self._params.append((self._end, needed))
         params = timing.params_beats * v["has_params"]
         self.tiles.append([self._end + params, v["blocks"], needed])
+        clock.rouse(Op.CONV)
         self._end += v["beats"]
         self._line.append((self._end, clock.now + timing.read))
         return True
@@ -184,13 +209,13 @@ class Weights:
         clock, timing = self.clock, self.clock.timing
         limit = self.position
         for end, begin in self._line:
-            if not clock.due(begin):
+            if not self.due(begin):
                 break
             limit = end
         drained = clock.finish[Op.DRAIN]
         while self._params:
             position, needed = self._params[0]
-            if needed and not (len(drained) >= needed and clock.due(drained[needed - 1] + 1)):
+            if needed and not (len(drained) >= needed and self.due(drained[needed - 1] + 1)):
                 return min(limit, position + timing.read_fifo)
             self._params.popleft()
         return limit
@@ -206,7 +231,6 @@ class Weights:
             Rate at which that position advances, in beats per cycle.
         """
         timing = self.clock.timing
-        self._limit = self._reach()
         self._room = taken + timing.weight_beats + timing.read_fifo
         self._used = used
         if self.position >= self._limit - TINY:
@@ -224,6 +248,9 @@ class Weights:
 
     def advance(self, beats: float) -> None:
         self.position += beats
+        if self.position >= self.awaited - TINY:
+            self.awaited = inf
+            self.clock.rouse(Op.CONV)
         while self._line and self.position >= self._line[0][0] - TINY:
             self._line.popleft()
-            self.clock.finish[Op.WEIGHTS].append(self.clock.now)
+            self.clock.complete(Op.WEIGHTS, self.clock.now)

@@ -15,12 +15,14 @@ Waits are counts of earlier descriptors of an engine: see `models.spec.isa`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from penstock.host.compiler.emission.deferred import DeferredLayer, DeferredLayers
 from penstock.host.compiler.emission.loads import LoadQueue, Piece
 from penstock.host.compiler.emission.maps import Maps
 from penstock.host.compiler.emission.output import OutputPlanes
 from penstock.host.compiler.emission.posting import PostWriter
-from penstock.host.compiler.emission.record import Constants, Recorder
+from penstock.host.compiler.emission.record import Constants, Record, Recorder, weights_ahead
 from penstock.host.compiler.emission.tile import Plan, Step, Tile
 from penstock.host.compiler.emission.weight_stream import tile_bytes
 from penstock.host.compiler.lowering.lower import HardwareLayer
@@ -84,14 +86,26 @@ class Emitter:
         # CONVs up to the tile before the last one: LOADs emitted ahead may wait for these.
         self._limit = 0
 
-    def run(self) -> None:
-        """Emit all layers.
+    def run(self) -> Iterator[Record]:
+        """Emit all layers; yield their descriptors in program order, tile by tile.
 
         Raises
         ------
         CompileError
             If a value does not fit its field; the message names the layer.
         """
+        return weights_ahead(self._records())
+
+    def _records(self) -> Iterator[Record]:
+        records = self.recorder.records
+        known = 0
+        for _ in self._layers():
+            yield from records[known:]
+            known = len(records)
+        yield from records[known:]
+
+    def _layers(self) -> Iterator[None]:
+        """Emit all layers; stop before each tile, when what comes before it changes no more."""
         for index, plan in enumerate(self.plans):
             if not plan.tiles:
                 self._defer(index)
@@ -100,7 +114,7 @@ class Emitter:
             self._defer_following(index)
             self._begin(plan)
             try:
-                self._conv_layer(index, plan)
+                yield from self._conv_layer(index, plan)
             except CompileError:
                 raise
             except ValueError as error:
@@ -108,7 +122,6 @@ class Emitter:
             self._complete(index)
         while self._deferred.queue:
             self._unit()
-        self.recorder.advance_weights()
 
     def _begin(self, plan: Plan) -> None:
         self.recorder.layer = plan.layer.name
@@ -130,7 +143,7 @@ class Emitter:
 
     # Convolutions
 
-    def _conv_layer(self, index: int, plan: Plan) -> None:
+    def _conv_layer(self, index: int, plan: Plan) -> Iterator[None]:
         layer, arch = plan.layer, self.arch
         self._peak = plan.out_words(arch) if self._deferred.queue else 0
         weights = [self._tile_weights(layer, tile) for tile in plan.tiles]
@@ -139,6 +152,7 @@ class Emitter:
             if step.number == 0:
                 output = OutputPlanes(layer, plan.rows, self._out, planes, step.images)
             for position, tile in enumerate(plan.tiles):
+                yield
                 while not self._loads.ready(index, number, tile):
                     if not self._loads.advance(self.recorder.count(Op.CONV)):
                         raise CompileError(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from penstock.host.program.compile_error import CompileError
 from penstock.models.spec.isa import ENGINE_WAITS, Op, encode
 
-__all__ = ["Constants", "Record", "Recorder"]
+__all__ = ["Constants", "Record", "Recorder", "weights_ahead"]
 
 # A wait count must be less than 2**15 behind the engine's count when it is checked.
 _OLDEST_WAIT = 1 << 14
@@ -141,23 +141,22 @@ class Recorder:
         last = next(record for record in reversed(self.records) if record.op is Op.POST)
         last.values["mark"] = 1
 
-    def advance_weights(self) -> None:
-        """Move each WEIGHTS before the CONV of the previous tile.
 
-        It is fetched earlier, so that the weights have arrived when the tile begins.  WEIGHTS have
-        no waits and nothing waits for them.  At most two are outstanding before their CONV, which
-        fits the shortest queue.
-        """
-        waiting = deque(record for record in self.records if record.op is Op.WEIGHTS)
-        moved: list[Record] = []
-        begun = False
-        for record in self.records:
-            if record.op is Op.WEIGHTS:
-                if not begun:
-                    moved.append(waiting.popleft())
-                    begun = True
-                continue
-            if record.op is Op.CONV and record.values["first"] and waiting:
-                moved.append(waiting.popleft())
-            moved.append(record)
-        self.records = moved
+def weights_ahead(records: Iterable[Record]) -> Iterator[Record]:
+    """Yield descriptors with each WEIGHTS moved before the CONVs of the previous tile.
+
+    It is fetched earlier, so that the weights have arrived when the tile begins.  WEIGHTS have
+    no waits and nothing waits for them.  At most two are outstanding before their CONV, which
+    fits the shortest queue.
+    """
+    held: list[Record] = []  # from a tile's first CONV on, until the next WEIGHTS is known
+    for record in records:
+        if record.op is Op.WEIGHTS:
+            yield record
+            yield from held
+            held.clear()
+        elif held or (record.op is Op.CONV and record.values["first"]):
+            held.append(record)
+        else:
+            yield record
+    yield from held

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import inf
+from typing import overload
 
 from penstock.host.compiler.emission.emit import Emitter
 from penstock.host.compiler.emission.record import Record
 from penstock.host.compiler.emission.tile import Plan
+from penstock.host.compiler.planning.bounds import bound
 from penstock.host.program.program import Program
 from penstock.host.timing.clock import Work
 from penstock.host.timing.event_simulation import EventSimulation
@@ -136,36 +139,56 @@ def _bytes(records: Iterable[Record]) -> int:
     return beats * BEAT
 
 
-def _time(plan: Plan, arch: Arch, memory: Memory) -> PlanCost:
+def _time(plan: Plan, arch: Arch, memory: Memory, most: float) -> PlanCost | None:
     given = {view.map for view in plan.layer.sources}
     emitter = Emitter(arch, [plan], given, set(), dry=True)
-    emitter.run()
-    records = emitter.recorder.records
-    simulation = EventSimulation(
-        Work.stream((record.op, record.values) for record in records), arch, memory
-    )
-    simulation.run()
-    end = simulation.log[-1]["cycles"]
+    work = Work.stream((record.op, record.values) for record in emitter.run())
+    simulation = EventSimulation(work, arch, memory)
+    from_start = plan.layer.reads_input
+    if not simulation.run(most - bound(plan, arch), from_start=from_start):
+        return None
+    moved = _bytes(emitter.recorder.records)
     if not plan.tiles:
-        return PlanCost(end, 0.0, _bytes(records))
-    begin = 0.0 if plan.layer.reads_input else simulation.array.begin
-    return PlanCost(simulation.array.end - begin, end - simulation.array.end, _bytes(records))
+        return PlanCost(simulation.log[-1]["cycles"], 0.0, moved)
+    begin = 0.0 if from_start else simulation.array.begin
+    end = simulation.array.end
+    return PlanCost(end - begin, simulation.log[-1]["cycles"] - end, moved)
 
 
-def time_plan(plan: Plan, arch: Arch, memory: Memory = MEMORY) -> PlanCost:
+@overload
+def time_plan(plan: Plan, arch: Arch, memory: Memory = ...) -> PlanCost: ...
+@overload
+def time_plan(plan: Plan, arch: Arch, memory: Memory = ..., *, most: float) -> PlanCost | None: ...
+def time_plan(
+    plan: Plan, arch: Arch, memory: Memory = MEMORY, *, most: float = inf
+) -> PlanCost | None:
     """Return the predicted cost of a plan on its own.
 
     Of a batch, the first two image groups are timed; the others take as long as the second.
+
+    Parameters
+    ----------
+    most : float
+        Cycles beyond which the plan is of no interest.
+
+    Returns
+    -------
+    PlanCost or None
+        None if the plan turned out to have more than `most` cycles before its timing was complete:
+        it is emitted and simulated only until the array has waited too long.
 
     Raises
     ------
     CompileError
         If the plan cannot be emitted.
     """
-    one = _time(plan.head(1), arch, memory)
     if len(plan.image_groups) == 1:
-        return one
-    two = _time(plan.head(2), arch, memory)
+        if plan.tiles and bound(plan, arch) > most:
+            return None
+        return _time(plan, arch, memory, most)
+    one, two = (_time(plan.head(count), arch, memory, inf) for count in (1, 2))
+    assert one is not None
+    assert two is not None
     rest = (plan.batch - plan.image_groups[0]) / plan.image_groups[1]
     return PlanCost(
         one.cycles + (two.cycles - one.cycles) * rest,

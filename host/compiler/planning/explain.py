@@ -76,8 +76,10 @@ def _why(choice: Choice) -> str:
     if best.cost is None or not others:
         return "the others cannot save cycles, and move as many bytes or more"
     fewest = min(candidate.cycles for candidate in (best, *others))
-    if best.cycles == fewest:
+    if best.cycles == fewest and len(others) == len(choice.candidates) - 1:
         return "the fewest cycles"
+    if best.cycles == fewest:
+        return "no other saves enough cycles for the bytes it moves"
     share = best.cycles / fewest - 1
     return f"the fewest bytes of those close to the fewest cycles ({percent(share, 2)} more)"
 

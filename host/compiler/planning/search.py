@@ -3,7 +3,8 @@
 Each lowering can be cut into bands in many ways.  All that fit are ranked by `estimate`, a sum of
 maxima; the few best are emitted as descriptors and timed by
 `host.compiler.planning.cost.time_plan`.  The fewest cycles win; among those within 0.3 % of them,
-the fewest bytes.
+the fewest bytes.  A plan cannot have fewer cycles than the array's work and the cycles that the
+array has already waited, so most timings end soon: when that sum cannot win any more.
 
 The array's time is compared.  A layer's tail, the posts after its last block, overlaps the next
 layer's first tiles, which read the planes in the order in which they are stored::
@@ -21,6 +22,15 @@ from math import inf
 
 from penstock.host.compiler.emission.tile import Plan, Tile, balanced, cut_bands, cut_tiles
 from penstock.host.compiler.lowering.lower import HardwareLayer
+from penstock.host.compiler.planning.bounds import (
+    bound,
+    cover,
+    least_bytes,
+    least_tail,
+    load_beats,
+    stored_beats,
+    tile_beats,
+)
 from penstock.host.compiler.planning.cost import PlanCost, time_plan
 from penstock.host.program.compile_error import CompileError
 from penstock.host.timing.latencies import block_cycles
@@ -29,10 +39,8 @@ from penstock.models.spec.arch import Arch
 __all__ = [
     "WORTH",
     "Candidate",
-    "bound",
     "candidates",
     "choose",
-    "cover",
     "estimate",
     "fitting",
     "refusal",
@@ -167,21 +175,9 @@ def estimate(plan: Plan, arch: Arch) -> float:
 def _estimate(plan: Plan, arch: Arch) -> float:
     layer, tiles = plan.layer, plan.tiles
     blocks = sum(tile.weight_blocks for tile in tiles)
-    weights = (len(tiles) * arch.params_bytes + blocks * arch.block_bytes) // arch.bus_bytes
+    weights, loads, stored = tile_beats(plan, arch), load_beats(plan), stored_beats(plan, arch)
     planes = -(-layer.shape[2] // arch.rows)
-    stored = sum(
-        len(post.planes) * post.shape[0] * arch.row_beats(post.shape[1]) for post in layer.posts
-    )
     posts = layer.post_cycles(arch)
-    loads = []
-    for step in plan.steps:
-        rows = [plan.input_rows(step, number) for number in range(len(layer.segments))]
-        loads.append(
-            sum(
-                (high - low) * segment.row_beats * segment.planes
-                for segment, (low, high) in zip(layer.segments, rows, strict=True)
-            )
-        )
     total = 0.0
     for index, step in enumerate(plan.steps):
         share = step.images * step.band.rows / layer.shape[0]
@@ -248,27 +244,6 @@ def refusal(layer: HardwareLayer, arch: Arch) -> CompileError:
     )
 
 
-def bound(plan: Plan, arch: Arch) -> float:
-    """Lower bound on a plan's cycles: the array's time for its weight blocks."""
-    blocks = sum(tile.weight_blocks for tile in plan.tiles)
-    return float(sum(blocks * block_cycles(plan.positions(step), arch) for step in plan.steps))
-
-
-def cover(plan: Plan, arch: Arch) -> float:
-    """Cycles from a layer's first block until it needs the last plane of its input."""
-    if not plan.tiles or plan.layer.reads_input:
-        return 0.0
-    period = block_cycles(plan.positions(plan.steps[0]), arch)
-    segment = plan.layer.segments[0]
-    blocks = 0
-    for tile in plan.tiles:
-        blocks += tile.weight_blocks
-        if tile.spans[0][1] == segment.planes:
-            blocks -= segment.kernel[0] * segment.kernel[1]
-            break
-    return float(blocks * period)
-
-
 def choose(
     found: list[Candidate],
     arch: Arch,
@@ -287,20 +262,102 @@ def choose(
     covered : float
         Cycles of this layer's tail that the next layer overlaps.
     """
-    timed: list[Candidate] = []
+    race = _Race(arch, tail, covered)
     rest = []
     for candidate in sorted(found, key=lambda c: (len(c.plan.steps), c.estimate)):
         # Later lowerings move more bytes, so they must save cycles.
-        fewest = min((c.cycles for c in timed), default=inf)
-        least = max(bound(candidate.plan, arch), candidate.estimate / WORTH)
-        if fewest <= least * (1 + _GIVEN_UP) or candidate.estimate > found[0].estimate * WORTH:
+        rough = max(bound(candidate.plan, arch), candidate.estimate / WORTH) * (1 + _GIVEN_UP)
+        if candidate.estimate > found[0].estimate * WORTH or race.has_at_most(rough):
             rest.append(candidate)
-            continue
-        cost = time_plan(candidate.plan, arch)
-        bare = max(0.0, cost.tail - covered)
-        exposed = max(0.0, tail - cover(candidate.plan, arch)) + bare
-        exposed += (cost.tail - bare) * _COVERED
-        timed.append(replace(candidate, cost=cost, exposed=exposed))
+        else:
+            race.enter(candidate)
+    return race.finish() + rest
+
+
+class _Race:
+    """Candidates that are timed against each other, each only as long as it may win.
+
+    Parameters
+    ----------
+    arch : Arch
+    tail, covered : float
+        As for `choose`.
+
+    Members
+    -------
+    timed : list of Candidate
+    """
+
+    def __init__(self, arch: Arch, tail: float, covered: float) -> None:
+        self.arch = arch
+        self.tail = tail
+        self.covered = covered
+        self.timed: list[Candidate] = []
+        # Candidates whose timing was stopped, each with the cycles that it exceeds.
+        self._stopped: list[tuple[Candidate, float]] = []
+
+    def enter(self, candidate: Candidate) -> None:
+        """Time a candidate, unless it turns out that it cannot beat those timed so far."""
+        most = self._most(candidate.plan)
+        if not self._time(candidate, most):
+            self._stopped.append((candidate, most))
+
+    def has_at_most(self, cycles: float) -> bool:
+        """Whether a candidate has at most so many cycles."""
+        while all(candidate.cycles > cycles for candidate in self.timed):
+            unknown = next((entry for entry in self._stopped if entry[1] <= cycles), None)
+            if unknown is None:
+                return False
+            self._resume(unknown)
+        return True
+
+    def finish(self) -> list[Candidate]:
+        """Return all candidates, best first; those that were stopped come last."""
+        # Those that were stopped may yet win against one that became the best after them.
+        while True:
+            for entry in self._stopped:
+                if self._most(entry[0].plan) > entry[1]:
+                    self._resume(entry)
+                    break
+            else:
+                return _ranked(self.timed) + [candidate for candidate, _ in self._stopped]
+
+    def _resume(self, entry: tuple[Candidate, float]) -> None:
+        self._stopped.remove(entry)
+        self._time(entry[0], inf)
+
+    def _time(self, candidate: Candidate, most: float) -> bool:
+        """Time a candidate, unless it has more than `most` cycles; return whether it was timed."""
+        plan = candidate.plan
+        waits = max(0.0, self.tail - cover(plan, self.arch))
+        least = waits + _exposed(least_tail(plan, self.arch), self.covered)
+        cost = time_plan(plan, self.arch, most=most - least)
+        if cost is None:
+            return False
+        exposed = waits + _exposed(cost.tail, self.covered)
+        self.timed.append(replace(candidate, cost=cost, exposed=exposed))
+        return True
+
+    def _most(self, plan: Plan) -> float:
+        """Return the cycles beyond which a plan does not change which candidate is the best."""
+        if not self.timed:
+            return inf
+        best = _ranked(self.timed)[0]
+        assert best.cost is not None
+        if least_bytes(plan, self.arch) > best.cost.bytes:
+            # It must save so much that the best one's fewer bytes count no longer.
+            return best.cycles / (1 + _GIVEN_UP)
+        return min(candidate.cycles for candidate in self.timed) * (1 + _GIVEN_UP)
+
+
+def _exposed(tail: float, covered: float) -> float:
+    """The part of a layer's tail that nothing overlaps, plus a fraction of the rest."""
+    bare = max(0.0, tail - covered)
+    return bare + (tail - bare) * _COVERED
+
+
+def _ranked(timed: list[Candidate]) -> list[Candidate]:
+    """Sort candidates, best first."""
     limit = min(c.cycles for c in timed) * (1 + _GIVEN_UP)
 
     def rank(candidate: Candidate) -> tuple[float, float, float]:
@@ -308,7 +365,7 @@ def choose(
         even = candidate.cycles <= limit
         return (0.0 if even else candidate.cycles, candidate.cost.bytes, candidate.cycles)
 
-    return sorted(timed, key=rank) + rest
+    return sorted(timed, key=rank)
 
 
 def fitting(ways: list[HardwareLayer], arch: Arch, batch: int) -> list[Candidate]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import inf
 
-from penstock.host.timing.clock import Clock, Work
+from penstock.host.timing.clock import Clock, Engine, Work
 from penstock.host.timing.latencies import MEMORY, Timing, Values
 from penstock.models.spec.arch import get_arch
 from penstock.models.spec.isa import ENGINE_WAITS, Op
@@ -22,7 +22,7 @@ def make_clock() -> Clock:
 def test_waits_are_counted_on_beyond_16_bits() -> None:
     loads = [descriptor(Op.LOAD)] * 70_000
     convs = [descriptor(Op.CONV, load=count & 0xFFFF) for count in (70_000, 66_000, 65_536)]
-    assert [work.waits for work in Work.stream([*loads, *convs])[-3:]] == [
+    assert [work.waits for work in [*Work.stream([*loads, *convs])][-3:]] == [
         ((Op.LOAD, 70_000),),
         ((Op.LOAD, 66_000),),
         ((Op.LOAD, 65_536),),
@@ -34,15 +34,48 @@ def test_waits_for_nothing_are_left_out() -> None:
     assert [item.waits for item in work] == [(), (), ((Op.LOAD, 1),)]
 
 
-def test_the_walk_stops_at_the_first_moment_that_is_not_due() -> None:
+class Idle(Engine):
+    """An engine that does nothing."""
+
+    def settle(self) -> bool:
+        return False
+
+
+def test_an_engine_wakes_at_the_first_moment_that_is_not_due() -> None:
     clock = make_clock()
-    clock.now = 10.0
-    assert clock.due(10.0)
-    assert clock.wake == inf
-    assert not clock.due(30.0)
-    assert not clock.due(20.0)
-    assert not clock.due(25.0)
-    assert clock.wake == 20.0
+    engine = Idle(clock, Op.LOAD)
+    clock.now, engine.wake = 10.0, inf
+    assert engine.due(10.0)
+    assert engine.wake == inf
+    assert not engine.due(30.0)
+    assert not engine.due(20.0)
+    assert not engine.due(25.0)
+    assert engine.wake == 20.0
+
+
+def test_engines_are_roused_by_what_they_wait_for() -> None:
+    clock = make_clock()
+    engines = {op: Idle(clock, op) for op in Op}
+    fetcher = Idle(clock, None)
+
+    def roused() -> set[Op | None]:
+        result = {op for op, engine in engines.items() if engine.wake == -inf}
+        result |= {None} if fetcher.wake == -inf else set()
+        for engine in (*engines.values(), fetcher):
+            engine.wake = inf
+        return result
+
+    assert roused() == {*Op, None}
+    assert roused() == set()
+    clock.dispatch(Op.DRAIN, Work(Op.DRAIN, {}, ()))
+    assert roused() == {Op.DRAIN}
+    clock.take(Op.DRAIN)
+    assert roused() == {None}
+    for op in Op:
+        clock.complete(op, 5.0)
+        waiting = {other for other in Op if op in ENGINE_WAITS[other]}
+        assert roused() >= waiting | {op}
+        assert clock.finish[op] == [5.0]
 
 
 def test_a_descriptor_is_seen_when_its_waits_are_met() -> None:

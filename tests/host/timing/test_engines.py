@@ -40,10 +40,10 @@ def make_array(clock: Clock, *tiles: Work, beats: float = inf) -> Array:
 def run_array(clock: Clock, array: Array, rate: float, tiles: int) -> None:
     """Advance until so many tiles are complete, with weights arriving at a rate."""
     while len(clock.finish[Op.CONV]) < tiles:
-        clock.wake = inf
+        array.wake = inf
         while array.settle():
             pass
-        cycles = min(array.until(rate), clock.wake - clock.now)
+        cycles = min(array.until(rate), array.wake - clock.now)
         assert cycles < inf, "nothing left to happen"
         clock.now += cycles
         array.advance(cycles)
@@ -74,7 +74,7 @@ def test_a_third_tile_waits_for_a_bank() -> None:
     tiles = [conv(4, 100) for _ in range(3)]
     array = make_array(clock, *tiles)
     run_array(clock, array, 0.0, 2)
-    clock.wake = inf
+    array.wake = inf
     while array.settle():
         pass
     assert array.state == "stall_output"
@@ -82,7 +82,7 @@ def test_a_third_tile_waits_for_a_bank() -> None:
     clock.finish[Op.DRAIN].append(clock.now + 1000)
     while array.settle():
         pass
-    assert clock.wake == pytest.approx(clock.now + 1001)
+    assert array.wake == pytest.approx(clock.now + 1001)
     run_array(clock, array, 0.0, 3)
     assert array.end == pytest.approx(clock.finish[Op.DRAIN][0] + 1 + 400)
 
@@ -102,8 +102,9 @@ def test_drains_take_a_cycle_for_each_group() -> None:
         clock.queues[Op.DRAIN].append((Work(Op.DRAIN, {"count": 100, "lane_groups": 4}, ()), 0.0))
     assert not drain.settle()
     array.tile_ends.extend([50.0, 60.0])
+    drain.wake = inf
     assert not drain.settle()
-    assert clock.wake == 50.0
+    assert drain.wake == 50.0
     clock.now = 50.0
     assert drain.settle()
     (end,) = clock.finish[Op.DRAIN]
@@ -122,11 +123,11 @@ def post(beats: int, mark: int = 0) -> Work:
 
 def run_posts(clock: Clock, posts: Posts, rate: float, count: int) -> None:
     while len(clock.finish[Op.POST]) < count:
-        clock.wake = inf
+        posts.wake = inf
         while posts.settle():
             pass
         wanted = min(posts.demand(), rate)
-        cycles = min(posts.until(wanted), clock.wake - clock.now)
+        cycles = min(posts.until(wanted), posts.wake - clock.now)
         assert cycles < inf, "nothing left to happen"
         clock.now += cycles
         posts.advance(wanted * cycles, cycles)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import pytest
 
+from penstock.host.compiler.compile import compile_network
 from penstock.host.timing.clock import Work
 from penstock.host.timing.event_simulation import EventSimulation, _shares
-from penstock.host.timing.latencies import Memory
+from penstock.host.timing.latencies import MEMORY, Memory
 from penstock.models.spec.arch import get_arch
 from penstock.models.spec.isa import Dest, Op
+from tests.support.netgen import random_network, rng_of
 
 LAB = get_arch("lab")
 PARAMS, BLOCK = 16, 32
@@ -68,6 +72,43 @@ def test_latency_counts_on_the_way_in_and_out() -> None:
     near, far = (simulate(program(10, 100), latency=latency)["cycles"] for latency in (0, 500))
     # The first descriptor, its data, and the last write's answer.
     assert far - near == pytest.approx(3 * 500, abs=20)
+
+
+def test_a_simulation_stops_when_the_array_has_waited_too_long() -> None:
+    work = program(10, 100, loaded=500)
+    whole = EventSimulation(work, LAB, MEMORY)
+    assert whole.run()
+    # One tile, one CONV: before its first block the array waits for its input, then never.
+    assert whole.array.lost == whole.array.begin
+    for allowed, ends in ((whole.array.begin - 1, False), (whole.array.begin, True)):
+        made = EventSimulation(work, LAB, MEMORY)
+        assert made.run(allowed, from_start=True) is ends
+        assert len(made.log) == ends
+    # From the first block on nothing is lost.
+    assert EventSimulation(work, LAB, MEMORY).run(0.0)
+
+
+class Restless(EventSimulation):
+    """Every engine is looked at in every event, whether it has been roused or not."""
+
+    def _advance(self) -> None:
+        super()._advance()
+        for engine in self._engines:
+            engine.wake = -inf
+
+
+@pytest.mark.parametrize("arch", ["tiny", "lab", "12x32"])
+@pytest.mark.parametrize("seed", range(6))
+def test_engines_that_are_not_roused_have_nothing_to_do(seed: int, arch: str) -> None:
+    made = get_arch(arch)
+    compiled = compile_network(random_network(rng_of(seed)), made)
+    logs = []
+    for kind in (EventSimulation, Restless):
+        simulation = kind(Work.stream(compiled.descriptors()), made, MEMORY)
+        assert simulation.run()
+        logs.append(simulation.log)
+    assert logs[0] == logs[1]
+    assert len(logs[0]) == len(compiled.layers)
 
 
 @pytest.mark.parametrize("missing", [0, 1, 3])

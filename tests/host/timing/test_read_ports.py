@@ -22,11 +22,11 @@ def make_clock(queue_depth: int = 8) -> Clock:
 
 def go_on(clock: Clock, port: Fetch | Loads, rate: float = 1.0) -> bool:
     """Settle a port, then go to its next event; return whether there was one."""
-    clock.wake = inf
+    port.wake = inf
     while port.settle():
         pass
     wanted = min(port.demand(), rate)
-    cycles = min(port.until(wanted), clock.wake - clock.now)
+    cycles = min(port.until(wanted), port.wake - clock.now)
     if cycles == inf:
         return False
     clock.now += cycles
@@ -109,6 +109,7 @@ def test_weights_come_as_far_as_the_fifo_takes_them() -> None:
     assert port.settle()
     assert port.demand(0.0, 0.0) == 0.0  # on their way
     clock.now = float(clock.timing.read)
+    assert not port.settle()
     assert port.demand(0.0, 0.0) == 1.0
     room = clock.timing.weight_beats + clock.timing.read_fifo
     assert port.until(1.0) == pytest.approx(room)
@@ -129,6 +130,7 @@ def test_parameters_of_the_third_tile_wait_for_a_bank() -> None:
         assert port.settle()
     assert [tuple(tile) for tile in port.tiles] == [(16, 1, 0), (64, 1, 0), (112, 1, 1)]
     clock.now += 100
+    assert not port.settle()
     assert port.demand(1000.0, 0.0) == 1.0
     # Up to the third tile's parameters, which may wait in the DMA's FIFO.
     assert port.until(1.0) == pytest.approx(min(144, 96 + clock.timing.read_fifo))
@@ -137,6 +139,7 @@ def test_parameters_of_the_third_tile_wait_for_a_bank() -> None:
     assert port.demand(1000.0, 0.0) == 1.0
     clock.finish[Op.DRAIN].append(clock.now)
     clock.now += 1
+    assert not port.settle()
     assert port.demand(1000.0, 0.0) == 1.0
     assert port.until(1.0) == pytest.approx(48)
     port.advance(48)

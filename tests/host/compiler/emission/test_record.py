@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from penstock.host.compiler.emission.record import Constants, Recorder
+from penstock.host.compiler.emission.record import Constants, Recorder, weights_ahead
 from penstock.host.program.compile_error import CompileError
 from penstock.models.spec.isa import Op, decode
 
@@ -45,8 +45,8 @@ def test_weights_come_a_tile_early() -> None:
         recorder.emit(Op.WEIGHTS, {"tile": tile})
         recorder.emit(Op.CONV, {"tile": tile, "first": 1})
         recorder.emit(Op.CONV, {"tile": tile, "first": 0})
-    recorder.advance_weights()
-    order = [(record.op.name[0], record.values["tile"]) for record in recorder.records]
+    moved = weights_ahead(iter(recorder.records))
+    order = [(record.op.name[0], record.values["tile"]) for record in moved]
     assert order == [
         ("W", 0), ("W", 1), ("C", 0), ("C", 0), ("W", 2), ("C", 1), ("C", 1),
         ("W", 3), ("C", 2), ("C", 2), ("C", 3), ("C", 3),

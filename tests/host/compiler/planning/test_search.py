@@ -6,19 +6,16 @@ import numpy as np
 import pytest
 
 from penstock.host.compiler.compile import CompileError, compile_network
+from penstock.host.compiler.emission.tile import Plan
 from penstock.host.compiler.lowering.chains import chains
 from penstock.host.compiler.lowering.lower import HardwareLayer, lowerings
+from penstock.host.compiler.planning import search
+from penstock.host.compiler.planning.bounds import bound, cover
+from penstock.host.compiler.planning.cost import PlanCost
 from penstock.host.compiler.planning.planner import plan_network
-from penstock.host.compiler.planning.search import (
-    bound,
-    candidates,
-    choose,
-    cover,
-    estimate,
-    fitting,
-)
+from penstock.host.compiler.planning.search import candidates, choose, estimate, fitting
 from penstock.models.graph.graph import INPUT, ConvGeometry
-from penstock.models.spec.arch import get_arch
+from penstock.models.spec.arch import Arch, get_arch
 from tests.support.netgen import full_size_network, make_conv, make_network, rng_of
 
 LAB = get_arch("lab")
@@ -80,6 +77,35 @@ def test_the_plan_taken_is_the_best_of_those_timed(name: str, arch: str) -> None
             assert best.cycles <= other.cycles * 1.0031
             if other.cycles < best.cycles:
                 assert best.cost.bytes <= other.cost.bytes
+
+
+@pytest.mark.parametrize(
+    ("name", "arch"),
+    [("alexnet", "lab"), ("nin", "lab"), ("nin", "12x32"), ("nin", "ulx3s-85f")],
+)
+def test_timing_only_what_may_win_takes_the_same_plans(
+    name: str, arch: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Against all timings complete; `nin` has layers whose best changes while others wait."""
+    network, made = full_size_network(name), get_arch(arch)
+
+    def plans() -> list[tuple[str, str, float]]:
+        choices = plan_network(network, made)
+        return [(c.plan.layer.name, str(c.plan), c.candidates[0].cycles) for c in choices]
+
+    whole = search.time_plan
+    stopped = []
+
+    def watched(plan: Plan, arch: Arch, *, most: float) -> PlanCost | None:
+        cost = whole(plan, arch, most=most)
+        stopped.append(cost is None)
+        return cost
+
+    monkeypatch.setattr(search, "time_plan", watched)
+    quick = plans()
+    assert any(stopped)
+    monkeypatch.setattr(search, "time_plan", lambda plan, arch, most: whole(plan, arch))
+    assert plans() == quick
 
 
 def test_plans_that_cannot_be_written_are_refused() -> None:
