@@ -46,7 +46,7 @@ class Explanation:
         buffers.  `cycles` are the array's, from the first weight block to the last; `tail` is
         POST's time after that, most of which overlaps the next layer's first tiles.
     rows : tuple of tuples of str
-        The candidates.  Clearly worse ones have only an estimate (``about``).
+        The candidates.  Those that cannot win have only an estimate (``about``).
     notes : tuple of str
         Sentences.
     """
