@@ -266,7 +266,8 @@ def _max_pool(traversal: Traversal, node: Any, attributes: Attributes) -> None:
 def _average_pool(traversal: Traversal, node: Any, attributes: Attributes) -> None:
     value = traversal.value(node, padded=True)
     kernel = tuple(attributes["kernel_shape"])
-    plain = value.pad == NO_PAD and not any(attributes.get("pads", []))
+    same = attributes.get("auto_pad", b"NOTSET").startswith(b"SAME")
+    plain = value.pad == NO_PAD and not any(attributes.get("pads", [])) and not same
     if {*kernel, *attributes.get("strides", [1])} == {1} and plain:
         # What adaptive average pooling becomes when the map already has the size it makes.
         traversal.alias(node, value)

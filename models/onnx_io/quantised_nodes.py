@@ -143,6 +143,7 @@ def _conv(traversal: QuantisedTraversal, node: Any, attributes: Attributes) -> N
     weights = _real_weights(traversal, node, 1)
     if weights.values.ndim != 4 or value.fill != 0:
         raise Unsupported(f"weights of shape {weights.values.shape}")
+    weights = weights.by_output(0)
     geometry = window(attributes, weights.values.shape[2:], value)
     bias = _real_bias(traversal, node, traversal.of(value), weights)
     _wait(

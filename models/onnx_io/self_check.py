@@ -278,8 +278,8 @@ class _Comparison:
         bad = far > allowed
         if bad.any():
             place = np.unravel_index(np.argmax(np.where(bad, far, -1)), far.shape)
-            where = f"row {place[0]}, column {place[1]}, channel {place[2]}"
-            where = where if len(place) == 3 else f"value {place[0]}"
+            axes = ("row", "column", "channel") if len(place) == 3 else ("value",)
+            where = ", ".join(f"{axis} {at}" for axis, at in zip(axes, place))
             raise self._mismatch(
                 tensor,
                 f"differs in {int(bad.sum())} of {far.size} values; {where}: {want[place]:g} "
