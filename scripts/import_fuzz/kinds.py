@@ -1,0 +1,20 @@
+"""Which kind of graph a seed draws."""
+
+from __future__ import annotations
+
+import random
+
+from scripts.import_fuzz.draft import Case
+from scripts.import_fuzz.float_graphs import float_case
+from scripts.import_fuzz.operator_graphs import operator_case
+from scripts.import_fuzz.qdq_graphs import qdq_case
+
+__all__ = ["case_of_seed"]
+
+
+def case_of_seed(seed: int) -> Case:
+    """Return the graph of a seed: float, QDQ or QOperator."""
+    made = random.Random(f"kind {seed}").random()
+    if made < 0.5:
+        return float_case(seed)
+    return qdq_case(seed) if made < 0.8 else operator_case(seed)
