@@ -268,5 +268,6 @@ def out_type(node: Any) -> int:
     """
     named = next((a.i for a in node.attribute if a.name == "output_dtype"), 0)
     if named not in (0, TensorProto.UINT8, TensorProto.INT8):
-        raise Unsupported(f"codes of type {TensorProto.DataType.Name(named)}: only uint8 and int8")
+        kinds = {number: kind for kind, number in TensorProto.DataType.items()}
+        raise Unsupported(f"codes of type {kinds.get(named, named)}: only uint8 and int8")
     return int(named or TensorProto.UINT8)

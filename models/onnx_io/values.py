@@ -119,7 +119,7 @@ def window(
         pads = [0] * 4
     elif auto not in ("NOTSET", ""):
         raise Unsupported(f"auto_pad {auto}")
-    if ceil and attributes.get("ceil_mode", 0) and size is not None:
+    if ceil and attributes.get("ceil_mode", 0) == 1 and size is not None:
         up = list(pads)
         for axis in (0, 1):
             ends_ = (pads[axis],) * 2 + (pads[axis + 2],) * 2

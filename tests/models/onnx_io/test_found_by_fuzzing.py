@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -144,4 +145,40 @@ def test_what_the_last_layer_cannot_be_is_a_refusal(tmp_path: Path) -> None:
     matrix = maker.add("DequantizeLinear", weight, maker.constant(np.float32(0.01)))
     path = maker.save(tmp_path / "a.onnx", maker.add("MatMul", real, matrix))
     with pytest.raises(ValueError, match=r"unsupported: MatMul MatMul_3 \(weights \(6, 2\) on an"):
+        load_quantised(path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "inputs", "attributes", "reason"),
+    [
+        ("LRN", [], {}, "its attribute size is missing"),
+        ("LRN", [], {"size": 3, "alpha": float("nan")}, "alpha nan"),
+        ("Add", [np.ones((1, 1, 3, 1, 1), "f4")], {}, r"a constant of shape \(1, 1, 3, 1, 1\)"),
+        ("BatchNormalization", [np.ones(n, "f4") for n in (3, 3, 2, 3)], {}, "parameters of"),
+        ("BatchNormalization", [np.full(3, n, "f4") for n in (1, 0, 0, -1)], {}, "a variance and"),
+        ("Conv", [np.full((1, 3, 1, 1), np.inf, "f4")], {}, "are not finite numbers"),
+    ],
+)
+def test_reasons_are_in_words(
+    tmp_path: Path, kind: str, inputs: list[Any], attributes: dict[str, Any], reason: str
+) -> None:
+    maker = Maker([1, 3, 4, 4])
+    out = maker.add(kind, "data", *[maker.constant(array) for array in inputs], **attributes)
+    path = maker.save(tmp_path / "a.onnx", out)
+    with pytest.raises(ValueError, match=rf"unsupported: {kind} {kind}_0 \(.*{reason}"):
+        load(path)
+
+
+def test_a_bias_far_below_the_products_unit_is_refused(tmp_path: Path) -> None:
+    maker = Maker([1, 1, 2, 2])
+    scale, zero = maker.constant(np.float32(100)), maker.constant(np.uint8(128))
+    real = maker.add(
+        "DequantizeLinear", maker.add("QuantizeLinear", "data", scale, zero), scale, zero
+    )
+    weight = maker.constant(np.ones((1, 1, 1, 1), np.int8))
+    weight = maker.add("DequantizeLinear", weight, maker.constant(np.float32(0.0025)))
+    conv = maker.add("Conv", real, weight, maker.constant(np.array([0.1], np.float32)))
+    out = maker.add("QuantizeLinear", conv, maker.constant(np.float32(0.02)))
+    path = maker.save(tmp_path / "a.onnx", out, out=TensorProto.UINT8)
+    with pytest.raises(ValueError, match=r"the bias of channel 0: .* too coarse for it"):
         load_quantised(path)
