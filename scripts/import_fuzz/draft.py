@@ -40,6 +40,8 @@ class Case:
         Whether constants lie in a file of their own.
     deploy : bool
         Whether the network is quantised and written as well.
+    bent : bool
+        Whether the graph is one that no runtime may have to run: it is read, not judged.
     seed : int
     """
 
@@ -48,6 +50,7 @@ class Case:
     std: tuple[float, ...]
     external: bool = False
     deploy: bool = False
+    bent: bool = False
     seed: int = 0
 
     def with_model(self, model: Any) -> Case:
@@ -59,6 +62,7 @@ class Case:
             std=self.std[:channels],
             external=self.external,
             deploy=self.deploy,
+            bent=self.bent,
             seed=self.seed,
         )
 
@@ -72,6 +76,7 @@ class Case:
             "std": self.std,
             "external": self.external,
             "deploy": self.deploy,
+            "bent": self.bent,
             "seed": self.seed,
         }
         helper.set_model_props(model, {_KEY: json.dumps(settings)})

@@ -6,7 +6,8 @@ optimisations included, and only the file's output.
 ==============  ==================================================================================
 `equal`         accepted, and the output is the judge's
 `refused`       a ValueError of one line that says why
-`not counted`   the judge cannot run the file, or what it computes is no number
+`not counted`   the judge cannot run the file, or what it computes is no number; or the graph is
+                bent (`bent.py`), and was read, or refused in words
 `mismatch`      a finding: the importer's own check found a difference
 `wrong`         a finding: accepted, and the output is not the judge's
 `words`         a finding: refused in Python's or NumPy's words
@@ -162,6 +163,8 @@ def judged(case: Case, folder: Path, importer: Any, written: Any = None) -> Verd
         `deploy`.
     """
     operators = tuple(sorted({node.op_type for node in case.model.graph.node}))
+    if case.bent:
+        return Verdict(*_read(case, saved(case, folder), importer), operators)
     pixels = _pixels(case)
     try:
         name = case.model.graph.input[0].name
@@ -175,6 +178,25 @@ def judged(case: Case, folder: Path, importer: Any, written: Any = None) -> Verd
     if kind == "not counted":
         text = f"judge: {why}"
     return Verdict(kind, text, operators)
+
+
+def _read(case: Case, path: Path, importer: Any) -> tuple[str, str]:
+    """What the importer says of a file that is not judged."""
+    try:
+        with np.errstate(all="ignore"):
+            importer.load(path, order="RGB", mean=case.mean, std=case.std, comparison=None)
+    except ValueError as error:
+        if _in_python(error):
+            return "words", _line(path, error)
+        return "not counted", _line(path, error)
+    except Exception as error:
+        return "crash", f"{type(error).__name__}: {_line(path, error)}"
+    return "not counted", ""
+
+
+def _in_python(error: ValueError) -> bool:
+    text = str(error)
+    return "\n" in text or bool(_WORDS.search(text)) or type(error) is not ValueError
 
 
 def _answer(
@@ -195,7 +217,7 @@ def _answer(
             return "not counted", ""
         return "mismatch", _line(path, error)
     except ValueError as error:
-        if "\n" in str(error) or _WORDS.search(str(error)) or type(error) is not ValueError:
+        if _in_python(error):
             return "words", _line(path, error)
         return ("refused" if runs else "not counted"), _line(path, error)
     except Exception as error:
@@ -292,7 +314,7 @@ def _written(case: Case, path: Path, importer: Any, written: Any) -> tuple[str, 
         quantised = quantise(network, images)
         made = export.deploy(quantised, ends)
     except ValueError as error:
-        if "\n" in str(error) or _WORDS.search(str(error)):
+        if _in_python(error):
             return "words", f"quantised: {_line(path, error)}"
         return "equal", ""
     try:
