@@ -18,6 +18,9 @@
 #                BENCH=--without-scalesim
 #   make bitstream  a board's bitstream, checked, into build/BOARD: make bitstream BOARD=ulx3s-85f
 #   make fuzz    random layers against the golden model: make fuzz N=2000 SEED=1
+#   make fuzz-import  random ONNX graphs through the importer, judged by onnxruntime:
+#                make fuzz-import N=20000 SEED=1
+#   make fuzz-import-faults  put each known fault of the importer back and look for it
 #   make faults  faults injected into the simulated core: make faults N=5000 SEED=1
 #   make soak    inferences one after the other, each as the first: make soak N=1000 SEED=1
 #   make mutate  plant single faults in the core and report which ones the tests catch:
@@ -39,7 +42,7 @@ STAMP := .venv/.installed
 
 PROOFS ?=
 
-.PHONY: setup run test test-board board-env wheel test-wheel formal coverage lint bench bitstream fuzz faults soak mutate docs docs-site clean
+.PHONY: setup run test test-board board-env wheel test-wheel formal coverage lint bench bitstream fuzz fuzz-import fuzz-import-faults faults soak mutate docs docs-site clean
 
 setup: $(STAMP)
 
@@ -123,6 +126,14 @@ bitstream: $(STAMP)
 
 fuzz: $(STAMP)
 	PENSTOCK_FUZZ=$(N) PENSTOCK_SEED=$(SEED) $(BIN)/python -m pytest -q -n $(JOBS) tests/system/test_fuzz.py
+
+# Sessions of small graphs: more threads than processes would only wait for each other.
+fuzz-import: $(STAMP)
+	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m scripts.fuzz_import --count $(N) --seed $(SEED) --jobs $(JOBS)
+
+fuzz-import-faults: N = 3000
+fuzz-import-faults: $(STAMP)
+	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m scripts.fuzz_import --faults --count $(N) --seed $(SEED) --jobs $(JOBS)
 
 faults: $(STAMP)
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.support.faults $(N) $(SEED)

@@ -117,13 +117,20 @@ def _linear_conv(
 
 
 def _in_float(
-    graph: GraphMaker, kind: str, layer: Layer, in_scale: float, out_scale: float, **attributes: Any
+    graph: GraphMaker,
+    kind: str,
+    layer: Layer,
+    in_scale: float,
+    out_scale: float,
+    *,
+    source: str = "",
+    **attributes: Any,
 ) -> None:
-    """Add a node that works on floats between two that convert."""
-    name = layer.name
+    """Add a node that works on floats between two that convert; `source`: instead of its input."""
+    name, source = layer.name, source or layer.inputs[0]
     zero = graph.scalar(f"{name}.zero", 0, "uint8")
     steps = graph.scalar(f"{name}.in_scale", in_scale, "float32")
-    real = graph.node("DequantizeLinear", [layer.inputs[0], steps, zero], f"{name}.real")
+    real = graph.node("DequantizeLinear", [source, steps, zero], f"{name}.real")
     made = graph.node(kind, [real], f"{name}.made", **attributes)
     steps = graph.scalar(f"{name}.out_scale", out_scale, "float32")
     graph.node("QuantizeLinear", [made, steps, zero], name)
@@ -134,6 +141,9 @@ def _average(graph: GraphMaker, layer: QAveragePool, scale: float) -> None:
         raise ValueError(f"layer {layer.name}: only averages that keep the scale are exact in ONNX")
     if layer.in_zero and layer.count_pad and any(layer.pad):
         raise ValueError(f"layer {layer.name}: padding that counts is not exact with a zero point")
+    source, pad = layer.inputs[0], list(layer.pad)
+    if layer.count_pad and any(side >= layer.kernel[i % 2] for i, side in enumerate(pad)):
+        source, pad = _padded(graph, layer), [0] * 4
     # The mean of codes is the code of the mean: the zero point does not matter, and as 0 it keeps
     # halves positive.
     _in_float(
@@ -144,20 +154,24 @@ def _average(graph: GraphMaker, layer: QAveragePool, scale: float) -> None:
         scale * _LIFT,
         kernel_shape=list(layer.kernel),
         strides=list(layer.stride),
-        pads=list(layer.pad),
+        source=source,
+        pads=pad,
         count_include_pad=int(layer.count_pad),
     )
+
+
+def _padded(graph: GraphMaker, layer: MaxPool | QAveragePool) -> str:
+    """Padding with code 0 by a node of its own: pools take no windows of padding only."""
+    around = np.array([0, 0, *layer.pad[:2], 0, 0, *layer.pad[2:]], np.int64)
+    sizes = graph.constant(f"{layer.name}.pads", around)
+    fill = graph.scalar(f"{layer.name}.fill", 0, "uint8")
+    return graph.node("Pad", [layer.inputs[0], sizes, fill], f"{layer.name}.padded")
 
 
 def _max_pool(graph: GraphMaker, layer: MaxPool) -> None:
     source, pad = layer.inputs[0], list(layer.pad)
     if any(side >= layer.kernel for side in pad):
-        # The operator takes no windows of padding only.
-        around = np.array([0, 0, *pad[:2], 0, 0, *pad[2:]], np.int64)
-        sizes = graph.constant(f"{layer.name}.pads", around)
-        fill = graph.scalar(f"{layer.name}.fill", 0, "uint8")
-        source = graph.node("Pad", [source, sizes, fill], f"{layer.name}.padded")
-        pad = [0] * 4
+        source, pad = _padded(graph, layer), [0] * 4
     size, stride = [layer.kernel] * 2, [layer.stride] * 2
     graph.node("MaxPool", [source], layer.name, kernel_shape=size, strides=stride, pads=pad)
 
@@ -165,10 +179,11 @@ def _max_pool(graph: GraphMaker, layer: MaxPool) -> None:
 def _add(graph: GraphMaker, layer: QAdd, network: Network) -> None:
     inputs = []
     for part, source in zip(("a", "b", "out"), (*layer.inputs, layer.name)):
+        zero = network.input.zero if source == INPUT else network.zeros.get(source, 0)
         inputs += [
             *([source] if part != "out" else []),
             graph.scalar(f"{layer.name}.{part}_scale", network.scales[source], "float32"),
-            graph.scalar(f"{layer.name}.{part}_zero", network.zeros.get(source, 0), "uint8"),
+            graph.scalar(f"{layer.name}.{part}_zero", zero, "uint8"),
         ]
     graph.node("QLinearAdd", inputs, layer.name, domain=_ORT_DOMAIN)
 
@@ -233,7 +248,7 @@ def add_layers(graph: GraphMaker, network: Network) -> list[tuple[str, int, list
         elif isinstance(layer, QAveragePool):
             _average(graph, layer, scale[0])
         elif isinstance(layer, QLrn):
-            settings = {"alpha": layer.alpha, "beta": layer.beta, "bias": layer.k}
+            settings: dict[str, Any] = {"alpha": layer.alpha, "beta": layer.beta, "bias": layer.k}
             _in_float(graph, "LRN", layer, *scale, size=layer.size, **settings)
         elif isinstance(layer, QGlobalAveragePool):
             _in_float(graph, "GlobalAveragePool", layer, scale[0], scale[1] * _LIFT)

@@ -27,7 +27,7 @@ from penstock.models.graph.graph import (
 from penstock.models.onnx_io.traversal import Handler, Traversal
 from penstock.models.onnx_io.values import NO_PAD, Unsupported, Value, reshaped, window
 
-__all__ = ["FLOAT_NODES", "SHAPE_NODES"]
+__all__ = ["FLOAT_NODES", "SHAPE_NODES", "lrn_factors"]
 
 Attributes = dict[str, Any]
 Array = NDArray[Any]
@@ -100,6 +100,8 @@ def _matmul(traversal: Traversal, node: Any, attributes: Attributes) -> None:
 
 def _channels(array: Array, count: int) -> Array | None:
     """A constant as one number for each channel of (N, C, H, W), if it is that."""
+    if array.ndim > 4:
+        return None
     if array.size == 1:
         return np.full(count, float(array.reshape(-1)[0]))
     if array.size == count and array.ndim >= 3 and array.shape[array.ndim - 3] == count:
@@ -140,6 +142,7 @@ def _bias(traversal: Traversal, node: Any, value: Value, constant: Array) -> Non
         if isinstance(last, Conv)
         else constant.shape[-1] == constant.size
     )
+    fits = fits and constant.ndim <= (4 if isinstance(last, Conv) else 2)
     if not fits or constant.size not in (1, len(last.bias)):
         raise Unsupported(f"a constant of shape {constant.shape} is not a bias")
     bias = (last.bias + constant.reshape(-1)).astype(np.float32)
@@ -180,9 +183,15 @@ def _batch_normalization(traversal: Traversal, node: Any, attributes: Attributes
         traversal.weights(node, i, what, 1).astype(np.float64)
         for i, what in enumerate(("scale", "offset", "mean", "variance"), start=1)
     )
-    gain = gain / np.sqrt(variance + attributes.get("epsilon", 1e-5))
-    if not gain.shape == offset.shape == mean.shape or not np.isfinite(gain).all():
-        raise Unsupported("parameters that do not fit each other")
+    shapes = {array.shape for array in (gain, offset, mean, variance)}
+    variance = variance + attributes.get("epsilon", 1e-5)
+    if len(shapes) > 1:
+        raise Unsupported(f"parameters of {' and '.join(map(str, sorted(shapes)))} channels")
+    if not (variance > 0).all():
+        raise Unsupported(f"a variance and an epsilon of {variance.min():g} together: not above 0")
+    gain = gain / np.sqrt(variance)
+    if not all(np.isfinite(array).all() for array in (gain, offset, mean)):
+        raise Unsupported("parameters that are not finite numbers")
     last = traversal.layers.get(value.layer)
     if isinstance(last, Conv | Fc) and value.sole and not last.relu:
         if len(last.bias) != len(gain):
@@ -223,16 +232,24 @@ def _clip(traversal: Traversal, node: Any, attributes: Attributes) -> None:
     _relu(traversal, node, attributes)
 
 
+def lrn_factors(attributes: Attributes) -> dict[str, float]:
+    """Return alpha, beta and k of an LRN node."""
+    given = {"alpha": ("alpha", 1e-4), "beta": ("beta", 0.75), "k": ("bias", 1.0)}
+    # Attributes are float32: 1e-4 is read with additional digits.
+    factors = {key: float(f"{attributes.get(*of):.7g}") for key, of in given.items()}
+    for key, value in factors.items():
+        if not np.isfinite(value):
+            raise Unsupported(f"{given[key][0]} {value:g}")
+    return factors
+
+
 def _lrn(traversal: Traversal, node: Any, attributes: Attributes) -> None:
     value = traversal.value(node)
     layer = Lrn(
         name=traversal.name("norm"),
         inputs=(value.layer,),
         size=int(attributes["size"]),
-        # Attributes are float32: 1e-4 is read with additional digits.
-        alpha=float(f"{attributes.get('alpha', 1e-4):.7g}"),
-        beta=float(f"{attributes.get('beta', 0.75):.7g}"),
-        k=float(f"{attributes.get('bias', 1.0):.7g}"),
+        **lrn_factors(attributes),
     )
     traversal.append(node, layer, value)
 
@@ -266,7 +283,8 @@ def _max_pool(traversal: Traversal, node: Any, attributes: Attributes) -> None:
 def _average_pool(traversal: Traversal, node: Any, attributes: Attributes) -> None:
     value = traversal.value(node, padded=True)
     kernel = tuple(attributes["kernel_shape"])
-    plain = value.pad == NO_PAD and not any(attributes.get("pads", []))
+    same = attributes.get("auto_pad", b"NOTSET").startswith(b"SAME")
+    plain = value.pad == NO_PAD and not any(attributes.get("pads", [])) and not same
     if {*kernel, *attributes.get("strides", [1])} == {1} and plain:
         # What adaptive average pooling becomes when the map already has the size it makes.
         traversal.alias(node, value)
@@ -299,7 +317,7 @@ def _global_average(traversal: Traversal, node: Any, attributes: Attributes) -> 
     if value.shape is not None and len(value.shape) != 3:
         raise Unsupported("its input is flat")
     layer = GlobalAveragePool(name=traversal.name("pool"), inputs=(value.layer,))
-    traversal.append(node, layer, value, flat=not attributes.get("keepdims", 1))
+    traversal.append(node, layer, value, flat=attributes.get("keepdims", 1) != 1)
 
 
 def _reduce_mean(traversal: Traversal, node: Any, attributes: Attributes) -> None:

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import helper
 
+from penstock.models.onnx_io.values import Unsupported
+
 __all__ = ["fold"]
 
 Array = NDArray[Any]
@@ -32,6 +34,11 @@ def fold(node: Any, inputs: list[Array | None], opset: int) -> Array | None:
     node : NodeProto
     inputs : list of arrays
         None where an optional input is left out.
+
+    Raises
+    ------
+    Unsupported
+        If its inputs or attributes are not those of its operator.
     """
     small = all(array is None or array.size <= _SMALL_SIZE for array in inputs)
     if node.op_type not in _SAME_SIZE and not (node.op_type in _SMALL and small):
@@ -52,4 +59,7 @@ def fold(node: Any, inputs: list[Array | None], opset: int) -> Array | None:
         [helper.make_empty_tensor_value_info(node.output[0])],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
-    return np.asarray(ReferenceEvaluator(model).run(None, feeds)[0])
+    try:
+        return np.asarray(ReferenceEvaluator(model).run(None, feeds)[0])
+    except Exception:  # whatever an operator's implementation raises
+        raise Unsupported("its constants cannot be computed: they do not fit each other") from None

@@ -3,7 +3,7 @@
 Conv, Gemm, MatMul, Add, Sum, BatchNormalization, Relu, Clip (as ReLU), LRN, MaxPool, AveragePool,
 GlobalAveragePool, ReduceMean (over the map), Concat (of channels), Pad, Flatten, Reshape and
 Squeeze (to a vector), Dropout, Identity, Softmax (at the end), arithmetic on the input, and
-whatever computes shapes; opset 7 to 21, constants as initialisers, Constant nodes or external data.
+whatever computes shapes; opset 7 to 24, constants as initialisers, Constant nodes or external data.
 Everything that is not supported is listed before any work is done.
 
 Layers get the names the literature uses: ``conv1``, ``norm1``, ``pool1``, ... counted by the layers

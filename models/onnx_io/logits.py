@@ -36,8 +36,10 @@ class Logits:
     name : str
     weight : integer array (out, in)
     bias : integer array (out,)
+    signed : bool
+        Whether the codes are int8.
     steps : float array (out,) or None
-        Step of each logit; None until known.
+        Step of each logit; None without one.
     """
 
     value: Value
@@ -45,14 +47,18 @@ class Logits:
     name: str
     weight: Array
     bias: Array
+    signed: bool = False
     steps: Array | None = None
 
     def finish(self, traversal: QuantisedTraversal) -> None:
         """Add the layer."""
         source = traversal.of(self.value)
-        steps = np.full(len(self.bias), source.scale) if self.steps is None else self.steps
+        # Without a factor, the file's output is the sums themselves.
+        steps = np.ones(len(self.bias)) if self.steps is None else self.steps
         weights = Weights(self.weight, np.asarray(steps / source.scale, np.float32))
-        bias = self.bias + source.zero * self.weight.sum(axis=1)
+        # The file multiplies its codes as they are; int8 ones are 128 less than ours.
+        lowest = 128 if self.signed else 0
+        bias = self.bias + (source.zero - lowest) * self.weight.sum(axis=1)
         add_fc(traversal, self.node, self.value, weights, bias, self.name, None)
 
 
@@ -71,6 +77,7 @@ def _matmul_integer(traversal: QuantisedTraversal, node: Any, attributes: Attrib
         name=traversal.name("fc", weighted=True),
         weight=wide,
         bias=np.zeros(len(wide), np.int64),
+        signed=node.input[0] in traversal.signed,
     )
 
 

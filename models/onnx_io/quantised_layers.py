@@ -19,9 +19,16 @@ __all__ = ["add_conv", "add_fc", "rescale"]
 
 Array = NDArray[Any]
 
+# Steps of the output that the rounding of a bias may cost: with that of the result, one at most.
+_MOST_LOST = 0.5
+
 
 def _steps(source: Encoding, weights: Weights, out: Encoding, count: int) -> Array:
     """Output steps for each unit of the accumulator, in onnxruntime's order of float32."""
+    if weights.scale.size not in (1, count):
+        raise Unsupported(f"{weights.scale.size} scales of weights for {count} outputs")
+    if not (np.isfinite(weights.scale).all() and (weights.scale > 0).all()):
+        raise Unsupported("a scale of weights that is not a positive number")
     scale = np.float32(source.scale) * weights.scale / np.float32(out.scale)
     return np.asarray(np.broadcast_to(scale, (count,)), np.float32)
 
@@ -53,6 +60,23 @@ def _in_eight_bits(
     return made, replace(weights, values=np.concatenate(parts, axis=1))
 
 
+def _rounded(weights: Weights, bias: Array, steps: Array | None) -> Array:
+    """The bias as integers; `steps` are what one of them makes in the output's codes."""
+    if not weights.values.size or bias.shape != (len(weights.values),):
+        raise Unsupported(f"weights {weights.values.shape} with a bias {bias.shape}")
+    whole = np.rint(bias)
+    if steps is None:
+        return whole.astype(np.int64)
+    lost = np.abs(bias - whole) * steps
+    if (lost > _MOST_LOST).any():
+        worst = int(np.argmax(lost))
+        raise Unsupported(
+            f"the bias of channel {worst}: the products' unit is {steps[worst]:.3g} steps of the "
+            "output, too coarse for it; a smaller scale of the input or of the weights helps"
+        )
+    return whole.astype(np.int64)
+
+
 def add_conv(
     traversal: QuantisedTraversal,
     node: Any,
@@ -66,6 +90,7 @@ def add_conv(
     value, weights = _in_eight_bits(traversal, node, value, weights, geometry.groups)
     source = traversal.of(value)
     count = len(weights.values)
+    bias = _rounded(weights, bias, _steps(source, weights, out, count))
     arrays = conv_arrays(
         weights.values.transpose(0, 2, 3, 1),
         bias,
@@ -97,6 +122,8 @@ def add_fc(
     count = len(weights.values)
     if value.shape is not None and value.shape != weights.values.shape[1:]:
         raise Unsupported(f"weights {weights.values.shape} on an input of {value.shape}")
+    steps = None if out is None else _steps(source, weights, out, count)
+    bias = _rounded(weights, bias, steps)
     value, weights = _in_eight_bits(traversal, node, value, weights, 1)
     # Logits count accumulator units themselves.
     made = out or Encoding(1.0, 0)
@@ -108,12 +135,12 @@ def add_fc(
         in_zero=source.zero,
         out_zero=made.zero,
     )
-    steps = np.full(count, made.scale) if out else scale.astype(np.float64)
+    real = np.full(count, made.scale) if out else scale.astype(np.float64)
     if out is None:
         if (arrays["multiplier"] != 1 << arrays["shift"]).any():
             raise Unsupported("sums that may leave 32 bits")
         arrays |= {"multiplier": np.ones(count, np.int64), "shift": np.zeros(count, np.int64)}
-    layer = QFc(name=name, inputs=(value.layer,), relu=out is not None, out_scale=steps, **arrays)
+    layer = QFc(name=name, inputs=(value.layer,), relu=out is not None, out_scale=real, **arrays)
     traversal.finished(node, layer, made, value)
 
 

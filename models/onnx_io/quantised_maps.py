@@ -14,7 +14,7 @@ from penstock.models.graph.graph import (
     QGlobalAveragePool,
     QLrn,
 )
-from penstock.models.onnx_io.float_nodes import FLOAT_NODES
+from penstock.models.onnx_io.float_nodes import FLOAT_NODES, lrn_factors
 from penstock.models.onnx_io.quantised_layers import rescale
 from penstock.models.onnx_io.quantised_traversal import (
     Output,
@@ -157,12 +157,7 @@ def _lrn(traversal: QuantisedTraversal, node: Any, attributes: Attributes) -> No
     name = traversal.name("norm")
     if attributes["size"] != 5:
         raise Unsupported(f"a window of {attributes['size']}, not 5")
-    settings: dict[str, Any] = {
-        "alpha": float(f"{attributes.get('alpha', 1e-4):.7g}"),
-        "beta": float(f"{attributes.get('beta', 0.75):.7g}"),
-        "k": float(f"{attributes.get('bias', 1.0):.7g}"),
-        "size": 5,
-    }
+    settings: dict[str, Any] = {**lrn_factors(attributes), "size": 5}
 
     def finish(end: Any, out: Encoding, name: str) -> None:
         source = traversal.of(value)

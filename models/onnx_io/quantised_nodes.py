@@ -125,17 +125,18 @@ def _real_bias(
 
 
 def _in_units(real: Array, unit: Array, count: int) -> Array:
-    """A bias in units of the accumulator."""
+    """A bias in units of the accumulator, not rounded; one number is that of all channels."""
+    real = np.full(count, real) if real.size == 1 else real
     if real.shape != (count,):
         raise Unsupported(f"a bias of shape {real.shape} for {count} channels")
-    bias = np.rint(real / unit)
+    bias = real / unit
     if not (np.abs(bias) < _LARGEST_BIAS).all():
         worst = int(np.argmax(np.where(np.isfinite(bias), np.abs(bias), np.inf)))
         raise Unsupported(
             f"a bias of {real[worst]:g} in channel {worst}: {bias[worst]:.3g} units of its "
             "accumulator"
         )
-    return bias.astype(np.int64)
+    return np.asarray(bias, np.float64)
 
 
 def _conv(traversal: QuantisedTraversal, node: Any, attributes: Attributes) -> None:
@@ -143,6 +144,7 @@ def _conv(traversal: QuantisedTraversal, node: Any, attributes: Attributes) -> N
     weights = _real_weights(traversal, node, 1)
     if weights.values.ndim != 4 or value.fill != 0:
         raise Unsupported(f"weights of shape {weights.values.shape}")
+    weights = weights.by_output(0)
     geometry = window(attributes, weights.values.shape[2:], value)
     bias = _real_bias(traversal, node, traversal.of(value), weights)
     _wait(
@@ -180,9 +182,7 @@ def _wait(
             node=node,
             finish=finish(bias),
             last=None if last is None else last(bias),
-            biased=lambda real: waiting(
-                bias + _in_units(np.broadcast_to(real, bias.shape), unit, len(bias))
-            ),
+            biased=lambda real: waiting(bias + _in_units(real, unit, len(bias))),
         )
 
     traversal.waiting[node.output[0]] = waiting(bias)
@@ -259,6 +259,8 @@ def _add_maps(
 
 
 def _constant_arithmetic(traversal: QuantisedTraversal, node: Any, attributes: Attributes) -> None:
+    if len(node.input) != 2:
+        raise Unsupported(f"{len(node.input)} inputs")
     if any(name in traversal.logits for name in node.input):
         with_constant(traversal, node)
         return
@@ -275,6 +277,8 @@ def _round(traversal: QuantisedTraversal, node: Any, attributes: Attributes) -> 
 
 
 def _add(traversal: QuantisedTraversal, node: Any, attributes: Attributes) -> None:
+    if len(node.input) != 2:
+        raise Unsupported(f"{len(node.input)} inputs")
     for source, other in (node.input, reversed(node.input)):
         constant = other in traversal.integers or other in traversal.constants
         if source in traversal.waiting and constant:
@@ -312,7 +316,7 @@ def _spread(traversal: QuantisedTraversal, constant: str, dims: int) -> Array:
     else:
         real = traversal.constants[constant].astype(np.float64)
     along = real.ndim - dims
-    if real.size > 1 and (along < 0 or real.shape[along] != real.size):
+    if along > 1 or (real.size > 1 and (along < 0 or real.shape[along] != real.size)):
         raise Unsupported(f"a constant of shape {real.shape} is not one number for each channel")
     return real.reshape(-1)
 
@@ -322,7 +326,10 @@ def _add_vector(traversal: QuantisedTraversal, node: Any, source: str, constant:
     value = traversal.value(node, list(node.input).index(source))
     if value.shape is None:
         raise Unsupported("a constant added to a map of unknown shape")
-    real = np.broadcast_to(_spread(traversal, constant, len(value.shape)), value.shape[:1])
+    real = _spread(traversal, constant, len(value.shape))
+    if real.size not in (1, value.shape[0]):
+        raise Unsupported(f"a constant of {real.size} numbers for {value.shape[0]} channels")
+    real = np.broadcast_to(real, value.shape[:1])
     traversal.waiting[node.output[0]] = Waiting(
         name=traversal.name("add"),
         node=node,

@@ -158,14 +158,18 @@ class QuantisedTraversal(Traversal):
         for name, tensor in self.pooled.items():
             self.tensors.setdefault(name, tensor)
         output = self.graph.output
-        if output in self.logits:
-            self.logits[output].finish(self)
-        elif output in self.waiting:
+        try:
+            if output in self.logits:
+                self.logits[output].finish(self)
+            elif output in self.waiting:
+                last = self.waiting[output].last
+                if last is None or self.waiting[output].limit is not None:
+                    raise ValueError(f"{self.graph.path}: its output {output} is not quantised")
+                last(self.graph.nodes[-1])
+        except Unsupported as error:
             node = self.graph.nodes[-1]
-            last = self.waiting[output].last
-            if last is None or self.waiting[output].limit is not None:
-                raise ValueError(f"{self.graph.path}: its output {output} is not quantised")
-            last(node)
+            label = f"{node.op_type} {node.name or node.output[0]}"
+            raise ValueError(f"{self.graph.path}: unsupported: {label} ({error})") from None
         return value
 
     def located(self) -> dict[str, str]:
@@ -198,8 +202,10 @@ class QuantisedTraversal(Traversal):
         if node.input[index] == self.graph.input and self.graph.input_type != TensorProto.FLOAT:
             self.codes.setdefault(INPUT, stated)
         value = self.value(node, index, padded=padded)
-        # The reader's encoding counts: a zero point may also be a bias of the producer.
-        self.codes[value.layer] = stated
+        # The reader's encoding counts: a zero point may also be a bias of the producer.  Only how
+        # the input is made from floats is what its QuantizeLinear says.
+        if value.layer != INPUT or self.graph.input_type != TensorProto.FLOAT:
+            self.codes[value.layer] = stated
         return replace(value, encoding=stated)
 
     def of(self, value: Value) -> Encoding:
@@ -209,7 +215,7 @@ class QuantisedTraversal(Traversal):
 
     def finished(self, node: Any, layer: Any, encoding: Encoding, *sources: Value) -> None:
         """Add a layer with its encoding."""
-        flat = isinstance(layer, QFc)
+        flat = isinstance(layer, QFc) or {len(source.shape or ()) for source in sources} == {1}
         self.append(node, layer, *sources, flat=flat)
         self.codes[layer.name] = encoding
         self.tensors[layer.name] = node.output[0]
@@ -262,5 +268,6 @@ def out_type(node: Any) -> int:
     """
     named = next((a.i for a in node.attribute if a.name == "output_dtype"), 0)
     if named not in (0, TensorProto.UINT8, TensorProto.INT8):
-        raise Unsupported(f"codes of type {TensorProto.DataType.Name(named)}: only uint8 and int8")
+        kinds = {number: kind for kind, number in TensorProto.DataType.items()}
+        raise Unsupported(f"codes of type {kinds.get(named, named)}: only uint8 and int8")
     return int(named or TensorProto.UINT8)

@@ -19,7 +19,7 @@ from onnx import TensorProto, external_data_helper, helper, numpy_helper
 
 __all__ = ["Graph", "OPSETS", "external_files", "read_graph"]
 
-OPSETS = range(7, 22)
+OPSETS = range(7, 25)
 
 Array = NDArray[Any]
 
@@ -265,7 +265,7 @@ def _sorted(nodes: list[Any], known: set[str], output: str) -> list[Any]:
 
 
 def read_graph(path: str | os.PathLike[str]) -> Graph:
-    """Return the graph of an ONNX file: opset 7 to 21, one image input, one output.
+    """Return the graph of an ONNX file: opset 7 to 24, one image input, one output.
 
     Raises
     ------

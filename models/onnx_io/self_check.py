@@ -8,7 +8,7 @@ is compared all the same in the next steps, down to the file's output, its shape
 file          what a layer's map may differ by
 ============  =====================================================================
 quantised     1 step
-float         1e-4 of the map's largest value, or what summing in float32 may cost
+float         1e-4 of the map's largest value (LRN 1e-3), or what summing in float32 may cost
 ============  =====================================================================
 """
 
@@ -29,6 +29,7 @@ from penstock.models.graph.graph import (
     Fc,
     InputSpec,
     Layer,
+    Lrn,
     Network,
     QFc,
     infer_shapes,
@@ -46,6 +47,8 @@ Pixels = NDArray[np.uint8]
 # Float32 keeps 24 bits; sums of some thousand products lose a few of them.
 _RELATIVE = 1e-4
 _OF_SUMMANDS = 1e-5
+# LRN's sums of squares run from channel to channel, with what earlier ones left behind.
+_RUNNING = 10
 
 _PROBABILITIES = {"Softmax": softmax, "LogSoftmax": lambda logits: np.log(softmax(logits))}
 
@@ -137,7 +140,7 @@ class _Comparison:
             progress(f"comparing with the file, input {index + 1} of {len(inputs)}")
             self._maps = 0
             # What overflows in the file overflows here: the comparison says where they differ.
-            with np.errstate(over="ignore", invalid="ignore"):
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
                 self._compare(pixels)
         return ImportCheck(
             judge=self._judge.name,
@@ -206,6 +209,8 @@ class _Comparison:
             self._within(tensor, maps[name], want, 1.0, "steps")
         else:
             allowed = _RELATIVE * _span(want)
+            if isinstance(layer, Lrn):
+                allowed *= _RUNNING
             if isinstance(layer, Conv | Fc):
                 allowed = max(allowed, _OF_SUMMANDS * _span(_summands(layer, given[0])))
             self._within(tensor, maps[name], want, allowed, "relative")
@@ -278,8 +283,8 @@ class _Comparison:
         bad = far > allowed
         if bad.any():
             place = np.unravel_index(np.argmax(np.where(bad, far, -1)), far.shape)
-            where = f"row {place[0]}, column {place[1]}, channel {place[2]}"
-            where = where if len(place) == 3 else f"value {place[0]}"
+            axes = ("row", "column", "channel") if len(place) == 3 else ("value",)
+            where = ", ".join(f"{axis} {at}" for axis, at in zip(axes, place))
             raise self._mismatch(
                 tensor,
                 f"differs in {int(bad.sum())} of {far.size} values; {where}: {want[place]:g} "

@@ -90,8 +90,8 @@ class Traversal:
             except Unsupported as error:
                 problems.append(f"{node.op_type} {node.name or node.output[0]} ({error})")
             except (AttributeError, IndexError, KeyError, OverflowError, TypeError) as error:
-                text = " ".join(str(error).split())
-                problems.append(f"{node.op_type} {node.name or node.output[0]} (malformed: {text})")
+                text = _wrong_form(node, error)
+                problems.append(f"{node.op_type} {node.name or node.output[0]} ({text})")
             except ValueError as error:
                 # Errors that layers and arrays raise for invalid values.
                 text = " ".join(str(error).split())
@@ -175,6 +175,10 @@ class Traversal:
 
     def append(self, node: Any, layer: Layer, *sources: Value, flat: bool = False) -> None:
         """Add a layer whose map is the node's output."""
+        if isinstance(layer, Conv | Fc) and not (
+            np.isfinite(layer.weight).all() and np.isfinite(layer.bias).all()
+        ):
+            raise Unsupported("its weights or its bias are not finite numbers")
         shapes = [self._shapes.get(source.layer) for source in sources]
         shape = None
         if all(known is not None for known in shapes):
@@ -233,6 +237,16 @@ class Traversal:
                 self.rectify(source)
         else:
             raise Unsupported("it does not follow Conv, Gemm, MatMul or Add")
+
+
+def _wrong_form(node: Any, error: Exception) -> str:
+    """Why a node cannot be read that is not what its operator's specification wants."""
+    if isinstance(error, KeyError) and error.args and str(error.args[0]).isidentifier():
+        return f"its attribute {error.args[0]} is missing"
+    return (
+        f"its {len(node.input)} inputs or its attributes are not those of {node.op_type}: does "
+        "onnx.checker.check_model accept the file?"
+    )
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -63,17 +63,17 @@ def layer_name(kind: str, number: int | str, taken: Container[str]) -> str:
     return name
 
 
-def _same(size: int, kernel: int, stride: int, upper: bool) -> tuple[int, int]:
-    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+def _same(size: int, kernel: int, stride: int, upper: bool, pool: bool) -> tuple[int, int]:
+    total = (-(-size // stride) - 1) * stride + kernel - size
+    if total < 0 and pool:
+        # Averages begin further inside then, maxima at the edge, and not in all versions.
+        raise Unsupported(
+            f"auto_pad SAME of windows of {kernel} with a stride of {stride} on {size}: what is "
+            "left out is not defined; give pads instead"
+        )
+    total = max(total, 0)
     small = total // 2
     return (small, total - small) if upper else (total - small, small)
-
-
-def _windows(
-    size: tuple[int, ...], kernel: tuple[int, ...], strides: list[int], pads: list[int]
-) -> list[int]:
-    """How many windows there are in each direction."""
-    return [(size[i] + pads[i] + pads[i + 2] - kernel[i]) // strides[i] for i in (0, 1)]
 
 
 def window(
@@ -113,21 +113,17 @@ def window(
         # Padding by a node of its own is part of the map, whatever the window makes of its edges.
         size = tuple(size[i] + value.pad[i] + value.pad[i + 2] for i in (0, 1))
     if auto in ("SAME_UPPER", "SAME_LOWER") and size is not None:
-        ends = [_same(size[i], kernel[i], strides[i], auto == "SAME_UPPER") for i in (0, 1)]
+        ends = [_same(size[i], kernel[i], strides[i], auto == "SAME_UPPER", ceil) for i in (0, 1)]
         pads = [ends[0][0], ends[1][0], ends[0][1], ends[1][1]]
     elif auto == "VALID":
         pads = [0] * 4
     elif auto not in ("NOTSET", ""):
         raise Unsupported(f"auto_pad {auto}")
-    if ceil and attributes.get("ceil_mode", 0) and size is not None:
+    if ceil and attributes.get("ceil_mode", 0) == 1 and size is not None:
         up = list(pads)
         for axis in (0, 1):
             ends_ = (pads[axis],) * 2 + (pads[axis + 2],) * 2
             up[axis + 2] = ceil_pad((size[axis],) * 2, kernel[axis], strides[axis], ends_)[2]
-        if auto not in ("NOTSET", "") and _windows(size, kernel, strides, up) != _windows(
-            size, kernel, strides, pads
-        ):
-            raise Unsupported(f"ceil_mode with auto_pad {auto}, which make different sizes")
         pads = up
     pad = [own + earlier for own, earlier in zip(pads, value.pad)]
     return ConvGeometry(

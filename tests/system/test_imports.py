@@ -29,7 +29,7 @@ ORDER = (
     *("host/cli/support", "host/cli/commands", "host/cli", "host", "host/penstock"),
     *("sim/coverage", "sim/library", "sim/netlist", "sim/bench"),
     *("sim/formal/checking", "sim/formal/claims", "sim/formal", "sim/mutation", "sim"),
-    *("scripts/screening", "scripts"),
+    *("scripts/screening", "scripts/import_fuzz", "scripts"),
 )
 SEES = {
     "models": {"models"},

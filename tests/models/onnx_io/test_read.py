@@ -152,8 +152,8 @@ BAD: dict[str, tuple[Callable[[Any], None], str]] = {
     "two inputs": (two_inputs, r"one input is needed, not 2 \(data, mask\)"),
     "no output": (no_output, r"one output is needed, not 0 \(none\)"),
     "sparse weights": (sparse, "sparse tensors are not supported"),
-    "an old opset": (opset(6), "opset 6; supported are 7 to 21"),
-    "no opset": (opset(1, "com.example"), "opset missing; supported are 7 to 21"),
+    "an old opset": (opset(6), "opset 6; supported are 7 to 24"),
+    "no opset": (opset(1, "com.example"), "opset missing; supported are 7 to 24"),
 }
 
 

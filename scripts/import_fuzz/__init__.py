@@ -1,0 +1,1 @@
+"""Random ONNX graphs for the importer, judged by onnxruntime: ``make fuzz-import``."""
