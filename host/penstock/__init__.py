@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from penstock.host.api.compiled import arch as arch
     from penstock.host.api.compiled import compile_for as compile  # noqa: A004
     from penstock.host.api.compiled import load_program as load_program
+    from penstock.host.api.core_export import export_core as export_core
+    from penstock.host.api.core_export import export_verilog as export_verilog
     from penstock.host.api.loading import load as load
     from penstock.host.api.loading import quantize as quantize
     from penstock.host.api.opened_device import Device as Device
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
     from penstock.host.api.quantised_file import QuantisedFile as QuantisedFile
     from penstock.host.api.run_result import Result as Result
     from penstock.host.api.run_result import profile as profile
-    from penstock.host.api.verilog_export import export_verilog as export_verilog
     from penstock.host.apps.open_device import DEVICES as DEVICES
     from penstock.host.devices.device import DeviceError as DeviceError
     from penstock.host.inputs.catalog import MODELS as MODELS
@@ -69,6 +70,7 @@ __all__ = [
     "__version__",
     "arch",
     "compile",
+    "export_core",
     "export_verilog",
     "load",
     "load_program",
@@ -98,7 +100,8 @@ _HOMES = {
     "Result": "penstock.host.api.run_result",
     "arch": "penstock.host.api.compiled",
     "compile": "penstock.host.api.compiled:compile_for",
-    "export_verilog": "penstock.host.api.verilog_export",
+    "export_core": "penstock.host.api.core_export",
+    "export_verilog": "penstock.host.api.core_export",
     "load": "penstock.host.api.loading",
     "load_program": "penstock.host.api.compiled",
     "profile": "penstock.host.api.run_result",

@@ -62,7 +62,7 @@ MORE = {
 LAZY = {
     "host/cli": {"sim", "hw"},
     "host/report": {"matplotlib"},
-    "host/api/verilog_export.py": {"sim", "hw"},
+    "host/api/core_export.py": {"sim", "hw"},
     "host/devices/sim_library.py": {"sim"},
     "host/devices/pynq": {"pynq"},
     "host/devices/serial/serial_port.py": {"serial"},
