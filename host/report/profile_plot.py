@@ -61,17 +61,26 @@ def spread(wanted: Sequence[float], gap: float) -> list[float]:
 
 
 def _roofline(
-    axes: Any, layers: Sequence[LayerFigures], arch: Arch, inches: tuple[float, float]
+    axes: Any,
+    layers: Sequence[LayerFigures],
+    parts: Sequence[Mapping[str, int]],
+    arch: Arch,
+    inches: tuple[float, float],
 ) -> None:
-    """Draw layers as points under the compute and memory roofs."""
+    """Draw layers as points under the array's peak and the memory's roof.
+
+    A point is what the array did in the cycles of a layer, work for the layers after included: a
+    layer whose own work was done ahead would lie above the roof otherwise.
+    """
     from matplotlib.ticker import LogLocator, NullLocator
 
     wide_inches, high_inches = inches
     peak, rate = arch.macs_per_cycle, MEMORY.rate * BEAT
+    done = [peak * (part["work"] + part["ahead"]) for part in parts]
     points = sorted(
-        (layer.macs / (layer.read_bytes + layer.write_bytes), layer.macs / layer.cycles, layer.name)
-        for layer in layers
-        if layer.macs
+        (macs / (layer.read_bytes + layer.write_bytes), macs / layer.cycles, layer.name)
+        for layer, macs in zip(layers, done, strict=True)
+        if layer.macs and macs
     )
     ridge = peak / rate
     low = min([ridge, *(x for x, _, _ in points)]) / 3
@@ -160,7 +169,7 @@ def draw(
         figure = Figure(figsize=(wide + 2 * _PANEL, high), layout="constrained")
         figure.suptitle(title)
         roof, whole, lost = figure.subplots(1, 3, width_ratios=[wide, _PANEL, _PANEL])
-        _roofline(roof, layers, arch, (wide - 0.9, high - 1.5))
+        _roofline(roof, layers, parts, arch, (wide - 0.9, high - 1.5))
         shares = [
             {name: 100 * count / max(layer.cycles, 1) for name, count in part.items()}
             for layer, part in zip(layers, parts, strict=True)

@@ -22,7 +22,7 @@ ORDER = (
     *("hw/lib", "hw/bus", "hw/array", "hw/engines", "hw/core", "hw/memory", "hw/link"),
     *("hw/export", "hw/floorplan", "hw/boards", "hw/flow"),
     *("hw/flow/xilinx", "hw/flow/lattice", "hw/flow/gowin"),
-    *("host/program", "host/inputs", "host/timing"),
+    *("host/program", "host/inputs", "host/timing", "host/waves"),
     *("host/compiler/lowering", "host/compiler/emission", "host/compiler/planning"),
     *("host/compiler", "host/devices", "host/devices/pynq", "host/devices/serial"),
     *("host/runtime", "host/apps", "host/report", "host/api", "host/explore"),

@@ -28,6 +28,7 @@ from penstock.host.devices.device import RunLog
 from penstock.host.inputs.catalog import load_network
 from penstock.host.program.program import Program
 from penstock.host.report.layer_profile import measured_profile
+from penstock.host.waves.wave_layout import SUFFIX, write_layout
 from penstock.models.networks.scaled_down import SCALED_LAYERS
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.install_hint import install_hint
@@ -45,6 +46,18 @@ def _bench_error(error: AssertionError) -> str:
         print(error, file=sys.stderr)
     telling = [line for line in lines if re.match(r"\w*(Error|Failure): ", line)]
     return " ".join((telling or lines or ["the simulation failed"])[-1].split())
+
+
+def _keep_waves(output: OutputFile) -> None:
+    """Give a waveform its name, and write a layout beside it."""
+    output.keep()
+    with bad_input():
+        write_layout(output.path)
+
+
+def _say_waves(waves: Path) -> None:
+    shown = waves.with_suffix(SUFFIX)
+    print(f"waves: {waves}, in groups: gtkwave {waves} {shown}")
 
 
 def _shapes(program: Program) -> str:
@@ -82,12 +95,12 @@ def _simulate_model(model: str, layer: str, arch: Arch, waves: Path | None) -> N
             raise WorkError(str(error)) from None
         finally:
             if output is not None:
-                output.keep()
+                _keep_waves(output)
     assert outcome.log is not None
     profile = measured_profile(case.program, [outcome.log], arch, device="rtl")
     show(layer_table(profile, profile.total))
     if output is not None:
-        print(f"waves: {output.path}")
+        _say_waves(output.path)
     print("bit-exact with the golden model: yes")
 
 
@@ -108,11 +121,18 @@ def simulate(
     simulator: Annotated[
         str, typer.Option("--simulator", help="verilator or icarus.")
     ] = "verilator",
-    waves: Annotated[Path | None, typer.Option("--waves", help="Write FST waves here.")] = None,
+    waves: Annotated[
+        Path | None, typer.Option("--waves", help="Write FST waves here, and a layout beside.")
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the input and the stalls.")] = 1,
 ) -> None:
     """Simulate one layer, of AlexNet scaled down or of --model, against the golden model."""
     target = arch_for(arch)
+    if waves is not None and waves.suffix == SUFFIX:
+        raise InputError(f"--waves: {SUFFIX} is the layout that is written beside the waveform")
+    if waves is not None and waves.exists() and not waves.is_file():
+        # The simulators replace the file, which would be the end of /dev/null.
+        raise InputError(f"{waves}: waves must go to a regular file")
     if (layer is None) == (model is None) or (model is None) != (of_model is None):
         raise InputError(f"either LAYER, one of {', '.join(SCALED_LAYERS)}, or --model and --layer")
     if model is not None and of_model is not None:
@@ -129,9 +149,6 @@ def simulate(
     if simulator not in SIMULATORS:
         raise InputError(f"simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
     with ExitStack() as stack:
-        if waves is not None and waves.exists() and not waves.is_file():
-            # The simulators replace the file, which would delete /dev/null.
-            raise InputError(f"{waves}: waves must go to a regular file")
         output = None if waves is None else stack.enter_context(OutputFile(waves))
         progress = stack.enter_context(task(f"making {layer} scaled down"))
         with bad_input():
@@ -153,13 +170,13 @@ def simulate(
         except ToolError as error:
             raise WorkError(one_line(error)) from None
         if output is not None:
-            output.keep()
+            _keep_waves(output)
     print(f"{layer} scaled down on {simulator}, arch {target.name}: {_shapes(program)}")
     log = RunLog(result.entries, result.totals)
     profile = measured_profile(program, [log], target, device=simulator)
     show(layer_table(profile, profile.total))
     if output is not None:
-        print(f"waves: {output.path}")
+        _say_waves(output.path)
     try:
         case.compare(lambda offset, size: result.memory[offset : offset + size])
     except LayerWrong as error:

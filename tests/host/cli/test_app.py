@@ -341,7 +341,7 @@ def test_simulate(penstock: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert outcome.status == 0, outcome
     assert "bit-exact with the golden model: yes" in outcome.out
     assert waves.stat().st_size > 10_000
-    assert list(tmp_path.iterdir()) == [waves]
+    assert sorted(tmp_path.iterdir()) == [waves, waves.with_suffix(".gtkw")]
 
 
 def test_simulate_fails_with_one_line(penstock: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,6 +67,22 @@ def test_names_do_not_overlap(tmp_path: Path, count: int) -> None:
     assert "a profile" in texts
 
 
+def test_no_point_is_above_the_roof() -> None:
+    """Not even that of a layer whose work the layer before did."""
+    figures, parts = layers(12)
+    arch = get_arch("tiny")
+    # All of its work was ahead: more multiply-accumulates than its cycles have room for.
+    counts = {**figures[3].counts, "cycles": sum(parts[3].values())}
+    figures[3] = LayerFigures("early", 3 * 16 * counts["cycles"], counts, 16)
+    picture = draw(figures, parts, title="a profile", arch=arch).figure
+    axes = picture.axes[0]
+    roof, *points = axes.get_lines()
+    peak = max(roof.get_ydata())
+    assert peak == arch.macs_per_cycle
+    assert len(points) == 11
+    assert all(point.get_ydata()[0] <= peak for point in points)
+
+
 def test_png(tmp_path: Path) -> None:
     figures, parts = layers(3)
     path = tmp_path / "picture"
