@@ -89,7 +89,7 @@ def _roofline(
     floor = min([peak / 4, *(y for _, y, _ in points)])
     # The lowest inch holds the names.
     strip = min(1.0 / high_inches, 0.3)
-    top = 2.2 * peak
+    top = 1.3 * peak
     axes.set_ylim(top / (top / floor) ** (1 / (0.92 - strip)), top)
     axes.plot([low, ridge, high], [low * rate, peak, peak], color="black", linewidth=1.2)
     wanted = [float(np.log(x / low) / np.log(high / low)) for x, _, _ in points]
