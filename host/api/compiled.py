@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from penstock.host.compiler.compile import compile_network
+from penstock.host.apps.arch_board import board_of
+from penstock.host.compiler.compile import compile_choices, compile_network
+from penstock.host.compiler.planning.explain import explain, explain_placements, placements
+from penstock.host.compiler.planning.planner import Choice, plan_network
+from penstock.host.compiler.planning.stages import explain_stages, stages
 from penstock.host.program.program import Program
 from penstock.host.report.layer_profile import LayerProfile, predicted_profile
 from penstock.models.graph.graph import Network
@@ -59,7 +63,9 @@ class Compiled:
     fc : str
         Where fully connected layers with ReLU run: ``"cpu"`` or ``"fpga"``.
     fixed : bool
-        Whether the program was read from a file and is never compiled again.
+        Whether the program was read from a file, and is never compiled again.
+    choices : tuple of Choice
+        What the compiler considered for each hardware layer; empty if `fixed`.
     """
 
     network: Network
@@ -67,6 +73,7 @@ class Compiled:
     program: Program
     fc: str = "cpu"
     fixed: bool = False
+    choices: tuple[Choice, ...] = field(default=(), compare=False)
 
     @property
     def layers_on_array(self) -> tuple[str, ...]:
@@ -109,6 +116,35 @@ class Compiled:
     def predict(self) -> LayerProfile:
         """Return the cycles, stalls and bytes of each layer that the cost model predicts."""
         return predicted_profile(self.program, self.arch)
+
+    def explain(self, *, mhz: float | None = None, group: int = 1) -> str:
+        """Say what was considered for each layer and why it was taken, and what sets the rate.
+
+        Parameters
+        ----------
+        mhz : float or None
+            Clock that seconds are told for; None: of the board that has this arch, else 100.
+        group : int
+            Images whose CPU layers are done together.
+
+        Raises
+        ------
+        ValueError
+            If the program was read from a file, which does not say what else was considered.
+        """
+        if self.fixed:
+            raise ValueError("a program from a file does not say what else was considered")
+        board, batch = board_of(self.arch), self.program.batch
+        clock = board.mhz if mhz is None else mhz
+        parts = [explain(list(self.choices), self.arch)]
+        places = placements(self.network, self.arch, batch=batch, mhz=clock)
+        if places:
+            parts.append(explain_placements(places, batch, clock))
+        found = stages(
+            self.network, self.program, self.arch, mhz=clock, group=group, link=board.link
+        )
+        parts.append(explain_stages(found, board.title))
+        return "\n".join(parts)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the program to a file; `penstock.save` writes the network.
@@ -178,8 +214,10 @@ def compile_for(
     if network.is_float:
         raise ValueError(f"{network.name} is a float network: penstock.load quantises it")
     target = find_arch(arch) if isinstance(arch, str) else arch
-    program = compile_network(network, target, batch=batch, trace=keep == "all", fc=fc == "fpga")
-    return Compiled(network, target, program, fc)
+    trace = keep == "all"
+    choices = plan_network(network, target, batch=batch, trace=trace, fc=fc == "fpga")
+    program = compile_choices(network, target, choices, trace=trace)
+    return Compiled(network, target, program, fc, choices=tuple(choices))
 
 
 def load_program(

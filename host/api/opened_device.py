@@ -125,7 +125,7 @@ class Device:
         # For each device, the loaded programs by identity.
         self._loaded: list[dict[int, Session]] = [{}]
         self._running = False
-        self._waves: Path | None = None
+        self._waves = None
 
     @property
     def back_end(self) -> BackEnd:

@@ -39,7 +39,11 @@ if TYPE_CHECKING:
     from penstock.host.api.quantised_file import QuantisedFile as QuantisedFile
     from penstock.host.api.run_result import Result as Result
     from penstock.host.api.run_result import profile as profile
+    from penstock.host.api.screening import Screening as Screening
+    from penstock.host.api.switching import SwitchCosts as SwitchCosts
+    from penstock.host.api.switching import switch_costs as switch_costs
     from penstock.host.apps.open_device import DEVICES as DEVICES
+    from penstock.host.apps.two_stage import Verdict as Verdict
     from penstock.host.devices.device import DeviceError as DeviceError
     from penstock.host.inputs.catalog import MODELS as MODELS
     from penstock.host.program.compile_error import CompileError as CompileError
@@ -67,6 +71,9 @@ __all__ = [
     "Network",
     "QuantisedFile",
     "Result",
+    "Screening",
+    "SwitchCosts",
+    "Verdict",
     "__version__",
     "arch",
     "compile",
@@ -77,6 +84,7 @@ __all__ = [
     "profile",
     "quantize",
     "save",
+    "switch_costs",
 ]
 
 __version__ = "0.2.0"
@@ -98,6 +106,9 @@ _HOMES = {
     "Network": "penstock.models.graph.graph",
     "QuantisedFile": "penstock.host.api.quantised_file",
     "Result": "penstock.host.api.run_result",
+    "Screening": "penstock.host.api.screening",
+    "SwitchCosts": "penstock.host.api.switching",
+    "Verdict": "penstock.host.apps.two_stage",
     "arch": "penstock.host.api.compiled",
     "compile": "penstock.host.api.compiled:compile_for",
     "export_core": "penstock.host.api.core_export",
@@ -107,6 +118,7 @@ _HOMES = {
     "profile": "penstock.host.api.run_result",
     "quantize": "penstock.host.api.loading",
     "save": "penstock.models.graph.store",
+    "switch_costs": "penstock.host.api.switching",
 }
 
 

@@ -63,6 +63,7 @@ LAZY = {
     "host/cli": {"sim", "hw"},
     "host/report": {"matplotlib"},
     "host/api/core_export.py": {"sim", "hw"},
+    "host/apps/arch_board.py": {"hw"},
     "host/devices/sim_library.py": {"sim"},
     "host/devices/pynq": {"pynq"},
     "host/devices/serial/serial_port.py": {"serial"},

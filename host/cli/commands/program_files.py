@@ -12,7 +12,8 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from penstock.host.cli.support.arch_board import board_of
+from penstock.host.api.compiled import compile_for
+from penstock.host.api.loading import load
 from penstock.host.cli.support.device_options import arch_for
 from penstock.host.cli.support.exit_status import bad_input
 from penstock.host.cli.support.layer_table import show
@@ -25,17 +26,7 @@ from penstock.host.cli.support.options import (
 )
 from penstock.host.cli.support.output_file import OutputFile
 from penstock.host.cli.support.progress import task
-from penstock.host.compiler.compile import compile_choices
-from penstock.host.compiler.planning.explain import (
-    COST_COLUMNS,
-    cost_rows,
-    explain,
-    explain_placements,
-    placements,
-)
-from penstock.host.compiler.planning.planner import plan_network
-from penstock.host.compiler.planning.stages import explain_stages, stages
-from penstock.host.inputs.catalog import load_network
+from penstock.host.compiler.planning.explain import COST_COLUMNS, cost_rows
 from penstock.host.program.program import MAGIC, Program
 from penstock.models.graph import store
 from penstock.models.graph.graph import Network
@@ -81,36 +72,22 @@ def compile_model(
 ) -> None:
     """Compile a network for an arch and write the program."""
     target = arch_for(arch)
-    board = board_of(target)
-    clock = board.mhz if mhz is None else mhz
     with ExitStack() as stack:
         file = stack.enter_context(OutputFile(output))
         second = None if save_network is None else stack.enter_context(OutputFile(save_network))
         with task("reading the network") as progress, bad_input():
-            network = load_network(
-                model, weights_file=weights, labels_file=labels, progress=progress.say
-            )
+            network = load(model, weights=weights, labels=labels, progress=progress.say)
             progress.say("compiling")
-            choices = plan_network(
-                network, target, batch=run.batch, trace=trace, fc=run.fc == "fpga"
+            compiled = compile_for(
+                network, target, batch=run.batch, keep="all" if trace else None, fc=run.fc
             )
-            program = compile_choices(network, target, choices, trace=trace)
-            text = explain(choices, target) if why else ""
-            places = placements(network, target, batch=run.batch, mhz=clock) if why else []
-            found = (
-                stages(network, program, target, mhz=clock, group=run.group, link=board.link)
-                if why
-                else []
-            )
+            text = compiled.explain(mhz=mhz, group=run.group) if why else ""
         if second is not None:
             second.commit(lambda path: store.save(network, path))
-        file.commit(program.to_bytes())
+        file.commit(compiled.save)
     if why:
         print(text)
-        if places:
-            print(explain_placements(places, run.batch, clock))
-        print(explain_stages(found, board.title))
-    _print_program(program)
+    _print_program(compiled.program)
 
 
 def inspect(

@@ -7,12 +7,12 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from penstock.host.api.screening import GOLDEN, Screening, ScreeningStage
 from penstock.host.apps.open_device import device_names
 from penstock.host.apps.two_stage import (
     CONFIRMED,
@@ -20,14 +20,10 @@ from penstock.host.apps.two_stage import (
     PASS,
     SHIPPED,
     UNREADABLE,
-    DeviceScores,
     Model,
-    Scores,
-    Screen,
-    Stage,
     Verdict,
-    golden_scores,
     load_model,
+    with_thresholds,
 )
 from penstock.host.apps.verdict_log import ScreenLog
 from penstock.host.cli.support.device_options import (
@@ -37,22 +33,16 @@ from penstock.host.cli.support.device_options import (
     open_for,
     say_verified,
 )
-from penstock.host.cli.support.exit_status import EXIT_FAILED, InputError, bad_input
+from penstock.host.cli.support.exit_status import EXIT_FAILED, InputError, bad_input, one_line
 from penstock.host.cli.support.image_arguments import tell_unread
 from penstock.host.cli.support.options import DeviceArchOption, OverlayOption, VerifyOption
 from penstock.host.cli.support.progress import task
-from penstock.host.compiler.compile import CompileError, compile_network
-from penstock.host.devices.device import Device
 from penstock.host.inputs.folder import image_files
-from penstock.host.report.layer_profile import measured_profile
-from penstock.host.runtime.session import Session
+from penstock.host.program.compile_error import CompileError
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.number_format import grouped, percent
 
 __all__ = ["screen"]
-
-# A stage runs on a device, or in the golden model.
-_GOLDEN = "golden"
 
 
 def _files(paths: Iterable[Path]) -> list[Path]:
@@ -69,84 +59,17 @@ def _files(paths: Iterable[Path]) -> list[Path]:
     return list(found)
 
 
-def _with_thresholds(model: Model, coarse: float | None, fine: float | None) -> Model:
-    """The model with the thresholds given by the user."""
-    if coarse is not None:
-        model = replace(model, coarse=replace(model.coarse, threshold=coarse))
-    if fine is not None:
-        model = replace(model, fine=replace(model.fine, threshold=fine))
-    return model
-
-
-class _Devices:
-    """Opens the devices of the stages; both may share one."""
-
-    def __init__(
-        self,
-        stack: ExitStack,
-        arch: Arch,
-        overlay: Path | None,
-        *,
-        check: bool = False,
-        verify: bool = False,
-    ) -> None:
-        self._stack = stack
-        self._arch = arch
-        self._overlay = overlay
-        self._check = check
-        self._verify = verify
-        self.opened: dict[str, Device] = {}
-
-    def scores(self, stage: Stage, name: str, *, instead: bool) -> tuple[Scores, str]:
-        """Return the scorer of a stage, and where it runs.
-
-        Parameters
-        ----------
-        stage : Stage
-        name : str
-            Of a device, or `_GOLDEN`.
-        instead : bool
-            Whether a network that does not fit the arch runs in the golden model.
-        """
-        if name == _GOLDEN:
-            return golden_scores(stage.network), _GOLDEN
-        try:
-            with task(f"compiling {stage.network.name}"):
-                program = compile_network(stage.network, self._arch, trace=self._check)
-        except CompileError as error:
-            if not instead:
-                raise InputError(str(error)) from None
-            print(f"{stage.network.name} runs in the golden model: {error}", file=sys.stderr)
-            return golden_scores(stage.network), _GOLDEN
-        if name not in self.opened:
-            self.opened[name] = self._stack.enter_context(
-                open_for(name, self._arch, self._overlay, verify=self._verify)
-            )
-        made = Session(
-            stage.network,
-            program,
-            self.opened[name],
-            top=len(stage.network.labels),
-            check=self._check,
-        )
-        return DeviceScores(self._stack.enter_context(made)), name
-
-
-def _print_work(name: str, scores: Scores, arch: Arch) -> None:
-    """Print the array's cycles for an image, if counted, and the result of the check."""
-    if not isinstance(scores, DeviceScores) or scores.log is None:
-        return
-    session = scores.session
-    if scores.log.totals.get("cycles"):
-        program, device = session.program, session.device.name
-        total = measured_profile(program, [scores.log], arch, device=device).total
+def _print_work(name: str, stage: ScreeningStage, arch: Arch) -> None:
+    """What the array had to do for an image, where it counts, and what was compared."""
+    if stage.layers is not None:
+        total = stage.layers.total
         cycles = grouped(total.cycles)
         print(
-            f"{name} stage, {session.network.name}: {cycles} cycles an image on arch {arch.name} "
+            f"{name} stage, {stage.network.name}: {cycles} cycles an image on arch {arch.name} "
             f"({arch.rows}x{arch.cols}), {percent(total.efficiency)} of the array's peak"
         )
-    if session.check:
-        print(f"{name} stage bit-exact with the golden model: yes ({scores.compared} feature maps)")
+    if stage.compared is not None:
+        print(f"{name} stage bit-exact with the golden model: yes ({stage.compared} feature maps)")
 
 
 def _text(verdict: Verdict) -> str:
@@ -157,7 +80,7 @@ def _text(verdict: Verdict) -> str:
     return f"{verdict.verdict:10}  {shown}  {verdict.path}"
 
 
-def _run(work: Screen, files: list[Path], log: ScreenLog | None) -> Counter[str]:
+def _run(work: Screening, files: list[Path], log: ScreenLog | None) -> Counter[str]:
     counts: Counter[str] = Counter()
     begin = time.monotonic()
     with task(f"screening {len(files)} images", total=len(files)) as progress:
@@ -171,6 +94,34 @@ def _run(work: Screen, files: list[Path], log: ScreenLog | None) -> Counter[str]
     return counts
 
 
+def _open(
+    model: Model,
+    device: str,
+    fine_device: str | None,
+    arch: Arch,
+    overlay: Path | None,
+    *,
+    check: bool,
+    verify: bool,
+) -> Screening:
+    try:
+        work = Screening(
+            model,
+            device=device,
+            fine_device=fine_device,
+            arch=arch,
+            check=check,
+            open_with=lambda name, arch: open_for(name, arch, overlay, verify=verify),
+            working=task,
+        )
+    except CompileError as error:
+        raise InputError(one_line(error)) from None
+    if work.fine.instead:
+        name = work.fine.network.name
+        print(f"{name} runs in the golden model: {work.fine.instead}", file=sys.stderr)
+    return work
+
+
 def screen(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Images or folders.")],
     model: Annotated[
@@ -182,7 +133,7 @@ def screen(
         ),
     ] = SHIPPED,
     device: Annotated[
-        str, typer.Option("--device", help=f"{', '.join(device_names())} or {_GOLDEN}.")
+        str, typer.Option("--device", help=f"{', '.join(device_names())} or {GOLDEN}.")
     ] = "rtl",
     fine_device: Annotated[
         str | None, typer.Option("--fine-device", help="Of the fine stage, if another.")
@@ -204,16 +155,14 @@ def screen(
     ] = None,
     verify: VerifyOption = False,
 ) -> None:
-    """Find the images that show a QR code: a coarse network flags them, a fine one confirms."""
-    coarse: Scores
-    fine: Scores
+    """Say which images show a QR code: a coarse network flags them, a fine one confirms."""
     for name in (device, fine_device):
-        if name not in (None, _GOLDEN):
+        if name not in (None, GOLDEN):
             check_device(name)
     target = arch_for(default_arch(device) if arch is None else arch)
     with bad_input():
         files = _files(paths)
-        loaded = _with_thresholds(load_model(model), coarse_threshold, fine_threshold)
+        loaded = with_thresholds(load_model(model), coarse=coarse_threshold, fine=fine_threshold)
     with ExitStack() as stack:
         log = None
         if json_file is not None:
@@ -226,14 +175,12 @@ def screen(
         counts: Counter[str] = Counter()
         begin = time.monotonic()
         if files:
-            devices = _Devices(stack, target, overlay, check=check, verify=verify)
-            coarse, first = devices.scores(loaded.coarse, device, instead=False)
-            fine, second = devices.scores(
-                loaded.fine, fine_device or device, instead=fine_device is None
+            work = stack.enter_context(
+                _open(loaded, device, fine_device, target, overlay, check=check, verify=verify)
             )
             begin = time.monotonic()
-            counts = _run(Screen(loaded, coarse, fine), files, log)
-            say_verified(list(devices.opened.values()))
+            counts = _run(work, files, log)
+            say_verified(work.devices)
         seconds = time.monotonic() - begin
     total = counts + done
     print(
@@ -245,9 +192,9 @@ def screen(
     if files:
         print(
             f"{len(files)} images in {seconds:.1f} s, {len(files) / max(seconds, 1e-9):.1f} "
-            f"images/s; coarse stage on {first}, fine stage on {second}"
+            f"images/s; coarse stage on {work.coarse.where}, fine stage on {work.fine.where}"
         )
-        _print_work("coarse", coarse, target)
-        _print_work("fine", fine, target)
+        _print_work("coarse", work.coarse, target)
+        _print_work("fine", work.fine, target)
     if counts[UNREADABLE]:
         raise typer.Exit(EXIT_FAILED)

@@ -183,7 +183,7 @@ def test_unwritable_outputs_are_refused_first(
     refused(classify(penstock, PHOTO, "--json", tmp_path / "no" / "out.json"), "no/out.json")
     refused(classify(penstock, PHOTO, "--json", tmp_path), "is a directory")
     refused(classify(penstock, PHOTO, "--json", "/proc/out.json"), "/proc/out.json")
-    monkeypatch.setattr("penstock.host.cli.commands.program_files.load_network", never)
+    monkeypatch.setattr("penstock.host.cli.commands.program_files.load", never)
     refused(penstock("compile", "tiny", "-o", tmp_path / "no" / "p"), "cannot write")
 
 
