@@ -9,7 +9,14 @@ from pathlib import Path
 
 from penstock.host.apps.arch_board import board_of
 from penstock.host.compiler.compile import compile_choices, compile_network
-from penstock.host.compiler.planning.explain import explain, explain_placements, placements
+from penstock.host.compiler.planning.cost import predict
+from penstock.host.compiler.planning.explain import (
+    COST_COLUMNS,
+    cost_rows,
+    explain,
+    explain_placements,
+    placements,
+)
 from penstock.host.compiler.planning.planner import Choice, plan_network
 from penstock.host.compiler.planning.stages import explain_stages, stages
 from penstock.host.program.program import Program
@@ -20,7 +27,7 @@ from penstock.models.spec.arch_file import find_arch
 from penstock.models.spec.number_format import human
 from penstock.models.spec.plain_table import PlainTable
 
-__all__ = ["Compiled", "arch", "compile_for", "load_program"]
+__all__ = ["Compiled", "arch", "compile_for", "cost_table", "load_program", "predicted_cycles"]
 
 
 def arch(name: str, **changes: int) -> Arch:
@@ -247,3 +254,17 @@ def load_program(
             f"({program.arch_fingerprint:016x}), the device is {target}"
         )
     return Compiled(network, target, program, fixed=True)
+
+
+def predicted_cycles(program: Program, arch: Arch) -> int:
+    """Return the cycles that the cost model predicts for a run of a program."""
+    return sum(layer.cycles for layer in predict(program, arch))
+
+
+def cost_table(program: Program) -> PlainTable | None:
+    """Return what the cost model predicts for each layer of a program, with the buffers it takes.
+
+    None if the program is for no arch of this version's, so that nothing is known of its sizes.
+    """
+    rows = cost_rows(program)
+    return PlainTable(COST_COLUMNS, rows, ("layer",), total=True) if rows else None

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from penstock.host.api.compiled import predicted_cycles
 from penstock.host.apps.layer_check import LayerCase
-from penstock.host.compiler.planning.cost import predict
 from penstock.host.program.compile_error import CompileError
 from penstock.host.report.missing_package import MissingPackage, require
 from penstock.models.networks.scaled_down import SCALED_LAYERS
@@ -183,6 +183,6 @@ def _example(arch: Arch) -> Example:
             mask=mask,
             desc_offset=program.desc_offset,
             desc_count=program.desc_count,
-            cycles=sum(layer.cycles for layer in predict(program, arch)),
+            cycles=predicted_cycles(program, arch),
         )
     raise ValueError(f"arch {arch.name} is too small for the example: {refusal}")

@@ -219,6 +219,18 @@ def test_simulators_are_made_from_all_that_hardware_imports() -> None:
                 todo.append(name_of(target))
 
 
+def test_the_command_line_asks_the_api() -> None:
+    """Commands parse, call and print: they compile nothing and run nothing themselves."""
+    below = tuple(f"penstock.host.{name}." for name in ("compiler", "runtime", "timing"))
+    wrong = [
+        f"{name_of(path)}:{line} imports {module}"
+        for path in files("host/cli")
+        for module, line, _ in imports(ast.parse(path.read_text(encoding="utf-8")))
+        if module.startswith(below)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
 @pytest.mark.parametrize("folder", sorted(SEES))
 def test_modules_say_what_they_export(folder: str) -> None:
     for path in files(folder):

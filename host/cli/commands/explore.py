@@ -28,7 +28,6 @@ from penstock.host.explore.sweep import memory_at, sweep
 from penstock.host.inputs.catalog import MODELS, load_network
 from penstock.host.report.explore_plot import Dot, draw_sweep
 from penstock.host.report.plot import plot_format
-from penstock.host.runtime.parallel import cores
 from penstock.models.spec.arch import Arch, get_arch
 from penstock.models.spec.arch_file import to_toml
 from penstock.models.spec.devices import BLOCK_RAM, get_device
@@ -293,7 +292,7 @@ def explore(
                 names,
                 fitting,
                 memories,
-                jobs=jobs or cores(),
+                jobs=jobs,
                 done=_report_progress(progress, len(fitting)),
             )
         refused = [(found.arch.name, found.refused) for found in outcomes if found.refused]

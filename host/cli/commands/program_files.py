@@ -12,7 +12,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from penstock.host.api.compiled import compile_for
+from penstock.host.api.compiled import compile_for, cost_table
 from penstock.host.api.loading import load
 from penstock.host.cli.support.device_options import arch_for
 from penstock.host.cli.support.exit_status import bad_input
@@ -26,7 +26,6 @@ from penstock.host.cli.support.options import (
 )
 from penstock.host.cli.support.output_file import OutputFile
 from penstock.host.cli.support.progress import task
-from penstock.host.compiler.planning.explain import COST_COLUMNS, cost_rows
 from penstock.host.program.program import MAGIC, Program
 from penstock.models.graph import store
 from penstock.models.graph.graph import Network
@@ -136,13 +135,13 @@ def _print_program(program: Program) -> None:
 
 
 def _print_costs(program: Program) -> None:
-    """Print the predictions of the cost model, and how each layer is mapped."""
-    rows = cost_rows(program)
-    if not rows:
+    """What the cost model predicts, and how each layer is done."""
+    costs = cost_table(program)
+    if costs is None:
         return
     print("predicted cycles, stalls and bytes:")
-    table = _table(COST_COLUMNS, ["layer"])
-    for row in rows:
+    table = _table(costs.columns, costs.words)
+    for row in costs.rows:
         table.add_row(*row)
     show(table)
     for layer in program.layers:

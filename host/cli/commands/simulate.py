@@ -15,6 +15,8 @@ from typing import Annotated
 
 import typer
 
+from penstock.host.api.compiled import predicted_cycles
+from penstock.host.api.loading import load
 from penstock.host.apps.layer_check import LayerCase, LayerWrong
 from penstock.host.apps.open_device import open_device
 from penstock.host.apps.single_layer import single_layer
@@ -23,9 +25,7 @@ from penstock.host.cli.support.exit_status import InputError, WorkError, bad_inp
 from penstock.host.cli.support.layer_table import layer_table, show
 from penstock.host.cli.support.output_file import OutputFile
 from penstock.host.cli.support.progress import task
-from penstock.host.compiler.planning.cost import predict
 from penstock.host.devices.device import RunLog
-from penstock.host.inputs.catalog import load_network
 from penstock.host.program.program import Program
 from penstock.host.report.layer_profile import measured_profile
 from penstock.host.waves.wave_layout import SUFFIX, write_layout
@@ -78,10 +78,10 @@ def _simulate_model(model: str, layer: str, arch: Arch, waves: Path | None) -> N
     with ExitStack() as stack:
         output = None if waves is None else stack.enter_context(OutputFile(waves))
         with task("reading the network") as progress, bad_input():
-            network = load_network(model, progress=progress.say)
+            network = load(model, progress=progress.say)
             progress.say(f"cutting out {layer}")
             case = single_layer(network, layer, arch)
-        cycles = sum(cost.cycles for cost in predict(case.program, arch))
+        cycles = predicted_cycles(case.program, arch)
         print(f"{case.network.name} on rtl, arch {arch.name}: {_shapes(case.program)}")
         print(f"predicted: {cycles} cycles", flush=True)
         options = {} if output is None else {"waves": output.temporary}
