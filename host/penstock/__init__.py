@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from penstock.host.api.compiled import load_program as load_program
     from penstock.host.api.core_export import export_core as export_core
     from penstock.host.api.core_export import export_verilog as export_verilog
+    from penstock.host.api.exploring import Exploration as Exploration
+    from penstock.host.api.exploring import explore as explore
     from penstock.host.api.loading import load as load
     from penstock.host.api.loading import quantize as quantize
     from penstock.host.api.opened_device import Device as Device
@@ -63,6 +65,7 @@ __all__ = [
     "DEVICES",
     "Device",
     "DeviceError",
+    "Exploration",
     "LayerFigures",
     "LayerProfile",
     "MODELS",
@@ -77,6 +80,7 @@ __all__ = [
     "__version__",
     "arch",
     "compile",
+    "explore",
     "export_core",
     "export_verilog",
     "load",
@@ -98,6 +102,7 @@ _HOMES = {
     "DEVICES": "penstock.host.apps.open_device",
     "Device": "penstock.host.api.opened_device",
     "DeviceError": "penstock.host.devices.device",
+    "Exploration": "penstock.host.api.exploring",
     "LayerFigures": "penstock.host.report.layer_profile",
     "LayerProfile": "penstock.host.report.layer_profile",
     "MODELS": "penstock.host.inputs.catalog",
@@ -111,6 +116,7 @@ _HOMES = {
     "Verdict": "penstock.host.apps.two_stage",
     "arch": "penstock.host.api.compiled",
     "compile": "penstock.host.api.compiled:compile_for",
+    "explore": "penstock.host.api.exploring",
     "export_core": "penstock.host.api.core_export",
     "export_verilog": "penstock.host.api.core_export",
     "load": "penstock.host.api.loading",
