@@ -80,7 +80,7 @@ BOARD_BIN := .venv-board/bin
 board-env: $(STAMP) .venv-board/.installed
 	@printf '#!/bin/sh\nPENSTOCK_SIM_PYTHON="%s" exec "%s/penstock" "$$@"\n' "$(abspath $(BIN)/python)" "$(abspath $(BOARD_BIN))" > $(BOARD_BIN)/penstock-sim
 	@chmod +x $(BOARD_BIN)/penstock-sim
-	@echo "penstock: $(BOARD_BIN)/penstock-sim classify photo.jpg --device pynq-sim"
+	@echo "penstock: $(BOARD_BIN)/penstock-sim classify $(PHOTO) --model tiny --device pynq-sim"
 
 test-board: $(STAMP) .venv-board/.installed
 	OPENBLAS_NUM_THREADS=1 PENSTOCK_SIM_PYTHON=$(abspath $(BIN)/python) $(BOARD_BIN)/python -m pytest -q @tests/board/modules

@@ -7,27 +7,33 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+from penstock.host.api.program_reasons import Reasons, ReasonsPart
 from penstock.host.apps.arch_board import board_of
 from penstock.host.compiler.compile import compile_choices, compile_network
-from penstock.host.compiler.planning.cost import predict
+from penstock.host.compiler.planning.cost import arch_of, predict
 from penstock.host.compiler.planning.explain import (
-    COST_COLUMNS,
-    cost_rows,
+    PLACEMENT_COLUMNS,
     explain,
     explain_placements,
+    placement_rows,
     placements,
 )
 from penstock.host.compiler.planning.planner import Choice, plan_network
-from penstock.host.compiler.planning.stages import explain_stages, stages
+from penstock.host.compiler.planning.stages import STAGE_COLUMNS, bottleneck, stage_rows, stages
 from penstock.host.program.program import Program
 from penstock.host.report.layer_profile import LayerProfile, predicted_profile
 from penstock.models.graph.graph import Network
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.arch_file import find_arch
-from penstock.models.spec.number_format import human
+from penstock.models.spec.number_format import grouped, human, percent
 from penstock.models.spec.plain_table import PlainTable
 
 __all__ = ["Compiled", "arch", "compile_for", "cost_table", "load_program", "predicted_cycles"]
+
+_COSTS = (
+    *("layer", "cycles", "effic.", "padding", "input", "weights", "output", "read", "written"),
+    *("act words", "psums", "out words"),
+)
 
 
 def arch(name: str, **changes: int) -> Arch:
@@ -124,7 +130,7 @@ class Compiled:
         """Return the cycles, stalls and bytes of each layer that the cost model predicts."""
         return predicted_profile(self.program, self.arch)
 
-    def explain(self, *, mhz: float | None = None, group: int = 1) -> str:
+    def explain(self, *, mhz: float | None = None, group: int = 1) -> Reasons:
         """Say what was considered for each layer and why it was taken, and what sets the rate.
 
         Parameters
@@ -143,15 +149,21 @@ class Compiled:
             raise ValueError("a program from a file does not say what else was considered")
         board, batch = board_of(self.arch), self.program.batch
         clock = board.mhz if mhz is None else mhz
-        parts = [explain(list(self.choices), self.arch)]
+        parts = [
+            ReasonsPart(each.layer, PlainTable(each.columns, each.rows, ("how",)), each.notes)
+            for each in explain(self.choices, self.arch)
+        ]
         places = placements(self.network, self.arch, batch=batch, mhz=clock)
         if places:
-            parts.append(explain_placements(places, batch, clock))
+            table = PlainTable(PLACEMENT_COLUMNS, placement_rows(places))
+            parts.append(ReasonsPart(explain_placements(batch, clock), table))
         found = stages(
             self.network, self.program, self.arch, mhz=clock, group=group, link=board.link
         )
-        parts.append(explain_stages(found, board.title))
-        return "\n".join(parts)
+        title = f"on {board.title}, where these stages work at the same time on different images:"
+        table = PlainTable(STAGE_COLUMNS, stage_rows(found), ("basis",))
+        parts.append(ReasonsPart(title, table, (bottleneck(found),)))
+        return Reasons(tuple(parts))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the program to a file; `penstock.save` writes the network.
@@ -262,9 +274,21 @@ def predicted_cycles(program: Program, arch: Arch) -> int:
 
 
 def cost_table(program: Program) -> PlainTable | None:
-    """Return what the cost model predicts for each layer of a program, with the buffers it takes.
+    """Return what the cost model predicts of an image for each layer, with the buffers it takes.
 
     None if the program is for no arch of this version's, so that nothing is known of its sizes.
+    ``padding``, ``input``, ``weights`` and ``output`` are cycles by cause; ``read`` and ``written``
+    are bytes.
     """
-    rows = cost_rows(program)
-    return PlainTable(COST_COLUMNS, rows, ("layer",), total=True) if rows else None
+    arch = arch_of(program)
+    if arch is None:
+        return None
+    profile = predicted_profile(program, arch)
+    rows = []
+    for layer, cost in zip([*profile, profile.total], [*predict(program, arch), None]):
+        counts = [layer.padding, *(layer.stalls[name] for name in ("input", "weights", "output"))]
+        counts += [layer.read_bytes, layer.write_bytes]
+        counts += [None] * 3 if cost is None else cost.buffers
+        first = (layer.name, grouped(layer.cycles), percent(layer.efficiency))
+        rows.append((*first, *map(grouped, counts)))
+    return PlainTable(_COSTS, rows, total=True)

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from penstock.host.apps.open_device import open_device
+from penstock.host.apps.parallel_screen import ParallelScreen
 from penstock.host.apps.two_stage import (
     SHIPPED,
     DeviceScores,
@@ -28,6 +29,7 @@ from penstock.host.devices.device import Device
 from penstock.host.inputs.folder import image_files
 from penstock.host.program.compile_error import CompileError
 from penstock.host.report.layer_profile import LayerProfile, measured_profile
+from penstock.host.runtime.parallel import cores
 from penstock.host.runtime.session import Session
 from penstock.models.graph.graph import Network
 from penstock.models.spec.arch import Arch
@@ -36,10 +38,14 @@ from penstock.models.spec.arch_file import find_arch
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["GOLDEN", "Screening", "ScreeningStage"]
+__all__ = ["GOLDEN", "OneDeviceError", "Screening", "ScreeningStage"]
 
 # Where a stage can run besides on a device: in the golden model.
 GOLDEN = "golden"
+
+
+class OneDeviceError(ValueError):
+    """More jobs were asked for than there can be devices."""
 
 
 def _quiet(text: str) -> AbstractContextManager[object]:
@@ -62,25 +68,31 @@ class ScreeningStage:
     network: Network
     where: str
     instead: str
-    _scores: Scores
+    _scores: tuple[Scores, ...]
     _arch: Arch
 
     @property
+    def _used(self) -> list[DeviceScores]:
+        """What has looked at an image on a device."""
+        return [
+            each for each in self._scores if isinstance(each, DeviceScores) and each.log is not None
+        ]
+
+    @property
     def compared(self) -> int | None:
-        """Feature maps found equal to the golden model's; None if nothing is compared."""
-        if isinstance(self._scores, DeviceScores) and self._scores.session.check:
-            return self._scores.compared
-        return None
+        """Feature maps found equal to the golden model's; None if nothing was compared."""
+        checked = [each.compared for each in self._used if each.session.check]
+        return sum(checked) if checked else None
 
     @property
     def layers(self) -> LayerProfile | None:
-        """What the last image took, layer by layer; None where nothing was run, or counts."""
-        if not isinstance(self._scores, DeviceScores) or self._scores.log is None:
-            return None
-        log, session = self._scores.log, self._scores.session
-        if not log.totals.get("cycles"):
-            return None
-        return measured_profile(session.program, [log], self._arch, device=session.device.name)
+        """What an image took, the first device's last; None where nothing was run, or counts."""
+        for each in self._used:
+            log, session = each.log, each.session
+            if log is not None and log.totals.get("cycles"):
+                name = session.device.name
+                return measured_profile(session.program, [log], self._arch, device=name)
+        return None
 
 
 class Screening:
@@ -103,6 +115,11 @@ class Screening:
         Least score (0 to 1) that says yes, instead of the model's own.
     check : bool
         Compare every feature map with the golden model.
+    jobs : int or None
+        Images looked at at a time, each on devices of its own; None: as many as this machine has
+        processors, or as there can be devices.
+    images : int or None
+        How many there are to look at, if known: no more devices than these are opened.
     open_with : callable
         Opens a device, given its name and arch.
     working : callable
@@ -111,11 +128,14 @@ class Screening:
     Attributes
     ----------
     coarse, fine : ScreeningStage
+    jobs : int
+        Images that are looked at at a time.
 
     Raises
     ------
     ValueError
-        If the model is not what it should be, or a threshold or a device's name is wrong.
+        If the model is not what it should be, or a threshold, a device's name or the number of
+        jobs is wrong; `OneDeviceError` if there cannot be so many devices.
     CompileError
         If a network does not fit the arch.
     DeviceError
@@ -132,16 +152,23 @@ class Screening:
         coarse_threshold: float | None = None,
         fine_threshold: float | None = None,
         check: bool = False,
+        jobs: int | None = 1,
+        images: int | None = None,
         open_with: Callable[[str, Arch], Device] = open_device,
         working: Callable[[str], AbstractContextManager[object]] = _quiet,
     ) -> None:
+        if jobs is not None and jobs < 1:
+            raise ValueError(f"jobs must be a positive integer, not {jobs!r}")
         loaded = model if isinstance(model, Model) else load_model(Path(model))
         self.model = with_thresholds(loaded, coarse=coarse_threshold, fine=fine_threshold)
         self._arch = find_arch(arch) if isinstance(arch, str) else arch
         self._check = check
         self._open = open_with
         self._working = working
-        self._devices: dict[str, Device] = {}
+        self._asked = jobs is not None
+        count = cores() if jobs is None else jobs
+        self._count = max(count if images is None else min(count, images), 1)
+        self._devices: dict[str, list[Device]] = {}
         self._stack = ExitStack()
         try:
             self.coarse = self._stage(self.model.coarse, device, instead=False)
@@ -151,9 +178,31 @@ class Screening:
         except BaseException:
             self._stack.close()
             raise
+        screens = [
+            Screen(self.model, *scores) for scores in zip(self.coarse._scores, self.fine._scores)
+        ]
+        self.jobs = len(screens)
+        self._work = ParallelScreen(screens, self.devices)
+
+    def _open_all(self, name: str) -> list[Device]:
+        """Devices of one kind: as many as are wanted, or as there can be."""
+        first = self._stack.enter_context(self._open(name, self._arch))
+        devices = [first]
+        while len(devices) < self._count:
+            another = first.another()
+            if another is None:
+                if self._asked:
+                    raise OneDeviceError(f"jobs {self._count}: there is only one device {name}")
+                break
+            another.verify = first.verify
+            devices.append(self._stack.enter_context(another))
+        return devices
 
     def _stage(self, stage: Stage, name: str, *, instead: bool) -> ScreeningStage:
-        """Make ready what runs a stage; the golden model `instead` of an arch that is too small."""
+        """Make ready what runs a stage, for each of the images at a time.
+
+        If the arch is too small for it, that is the golden model `instead`, or an error.
+        """
         network, reason = stage.network, ""
         if name != GOLDEN:
             try:
@@ -164,19 +213,21 @@ class Screening:
                     raise
                 name, reason = GOLDEN, str(error)
         if name == GOLDEN:
-            return ScreeningStage(network, name, reason, golden_scores(network), self._arch)
+            golden = (golden_scores(network),) * self._count
+            return ScreeningStage(network, name, reason, golden, self._arch)
         if name not in self._devices:
-            self._devices[name] = self._stack.enter_context(self._open(name, self._arch))
-        made = Session(
-            network, program, self._devices[name], top=len(network.labels), check=self._check
-        )
-        scores = DeviceScores(self._stack.enter_context(made))
+            self._devices[name] = self._open_all(name)
+        sessions = [
+            Session(network, program, device, top=len(network.labels), check=self._check)
+            for device in self._devices[name]
+        ]
+        scores = tuple(DeviceScores(self._stack.enter_context(made)) for made in sessions)
         return ScreeningStage(network, name, "", scores, self._arch)
 
     @property
     def devices(self) -> tuple[Device, ...]:
-        """Those that were opened: none, one that both stages share, or two."""
-        return tuple(self._devices.values())
+        """Those that were opened; both stages share one if they are on the same kind."""
+        return tuple(device for devices in self._devices.values() for device in devices)
 
     def run(
         self, images: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
@@ -200,7 +251,7 @@ class Screening:
             paths = list(image_files(path)) if path.is_dir() else [path]
         else:
             paths = [Path(image) for image in images]
-        yield from Screen(self.model, self.coarse._scores, self.fine._scores).run(paths)
+        yield from self._work.run(paths)
 
     def close(self) -> None:
         """Close the devices; more than once does nothing."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penstock.host.apps.layer_check import LayerCase, LayerWrong
-from penstock.host.devices.device import Buffer, Data, Device
+from penstock.host.devices.device import Device
+from penstock.host.devices.direct_memory import DirectMemory
 from penstock.host.devices.rtl import RtlDevice
 from penstock.host.devices.serial.link_client import Port
 from penstock.host.devices.serial.serial_device import LinkedDevice
@@ -34,7 +35,7 @@ class NetlistError(RuntimeError):
     """A result of a netlist differs from the golden model."""
 
 
-class DirectDevice(LinkedDevice):
+class DirectDevice(DirectMemory, LinkedDevice):
     """A simulated board with direct access to its memory: only registers go through the link.
 
     Parameters
@@ -50,16 +51,9 @@ class DirectDevice(LinkedDevice):
         super().__init__(arch, **options)
         self._memory = memory
 
-    def write(self, buffer: Buffer, data: Data, offset: int = 0) -> None:
-        values = np.frombuffer(data, np.uint8)
-        self.check_range(buffer, offset, len(values))
-        start = buffer.offset + offset
-        self._memory[start : start + len(values)] = values
-
-    def read(self, buffer: Buffer, offset: int, size: int) -> NDArray[np.uint8]:
-        self.check_range(buffer, offset, size)
-        start = buffer.offset + offset
-        return self._memory[start : start + size].copy()
+    @property
+    def memory(self) -> NDArray[np.uint8]:
+        return self._memory
 
     def check_link(self) -> None:
         """Write through the link and read back; compare with the memory itself.
@@ -71,29 +65,37 @@ class DirectDevice(LinkedDevice):
         """
         buffer = self.alloc(_LINK_BYTES)
         values = np.random.default_rng(1).integers(0, 256, _LINK_BYTES, np.uint8)
-        super().write(buffer, values)
+        LinkedDevice.write(self, buffer, values)
         if (self.read(buffer, 0, _LINK_BYTES) != values).any():
             raise NetlistError("the link writes other bytes than it was given")
-        if (super().read(buffer, 0, _LINK_BYTES) != values).any():
+        if (LinkedDevice.read(self, buffer, 0, _LINK_BYTES) != values).any():
             raise NetlistError("the link reads other bytes than are there")
         self.free(buffer)
 
 
-def _run_layer(device: Device, name: str, seed: int) -> tuple[int, int, int]:
-    """Run a layer on a device; return the numbers of maps and values compared, and its cycles.
+def _run_layers(
+    device: Device, names: Sequence[str], say: Callable[[str], None]
+) -> tuple[int, int, int]:
+    """Run layers on a device; return the numbers of maps and values compared, and all cycles.
 
     Raises
     ------
     NetlistError
         At the first difference.
     """
-    case = LayerCase.make(name, device.arch, seed=seed)
-    try:
-        # Writing noise through the link would take minutes.
-        outcome = case.run(device, clear=not isinstance(device, LinkedDevice))
-    except LayerWrong as error:
-        raise NetlistError(f"{name} scaled down: {error}") from None
-    return len(outcome.maps), outcome.values, device.counters()["cycles"]
+    maps = values = cycles = 0
+    for seed, name in enumerate(names):
+        say(f"simulating the netlist: {name} scaled down")
+        case = LayerCase.make(name, device.arch, seed=seed)
+        try:
+            # Writing noise through the link would take minutes.
+            outcome = case.run(device, clear=not isinstance(device, LinkedDevice))
+        except LayerWrong as error:
+            raise NetlistError(f"{name} scaled down: {error}") from None
+        maps += len(outcome.maps)
+        values += outcome.values
+        cycles += device.counters()["cycles"]
+    return maps, values, cycles
 
 
 def check_board(
@@ -142,14 +144,10 @@ def check_board(
     else:
         device = LinkedDevice(arch, port=port, baud=baud, reply_timeout=_REPLY_TIMEOUT)
         layers = [_SMALLEST]
-    maps = values = cycles = 0
     with device:
         if isinstance(device, DirectDevice):
             device.check_link()
-        for seed, name in enumerate(layers):
-            say(f"simulating the netlist: {name} scaled down")
-            counts = _run_layer(device, name, seed)
-            maps, values, cycles = (a + b for a, b in zip((maps, values, cycles), counts))
+        maps, values, cycles = _run_layers(device, layers, say)
     return (
         f"The netlist of the whole FPGA, pins outward, ran {', '.join(layers)} of AlexNet scaled "
         f"down for the host's own back end: {maps} feature maps with {values} values, {cycles} "
@@ -189,12 +187,8 @@ def check_library(
     DeviceError
         If the library is not one for `arch`, or a run fails.
     """
-    maps = values = cycles = 0
     with RtlDevice(arch, library=library, memory_bytes=_MEMORY, registers=registers) as device:
-        for seed, name in enumerate(SCALED_LAYERS):
-            say(f"simulating the netlist: {name} scaled down")
-            counts = _run_layer(device, name, seed)
-            maps, values, cycles = (a + b for a, b in zip((maps, values, cycles), counts))
+        maps, values, cycles = _run_layers(device, SCALED_LAYERS, say)
     return (
         f"{len(SCALED_LAYERS)} small layers, {maps} feature maps with {values} values, "
         f"{cycles} cycles: no difference from the golden model"

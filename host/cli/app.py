@@ -36,6 +36,7 @@ from penstock.host.cli.support.exit_status import (
     WorkError,
     one_line,
 )
+from penstock.host.cli.support.usage_error import usage_message
 from penstock.host.devices.device import DeviceError
 from penstock.host.report.missing_package import MissingPackage
 
@@ -142,5 +143,5 @@ def run(arguments: Sequence[str]) -> int:
         # Typer's usage errors have no common public base class in all its versions.
         message = getattr(error, "format_message", None)
         if callable(message):
-            return _fail(f"{' '.join(str(message()).split())} (see penstock --help)", EXIT_USAGE)
+            return _fail(usage_message(error, str(message())), EXIT_USAGE)
         return _unexpected(error)

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penstock.host.devices.arena_device import ArenaDevice
-from penstock.host.devices.device import Buffer, Data, DeviceError, RunLog
+from penstock.host.devices.device import Buffer, DeviceError, RunLog
+from penstock.host.devices.direct_memory import DirectMemory
 from penstock.host.devices.functional_engines import Engines
 from penstock.host.program.program import Program
 from penstock.models.spec.arch import Arch
@@ -26,7 +27,7 @@ __all__ = ["FunctionalDevice", "create"]
 DEFAULT_MEMORY = 256 << 20
 
 
-class FunctionalDevice(ArenaDevice):
+class FunctionalDevice(DirectMemory, ArenaDevice):
     """A device in NumPy.
 
     Parameters
@@ -47,22 +48,15 @@ class FunctionalDevice(ArenaDevice):
         super().__init__(arch)
         if memory_bytes < PAGE_BYTES:
             raise ValueError(f"memory_bytes must be at least {PAGE_BYTES}, not {memory_bytes!r}")
-        self.memory = np.zeros(memory_bytes, np.uint8)
+        self._memory = np.zeros(memory_bytes, np.uint8)
         self.own(memory_bytes)
         self._engines = Engines(arch, self.memory)
         self._poison = poison
         self._random = None if poison is None else np.random.default_rng(poison)
 
-    def write(self, buffer: Buffer, data: Data, offset: int = 0) -> None:
-        values = np.frombuffer(data, np.uint8)
-        self.check_range(buffer, offset, len(values))
-        start = buffer.offset + offset
-        self.memory[start : start + len(values)] = values
-
-    def read(self, buffer: Buffer, offset: int, size: int) -> NDArray[np.uint8]:
-        self.check_range(buffer, offset, size)
-        start = buffer.offset + offset
-        return self.memory[start : start + size].copy()
+    @property
+    def memory(self) -> NDArray[np.uint8]:
+        return self._memory
 
     def run(self, program: Program, buffer: Buffer, *, timeout: float = 60.0) -> RunLog:
         self.check_program(program, buffer)
@@ -114,7 +108,7 @@ class FunctionalDevice(ArenaDevice):
         return FunctionalDevice(self.arch, memory_bytes=len(self.memory), poison=self._poison)
 
     def close(self) -> None:
-        self.memory = np.zeros(0, np.uint8)
+        self._memory = np.zeros(0, np.uint8)
 
 
 def create(

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from penstock.host.devices.arena_device import ArenaDevice
 from penstock.host.devices.csr import Csr
 from penstock.host.devices.csr_device import CsrDevice
-from penstock.host.devices.device import Buffer, Data, Device, DeviceError, RunLog
+from penstock.host.devices.device import Buffer, Device, DeviceError, RunLog
+from penstock.host.devices.direct_memory import DirectMemory
 from penstock.host.devices.rtl_model import PROFILE, Fault, Model, ModelError, Profile
 from penstock.host.devices.sim_library import simulation_library
 from penstock.host.program.program import Program
@@ -39,7 +40,7 @@ _TRAINED = 64
 _RESET_LIMIT = 20_000
 
 
-class RtlDevice(ArenaDevice, CsrDevice):
+class RtlDevice(DirectMemory, ArenaDevice, CsrDevice):
     """A device in simulated hardware.
 
     Parameters
@@ -121,24 +122,14 @@ class RtlDevice(ArenaDevice, CsrDevice):
 
     @property
     def memory(self) -> NDArray[np.uint8]:
-        """The memory itself, uint8 (memory_bytes,); for tests."""
-        return self._memory()
+        if not len(self._model.memory):
+            raise DeviceError("the device is closed")
+        return self._model.memory
 
     @property
     def model(self) -> Model:
         """The simulated core; for tests."""
         return self._model
-
-    def write(self, buffer: Buffer, data: Data, offset: int = 0) -> None:
-        values = np.frombuffer(data, np.uint8)
-        self.check_range(buffer, offset, len(values))
-        start = buffer.offset + offset
-        self._memory()[start : start + len(values)] = values
-
-    def read(self, buffer: Buffer, offset: int, size: int) -> NDArray[np.uint8]:
-        self.check_range(buffer, offset, size)
-        start = buffer.offset + offset
-        return self._memory()[start : start + size].copy()
 
     def start(self, program: Program, buffer: Buffer) -> None:
         """Start a run, which proceeds while the model is clocked; the first step of `run`.
@@ -181,7 +172,7 @@ class RtlDevice(ArenaDevice, CsrDevice):
         return RtlDevice(
             self.arch,
             library=self._library,
-            memory_bytes=len(self._memory()),
+            memory_bytes=len(self.memory),
             watchdog=self.watchdog,
             profile=self.profile,
             record=self.record,
@@ -204,11 +195,6 @@ class RtlDevice(ArenaDevice, CsrDevice):
         if port not in ERROR_SOURCES:
             raise ValueError(f"port must be one of {', '.join(ERROR_SOURCES)}, not {port!r}")
         self._model.fault(ERROR_SOURCES.index(port), kind, beat)
-
-    def _memory(self) -> NDArray[np.uint8]:
-        if not len(self._model.memory):
-            raise DeviceError("the device is closed")
-        return self._model.memory
 
     def _recover(self) -> None:
         """Make the core idle: let outstanding bursts end, or reset all if they do not."""

@@ -1,23 +1,23 @@
 """Cache on disk for results that take long.
 
-Files are in ``PENSTOCK_CACHE``, or ``penstock`` in ``XDG_CACHE_HOME`` or ``~/.cache``, named by a
-hash of everything they were made from.  An unreadable file is made again; a failed write is
-ignored.  The folder may be deleted at any time.
+Files are in `models.spec.cache_folder`'s folder, named by a hash of everything they were made from.
+An unreadable file is made again; a failed write is ignored.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
-__all__ = ["cache_dir", "cached", "content_key", "source_key"]
+from penstock.models.spec.cache_folder import cache_dir, digest
+
+__all__ = ["cached", "source_key"]
 
 _Value = TypeVar("_Value")
 
@@ -25,30 +25,12 @@ _Value = TypeVar("_Value")
 _KEPT = 4
 
 
-def cache_dir() -> Path:
-    """Folder of the cache."""
-    explicit = os.environ.get("PENSTOCK_CACHE")
-    if explicit:
-        return Path(explicit).expanduser().absolute()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "penstock"
-
-
-def content_key(parts: Iterable[bytes]) -> str:
-    """Hash of several contents, as part of a file name."""
-    result = hashlib.sha256()
-    for part in parts:
-        result.update(len(part).to_bytes(8, "little"))
-        result.update(part)
-    return result.hexdigest()[:24]
-
-
 @functools.cache
 def source_key() -> str:
     """Hash of the modules that make networks, and of NumPy's version."""
     root = Path(__file__).resolve().parents[2]
     sources = [*sorted((root / "models").rglob("*.py")), root / "host/inputs/preprocess.py"]
-    return content_key([np.__version__.encode(), *(path.read_bytes() for path in sources)])
+    return digest([np.__version__, *(path.read_bytes() for path in sources)])
 
 
 def _prune(folder: Path, kind: str) -> None:

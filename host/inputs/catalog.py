@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock.host.inputs.cache import cached, content_key, source_key
+from penstock.host.inputs.cache import cached, source_key
 from penstock.host.inputs.preprocess import load_codes, load_pixels
 from penstock.models.data.shipped import PHOTOS, TRAINED
 from penstock.models.graph import store
@@ -39,6 +39,7 @@ from penstock.models.graph.graph import InputSpec, Network
 from penstock.models.networks import alexnet, googlenet, lenet, nin, npz_weights, resnet, tinynet
 from penstock.models.networks.seeded import seeded
 from penstock.models.quant.quantize import quantise
+from penstock.models.spec.cache_folder import digest
 
 __all__ = ["MODELS", "load_network", "photographs", "read_labels", "sample_input"]
 
@@ -229,11 +230,9 @@ def _by_name(model: str, weights_file: Path | None, progress: Progress) -> Netwo
     """A network with seeded or given weights, from the cache if it is there."""
     shipped = [path.read_bytes() for path in photographs()]
     if weights_file is None:
-        key = content_key([source_key().encode(), model.encode(), *shipped])
+        key = digest([source_key(), model, *shipped])
         return _kept(key, lambda: _seeded(model), progress)
     # The name is part of the key: it is in the network's `source`.
-    name = str(weights_file).encode()
-    key = content_key(
-        [source_key().encode(), model.encode(), name, weights_file.read_bytes(), *shipped]
-    )
+    name = str(weights_file)
+    key = digest([source_key(), model, name, weights_file.read_bytes(), *shipped])
     return _kept(key, lambda: _trained(model, weights_file), progress)

@@ -69,20 +69,14 @@ def draw_sweep(
         )[0]
         for axes, label in zip(panels, labels):
             rest = [dot for dot in dots if not dot.front]
-            axes.plot(
-                [dot.costs[label] for dot in rest],
-                [dot.rate for dot in rest],
-                "o",
-                color=_OTHER,
-                markersize=5,
-            )
-            axes.plot(
-                [dot.costs[label] for dot in best],
-                [dot.rate for dot in best],
-                "o",
-                color=_FRONT,
-                markersize=6,
-            )
+            for shown, colour, size in ((rest, _OTHER, 5), (best, _FRONT, 6)):
+                axes.plot(
+                    [dot.costs[label] for dot in shown],
+                    [dot.rate for dot in shown],
+                    "o",
+                    color=colour,
+                    markersize=size,
+                )
             for number, dot in enumerate(best[:_LISTED], 1):
                 axes.annotate(
                     str(number),

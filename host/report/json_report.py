@@ -34,6 +34,7 @@ def layer_json(layer: LayerFigures) -> dict[str, Any]:
         "macs": layer.macs,
         "cycles": layer.cycles,
         "efficiency": layer.efficiency,
+        "padding": layer.padding,
         "stalls": layer.stalls,
         "ddr_read_bytes": layer.read_bytes,
         "ddr_write_bytes": layer.write_bytes,

@@ -14,7 +14,7 @@ from penstock.host.devices.device import RunLog
 from penstock.host.program.program import Program
 from penstock.host.program.tensor_layout import BEAT
 from penstock.host.report.plot import Plot
-from penstock.host.timing.cycle_breakdown import cycle_breakdown
+from penstock.host.timing.cycle_breakdown import CAUSES, cycle_breakdown
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.number_format import grouped, human, percent
 from penstock.models.spec.plain_table import PlainTable
@@ -28,8 +28,8 @@ __all__ = [
     "predicted_profile",
 ]
 
-# Columns in the API's tables; the command line has its own (`host.cli.support.layer_table`).
-_COLUMNS = ("layer", "MACs", "cycles", "efficiency")
+# As the API shows them; the command line has columns of its own (`host.cli.support.layer_table`).
+_COLUMNS = ("layer", "MACs", "cycles", "efficiency", "padding")
 _STALLS = ("input", "weights", "output", "memory", "idle")
 
 
@@ -50,8 +50,9 @@ class LayerFigures:
     covers : tuple of str
         The network's layers that it computes.
     breakdown : dict
-        Cycles by cause (`host.timing.cycle_breakdown`); empty on devices that do not count, and for
-        the total.
+        Cycles by cause (`host.timing.cycle_breakdown`); empty on devices that do not count.
+    whole : bool
+        Whether these are the counts of a whole run.
     """
 
     name: str
@@ -60,6 +61,7 @@ class LayerFigures:
     peak: int
     covers: tuple[str, ...] = ()
     breakdown: dict[str, int] = field(default_factory=dict)
+    whole: bool = False
 
     @property
     def cycles(self) -> int:
@@ -67,9 +69,28 @@ class LayerFigures:
         return self.counts["cycles"]
 
     @property
+    def useful(self) -> int:
+        """Cycles of multiply-accumulates: the layer's, or already those of the layers after it.
+
+        A layer ends with its last byte in memory; by then the array is busy with the next one.
+        """
+        return self.breakdown["work"] + self.breakdown["ahead"] if self.breakdown else 0
+
+    @property
     def efficiency(self) -> float | None:
-        """Share of the array's peak, None on devices that do not count."""
-        return self.macs / (self.cycles * self.peak) if self.cycles else None
+        """Share of its cycles that are `useful`, None on devices that do not count.
+
+        Of a whole run ``macs / (cycles * peak)``: the same, but that rows which no pooling window
+        reads, and the array leaves out, count as done.
+        """
+        if self.whole:
+            return self.macs / (self.cycles * self.peak) if self.cycles else None
+        return self.useful / self.cycles if self.breakdown and self.cycles else None
+
+    @property
+    def padding(self) -> int | None:
+        """Cycles lost to rows and columns of the array without weights; None without a count."""
+        return self.breakdown.get("padding")
 
     @property
     def stalls(self) -> dict[str, int]:
@@ -100,7 +121,8 @@ class LayerFigures:
             self.name,
             human(self.macs),
             grouped(self.cycles),
-            percent(self.efficiency if self.macs else None),
+            percent(self.efficiency),
+            grouped(self.padding),
             *(grouped(stalls.get(name)) for name in _STALLS),
             human(self.read_bytes, "B"),
             human(self.write_bytes, "B"),
@@ -186,7 +208,6 @@ class LayerProfile:
         share = f"{grouped(total.cycles)} cycles an image, {percent(total.efficiency)}"
         return draw(
             chosen,
-            [layer.breakdown for layer in chosen],
             title=f"{self.title}: {share} of the array's peak",
             arch=self.arch,
         )
@@ -213,6 +234,17 @@ def distinct_logs(logs: Iterable[RunLog]) -> list[RunLog]:
     return list({id(log): log for log in logs}.values())
 
 
+def _sum(parts: Sequence[dict[str, int]], cycles: int) -> dict[str, int]:
+    """The cycle breakdown of a whole run from those of its layers."""
+    if not cycles:
+        return {}
+    sums = {name: sum(part[name] for part in parts) for name in CAUSES}
+    sums["work"] += sums.pop("ahead")
+    # Before the first layer begins and after the last one has ended.
+    sums["idle"] += cycles - sum(sums.values())
+    return {name: sums.get(name, 0) for name in CAUSES}
+
+
 def _profile(
     title: str,
     program: Program,
@@ -230,7 +262,8 @@ def _profile(
         for layer, count, part in zip(program.layers, counts, parts, strict=True)
     )
     macs = sum(layer.macs for layer in program.layers) // batch
-    return LayerProfile(title, layers, LayerFigures("total", macs, total, peak), arch)
+    whole = LayerFigures("total", macs, total, peak, (), _sum(parts, total["cycles"]), whole=True)
+    return LayerProfile(title, layers, whole, arch)
 
 
 def _title(program: Program, arch: Arch, where: str) -> str:

@@ -61,26 +61,19 @@ def spread(wanted: Sequence[float], gap: float) -> list[float]:
 
 
 def _roofline(
-    axes: Any,
-    layers: Sequence[LayerFigures],
-    parts: Sequence[Mapping[str, int]],
-    arch: Arch,
-    inches: tuple[float, float],
+    axes: Any, layers: Sequence[LayerFigures], arch: Arch, inches: tuple[float, float]
 ) -> None:
-    """Draw layers as points under the array's peak and the memory's roof.
-
-    A point is what the array did in the cycles of a layer, work for the layers after included: a
-    layer whose own work was done ahead would lie above the roof otherwise.
-    """
+    """Draw layers as points under the compute and memory roofs."""
     from matplotlib.ticker import LogLocator, NullLocator
 
     wide_inches, high_inches = inches
     peak, rate = arch.macs_per_cycle, MEMORY.rate * BEAT
-    done = [peak * (part["work"] + part["ahead"]) for part in parts]
+    # What was computed and what was moved in the same cycles: no point is above a roof.
     points = sorted(
-        (macs / (layer.read_bytes + layer.write_bytes), macs / layer.cycles, layer.name)
-        for layer, macs in zip(layers, done, strict=True)
-        if layer.macs and macs
+        (done / moved, done / layer.cycles, layer.name)
+        for layer in layers
+        if (done := layer.useful * arch.macs_per_cycle)
+        and (moved := layer.read_bytes + layer.write_bytes)
     )
     ridge = peak / rate
     low = min([ridge, *(x for x, _, _ in points)]) / 3
@@ -89,7 +82,7 @@ def _roofline(
     floor = min([peak / 4, *(y for _, y, _ in points)])
     # The lowest inch holds the names.
     strip = min(1.0 / high_inches, 0.3)
-    top = 1.3 * peak
+    top = 1.5 * peak
     axes.set_ylim(top / (top / floor) ** (1 / (0.92 - strip)), top)
     axes.plot([low, ridge, high], [low * rate, peak, peak], color="black", linewidth=1.2)
     wanted = [float(np.log(x / low) / np.log(high / low)) for x, _, _ in points]
@@ -136,7 +129,6 @@ def _bars(axes: Any, shares: Sequence[Mapping[str, float]], names: Sequence[str]
 
 def draw(
     layers: Sequence[LayerFigures],
-    parts: Sequence[Mapping[str, int]],
     *,
     title: str,
     arch: Arch,
@@ -147,8 +139,6 @@ def draw(
     ----------
     layers : sequence of LayerFigures
         Of a device that counts cycles.
-    parts : sequence of mappings
-        The cycle breakdown of each layer (`host.timing.cycle_breakdown.cycle_breakdown`).
     title : str
     arch : Arch
 
@@ -169,10 +159,10 @@ def draw(
         figure = Figure(figsize=(wide + 2 * _PANEL, high), layout="constrained")
         figure.suptitle(title)
         roof, whole, lost = figure.subplots(1, 3, width_ratios=[wide, _PANEL, _PANEL])
-        _roofline(roof, layers, parts, arch, (wide - 0.9, high - 1.5))
+        _roofline(roof, layers, arch, (wide - 0.9, high - 1.5))
         shares = [
-            {name: 100 * count / max(layer.cycles, 1) for name, count in part.items()}
-            for layer, part in zip(layers, parts, strict=True)
+            {name: 100 * count / max(layer.cycles, 1) for name, count in layer.breakdown.items()}
+            for layer in layers
         ]
         _bars(whole, shares, list(CAUSES))
         whole.set_yticks(range(len(layers)), [layer.name for layer in layers])

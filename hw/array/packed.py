@@ -36,6 +36,7 @@ from amaranth.lib.wiring import In, Out
 
 from penstock.hw.array.dsp48 import WEIGHT_BITS, MultiplyAdd
 from penstock.hw.array.pe import sum_width
+from penstock.hw.array.systolic import array_signature
 from penstock.hw.lib.delay import delayed
 
 __all__ = ["PackedArray", "PackedCell"]
@@ -153,15 +154,7 @@ class PackedArray(wiring.Component):
         self.width = sum_width(rows)
         self.latency = rows // 2 - 1 + PackedCell.LATENCY
         self.swap_hold = rows // 2
-        super().__init__(
-            {
-                "act": In(8).array(rows),
-                "swap": In(1),
-                "wgt": In(signed(8)).array(cols),
-                "shift": In(1),
-                "sums": Out(signed(self.width)).array(cols),
-            }
-        )
+        super().__init__(array_signature(rows=rows, cols=cols))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -23,10 +23,23 @@ from amaranth.lib.wiring import In, Out
 
 from penstock.hw.array.pe import ProcessingElement, sum_width
 
-__all__ = ["ArrayMaker", "SystolicArray"]
+__all__ = ["ArrayMaker", "SystolicArray", "array_signature"]
 
 # Called with the keywords `rows` and `cols`; gives an array with the interface of `SystolicArray`.
 ArrayMaker = Callable[..., Any]
+
+
+def array_signature(*, rows: int, cols: int) -> wiring.Signature:
+    """Signature of an array of any make; its members are described at `SystolicArray`."""
+    return wiring.Signature(
+        {
+            "act": In(8).array(rows),
+            "swap": In(1),
+            "wgt": In(signed(8)).array(cols),
+            "shift": In(1),
+            "sums": Out(signed(sum_width(rows))).array(cols),
+        }
+    )
 
 
 def _skewed(m: Module, lanes: Sequence[Value]) -> list[Value]:
@@ -96,15 +109,7 @@ class SystolicArray(wiring.Component):
         self.width = sum_width(rows)
         self.latency = rows - 1 + ProcessingElement.LATENCY
         self.swap_hold = rows - 1
-        super().__init__(
-            {
-                "act": In(8).array(rows),
-                "swap": In(1),
-                "wgt": In(signed(8)).array(cols),
-                "shift": In(1),
-                "sums": Out(signed(self.width)).array(cols),
-            }
-        )
+        super().__init__(array_signature(rows=rows, cols=cols))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from amaranth import ClockDomain, ClockSignal, Const, Elaboratable, Instance, Module, Signal
-from amaranth.hdl import IOBufferInstance, IOPort
+from amaranth import ClockDomain, ClockSignal, Const, Instance, Module, Signal
 from amaranth.lib.cdc import ResetSynchronizer
 
 from penstock.hw.array.dsp48 import Dsp48e1
 from penstock.hw.boards.arty_a7 import BAUD, CLOCK_HZ, MEMORY_BYTES, SHOWN, ArtyA7
 from penstock.hw.boards.board import Board, OnChip, Pins, Serial
+from penstock.hw.boards.pinned_top import PinnedTop
 from penstock.models.spec.arch import Arch
 
 __all__ = ["ARTY_A7_100T", "INPUT_MHZ", "PINS", "ArtyA7Top", "constraints"]
@@ -29,7 +29,10 @@ PINS: dict[str, str] = {
 
 
 def constraints() -> str:
-    """Text of the constraint file: pins, I/O standards, and the input clock."""
+    """Text of the constraint file for nextpnr-xilinx and for Vivado.
+
+    Pins, I/O standards, and the input clock.
+    """
     lines = []
     for name, text in PINS.items():
         sites = text.split()
@@ -68,35 +71,26 @@ def _pll(m: Module, clock: Signal) -> None:
     m.submodules.pll_reset = ResetSynchronizer(~locked)
 
 
-class ArtyA7Top(Elaboratable):
-    """The design with its pins.
+class ArtyA7Top(PinnedTop):
+    """The design with its pins, which are named as in `PINS`.
 
     Parameters
     ----------
     arch : Arch
-
-    Attributes
-    ----------
-    ports : list of IOPort
-        The pins, named as in `PINS`.
-    constraints : str
-        Text of the constraint file for nextpnr-xilinx, and for Vivado.
     """
 
     def __init__(self, *, arch: Arch) -> None:
-        self.arch = arch
-        self.pins = {name: IOPort(len(sites.split()), name=name) for name, sites in PINS.items()}
-        self.ports = list(self.pins.values())
-        self.constraints = constraints()
+        super().__init__(arch=arch, sites=PINS, constraints=constraints())
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.board = board = ArtyA7(arch=self.arch, mac=Dsp48e1)
         clock, reset_n = Signal(name="clk100_in"), Signal(name="reset_n_in")
-        for name, value in (("clk100", clock), ("rx", board.rx), ("reset_n", reset_n)):
-            m.submodules[f"{name}_pad"] = IOBufferInstance(self.pins[name], i=value)
-        for name, value in (("tx", board.tx), ("led", board.led)):
-            m.submodules[f"{name}_pad"] = IOBufferInstance(self.pins[name], o=value)
+        self._add_pads(
+            m,
+            inputs={"clk100": clock, "rx": board.rx, "reset_n": reset_n},
+            outputs={"tx": board.tx, "led": board.led},
+        )
         m.d.comb += board.button.eq(~reset_n)
         _pll(m, clock)
         return m

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from amaranth import ClockDomain, ClockSignal, Const, Elaboratable, Instance, Module, Signal
-from amaranth.hdl import IOBufferInstance, IOPort
+from amaranth import ClockDomain, ClockSignal, Const, Instance, Module, Signal
 from amaranth.lib.cdc import ResetSynchronizer
 
 from penstock.hw.boards.board import Board, OnChip, Pins, Serial
+from penstock.hw.boards.pinned_top import PinnedTop
 from penstock.hw.boards.tang_nano import BAUD, CLOCK_HZ, MEMORY_BYTES, SHOWN, TangNano
 from penstock.hw.floorplan.gowin import gw2a_18
 from penstock.models.spec.arch import Arch
@@ -31,7 +31,7 @@ PINS: dict[str, tuple[str, str]] = {
 
 
 def constraints() -> str:
-    """Text of the constraint file: pins and I/O standards."""
+    """Text of the constraint file for nextpnr-himbaechel: pins and I/O standards."""
     lines = []
     for name, (pins, attributes) in PINS.items():
         numbers = pins.split()
@@ -67,26 +67,17 @@ def _pll(m: Module, clock: Signal) -> None:
     m.submodules.pll_reset = ResetSynchronizer(~locked)
 
 
-class TangNanoTop(Elaboratable):
-    """The design with its pins.
+class TangNanoTop(PinnedTop):
+    """The design with its pins, which are named as in `PINS`.
 
     Parameters
     ----------
     arch : Arch
-
-    Attributes
-    ----------
-    ports : list of IOPort
-        The pins, named as in `PINS`.
-    constraints : str
-        Text of the constraint file for nextpnr-himbaechel.
     """
 
     def __init__(self, *, arch: Arch) -> None:
-        self.arch = arch
-        self.pins = {name: IOPort(len(pins.split()), name=name) for name, (pins, _) in PINS.items()}
-        self.ports = list(self.pins.values())
-        self.constraints = constraints()
+        sites = {name: text for name, (text, _) in PINS.items()}
+        super().__init__(arch=arch, sites=sites, constraints=constraints())
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -94,10 +85,11 @@ class TangNanoTop(Elaboratable):
         clock = Signal(name="clk27_in")
         led_n = Signal(len(SHOWN))
         m.d.comb += led_n.eq(~board.led)
-        for name, value in (("clk27", clock), ("rx", board.rx), ("button", board.button)):
-            m.submodules[f"{name}_pad"] = IOBufferInstance(self.pins[name], i=value)
-        for name, value in (("tx", board.tx), ("led_n", led_n)):
-            m.submodules[f"{name}_pad"] = IOBufferInstance(self.pins[name], o=value)
+        self._add_pads(
+            m,
+            inputs={"clk27": clock, "rx": board.rx, "button": board.button},
+            outputs={"tx": board.tx, "led_n": led_n},
+        )
         _pll(m, clock)
         return m
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from amaranth import Elaboratable, Module, Signal
-from amaranth.hdl import IOPort
+from amaranth import Module, Signal
 
 from penstock.hw.boards.board import Board, Floorplan, Pins, Serial
 from penstock.hw.boards.ecp5_cells import Pll, add_clock_output, add_input, add_output, add_tristate
+from penstock.hw.boards.pinned_top import PinnedTop
 from penstock.hw.boards.serial_soc import LEDS
 from penstock.hw.boards.ulx3s import BAUD, CLOCK_HZ, Ulx3s
 from penstock.hw.floorplan.ecp5 import ecp5_25, ecp5_45, ecp5_85
@@ -54,7 +54,7 @@ PINS: dict[str, tuple[str, str]] = {
 
 
 def constraints() -> str:
-    """Text of the constraint file: sites, I/O standards, and the input clock."""
+    """Text of the constraint file for nextpnr-ecp5: sites, I/O standards, and the input clock."""
     lines = ["BLOCK RESETPATHS;", "BLOCK ASYNCPATHS;"]
     for name, (sites, attributes) in PINS.items():
         names = [name]
@@ -67,28 +67,17 @@ def constraints() -> str:
     return "\n".join(lines) + "\n"
 
 
-class Ulx3sTop(Elaboratable):
-    """The design with its pins.
+class Ulx3sTop(PinnedTop):
+    """The design with its pins, which are named as in `PINS`.
 
     Parameters
     ----------
     arch : Arch
-
-    Attributes
-    ----------
-    ports : list of IOPort
-        The pins, named as in `PINS`.
-    constraints : str
-        Text of the constraint file for nextpnr-ecp5.
     """
 
     def __init__(self, *, arch: Arch) -> None:
-        self.arch = arch
-        self.pins = {
-            name: IOPort(len(sites.split()), name=name) for name, (sites, _) in PINS.items()
-        }
-        self.ports = list(self.pins.values())
-        self.constraints = constraints()
+        sites = {name: text for name, (text, _) in PINS.items()}
+        super().__init__(arch=arch, sites=sites, constraints=constraints())
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

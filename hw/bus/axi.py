@@ -38,6 +38,19 @@ def _check(*, addr_width: int, data_width: int) -> None:
         raise ValueError(f"data_width must be a power of two from 8 to 1024, not {data_width!r}")
 
 
+def _address(prefix: str, addr_width: int) -> dict[str, wiring.Member]:
+    members = {
+        "id": Out(1),
+        "addr": Out(addr_width),
+        "len": Out(8),
+        "size": Out(3),
+        "burst": Out(2),
+        "valid": Out(1),
+        "ready": In(1),
+    }
+    return {prefix + name: member for name, member in members.items()}
+
+
 def axi_read(*, addr_width: int = 32, data_width: int = 64) -> wiring.Signature:
     """Signature of a read-only AXI4 master: the AR and R channels.
 
@@ -49,13 +62,7 @@ def axi_read(*, addr_width: int = 32, data_width: int = 64) -> wiring.Signature:
     _check(addr_width=addr_width, data_width=data_width)
     return wiring.Signature(
         {
-            "arid": Out(1),
-            "araddr": Out(addr_width),
-            "arlen": Out(8),
-            "arsize": Out(3),
-            "arburst": Out(2),
-            "arvalid": Out(1),
-            "arready": In(1),
+            **_address("ar", addr_width),
             "rid": In(1),
             "rdata": In(data_width),
             "rresp": In(2),
@@ -77,13 +84,7 @@ def axi_write(*, addr_width: int = 32, data_width: int = 64) -> wiring.Signature
     _check(addr_width=addr_width, data_width=data_width)
     return wiring.Signature(
         {
-            "awid": Out(1),
-            "awaddr": Out(addr_width),
-            "awlen": Out(8),
-            "awsize": Out(3),
-            "awburst": Out(2),
-            "awvalid": Out(1),
-            "awready": In(1),
+            **_address("aw", addr_width),
             "wdata": Out(data_width),
             "wstrb": Out(data_width // 8),
             "wlast": Out(1),

@@ -16,111 +16,59 @@ needs two cycles for a burst and one for a command, whatever the memory's latenc
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
+from typing import ClassVar
 
-from amaranth import Cat, Const, Module, Mux, Signal, Value, unsigned
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from penstock.hw.bus.axi import BURST_INCR, MAX_BURST, axi_read, axi_write
+from penstock.hw.bus.burst_splitter import BurstSplitter, burst_layout, command_layout
 from penstock.hw.lib.fifo import MAX_DISTRIBUTED, Fifo
 from penstock.hw.lib.split_counter import counted
 from penstock.hw.lib.timing_policy import policy_of
+from penstock.models.spec.memory import BEAT_BYTES
 
-__all__ = ["COMMANDS", "BurstSplitter", "ReadDma", "WriteDma", "burst_layout", "command_layout"]
+__all__ = ["COMMANDS", "ReadDma", "WriteDma", "dma_control"]
 
-# Beats are 8 bytes: AxSIZE is their base-2 logarithm.
-_SIZE = 3
-
-# Addresses of beats are computed in two halves: these bits, and 16 more.
-_LOW_BITS = 13
+# AxSIZE is the base-2 logarithm of a beat's bytes.
+_SIZE = BEAT_BYTES.bit_length() - 1
 
 COMMANDS = 4
 
 # Most write bursts that wait for their acknowledgement.
 _WRITES = 16
 
-command_layout = data.StructLayout({"addr": unsigned(32), "beats": unsigned(24)})
-"""Beats from a byte address (a multiple of 8, relative to the DMA's `base`) on; at least 1."""
 
-burst_layout = data.StructLayout({"addr": unsigned(32), "beats": unsigned(5), "last": unsigned(1)})
-"""A burst of 1 to 16 beats from an address of memory on; `last` if it is its command's last one."""
+def dma_control() -> wiring.Signature:
+    """Signature of what the registers say to a DMA and hear of it, from their side.
 
-
-def _check(depth: int, commands: int) -> None:
-    if not isinstance(depth, int) or depth < MAX_BURST or depth & (depth - 1):
-        raise ValueError(f"depth must be a power of two of at least {MAX_BURST}, not {depth!r}")
-    if not isinstance(commands, int) or commands < 0:
-        raise ValueError(f"commands must not be negative, not {commands!r}")
-
-
-class BurstSplitter(wiring.Component):
-    """Splits commands into bursts that end on multiples of 16 beats, from a base address on.
-
-    Members
-    -------
-    base : In(32)
-        Added to a command's address when the command is taken; a multiple of 8.
-    i : In(stream of command_layout)
-    o : Out(stream of burst_layout)
-        One burst every two cycles at most, the first of a command a cycle later.
+    base : Out(32)
+        Memory address that commands are relative to, a multiple of 8; constant while any is under
+        way.
+    halt : Out(1)
+        Begin no burst any more, from the second cycle on; what was begun is finished.
+    idle : In(1)
+        Nothing is under way, for some cycles.
+    expected, received : In(32)
+        Beats asked for (the address was accepted), beats that memory has answered; both three
+        cycles late.
+    error : In(2)
+        The first response that was SLVERR or DECERR, a cycle sooner than the counts have it; it
+        holds.
     """
-
-    def __init__(self) -> None:
-        super().__init__(
-            {
-                "base": In(32),
-                "i": In(stream.Signature(command_layout)),
-                "o": Out(stream.Signature(burst_layout)),
-            }
-        )
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        # In beats.  The carry reaches the upper half when the next burst is computed.
-        low, carry = Signal(_LOW_BITS, reset_less=True), Signal(reset_less=True)
-        high = Signal(29 - _LOW_BITS, reset_less=True)
-        left = Signal(24, reset_less=True)
-        burst = Signal(burst_layout, reset_less=True)
-        room = Signal(range(MAX_BURST + 1))
-        given, base = self.i.p.addr[_SIZE:], self.base[_SIZE:]
-        m.d.comb += [
-            room.eq(MAX_BURST - low[:4]),
-            self.o.payload.eq(burst),
-        ]
-
-        # Length, and what is left after it, are computed in different cycles.
-        with m.FSM():
-            with m.State("idle"):
-                m.d.comb += self.i.ready.eq(1)
-                m.d.sync += [
-                    Cat(low, carry).eq(given[:_LOW_BITS] + base[:_LOW_BITS]),
-                    high.eq(given[_LOW_BITS:] + base[_LOW_BITS:]),
-                    left.eq(self.i.p.beats),
-                ]
-                with m.If(self.i.valid):
-                    m.next = "compute"
-            with m.State("compute"):
-                # Most of the length is only compared with 0, which takes no carry.
-                fits = ~left[len(room) :].any() & (left[: len(room)] <= room)
-                here = (high + carry)[: len(high)]
-                m.d.sync += [
-                    burst.addr.eq(Cat(Const(0, _SIZE), low, here)),
-                    burst.beats.eq(Mux(fits, left, room)),
-                    burst.last.eq(fits),
-                    Cat(low, carry).eq(Cat(Const(0, 4), low[4:] + 1)),
-                    high.eq(here),
-                ]
-                m.next = "offer"
-            with m.State("offer"):
-                m.d.comb += self.o.valid.eq(1)
-                with m.If(self.o.ready):
-                    m.d.sync += left.eq(left - burst.beats)
-                    with m.If(burst.last):
-                        m.next = "idle"
-                    with m.Else():
-                        m.next = "compute"
-        return m
+    return wiring.Signature(
+        {
+            "base": Out(32),
+            "halt": Out(1),
+            "idle": In(1),
+            "expected": In(32),
+            "received": In(32),
+            "error": In(2),
+        }
+    )
 
 
 class _Status(wiring.Component):
@@ -173,15 +121,6 @@ def _sum(count: Signal, change: Signal, one: Value) -> Value:
     return (Cat(Const(1, 1), count) + Cat(one, change).as_signed())[1 : len(count) + 1]
 
 
-def _queue(m: Module, depth: int, given: stream.Interface, taken: stream.Interface) -> None:
-    """Connect commands to the splitter, through a queue if there is to be one."""
-    if depth:
-        m.submodules.commands = commands = Fifo(shape=command_layout, depth=depth)
-        connect(m, given, commands.i)
-        given = commands.o
-    connect(m, given, taken)
-
-
 def _settled(m: Module, quiet: Value) -> Value:
     """Return whether it has been quiet for three cycles: what is counted late is complete then."""
     still = Signal(2)
@@ -189,7 +128,85 @@ def _settled(m: Module, quiet: Value) -> Value:
     return quiet & still.all()
 
 
-class ReadDma(wiring.Component):
+class _Dma(wiring.Component):
+    """What DMAs of both directions have: queued commands, bursts, a FIFO of beats, counts."""
+
+    # Of the bus's address channel.
+    _PREFIX: ClassVar[str]
+
+    def __init__(
+        self, members: Mapping[str, wiring.Member], *, depth: int, commands: int, count_bits: int
+    ) -> None:
+        if not isinstance(depth, int) or depth < MAX_BURST or depth & (depth - 1):
+            raise ValueError(f"depth must be a power of two of at least {MAX_BURST}, not {depth!r}")
+        if not isinstance(commands, int) or commands < 0:
+            raise ValueError(f"commands must not be negative, not {commands!r}")
+        self.depth = depth
+        self.commands = commands
+        self.count_bits = count_bits
+        shared = {"control": In(dma_control()), "cmd": In(stream.Signature(command_layout))}
+        super().__init__({**shared, **members})
+
+    def _bursts(self, m: Module) -> stream.Interface:
+        """Split up the commands, queued if they are to be."""
+        m.submodules.splitter = splitter = BurstSplitter()
+        m.d.comb += splitter.base.eq(self.control.base)
+        given = flipped(self.cmd)
+        if self.commands:
+            m.submodules.commands = queue = Fifo(shape=command_layout, depth=self.commands)
+            connect(m, given, queue.i)
+            given = queue.o
+        connect(m, given, splitter.i)
+        return splitter.o
+
+    def _fifo(self, m: Module) -> Fifo:
+        """Hold beats on their way to or from memory."""
+        m.submodules.beats = beats = Fifo(
+            shape=64, depth=self.depth, block=self.depth > MAX_DISTRIBUTED
+        )
+        return beats
+
+    def _address(self, name: str) -> Value:
+        """A member of the bus's address channel."""
+        return getattr(self.bus, self._PREFIX + name)
+
+    def _request(self, m: Module, issue: Value, burst: data.View) -> None:
+        """Put a burst's address on the bus when it is issued, and keep it there until it is taken.
+
+        None is issued while one is there that is not taken.
+        """
+        of = self._address
+        m.d.comb += [of("size").eq(_SIZE), of("burst").eq(BURST_INCR)]
+        with m.If(issue):
+            m.d.sync += [
+                of("valid").eq(1),
+                of("addr").eq(burst.addr),
+                of("len").eq(burst.beats - 1),
+            ]
+        with m.Elif(of("ready")):
+            m.d.sync += of("valid").eq(0)
+
+    def _count(self, m: Module, *, arrived: Value, resp: Value) -> Signal:
+        """Count beats and keep the first error; return the beats asked for in the cycle before.
+
+        `arrived` and `resp` are late already.
+        """
+        m.submodules.status = status = _Status(bits=self.count_bits)
+        of = self._address
+        asked = Signal(5)
+        m.d.sync += asked.eq(Mux(of("valid") & of("ready"), of("len")[:4] + 1, 0))
+        m.d.comb += [
+            status.asked.eq(asked),
+            status.arrived.eq(arrived),
+            status.resp.eq(resp),
+            self.control.expected.eq(status.expected),
+            self.control.received.eq(status.received),
+            self.control.error.eq(status.error),
+        ]
+        return asked
+
+
+class ReadDma(_Dma):
     """Reads memory and gives the beats as a stream.
 
     A burst is requested only when the FIFO has room for 16 beats more than are on their way, so
@@ -207,84 +224,54 @@ class ReadDma(wiring.Component):
 
     Members
     -------
-    base : In(32)
-        Memory address that commands are relative to, a multiple of 8; constant while any is under
-        way.
+    control : In(dma_control())
+        `idle`: no request is up and nothing is on its way, for three cycles.  A request that is up
+        when `halt` comes stays until it is taken, and beats on their way are still taken.  After an
+        error the stream goes on.
     cmd : In(stream of command_layout)
         If queued, the beats of consecutive commands follow each other without a gap.
     bus : Out(axi_read)
     o : Out(stream of 64 bits)
-    halt : In(1)
-        Request nothing more, from the second cycle on.  A request that is up stays until it is
-        taken; beats on their way are still taken.
-    idle : Out(1)
-        No request is up and nothing is on its way, for three cycles.
-    expected, received : Out(32)
-        Beats requested (the address was accepted), beats arrived; both three cycles late.
-    error : Out(2)
-        The first response that was SLVERR or DECERR, a cycle sooner than the counts have it; it
-        holds.  The stream goes on.
     waiting : Out(1)
         Memory kept the port waiting in the cycle before: a request or beats were on their way and
         no beat came.
     """
 
+    _PREFIX = "ar"
+
     def __init__(self, *, depth: int = 128, commands: int = COMMANDS, count_bits: int = 32) -> None:
-        _check(depth, commands)
-        self.depth = depth
-        self.commands = commands
-        self.count_bits = count_bits
         super().__init__(
             {
-                "base": In(32),
-                "cmd": In(stream.Signature(command_layout)),
                 "bus": Out(axi_read()),
                 "o": Out(stream.Signature(64)),
-                "halt": In(1),
-                "idle": Out(1),
-                "expected": Out(32),
-                "received": Out(32),
-                "error": Out(2),
                 "waiting": Out(1),
-            }
+            },
+            depth=depth,
+            commands=commands,
+            count_bits=count_bits,
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.splitter = splitter = BurstSplitter()
-        m.submodules.beats = beats = Fifo(
-            shape=64, depth=self.depth, block=self.depth > MAX_DISTRIBUTED
-        )
-        m.submodules.status = status = _Status(bits=self.count_bits)
-        _queue(m, self.commands, flipped(self.cmd), splitter.i)
+        bus, burst, beats = self.bus, self._bursts(m), self._fifo(m)
         connect(m, beats.o, flipped(self.o))
-
-        bus, burst = self.bus, splitter.o
         credit = Signal(range(self.depth + 1), init=self.depth)
         may = Signal(init=1)  # always `credit[4:] != 0`, if it was not halted
         pending = Signal(range(self.depth + 1))
         issue = Signal()
         # What the bus did, a cycle late: its pins are far away.
-        accepted, asked, arrived, resp = Signal(), Signal(5), Signal(), Signal(2)
+        accepted, arrived, resp = Signal(), Signal(), Signal(2)
         quiet = Signal()
+        asked = self._count(m, arrived=arrived, resp=resp)
         m.d.comb += [
-            splitter.base.eq(self.base),
             burst.ready.eq(may & (~bus.arvalid | bus.arready)),
             issue.eq(burst.valid & burst.ready),
-            bus.arsize.eq(_SIZE),
-            bus.arburst.eq(BURST_INCR),
             bus.rready.eq(1),
             beats.i.payload.eq(bus.rdata),
             beats.i.valid.eq(bus.rvalid),
-            status.asked.eq(asked),
-            status.arrived.eq(arrived),
-            status.resp.eq(resp),
-            self.expected.eq(status.expected),
-            self.received.eq(status.received),
-            self.error.eq(status.error),
             # What was asked for in the cycle before has not come before now.
             quiet.eq(~bus.arvalid & ~accepted & (pending == arrived)),
-            self.idle.eq(_settled(m, quiet)),
+            self.control.idle.eq(_settled(m, quiet)),
         ]
         # Counted a cycle late: the splitter's next burst comes two cycles after this one.
         spent, returned = Signal(6), Signal()
@@ -294,26 +281,18 @@ class ReadDma(wiring.Component):
             returned.eq(self.o.valid & self.o.ready),
             credit.eq(credit_next),
             # Room for a longest burst costs a look at the upper bits, room for this one a compare.
-            may.eq((credit_next[4:] != 0) & ~self.halt),
+            may.eq((credit_next[4:] != 0) & ~self.control.halt),
             accepted.eq(bus.arvalid & bus.arready),
-            asked.eq(Mux(bus.arvalid & bus.arready, bus.arlen[:4] + 1, 0)),
             arrived.eq(bus.rvalid),
             resp.eq(Mux(bus.rvalid, bus.rresp, 0)),
             pending.eq(pending + asked - arrived),
             self.waiting.eq(~quiet & ~bus.rvalid),
         ]
-        with m.If(issue):
-            m.d.sync += [
-                bus.arvalid.eq(1),
-                bus.araddr.eq(burst.p.addr),
-                bus.arlen.eq(burst.p.beats - 1),
-            ]
-        with m.Elif(bus.arready):
-            m.d.sync += bus.arvalid.eq(0)
+        self._request(m, issue, burst.p)
         return m
 
 
-class WriteDma(wiring.Component):
+class WriteDma(_Dma):
     """Writes a stream of beats to memory.
 
     A burst's address is sent when all its beats are in the FIFO, so a burst never stalls the bus,
@@ -328,9 +307,8 @@ class WriteDma(wiring.Component):
 
     Members
     -------
-    base : In(32)
-        Memory address that commands are relative to, a multiple of 8; constant while any is under
-        way.
+    control : In(dma_control())
+        `idle`: no burst is begun and not acknowledged, for four cycles.
     cmd : In(stream of command_layout)
         If queued, the beats of consecutive commands follow each other without a gap.
     i : In(stream of 64 bits)
@@ -339,62 +317,31 @@ class WriteDma(wiring.Component):
         Up to 16 bursts wait for their acknowledgement.
     done : Out(1)
         Pulse for each command: memory has acknowledged all its bursts.
-    halt : In(1)
-        Begin no burst any more, from the second cycle on; what was begun is finished.
-    idle : Out(1)
-        No burst is begun and not acknowledged, for four cycles.
-    expected, received : Out(32)
-        Beats asked to be written (the address was accepted), beats acknowledged; both three cycles
-        late.
-    error : Out(2)
-        The first response that was SLVERR or DECERR, a cycle sooner than the counts have it; it
-        holds.
     """
 
+    _PREFIX = "aw"
+
     def __init__(self, *, depth: int = 64, commands: int = COMMANDS, count_bits: int = 32) -> None:
-        _check(depth, commands)
-        self.depth = depth
-        self.commands = commands
-        self.count_bits = count_bits
         super().__init__(
             {
-                "base": In(32),
-                "cmd": In(stream.Signature(command_layout)),
                 "i": In(stream.Signature(64)),
                 "bus": Out(axi_write()),
                 "done": Out(1),
-                "halt": In(1),
-                "idle": Out(1),
-                "expected": Out(32),
-                "received": Out(32),
-                "error": Out(2),
-            }
+            },
+            depth=depth,
+            commands=commands,
+            count_bits=count_bits,
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.splitter = splitter = BurstSplitter()
-        m.submodules.beats = beats = Fifo(
-            shape=64, depth=self.depth, block=self.depth > MAX_DISTRIBUTED
-        )
+        burst, beats = self._bursts(m), self._fifo(m)
         m.submodules.begun = begun = Fifo(shape=burst_layout, depth=_WRITES)
         m.submodules.unacknowledged = unacknowledged = Fifo(shape=burst_layout, depth=_WRITES)
-        m.submodules.status = status = _Status(bits=self.count_bits)
-        _queue(m, self.commands, flipped(self.cmd), splitter.i)
         connect(m, flipped(self.i), beats.i)
-
-        m.d.comb += splitter.base.eq(self.base)
-        issue = self._addresses(m, splitter.o, begun, unacknowledged)
+        issue = self._addresses(m, burst, begun, unacknowledged)
         self._beats(m, beats, begun)
-        self._acknowledgements(m, issue, unacknowledged, status)
-        asked = Signal(5)
-        m.d.sync += asked.eq(Mux(self.bus.awvalid & self.bus.awready, self.bus.awlen[:4] + 1, 0))
-        m.d.comb += [
-            status.asked.eq(asked),
-            self.expected.eq(status.expected),
-            self.received.eq(status.received),
-            self.error.eq(status.error),
-        ]
+        self._acknowledgements(m, issue, unacknowledged)
         return m
 
     def _addresses(
@@ -413,8 +360,6 @@ class WriteDma(wiring.Component):
             begun.i.valid.eq(issue),
             unacknowledged.i.payload.eq(burst.payload),
             unacknowledged.i.valid.eq(issue),
-            bus.awsize.eq(_SIZE),
-            bus.awburst.eq(BURST_INCR),
         ]
         spent = Signal(6)
         m.d.sync += [
@@ -428,17 +373,10 @@ class WriteDma(wiring.Component):
                 & begun.i.ready
                 & unacknowledged.i.ready
                 & ~issue
-                & ~self.halt
+                & ~self.control.halt
             ),
         ]
-        with m.If(issue):
-            m.d.sync += [
-                bus.awvalid.eq(1),
-                bus.awaddr.eq(burst.p.addr),
-                bus.awlen.eq(burst.p.beats - 1),
-            ]
-        with m.Elif(bus.awready):
-            m.d.sync += bus.awvalid.eq(0)
+        self._request(m, issue, burst.p)
         return issue
 
     def _beats(self, m: Module, beats: Fifo, begun: Fifo) -> None:
@@ -464,9 +402,7 @@ class WriteDma(wiring.Component):
         with m.Elif(sent):
             m.d.sync += [left.eq(left - 1), bus.wlast.eq(left == 1)]
 
-    def _acknowledgements(
-        self, m: Module, issue: Signal, unacknowledged: Fifo, status: _Status
-    ) -> None:
+    def _acknowledgements(self, m: Module, issue: Signal, unacknowledged: Fifo) -> None:
         """Complete bursts, in the order they were begun."""
         bus = self.bus
         # Counted a cycle late; until then `bus.awvalid` tells of a burst that begins.
@@ -474,12 +410,11 @@ class WriteDma(wiring.Component):
         begins, ends = Signal(), Signal()
         arrived, resp = Signal(5), Signal(2)
         burst = unacknowledged.o
+        self._count(m, arrived=arrived, resp=resp)
         m.d.comb += [
             bus.bready.eq(1),
             burst.ready.eq(bus.bvalid),
-            status.arrived.eq(arrived),
-            status.resp.eq(resp),
-            self.idle.eq(_settled(m, ~bus.awvalid & (pending == 0))),
+            self.control.idle.eq(_settled(m, ~bus.awvalid & (pending == 0))),
         ]
         m.d.sync += [
             begins.eq(issue),

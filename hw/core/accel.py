@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from amaranth import Cat, DomainRenamer, Module, Mux, ResetInserter, Signal
@@ -135,7 +135,7 @@ class Accel(wiring.Component):
         dma_out = WriteDma(**sizes)
         act = Buffer(depth=arch.act_words, width=arch.rows * 8, lanes=self.act_lanes)
         out = Buffer(depth=arch.out_words, width=arch.rows * 8, granularity=arch.drain_lanes * 8)
-        blocks: dict[str, wiring.Component] = {
+        blocks: dict[str, Any] = {
             "sequencer": sequencer,
             "load": load,
             "weights": weights,
@@ -201,30 +201,11 @@ class Accel(wiring.Component):
             csr.wgt_waiting.eq(dma_wgt.waiting),
             csr.mark.eq(post.mark),
         ]
-        self._connect_ports(m, csr, {name: blocks[f"dma_{name}"] for name in ERROR_SOURCES})
+        for name, control in zip(ERROR_SOURCES, csr.dmas):
+            connect(m, control, blocks[f"dma_{name}"].control)
         working = (drain.out.en, conv.activity.busy, post.out.en)
         self._watch_buses(m, csr, working)
         return m
-
-    def _connect_ports(self, m: Module, csr: CsrBank, dmas: Mapping[str, Any]) -> None:
-        """Connect the DMAs, in the order of `ERROR_SOURCES`, to the registers."""
-        # The DMAs see `halt` one cycle late: from its second cycle on no burst begins.
-        halted = Signal()
-        m.d.sync += [
-            halted.eq(csr.halt),
-            csr.all_idle.eq(halted & csr.halt & Cat(dma.idle for dma in dmas.values()).all()),
-        ]
-        for index, (name, dma) in enumerate(dmas.items()):
-            # Constant during a run; a duplicate for each, as they add to it and are far apart.
-            base = self.timing.duplicate(32, name=f"base_{name}", reset_less=True)
-            # The error is late as well; completion takes longer than that.
-            m.d.sync += [base.eq(csr.base), csr.port_error[index].eq(dma.error)]
-            m.d.comb += [
-                dma.base.eq(base),
-                dma.halt.eq(csr.halt),
-                csr.expected[index].eq(dma.expected),
-                csr.received[index].eq(dma.received),
-            ]
 
     def _watch_buses(self, m: Module, csr: CsrBank, working: Iterable[Signal]) -> None:
         """Count beats; whether anything moves there or is `working` shows that a run is alive."""

@@ -18,11 +18,13 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from penstock.hw.bus.axi import axi_lite
+from penstock.hw.bus.dma import dma_control
 from penstock.hw.core.counters import Counters
 from penstock.hw.core.layer_log import LayerLog
 from penstock.hw.core.program_port import program_port
 from penstock.hw.core.run_control import Control
 from penstock.hw.engines.conv import array_activity
+from penstock.hw.lib.timing_policy import TimingPolicy, policy_of
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.regs import (
     CSR_BYTES,
@@ -68,19 +70,15 @@ class CsrBank(wiring.Component):
         Level: an interrupt is pending and enabled.
     busy, error : Out(1)
         Of STATUS, for LEDs.
-    base : Out(32)
-        The register BASE.
     program : Out(program_port())
         To the sequencer.  `complete` and `bad` are levels that `core_reset` clears.
-    core_reset, core_reset_next, halt : Out(1)
-        See `hw.core.run_control.Control`: reset everything else, stop asking memory.
-    progress, all_idle : In(1)
+    core_reset, core_reset_next : Out(1)
+        See `hw.core.run_control.Control`: reset everything else.
+    progress : In(1)
         See `hw.core.run_control.Control`.
-    port_error : In(2).array(4)
-        `error` of the DMAs, in the order of `ERROR_SOURCES`: desc, wgt, act, out.
-    expected, received : In(32).array(4)
-        Beat counts of the DMAs, the same order.  They and the counts in `program` are shown as they
-        were when the run ended.
+    dmas : Out(dma_control()).array(4)
+        The DMAs, in the order of `ERROR_SOURCES`: desc, wgt, act, out.  Their counts and those in
+        `program` are shown as they were when the run ended.
     activity : In(array_activity())
         Of the CONV engine.
     wait_input, act_waiting, wgt_waiting : In(1)
@@ -95,23 +93,17 @@ class CsrBank(wiring.Component):
 
     def __init__(self, *, arch: Arch) -> None:
         self.arch = arch
-        ports = len(ERROR_SOURCES)
         super().__init__(
             {
                 "bus": In(axi_lite(addr_width=_ADDR_BITS)),
                 "irq": Out(1),
                 "busy": Out(1),
                 "error": Out(1),
-                "base": Out(32),
                 "program": Out(program_port()),
                 "core_reset": Out(1),
                 "core_reset_next": Out(1),
-                "halt": Out(1),
                 "progress": In(1),
-                "all_idle": In(1),
-                "port_error": In(2).array(ports),
-                "expected": In(32).array(ports),
-                "received": In(32).array(ports),
+                "dmas": Out(dma_control()).array(len(ERROR_SOURCES)),
                 "activity": In(array_activity()),
                 "wait_input": In(1),
                 "act_waiting": In(1),
@@ -130,6 +122,7 @@ class CsrBank(wiring.Component):
 
         irq_enable = Signal()
         irq_pending = Signal()
+        base = Signal(32)
         watchdog = Signal(32)
         command = Signal(_layout("CTRL"))
         # In the run's first cycle, the first one that counts.
@@ -144,7 +137,6 @@ class CsrBank(wiring.Component):
             self.core_reset.eq(control.core_reset),
             self.core_reset_next.eq(control.core_reset_next),
             self.program.start.eq(control.go),
-            self.halt.eq(control.halt),
             self.busy.eq(control.busy),
             self.error.eq(control.error),
             counters.clear.eq(clear),
@@ -159,23 +151,21 @@ class CsrBank(wiring.Component):
             control.complete.eq(self.program.complete),
             control.bad_descriptor.eq(self.program.bad),
             control.progress.eq(self.progress),
-            control.all_idle.eq(self.all_idle),
             counters.array_busy.eq(self.activity.busy),
             counters.wait_weights.eq(self.activity.wait_weights),
             counters.wait_output.eq(self.activity.wait_bank),
         ]
         for name in ("wait_input", "act_waiting", "wgt_waiting", "read_beat", "write_beat"):
             m.d.comb += getattr(counters, name).eq(getattr(self, name))
-        for inner, outer in zip(control.port_error, self.port_error):
-            m.d.comb += inner.eq(outer)
+        self._connect_dmas(m, base, control, policy_of(platform))
         for inner, outer in zip(log.counts, counters.counts):
             m.d.comb += inner.eq(outer)
 
         # The core forgets its counts when it is reset after an error: these are copies.
         shown: dict[str, Value] = {"DESC_FETCHED": self.program.fetched}
         for index, port in enumerate(ERROR_SOURCES):
-            shown[f"{port.upper()}_EXPECTED"] = self.expected[index]
-            shown[f"{port.upper()}_RECEIVED"] = self.received[index]
+            shown[f"{port.upper()}_EXPECTED"] = self.dmas[index].expected
+            shown[f"{port.upper()}_RECEIVED"] = self.dmas[index].received
         for index, engine in enumerate(DONE_COUNTS):
             shown[f"{engine}_DONE"] = self.program.done[index]
         for name, source in list(shown.items()):
@@ -194,7 +184,7 @@ class CsrBank(wiring.Component):
             "ERROR": _fields("ERROR", control),
             "IRQ_ENABLE": irq_enable,
             "IRQ_PENDING": irq_pending,
-            "BASE": self.base,
+            "BASE": base,
             "DESC_ADDR": self.program.desc_addr,
             "DESC_COUNT": self.program.desc_count,
             "WATCHDOG": watchdog,
@@ -206,7 +196,7 @@ class CsrBank(wiring.Component):
         self._read_side(m, values, log)
         write, address, word, strobe = self._write_side(m)
         writable = {
-            "BASE": self.base,
+            "BASE": base,
             "DESC_ADDR": self.program.desc_addr,
             "DESC_COUNT": self.program.desc_count,
             "WATCHDOG": watchdog,
@@ -236,6 +226,23 @@ class CsrBank(wiring.Component):
             m.d.sync += irq_pending.eq(1)
         m.d.sync += self.irq.eq(irq_pending & irq_enable)
         return m
+
+    def _connect_dmas(
+        self, m: Module, base: Signal, control: Control, timing: TimingPolicy
+    ) -> None:
+        """Tell the DMAs what to do; hear whether they are idle, and of their errors."""
+        # The DMAs see `halt` one cycle late: from its second cycle on no burst begins.
+        halted = Signal()
+        m.d.sync += [
+            halted.eq(control.halt),
+            control.all_idle.eq(halted & control.halt & Cat(dma.idle for dma in self.dmas).all()),
+        ]
+        for name, dma, error in zip(ERROR_SOURCES, self.dmas, control.port_error):
+            # Constant during a run; a duplicate for each, as they add to it and are far apart.
+            own = timing.duplicate(32, name=f"base_{name}", reset_less=True)
+            # The error is late as well; completion takes longer than that.
+            m.d.sync += [own.eq(base), error.eq(dma.error)]
+            m.d.comb += [dma.base.eq(own), dma.halt.eq(control.halt)]
 
     def _write_side(self, m: Module) -> tuple[Value, Value, Value, Value]:
         """Answer writes; return a strobe with word address, data and byte strobes of each."""

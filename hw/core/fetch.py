@@ -12,19 +12,17 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.wiring import In, Out
 
-from penstock.hw.bus.dma import command_layout
+from penstock.hw.bus.burst_splitter import command_layout
 from penstock.hw.engines.descriptor import descriptor
 from penstock.hw.lib.split_counter import counted, counted_down
-from penstock.hw.lib.timing_policy import policy_of
+from penstock.hw.lib.split_sum import SplitTotal
+from penstock.hw.lib.timing_policy import TimingPolicy, policy_of
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.isa import DESCRIPTOR_BYTES, Dest, Op
 
 __all__ = ["Fetch", "limits"]
 
 _BEATS = DESCRIPTOR_BYTES // 8
-
-# Long sums are made in two halves: the upper one follows a cycle later.
-_LOW_BITS = 16
 
 
 def limits(arch: Arch) -> dict[Op, dict[str, tuple[int, int | None]]]:
@@ -105,7 +103,7 @@ class Fetch(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         timing = policy_of(platform)
-        self._ask(m)
+        self._ask(m, timing)
         size = max(descriptor(op).size for op in Op)
         words = [Signal(64, name=f"word{k}", reset_less=True) for k in range(-(-size // 64))]
         # The beat that is awaited.
@@ -161,15 +159,20 @@ class Fetch(wiring.Component):
         m.d.comb += self.fetched.eq(
             counted(m, checks, bits=len(self.fetched), name="fetched", timing=timing)
         )
-        self._finish(m, handed)
+        self._finish(m, handed, timing)
         return m
 
-    def _finish(self, m: Module, handed: Value) -> None:
+    def _finish(self, m: Module, handed: Value, timing: TimingPolicy) -> None:
         """Say when the last descriptor was handed out."""
         # Counted a cycle late: who took it is a long path.
         counts, all_handed = Signal(), Signal()
         last = counted_down(
-            m, take=self.start, value=self.desc_count, step=counts, name="left_to_hand"
+            m,
+            take=self.start,
+            value=self.desc_count,
+            step=counts,
+            name="left_to_hand",
+            timing=timing,
         )
         m.d.sync += [counts.eq(handed), self.finished.eq(all_handed)]
         with m.If(self.start):
@@ -177,28 +180,28 @@ class Fetch(wiring.Component):
         with m.Elif(counts):
             m.d.sync += all_handed.eq(last)
 
-    def _ask(self, m: Module) -> None:
+    def _ask(self, m: Module, timing: TimingPolicy) -> None:
         """Command the DMA, descriptor after descriptor."""
-        low, high = (
-            Signal(bits, name=f"addr_{half}", reset_less=True)
-            for half, bits in (("low", _LOW_BITS), ("high", 32 - _LOW_BITS))
-        )
-        carry = Signal(reset_less=True)
+        addr = SplitTotal(m, 32, name="addr", timing=timing)
         taken = self.cmd.valid & self.cmd.ready
         last = counted_down(
-            m, take=self.start, value=self.desc_count, step=taken, name="left_to_ask"
+            m,
+            take=self.start,
+            value=self.desc_count,
+            step=taken,
+            name="left_to_ask",
+            timing=timing,
         )
         # A command was taken in the cycle before, and was not the last one.
         follows = Signal()
-        m.d.comb += [self.cmd.p.addr.eq(Cat(low, high)), self.cmd.p.beats.eq(_BEATS)]
-        m.d.sync += [follows.eq(taken & ~last), carry.eq(0), high.eq(high + carry)]
+        m.d.comb += [self.cmd.p.addr.eq(addr.value), self.cmd.p.beats.eq(_BEATS)]
+        m.d.sync += follows.eq(taken & ~last)
         with m.If(self.start):
-            m.d.sync += [
-                Cat(low, high).eq(self.desc_addr),
-                self.cmd.valid.eq(self.desc_count != 0),
-            ]
+            addr.load(self.desc_addr)
+            m.d.sync += self.cmd.valid.eq(self.desc_count != 0)
         with m.Elif(taken):
-            m.d.sync += [Cat(low, carry).eq(low + DESCRIPTOR_BYTES), self.cmd.valid.eq(0)]
+            addr.add(DESCRIPTOR_BYTES)
+            m.d.sync += self.cmd.valid.eq(0)
         with m.Elif(follows):
             m.d.sync += self.cmd.valid.eq(~self.bad)
 

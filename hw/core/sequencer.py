@@ -15,7 +15,7 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from penstock.hw.bus.dma import command_layout
+from penstock.hw.bus.burst_splitter import command_layout
 from penstock.hw.core.fetch import Fetch
 from penstock.hw.core.program_port import program_port
 from penstock.hw.engines.descriptor import descriptor

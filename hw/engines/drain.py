@@ -18,6 +18,7 @@ from penstock.hw.array.psum import PartialSums, psum_port
 from penstock.hw.engines.descriptor import descriptor
 from penstock.hw.engines.requant import Requantise
 from penstock.hw.lib.buffer import READ_LATENCY, Buffer
+from penstock.hw.lib.countdown import Countdown
 from penstock.hw.lib.memory_ports import read_port, write_port
 from penstock.hw.lib.timing_policy import TimingPolicy, policy_of
 from penstock.models.golden.fixed import MULTIPLIER_BITS, SHIFT_BITS
@@ -197,30 +198,28 @@ class DrainEngine(wiring.Component):
         # Positions are still being scanned; while `running`, the pipeline works on them.
         active = Signal()
         position = Signal(16)
-        left = Signal(16, reset_less=True)  # positions after this one
+        positions = Countdown(m, 16, name="position", end=0)
         group = Signal(range(groups))
         last_group = Signal(range(groups), reset_less=True)
         slot = Signal(range(slots))
         row_word, word = Signal(16), Signal(16)
         bank, full = Signal(), Signal(range(3))
-        # Terminal-count flags, computed a cycle ahead: `group == last_group` and `left == 0`.
-        group_end, left_none = Signal(reset_less=True), Signal(reset_less=True)
+        group_end = Signal(reset_less=True)  # always `group == last_group`
         last = Signal()
         first_slot = Signal(range(slots))
         slot_shift = (lanes - 1).bit_length()
         m.d.comb += [
-            last.eq(active & group_end & left_none),
+            last.eq(active & group_end & positions.last),
             self.i.ready.eq(~running & (full != 0)),
             first_slot.eq(desc.offset >> slot_shift),
         ]
         with m.If(self.i.valid & self.i.ready):
+            positions.load(self.i.payload.count - 1, last=self.i.payload.count == 1)
             m.d.sync += [
                 desc.eq(self.i.payload),
                 active.eq(1),
                 running.eq(1),
                 Cat(position, group).eq(0),
-                left.eq(self.i.payload.count - 1),
-                left_none.eq(self.i.payload.count == 1),
                 last_group.eq(self.i.payload.lane_groups - 1),
                 group_end.eq(self.i.payload.lane_groups == 1),
                 slot.eq(self.i.payload.offset >> slot_shift),
@@ -229,12 +228,11 @@ class DrainEngine(wiring.Component):
             ]
         with m.If(active):
             with m.If(group_end):
+                positions.step()
                 m.d.sync += [
                     group.eq(0),
                     group_end.eq(last_group == 0),
                     position.eq(position + 1),
-                    left.eq(left - 1),
-                    left_none.eq(left == 1),
                     slot.eq(first_slot),
                     row_word.eq(row_word + 1),
                     word.eq(row_word + 1),

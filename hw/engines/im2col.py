@@ -5,7 +5,7 @@ The order is that of ``Op.CONV`` in `models.spec.isa`.  Everything is incrementa
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Signal, signed
+from amaranth import Cat, Module, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -72,6 +72,26 @@ def issue_layout(psum_words: int) -> data.StructLayout:
             "psum": range(psum_words),
         }
     )
+
+
+class _Left:
+    """What is left after this one, and whether that is none or one, compared a step ahead."""
+
+    def __init__(self, m: Module, name: str) -> None:
+        self._m = m
+        self._count = Signal(16, name=name)
+        self.end = Signal(name=f"{name}_end")
+        self.one = Signal(name=f"{name}_one")
+
+    def load(self, count: Value, *, none: Value, one: Value) -> None:
+        self._m.d.sync += [self._count.eq(count), self.end.eq(none), self.one.eq(one)]
+
+    def step(self) -> None:
+        self._m.d.sync += [
+            self._count.eq(self._count - 1),
+            self.end.eq(self.one),
+            self.one.eq(self._count == 2),
+        ]
 
 
 class AddressGenerator(wiring.Component):
@@ -233,12 +253,9 @@ class AddressGenerator(wiring.Component):
         """Issue the words of the current block, then take the next one."""
         now = Signal(_BLOCK, reset_less=True)
         active = Signal()
-        # Of the row, the image, the block: what is left after this word, and whether nothing is.
-        x, y, images = Signal(16), Signal(16), Signal(16)
-        x_end, y_end, images_end = Signal(), Signal(), Signal()
-        ends = Signal()  # always ``x_end & y_end & images_end``
-        # Always ``x == 1`` and so on: the word after this one is the last.
-        x_one, y_one, images_one = Signal(), Signal(), Signal()
+        # Words of the row, rows of the image, images of the block.
+        x, y, images = (_Left(m, name) for name in ("x", "y", "images"))
+        ends = Signal()  # always ``x.end & y.end & images.end``
         addr = Signal(16)
         # Where the next row and the next image begin, and the row after the next image's first.
         next_row, next_image, next_image_row = (
@@ -250,8 +267,8 @@ class AddressGenerator(wiring.Component):
         # All that the next block needs is there, and stays.
         prepared = Signal()
         m.d.comb += [
-            row_end.eq(x_end),
-            image_end.eq(x_end & y_end),
+            row_end.eq(x.end),
+            image_end.eq(x.end & y.end),
             block_end.eq(active & ends),
             bank_free.eq(self.bank | ~tile_begins),
             take.eq(prepared & (~active | ends)),
@@ -263,19 +280,13 @@ class AddressGenerator(wiring.Component):
         ]
         m.d.sync += prepared.eq(valid & self.weights & bank_free & ~take & ~taken)
         with m.If(take):
+            x.load(block.more_x, none=block.one_x, one=block.two_x)
+            y.load(block.more_y, none=block.one_y, one=block.two_y)
+            images.load(block.more_images, none=block.one_image, one=block.two_images)
             m.d.sync += [
                 now.eq(block),
                 active.eq(1),
                 psum.eq(0),
-                x.eq(block.more_x),
-                x_end.eq(block.one_x),
-                x_one.eq(block.two_x),
-                y.eq(block.more_y),
-                y_end.eq(block.one_y),
-                y_one.eq(block.two_y),
-                images.eq(block.more_images),
-                images_end.eq(block.one_image),
-                images_one.eq(block.two_images),
                 ends.eq(block.one_x & block.one_y & block.one_image),
                 addr.eq(block.addr),
                 next_row.eq(block.next_row),
@@ -286,26 +297,18 @@ class AddressGenerator(wiring.Component):
         with m.Elif(active):
             m.d.sync += psum.eq(psum + 1)
             with m.If(~row_end):
+                x.step()
                 m.d.sync += [
-                    x.eq(x - 1),
-                    x_end.eq(x_one),
-                    x_one.eq(x == 2),
-                    ends.eq(x_one & y_end & images_end),
+                    ends.eq(x.one & y.end & images.end),
                     addr.eq(addr + now.stride_x),
                     ix.eq(ix + now.stride_x),
                 ]
             with m.Elif(image_end):
+                x.load(now.more_x, none=now.one_x, one=now.two_x)
+                y.load(now.more_y, none=now.one_y, one=now.two_y)
+                images.step()
                 m.d.sync += [
-                    x.eq(now.more_x),
-                    x_end.eq(now.one_x),
-                    x_one.eq(now.two_x),
-                    y.eq(now.more_y),
-                    y_end.eq(now.one_y),
-                    y_one.eq(now.two_y),
-                    images.eq(images - 1),
-                    images_end.eq(images_one),
-                    images_one.eq(images == 2),
-                    ends.eq(now.one_x & now.one_y & images_one),
+                    ends.eq(now.one_x & now.one_y & images.one),
                     addr.eq(next_image),
                     next_row.eq(next_image_row),
                     next_image.eq(next_image + now.step_image),
@@ -314,14 +317,10 @@ class AddressGenerator(wiring.Component):
                     iy.eq(now.iy),
                 ]
             with m.Else():
+                x.load(now.more_x, none=now.one_x, one=now.two_x)
+                y.step()
                 m.d.sync += [
-                    x.eq(now.more_x),
-                    x_end.eq(now.one_x),
-                    x_one.eq(now.two_x),
-                    y.eq(y - 1),
-                    y_end.eq(y_one),
-                    y_one.eq(y == 2),
-                    ends.eq(now.one_x & y_one & images_end),
+                    ends.eq(now.one_x & y.one & images.end),
                     addr.eq(next_row),
                     next_row.eq(next_row + now.step_y),
                     ix.eq(now.ix),

@@ -19,9 +19,10 @@ from amaranth import Cat, Module, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from penstock.hw.bus.dma import command_layout
+from penstock.hw.bus.burst_splitter import command_layout
 from penstock.hw.engines.descriptor import descriptor
 from penstock.hw.engines.lrn import table_port
+from penstock.hw.lib.countdown import Countdown
 from penstock.hw.lib.fifo import Fifo
 from penstock.hw.lib.memory_ports import write_port
 from penstock.hw.lib.register_slice import NoSlice, RegisterSlice
@@ -104,7 +105,8 @@ class LoadEngine(wiring.Component):
         m.submodules.upsizer = upsizer = Upsizer(in_bytes=8, out_bytes=self.arch.rows)
         m.submodules.ready_words = ready_words = RegisterSlice(shape=word_layout(self.arch.rows))
         connect(m, upsizer.o, ready_words.i)
-        self._front(m, runs, policy_of(platform))
+        timing = policy_of(platform)
+        self._front(m, runs, timing)
 
         # The descriptor whose beats and words pass: `words` and `beats` say what is still to come.
         run = Signal(run_layout, reset_less=True)
@@ -112,7 +114,7 @@ class LoadEngine(wiring.Component):
         # Where it goes, `dest` decoded.
         to_out, to_table = Signal(reset_less=True), Signal(reset_less=True)
         beat, entry, word = Signal(), Signal(), Signal()
-        last_beat = self._count_beats(m, runs, run, beat)
+        last_beat = self._count_beats(m, runs, run, beat, timing)
         finished = (word & ready_words.o.p.last) | (entry & tagged.o.p.last)
         tag_beats(m, self.data, tagged.i, more=beats, last=last_beat)
         m.d.comb += [
@@ -147,10 +149,9 @@ class LoadEngine(wiring.Component):
         """Take descriptors, hand them to the back, command the DMA."""
         plane = Signal(command_layout, reset_less=True)
         step = Signal(32, reset_less=True)
-        left = Signal(16, reset_less=True)
-        last = Signal(reset_less=True)  # always `left == 1`
+        planes = Countdown(m, 16, name="plane", end=1)
         m.d.comb += [
-            self.i.ready.eq((~self.cmd.valid | (self.cmd.ready & last)) & runs.i.ready),
+            self.i.ready.eq((~self.cmd.valid | (self.cmd.ready & planes.last)) & runs.i.ready),
             runs.i.valid.eq(self.i.valid & self.i.ready),
             self.cmd.payload.eq(plane),
         ]
@@ -158,18 +159,14 @@ class LoadEngine(wiring.Component):
         taken = self.cmd.valid & self.cmd.ready
         self._follow(m, plane.addr, step, taken, runs.i.valid, timing)
         with m.If(taken):
-            m.d.sync += [
-                left.eq(left - 1),
-                last.eq(left == 2),
-                self.cmd.valid.eq(~last),
-            ]
+            planes.step()
+            m.d.sync += self.cmd.valid.eq(~planes.last)
         with m.If(runs.i.valid):
+            planes.load(self.i.p.planes)
             m.d.sync += [
                 plane.addr.eq(self.i.p.mem),
                 plane.beats.eq(self.i.p.plane_beats),
                 step.eq(self.i.p.plane_stride),
-                left.eq(self.i.p.planes),
-                last.eq(self.i.p.planes == 1),
                 self.cmd.valid.eq(1),
             ]
 
@@ -200,13 +197,16 @@ class LoadEngine(wiring.Component):
                 self.i.p.mem[:_LOW_BITS] + self.i.p.plane_stride[:_LOW_BITS]
             )
 
-    def _count_beats(self, m: Module, runs: Fifo, run: data.View, beat: Signal) -> Signal:
+    def _count_beats(
+        self, m: Module, runs: Fifo, run: data.View, beat: Signal, timing: TimingPolicy
+    ) -> Value:
         """Return whether the beat at the input is the run's last one."""
-        planes = Signal(16, reset_less=True)  # after this one
-        last_plane = Signal(reset_less=True)
+        planes = Countdown(m, 16, name="plane_under_way", end=0)
         begins, one, only = Signal(), Signal(), Signal(reset_less=True)
         beats = Signal.like(run.plane_beats)
-        plane_end = counted_down(m, take=begins, value=beats, step=beat, one=one, name="beats_left")
+        plane_end = counted_down(
+            m, take=begins, value=beats, step=beat, one=one, name="beats_left", timing=timing
+        )
         m.d.comb += [begins.eq(beat & plane_end), beats.eq(run.plane_beats), one.eq(only)]
         with m.If(runs.o.ready):
             m.d.comb += [
@@ -214,14 +214,11 @@ class LoadEngine(wiring.Component):
                 beats.eq(runs.o.p.plane_beats),
                 one.eq(runs.o.p.plane_beats == 1),
             ]
-            m.d.sync += [
-                only.eq(one),
-                planes.eq(runs.o.p.planes - 1),
-                last_plane.eq(runs.o.p.planes == 1),
-            ]
+            planes.load(runs.o.p.planes - 1, last=runs.o.p.planes == 1)
+            m.d.sync += only.eq(one)
         with m.Elif(beat & plane_end):
-            m.d.sync += [planes.eq(planes - 1), last_plane.eq(planes == 1)]
-        return plane_end & last_plane
+            planes.step()
+        return plane_end & planes.last
 
     def _write(
         self,

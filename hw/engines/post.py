@@ -8,7 +8,7 @@ from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from penstock.hw.bus.dma import command_layout
+from penstock.hw.bus.burst_splitter import command_layout
 from penstock.hw.engines.descriptor import descriptor
 from penstock.hw.engines.lrn import LrnLanes, table_port
 from penstock.hw.engines.pool import MaxPool, pool_control

@@ -19,7 +19,7 @@ from amaranth import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from penstock.hw.bus.dma import command_layout
+from penstock.hw.bus.burst_splitter import command_layout
 from penstock.hw.engines.descriptor import descriptor
 from penstock.hw.engines.drain import parameter_layout
 from penstock.hw.lib.fifo import MAX_DISTRIBUTED, Fifo
@@ -93,7 +93,12 @@ class WeightsEngine(wiring.Component):
         m.submodules.tagged = tagged = kind(shape=word_layout(8))
         comes, beats = Signal(), Signal()
         last_beat = counted_down(
-            m, take=runs.o.ready, value=runs.o.p.beats, step=comes, name="beats_left"
+            m,
+            take=runs.o.ready,
+            value=runs.o.p.beats,
+            step=comes,
+            name="beats_left",
+            timing=timing,
         )
         tag_beats(m, self.data, tagged.i, more=beats, last=last_beat)
         m.d.comb += [

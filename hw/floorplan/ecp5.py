@@ -40,7 +40,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from penstock.hw.floorplan.floorplan import Memories, numbered
+from penstock.hw.floorplan.floorplan import Memories, nearest, numbered
 from penstock.models.spec.arch import Arch
 
 __all__ = ["ecp5_25", "ecp5_45", "ecp5_85"]
@@ -207,15 +207,7 @@ def _columns(device: _Device, arch: Arch) -> list[int]:
 
 
 def _take(free: set[Place], *, near: tuple[int, int]) -> Place:
-    """Take the nearest place.
-
-    Raises
-    ------
-    ValueError
-        If there is none.
-    """
-    if not free:
-        raise ValueError("no place is left")
-    place = min(free, key=lambda p: (abs(p[0] - near[0]) + abs(p[1] - near[1]), p))
+    """Take the nearest place."""
+    place = nearest(free, near, at=lambda p: p[:2])
     free.remove(place)
     return place

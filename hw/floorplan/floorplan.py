@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
-__all__ = ["Memories", "numbered"]
+__all__ = ["Memories", "nearest", "numbered"]
 
 _At = TypeVar("_At")
+# Sorts: of equally near places the first one is taken.
+_Place = TypeVar("_Place", bound=tuple[object, ...])
 
 
 class Memories(Generic[_At]):
@@ -34,6 +36,39 @@ class Memories(Generic[_At]):
 
     def _turn(self, name: str) -> int:
         return next(k for k, (pattern, _) in enumerate(self._near) if re.search(pattern, name))
+
+
+def nearest(
+    free: Iterable[_Place],
+    to: tuple[float, float],
+    *,
+    at: Callable[[_Place], tuple[float, float]],
+) -> _Place:
+    """Return the place that is nearest to a point; the first one of several, as they sort.
+
+    Parameters
+    ----------
+    free : iterable of tuple
+        Places that may be taken.
+    to : (float, float)
+        A column and a row.
+    at : callable
+        Gives a place's column and row.  Wires go along them, so the distance is their sum.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+
+    def distance(place: _Place) -> tuple[float, _Place]:
+        x, y = at(place)
+        return abs(x - to[0]) + abs(y - to[1]), place
+
+    places = list(free)
+    if not places:
+        raise ValueError("no place is left")
+    return min(places, key=distance)
 
 
 def numbered(name: str) -> list[str | int]:

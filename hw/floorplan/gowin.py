@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from penstock.hw.floorplan.floorplan import Memories
+from penstock.hw.floorplan.floorplan import Memories, nearest
 from penstock.models.spec.arch import Arch
 
 __all__ = ["gw2a_18"]
@@ -47,8 +47,6 @@ _MEMORIES = Memories(
     )
 )
 
-Place = tuple[int, int]
-
 
 def gw2a_18(cells: Mapping[str, str], arch: Arch) -> dict[str, str]:
     """Give the block RAMs of a netlist their places.
@@ -75,11 +73,7 @@ def gw2a_18(cells: Mapping[str, str], arch: Arch) -> dict[str, str]:
         raise ValueError(f"{len(memories)} block RAMs have {len(free)} places")
     places = {}
     for name in memories:
-        x, y = _nearest(free, _MEMORIES.near(name))
-        free.remove((x, y))
-        places[name] = f"X{x}Y{y}/BSRAM"
+        place = nearest(free, _MEMORIES.near(name), at=lambda p: p)
+        free.remove(place)
+        places[name] = "X{}Y{}/BSRAM".format(*place)
     return places
-
-
-def _nearest(free: set[Place], to: Place) -> Place:
-    return min(free, key=lambda place: (abs(place[0] - to[0]) + abs(place[1] - to[1]), place))

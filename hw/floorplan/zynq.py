@@ -24,7 +24,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from penstock.hw.floorplan.floorplan import Memories, numbered
+from penstock.hw.floorplan.floorplan import Memories, nearest, numbered
 from penstock.models.spec.arch import Arch
 
 __all__ = ["zynq_7020"]
@@ -86,15 +86,11 @@ class _Tiles:
         ValueError
             If there is none.
         """
-
-        def distance(place: Place) -> float:
-            name, y = place
-            return abs(self._columns[name][0] - near[0]) + _HEIGHT * abs(y - near[1])
-
-        fit = [place for place, free in self._free.items() if free >= halves]
-        if not fit:
-            raise ValueError("no place is left")
-        place = min(fit, key=distance)
+        place = nearest(
+            (place for place, free in self._free.items() if free >= halves),
+            (near[0], _HEIGHT * near[1]),
+            at=lambda place: (self._columns[place[0]][0], _HEIGHT * place[1]),
+        )
         first = 2 - self._free[place]
         self._free[place] -= halves
         return place, first

@@ -29,6 +29,7 @@ from penstock.hw.flow.errors import BuildError, ToolsMissing
 from penstock.hw.flow.folder import Folder
 from penstock.hw.flow.process import Runner, StoppedError
 from penstock.hw.flow.report import Report, SeedResult, usage
+from penstock.hw.flow.step_times import StepTimes
 from penstock.hw.flow.toolchain import (
     Job,
     Routed,
@@ -63,6 +64,7 @@ def build(
     say: Callable[[str], None],
     jobs: int = 2,
     netlist_only: bool = False,
+    times: StepTimes | None = None,
 ) -> Report:
     """Build a board's bitstream into the folder `out`.
 
@@ -85,7 +87,9 @@ def build(
     jobs : int
         Seeds at a time.
     netlist_only : bool
-        Whether to stop after the checked netlist, which needs no place and route.
+        Whether it ends after the checked netlist, which needs no place and route.
+    times : StepTimes or None
+        What steps are expected to take: `say` is told.
 
     Returns
     -------
@@ -108,14 +112,17 @@ def build(
     if missing:
         raise ToolsMissing(f"missing: {', '.join(tool.name for tool in missing)}")
     runner = Runner()
+    start = time.monotonic()
     with Folder(out) as folder:
-        job = Job(board=board, arch=arch, folder=folder.work, runner=runner, say=say)
+        job = Job(board=board, arch=arch, folder=folder.work, runner=runner, say=say, times=times)
         report = Report(board=board, arch=arch, cycles=dict(cycles))
         try:
             _netlist(job, toolchain, report)
+            job.about("netlist check")
             checking = _Checking(job, report, check)
             if netlist_only:
                 checking.wait()
+                report.seconds = time.monotonic() - start
                 _write(job, toolchain, report)
                 folder.keep()
                 return report
@@ -131,12 +138,14 @@ def build(
             if routed.timing.path is not None:
                 report.critical_path = routed.timing.path.words(signal_names(job.netlist))
             report.clock_mhz = toolchain.clock(routed.timing.fmax_mhz)
+            job.about("bitstream")
             begin = time.monotonic()
             report.notes += toolchain.pack(job, routed, clock_mhz=report.clock_mhz)
             report.notes += toolchain.verify(job, routed)
             report.costs["bitstream"] = (time.monotonic() - begin, 0.0)
             report.state = "done" if report.met else "timing missed"
             _clean(job, seeds)
+            report.seconds = time.monotonic() - start
             _write(job, toolchain, report)
         except BuildError as error:
             logs = folder.keep_logs()
@@ -173,7 +182,6 @@ class _Checking:
 
     def _run(self) -> None:
         job = self._job
-        job.say("simulating the netlist against the golden model")
         begin = time.monotonic()
         try:
             note = self._check(job.netlist, job.board, job.arch, job.say)
@@ -193,18 +201,18 @@ class _Checking:
 
 def _netlist(job: Job, toolchain: Toolchain, report: Report) -> None:
     """Make the netlist."""
-    job.say("Amaranth to RTLIL")
+    job.about("amaranth")
     begin = time.monotonic()
     top = job.board.top(arch=job.arch)
     # Without source locations, the text does not depend on where the sources are.
     text = rtlil.convert(top, name="penstock", ports=getattr(top, "ports", None), emit_src=False)
     job.rtlil.write_text(text, encoding="utf-8")
-    report.costs["amaranth"] = (time.monotonic() - begin, 0.0)
     (job.folder / toolchain.CONSTRAINTS).write_text(
         getattr(top, "constraints", ""), encoding="utf-8"
     )
     toolchain.companions(job)
-    job.say("synthesis")
+    report.costs["amaranth"] = (time.monotonic() - begin, 0.0)
+    job.about("synthesis")
     cost = toolchain.synthesise(job)
     report.costs["synthesis"] = (cost.seconds, cost.megabytes)
     report.cells = count_cells(job.netlist)
@@ -248,13 +256,19 @@ def _best_seed(
         job.say(f"seed {seed}: {routed.timing.fmax_mhz:.1f} MHz")
         return result, routed
 
-    job.say(f"place and route: {len(seeds)} seeds")
+    left = max(deadline - time.monotonic(), 1.0)
+    job.about("place and route", seeds=len(seeds), jobs=max(1, jobs), limit=left)
+    begin = time.monotonic()
     with ThreadPoolExecutor(max_workers=max(1, jobs)) as pool:
         try:
             results = list(pool.map(one, seeds))
         except BaseException:
             job.runner.stop()  # otherwise the pool would wait for the programs to end
             raise
+    report.costs["place and route"] = (
+        time.monotonic() - begin,
+        max(result.megabytes for result, _ in results),
+    )
     report.seeds = [result for result, _ in results]
     done = [routed for _, routed in results if routed is not None]
     if not done:

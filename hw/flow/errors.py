@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["BuildError", "CheckError", "ToolsMissing"]
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["BuildError", "CheckError", "ToolsMissing", "read_back"]
 
 
 class BuildError(RuntimeError):
@@ -15,3 +18,18 @@ class CheckError(BuildError):
 
 class ToolsMissing(BuildError):
     """Programs or data that the board's tool chain needs are not installed."""
+
+
+@contextmanager
+def read_back() -> Iterator[None]:
+    """Compare a finished bitstream with what was asked for: a ValueError says where it differs.
+
+    Raises
+    ------
+    CheckError
+        For the ValueError.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise CheckError(f"the finished bitstream: {error}") from None

@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from penstock.hw.flow.errors import BuildError
+from penstock.hw.flow.programs import yosys_tool
+from penstock.hw.flow.synthesis import write_verilog
 from penstock.hw.flow.timing import read_timing
-from penstock.hw.flow.toolchain import Job, Routed
+from penstock.hw.flow.toolchain import Job, Routed, Tool, Toolchain
 
-__all__ = ["route"]
+__all__ = ["OpenToolchain", "route"]
 
 _PROGRESS = re.compile(
     r"Running (?P<what>.*?)[.,]"
@@ -18,6 +20,16 @@ _PROGRESS = re.compile(
     r"|iter=(?P<round>\d+) .*overused=(?P<overused>\d+)"
     r"|Routing (?P<arcs>\d+) arcs"
 )
+
+
+class OpenToolchain(Toolchain):
+    """A tool chain of Yosys and nextpnr, whose companion is the design as Verilog."""
+
+    def synthesis_tools(self) -> list[Tool]:
+        return [yosys_tool()]
+
+    def companions(self, job: Job) -> None:
+        write_verilog(job)
 
 
 def route(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from penstock.hw.boards.board import Board
+from penstock.hw.flow.step_times import STEPS
 from penstock.hw.flow.timing import Timing
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.number_format import grouped, percent
@@ -99,7 +100,10 @@ class Report:
         Sentences about what was checked.
     seeds : list of SeedResult
     costs : dict of str to (float, float)
-        Seconds and peak megabytes of each step.
+        Seconds and peak megabytes of each step, by the names of `hw.flow.step_times.STEPS`; the
+        check of the netlist runs beside place and route.
+    seconds : float
+        Of the whole build.
     """
 
     board: Board
@@ -115,6 +119,7 @@ class Report:
     notes: list[str] = field(default_factory=list)
     seeds: list[SeedResult] = field(default_factory=list)
     costs: dict[str, tuple[float, float]] = field(default_factory=dict)
+    seconds: float = 0.0
 
     @property
     def met(self) -> bool:
@@ -178,6 +183,7 @@ class Report:
                 name: {"seconds": round(seconds, 1), "megabytes": round(megabytes)}
                 for name, (seconds, megabytes) in self.costs.items()
             },
+            "seconds": round(self.seconds, 1),
         }
 
     def as_markdown(self) -> str:
@@ -212,9 +218,10 @@ class Report:
         if self.costs:
             lines += ["", "| step | seconds | MB |", "|---|---:|---:|"]
             lines += [
-                f"| {name} | {seconds:.0f} | {megabytes:.0f} |"
+                f"| {STEPS[name]} | {seconds:.0f} | {f'{megabytes:.0f}' if megabytes else ''} |"
                 for name, (seconds, megabytes) in self.costs.items()
             ]
+            lines += [f"| the whole build | {self.seconds:.0f} | |"]
         return "\n".join(lines) + "\n"
 
     def _timing(self) -> list[str]:

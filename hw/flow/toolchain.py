@@ -17,8 +17,10 @@ from typing import Any, ClassVar
 from penstock.hw.boards.board import Board
 from penstock.hw.flow.errors import BuildError
 from penstock.hw.flow.process import Cost, Runner
+from penstock.hw.flow.step_times import STEPS, StepTimes
 from penstock.hw.flow.timing import Timing
 from penstock.models.spec.arch import Arch
+from penstock.models.spec.number_format import duration
 
 __all__ = [
     "Job",
@@ -71,6 +73,8 @@ class Job:
     runner : Runner
     say : callable
         Called with a description of each step.
+    times : StepTimes or None
+        What steps are expected to take.
     """
 
     board: Board
@@ -78,6 +82,20 @@ class Job:
     folder: Path
     runner: Runner
     say: Callable[[str], None]
+    times: StepTimes | None = None
+
+    def about(self, step: str, *, seeds: int = 1, jobs: int = 1, limit: float = 0) -> None:
+        """Say which step begins, and about how long it takes where that is known.
+
+        The parameters are those of `StepTimes.step`.
+        """
+        text = STEPS[step]
+        if step == "place and route":
+            text += f" with {seeds} seed{'s' if seeds > 1 else ''}"
+        known = None
+        if self.times is not None:
+            known = self.times.step(step, seeds=seeds, jobs=jobs, limit=limit)
+        self.say(text if known is None else f"{text}, about {duration(known)}")
 
     @property
     def rtlil(self) -> Path:
@@ -97,6 +115,16 @@ class Job:
     def log(self, step: str) -> Path:
         """Path of a step's log."""
         return self.folder / "logs" / f"{step}.log"
+
+    def run(self, step: str, program: str | Path, *arguments: str | Path) -> None:
+        """Run a program in `folder`, with its output in the log of `step`.
+
+        Raises
+        ------
+        BuildError
+            If it cannot be run or fails.
+        """
+        self.runner.run([program, *arguments], log=self.log(step), cwd=self.folder)
 
 
 @dataclass(frozen=True, kw_only=True)

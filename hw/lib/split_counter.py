@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from amaranth import Cat, Module, Signal, Value
 
+from penstock.hw.lib.countdown import Countdown
 from penstock.hw.lib.timing_policy import FAST, TimingPolicy
 
 __all__ = ["COUNT_LATENCY", "counted", "counted_down"]
@@ -91,7 +92,14 @@ def _counted_whole(m: Module, more: Value, *, bits: int, name: str, clear: Value
 
 
 def counted_down(
-    m: Module, *, take: Value, value: Value, step: Value, name: str, one: Value | None = None
+    m: Module,
+    *,
+    take: Value,
+    value: Value,
+    step: Value,
+    name: str,
+    one: Value | None = None,
+    timing: TimingPolicy = FAST,
 ) -> Signal:
     """Return whether one step is left, of as many as were taken.
 
@@ -112,7 +120,16 @@ def counted_down(
         Of the registers.
     one : Value, 1 bit, or None
         Whether `value` is 1, if that is known.
+    timing : TimingPolicy
+        Without `split_sums`, the count is one register.
     """
+    if not timing.split_sums:
+        whole = Countdown(m, len(value), name=name, end=1)
+        with m.If(take):
+            whole.load(value, last=one)
+        with m.Elif(step):
+            whole.step()
+        return whole.last
     low_bits = max(_LEAST, len(value) - _UPPER_BITS)
     low, high = (
         Signal(width, name=f"{name}_{half}", reset_less=True)

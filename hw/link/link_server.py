@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -32,7 +34,94 @@ _INFO_BYTES = 4 * len(INFO_FIELDS)
 # Counts past the longest frame without wrapping.
 _COUNT_BITS = (HEADER_BYTES + MAX_PAYLOAD + CRC_BYTES).bit_length()
 
+# Given the bytes of what was done: counts it, and says whether that was all.
+_Done = Callable[[int], Value]
+
 _header_layout = data.StructLayout(dict(HEADER_FIELDS))
+
+
+class _Request:
+    """What the header says, in steps of a cycle each: there are more bytes behind it.
+
+    Parameters
+    ----------
+    m : Module
+        Gets the registers.
+    header : View
+    received : Signal
+        Bytes of the frame.
+
+    Attributes
+    ----------
+    good : Signal
+        To be set: whether the frame's CRC was right.
+    memory, registers : Signal
+        It is about memory, or about registers.
+    sound : Signal
+        It is a request that can be done, in a frame as long as it says; two cycles after `good`.
+    """
+
+    def __init__(self, m: Module, header: data.View, received: Signal) -> None:
+        op, length, word = header.op, header.length, header.word
+        self.good, self.sound = Signal(name="good"), Signal(name="sound")
+        self.memory, self.registers = Signal(name="memory"), Signal(name="registers")
+        hello, writes, bounded, beats, words, possible = (
+            Signal(name=name)
+            for name in ("hello", "writes", "bounded", "beats", "words", "possible")
+        )
+        expected = Signal(_COUNT_BITS + 1, name="expected")
+        m.d.sync += [
+            hello.eq(op == LinkOp.HELLO),
+            writes.eq((op == LinkOp.WRITE_MEMORY) | (op == LinkOp.WRITE_REGISTER)),
+            self.memory.eq((op == LinkOp.READ_MEMORY) | (op == LinkOp.WRITE_MEMORY)),
+            self.registers.eq((op == LinkOp.READ_REGISTER) | (op == LinkOp.WRITE_REGISTER)),
+            bounded.eq((length != 0) & (length <= MAX_PAYLOAD)),
+            beats.eq(~(length[:3] | word[:3]).any()),
+            words.eq(~(length[:2] | word[:2]).any()),
+            # Of a length that is not bounded, whatever.
+            expected.eq(HEADER_BYTES + CRC_BYTES + Mux(writes, length[:_COUNT_BITS], 0)),
+            possible.eq(hello | (bounded & ((self.memory & beats) | (self.registers & words)))),
+            self.sound.eq(self.good & possible & (received == expected)),
+        ]
+
+
+class _Answer:
+    """What is being sent, some bytes at a time.
+
+    Parameters
+    ----------
+    m : Module
+        Gets the registers.
+    o : stream of content_layout
+
+    Attributes
+    ----------
+    free : Signal
+        All that was said is sent.
+    """
+
+    def __init__(self, m: Module, o: stream.Interface) -> None:
+        self._m = m
+        self._bytes = Signal(BEAT_BYTES * 8, name="chunk", reset_less=True)
+        self._left = Signal(range(BEAT_BYTES + 1), name="chunk_left")
+        self._last = Signal(name="chunk_last", reset_less=True)
+        self.free = Signal(name="free")
+        m.d.comb += [
+            self.free.eq(self._left == 0),
+            o.valid.eq(~self.free),
+            o.p.data.eq(self._bytes[:8]),
+            o.p.last.eq(self._last & (self._left == 1)),
+        ]
+        with m.If(o.valid & o.ready):
+            m.d.sync += [self._bytes.eq(self._bytes >> 8), self._left.eq(self._left - 1)]
+
+    def say(self, value: Value, size: int, last: Value) -> None:
+        """Send the low `size` bytes of `value`; `last` says whether the answer ends with them."""
+        self._m.d.sync += [
+            self._bytes.eq(value),
+            self._left.eq(size),
+            self._last.eq(last),
+        ]
 
 
 class LinkServer(wiring.Component):
@@ -92,64 +181,22 @@ class LinkServer(wiring.Component):
 
         header = Signal(_header_layout, reset_less=True)
         received = Signal(_COUNT_BITS)  # bytes of the frame
-        good = Signal()
         self._receive(m, header, received, frame)
-
+        request = _Request(m, header, received)
+        answer = _Answer(m, self.o)
+        left = Signal(range(MAX_PAYLOAD + 1))  # bytes of the payload to do
+        index = Signal(range(MAX_PAYLOAD // _REGISTER))  # beats or registers done
         dropped = Signal(16)
         bus_error = Signal()
         csr = self.csr
         with m.If(
-            (read_dma.error | write_dma.error).any()
+            (read_dma.control.error | write_dma.control.error).any()
             | (csr.bvalid & csr.bresp.any())
             | (csr.rvalid & csr.rresp.any())
         ):
             m.d.sync += bus_error.eq(1)
-
-        # What is being sent: bytes from the low end on.
-        chunk = Signal(BEAT_BYTES * 8, reset_less=True)
-        chunk_left = Signal(range(BEAT_BYTES + 1))
-        chunk_last = Signal(reset_less=True)
-        free = Signal()
         m.d.comb += [
-            free.eq(chunk_left == 0),
-            self.o.valid.eq(~free),
-            self.o.p.data.eq(chunk[:8]),
-            self.o.p.last.eq(chunk_last & (chunk_left == 1)),
-        ]
-        with m.If(self.o.valid & self.o.ready):
-            m.d.sync += [chunk.eq(chunk >> 8), chunk_left.eq(chunk_left - 1)]
-
-        def say(value: Value, size: int, last: Value) -> None:
-            m.d.sync += [chunk.eq(value), chunk_left.eq(size), chunk_last.eq(last)]
-
-        # What the header says, in steps of a cycle each: there are more bytes behind it.
-        op = header.op
-        hello, writes, memory, registers = Signal(), Signal(), Signal(), Signal()
-        bounded, beats, words = Signal(), Signal(), Signal()
-        expected = Signal(_COUNT_BITS + 1)
-        possible = Signal()
-        sound = Signal()
-        m.d.sync += [
-            hello.eq(op == LinkOp.HELLO),
-            writes.eq((op == LinkOp.WRITE_MEMORY) | (op == LinkOp.WRITE_REGISTER)),
-            memory.eq((op == LinkOp.READ_MEMORY) | (op == LinkOp.WRITE_MEMORY)),
-            registers.eq((op == LinkOp.READ_REGISTER) | (op == LinkOp.WRITE_REGISTER)),
-            bounded.eq((header.length != 0) & (header.length <= MAX_PAYLOAD)),
-            beats.eq(~(header.length[:3] | header.word[:3]).any()),
-            words.eq(~(header.length[:2] | header.word[:2]).any()),
-            # Of a length that is not bounded, whatever.
-            expected.eq(HEADER_BYTES + CRC_BYTES + Mux(writes, header.length[:_COUNT_BITS], 0)),
-            possible.eq(hello | (bounded & ((memory & beats) | (registers & words)))),
-            sound.eq(good & possible & (received == expected)),
-        ]
-        last_seq = Signal(8)
-        known = Signal()  # last_seq is that of a request
-        left = Signal(range(MAX_PAYLOAD + 1))  # bytes of the payload to do
-        index = Signal(range(MAX_PAYLOAD // _REGISTER))  # registers done
-        ended = Signal()
-        state = {"fresh": self.fresh, "bus_error": bus_error, "dropped": dropped}
-        m.d.comb += [
-            frame.r.addr.eq(Mux(memory, index, index >> 1)),
+            frame.r.addr.eq(Mux(request.memory, index, index >> 1)),
             csr.araddr.eq(header.word),
             csr.awaddr.eq(header.word),
             csr.wdata.eq(frame.r.data.word_select(index[0], 32)),
@@ -164,122 +211,174 @@ class LinkServer(wiring.Component):
                 dma.cmd.p.beats.eq(header.length >> 3),
             ]
 
+        def done(size: int) -> Value:
+            """Count a beat or a register; return whether it was the last one."""
+            m.d.sync += left.eq(left - size)
+            if size == _REGISTER:
+                m.d.sync += header.word.eq(header.word + _REGISTER)
+            return left == size
+
+        state = {"fresh": self.fresh, "bus_error": bus_error, "dropped": dropped}
         with m.FSM():
-            with m.State("receive"):
-                m.d.comb += self.i.ready.eq(1)
-                with m.If(self.i.valid & self.i.p.end):
-                    m.d.sync += good.eq(self.i.p.good)
-                    m.next = "judge"
-            with m.State("judge"):
-                m.next = "check"
-            with m.State("check"):
-                m.d.sync += [received.eq(0), left.eq(header.length), index.eq(0)]
-                with m.If(sound):
-                    m.d.sync += [last_seq.eq(header.seq), known.eq(1)]
-                    m.next = "answer"
-                    with m.Switch(op):
-                        with m.Case(LinkOp.HELLO):
-                            m.d.sync += [self.fresh.eq(0), left.eq(_INFO_BYTES)]
-                        with m.Case(LinkOp.READ_MEMORY):
-                            m.next = "ask"
-                        with m.Case(LinkOp.WRITE_MEMORY):
-                            m.next = "announce"
-                        with m.Case(LinkOp.WRITE_REGISTER):
-                            with m.If(known & (last_seq == header.seq)):
-                                m.d.sync += left.eq(0)  # its answer was lost
-                            with m.Else():
-                                m.next = "fetch"
-                with m.Else():
-                    m.d.sync += dropped.eq(dropped + 1)
-                    m.d.comb += self.damaged.eq(1)
-                    m.next = "receive"
-
-            with m.State("announce"):
-                m.d.comb += write_dma.cmd.valid.eq(1)
-                with m.If(write_dma.cmd.ready):
-                    m.next = "fetch"
-            with m.State("fetch"):
-                m.d.comb += frame.r.en.eq(1)
-                m.next = "fetching"
-            with m.State("fetching"):
-                m.next = "write"
-                with m.If(registers):
-                    m.d.sync += [csr.awvalid.eq(1), csr.wvalid.eq(1)]
-                    m.next = "set"
-            with m.State("write"):
-                m.d.comb += write_dma.i.valid.eq(1)
-                with m.If(write_dma.i.ready):
-                    m.d.sync += [index.eq(index + 1), left.eq(left - BEAT_BYTES)]
-                    m.next = "fetch"
-                    with m.If(left == BEAT_BYTES):
-                        m.next = "acknowledge"
-            with m.State("acknowledge"), m.If(write_dma.done):
-                m.next = "answer"
-            with m.State("set"):
-                with m.If(csr.awready):
-                    m.d.sync += csr.awvalid.eq(0)
-                with m.If(csr.wready):
-                    m.d.sync += csr.wvalid.eq(0)
-                with m.If(csr.bvalid):
-                    m.d.sync += [
-                        index.eq(index + 1),
-                        left.eq(left - _REGISTER),
-                        header.word.eq(header.word + _REGISTER),
-                    ]
-                    m.next = "fetch"
-                    with m.If(left == _REGISTER):
-                        m.next = "answer"
-
-            with m.State("ask"):
-                m.d.comb += read_dma.cmd.valid.eq(1)
-                with m.If(read_dma.cmd.ready):
-                    m.next = "answer"
-            with m.State("answer"), m.If(free):
-                # Of a write, nothing is left.
-                m.d.comb += ended.eq(left == 0)
-                length = Signal(16)
-                m.d.comb += length.eq(left)
-                say(Cat(op | ANSWER, header.seq, length, _state(state)), BEAT_BYTES, ended)
-                with m.Switch(op):
-                    with m.Case(LinkOp.HELLO):
-                        m.next = "info"
-                    with m.Case(LinkOp.READ_MEMORY):
-                        m.next = "send"
-                    with m.Case(LinkOp.READ_REGISTER):
-                        m.next = "get"
-                    with m.Default():
-                        m.next = "receive"
-            with m.State("info"), m.If(free):
-                info = Cat(Const(self.info[name], 32) for name in INFO_FIELDS)
-                say(info.word_select(index[0], BEAT_BYTES * 8), BEAT_BYTES, left == BEAT_BYTES)
-                m.d.sync += [index.eq(index + 1), left.eq(left - BEAT_BYTES)]
-                with m.If(left == BEAT_BYTES):
-                    m.next = "receive"
-            with m.State("send"), m.If(free & read_dma.o.valid):
-                say(read_dma.o.payload, BEAT_BYTES, left == BEAT_BYTES)
-                m.next = "sent"
-            with m.State("sent"):
-                m.d.comb += read_dma.o.ready.eq(1)
-                m.d.sync += left.eq(left - BEAT_BYTES)
-                m.next = "send"
-                with m.If(left == BEAT_BYTES):
-                    m.next = "receive"
-            with m.State("get"), m.If(free):
-                m.d.sync += csr.arvalid.eq(1)
-                m.next = "getting"
-            with m.State("getting"):
-                with m.If(csr.arready):
-                    m.d.sync += csr.arvalid.eq(0)
-                with m.If(csr.rvalid):
-                    say(csr.rdata, _REGISTER, left == _REGISTER)
-                    m.d.sync += [
-                        left.eq(left - _REGISTER),
-                        header.word.eq(header.word + _REGISTER),
-                    ]
-                    m.next = "get"
-                    with m.If(left == _REGISTER):
-                        m.next = "receive"
+            self._judge(m, header, request, received, left, index, dropped)
+            self._write_memory(m, write_dma, index, done)
+            self._fetch(m, frame, request)
+            self._write_registers(m, index, done)
+            self._begin_answer(m, header, read_dma, answer, left, _state(state))
+            self._answer_info(m, answer, index, done)
+            self._answer_memory(m, answer, read_dma, left, done)
+            self._answer_registers(m, answer, done)
         return m
+
+    def _judge(
+        self,
+        m: Module,
+        header: data.View,
+        request: _Request,
+        received: Signal,
+        left: Signal,
+        index: Signal,
+        dropped: Signal,
+    ) -> None:
+        """Receive a frame and say what is to be done for it."""
+        last_seq = Signal(8)
+        known = Signal()  # last_seq is that of a request
+        with m.State("receive"):
+            m.d.comb += self.i.ready.eq(1)
+            with m.If(self.i.valid & self.i.p.end):
+                m.d.sync += request.good.eq(self.i.p.good)
+                m.next = "judge"
+        with m.State("judge"):
+            m.next = "check"
+        with m.State("check"):
+            m.d.sync += [received.eq(0), left.eq(header.length), index.eq(0)]
+            with m.If(request.sound):
+                m.d.sync += [last_seq.eq(header.seq), known.eq(1)]
+                m.next = "answer"
+                with m.Switch(header.op):
+                    with m.Case(LinkOp.HELLO):
+                        m.d.sync += [self.fresh.eq(0), left.eq(_INFO_BYTES)]
+                    with m.Case(LinkOp.READ_MEMORY):
+                        m.next = "ask"
+                    with m.Case(LinkOp.WRITE_MEMORY):
+                        m.next = "announce"
+                    with m.Case(LinkOp.WRITE_REGISTER):
+                        with m.If(known & (last_seq == header.seq)):
+                            m.d.sync += left.eq(0)  # its answer was lost
+                        with m.Else():
+                            m.next = "fetch"
+            with m.Else():
+                m.d.sync += dropped.eq(dropped + 1)
+                m.d.comb += self.damaged.eq(1)
+                m.next = "receive"
+
+    def _write_memory(self, m: Module, dma: WriteDma, index: Signal, done: _Done) -> None:
+        """Give the payload to the DMA, beat by beat."""
+        with m.State("announce"):
+            m.d.comb += dma.cmd.valid.eq(1)
+            with m.If(dma.cmd.ready):
+                m.next = "fetch"
+        with m.State("write"):
+            m.d.comb += dma.i.valid.eq(1)
+            with m.If(dma.i.ready):
+                m.d.sync += index.eq(index + 1)
+                m.next = "fetch"
+                with m.If(done(BEAT_BYTES)):
+                    m.next = "acknowledge"
+        with m.State("acknowledge"), m.If(dma.done):
+            m.next = "answer"
+
+    def _fetch(self, m: Module, frame: Buffer, request: _Request) -> None:
+        """Fetch a beat of the payload."""
+        csr = self.csr
+        with m.State("fetch"):
+            m.d.comb += frame.r.en.eq(1)
+            m.next = "fetching"
+        with m.State("fetching"):
+            m.next = "write"
+            with m.If(request.registers):
+                m.d.sync += [csr.awvalid.eq(1), csr.wvalid.eq(1)]
+                m.next = "set"
+
+    def _write_registers(self, m: Module, index: Signal, done: _Done) -> None:
+        """Write registers, two from each beat."""
+        csr = self.csr
+        with m.State("set"):
+            with m.If(csr.awready):
+                m.d.sync += csr.awvalid.eq(0)
+            with m.If(csr.wready):
+                m.d.sync += csr.wvalid.eq(0)
+            with m.If(csr.bvalid):
+                m.d.sync += index.eq(index + 1)
+                m.next = "fetch"
+                with m.If(done(_REGISTER)):
+                    m.next = "answer"
+
+    def _begin_answer(
+        self,
+        m: Module,
+        header: data.View,
+        dma: ReadDma,
+        answer: _Answer,
+        left: Signal,
+        state: Value,
+    ) -> None:
+        """Send an answer's header; memory that is read is asked for before."""
+        length = Signal(16)
+        m.d.comb += length.eq(left)
+        with m.State("ask"):
+            m.d.comb += dma.cmd.valid.eq(1)
+            with m.If(dma.cmd.ready):
+                m.next = "answer"
+        with m.State("answer"), m.If(answer.free):
+            # Of a write, nothing is left.
+            text = Cat(header.op | ANSWER, header.seq, length, state)
+            answer.say(text, BEAT_BYTES, left == 0)
+            with m.Switch(header.op):
+                with m.Case(LinkOp.HELLO):
+                    m.next = "info"
+                with m.Case(LinkOp.READ_MEMORY):
+                    m.next = "send"
+                with m.Case(LinkOp.READ_REGISTER):
+                    m.next = "get"
+                with m.Default():
+                    m.next = "receive"
+
+    def _answer_info(self, m: Module, answer: _Answer, index: Signal, done: _Done) -> None:
+        with m.State("info"), m.If(answer.free):
+            info = Cat(Const(self.info[name], 32) for name in INFO_FIELDS)
+            last = done(BEAT_BYTES)
+            answer.say(info.word_select(index[0], BEAT_BYTES * 8), BEAT_BYTES, last)
+            m.d.sync += index.eq(index + 1)
+            with m.If(last):
+                m.next = "receive"
+
+    def _answer_memory(
+        self, m: Module, answer: _Answer, dma: ReadDma, left: Signal, done: _Done
+    ) -> None:
+        with m.State("send"), m.If(answer.free & dma.o.valid):
+            answer.say(dma.o.payload, BEAT_BYTES, left == BEAT_BYTES)
+            m.next = "sent"
+        with m.State("sent"):
+            m.d.comb += dma.o.ready.eq(1)
+            m.next = "send"
+            with m.If(done(BEAT_BYTES)):
+                m.next = "receive"
+
+    def _answer_registers(self, m: Module, answer: _Answer, done: _Done) -> None:
+        csr = self.csr
+        with m.State("get"), m.If(answer.free):
+            m.d.sync += csr.arvalid.eq(1)
+            m.next = "getting"
+        with m.State("getting"):
+            with m.If(csr.arready):
+                m.d.sync += csr.arvalid.eq(0)
+            with m.If(csr.rvalid):
+                last = done(_REGISTER)
+                answer.say(csr.rdata, _REGISTER, last)
+                m.next = "get"
+                with m.If(last):
+                    m.next = "receive"
 
     def _receive(self, m: Module, header: data.View, received: Signal, frame: Buffer) -> None:
         """Put a frame's header into `header`, its payload into `frame`, and count its bytes."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from amaranth import Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import Out
 
 from penstock.hw.lib.buffer import READ_LATENCY, Buffer
 from penstock.hw.lib.delay import delayed
-from penstock.hw.memory.sdram import context_layout, read_layout, request_layout, write_layout
+from penstock.hw.memory.controller import context_layout, controller_members, request_layout
 from penstock.models.spec.memory import BEAT_BYTES
 
 __all__ = ["BlockMemory"]
@@ -30,19 +30,11 @@ class BlockMemory(wiring.Component):
     def __init__(self, *, size: int, tag_bits: int = 3) -> None:
         if not isinstance(size, int) or size < 16 or size & (size - 1):
             raise ValueError(f"size must be a power of two of at least 16, not {size!r}")
-        if not isinstance(tag_bits, int) or tag_bits < 1:
-            raise ValueError(f"tag_bits must be a positive integer, not {tag_bits!r}")
         self.size = size
         self.tag_bits = tag_bits
         super().__init__(
             {
-                "i": In(stream.Signature(request_layout(tag_bits))),
-                "w": In(stream.Signature(write_layout)),
-                "r": Out(read_layout(tag_bits)),
-                "r_valid": Out(1),
-                "w_tag": Out(tag_bits),
-                "w_done": Out(1),
-                "w_error": Out(1),
+                **controller_members(tag_bits),
                 "ready": Out(1, init=1),
             }
         )

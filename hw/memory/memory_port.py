@@ -22,7 +22,8 @@ from penstock.hw.bus.axi import MAX_BURST, Resp, axi_read, axi_write
 from penstock.hw.lib.fifo import Fifo
 from penstock.hw.lib.register_slice import RegisterSlice
 from penstock.hw.memory.block_memory import BlockMemory
-from penstock.hw.memory.sdram import SdramController, write_layout
+from penstock.hw.memory.controller import write_layout
+from penstock.hw.memory.sdram import SdramController
 
 __all__ = ["MemoryPort"]
 

@@ -16,13 +16,15 @@ from __future__ import annotations
 from enum import IntEnum
 
 from amaranth import Array, Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import Out
 
+from penstock.hw.lib.countdown import Countdown
 from penstock.hw.lib.delay import delayed
+from penstock.hw.memory.controller import context_layout, controller_members, request_layout
 from penstock.hw.memory.sdram_chip import COMMANDS, SdramChip, sdram_pins
 
-__all__ = ["SdramController", "context_layout", "read_layout", "request_layout", "write_layout"]
+__all__ = ["SdramController"]
 
 # Words of a beat.
 _WORDS = 4
@@ -30,26 +32,6 @@ _INITIAL_REFRESHES = 8
 # From the cycle of a decision to that of the command's word at the input pins' registers: register
 # of the decision, output register, register in the pad, and in the pad again on the way back.
 _PADS = 4
-
-write_layout = data.StructLayout({"data": 64, "strobe": 8})
-
-
-def request_layout(tag_bits: int) -> data.StructLayout:
-    """A burst: byte address (a multiple of 8), 1 to 16 beats within a row, direction.
-
-    `tag` comes back with the answer.
-    """
-    return data.StructLayout({"addr": 32, "beats": 5, "write": 1, "tag": tag_bits})
-
-
-def read_layout(tag_bits: int) -> data.StructLayout:
-    """A beat that was read, and what `context_layout` says of it."""
-    return data.StructLayout({"data": 64, **dict(context_layout(tag_bits).members)})
-
-
-def context_layout(tag_bits: int) -> data.StructLayout:
-    """Whose burst a beat belongs to, whether it is the burst's last, and outside the memory."""
-    return data.StructLayout({"tag": tag_bits, "last": 1, "error": 1})
 
 
 def address_layout(chip: SdramChip) -> data.StructLayout:
@@ -85,6 +67,140 @@ class _Timer:
         self._m.d.sync += [self._left.eq(cycles), self.over.eq(cycles == 0)]
 
 
+class _Banks:
+    """Which row of each bank is open, and when it may be closed.
+
+    Parameters
+    ----------
+    m : Module
+        Gets the registers.
+    chip : SdramChip
+    longest : int
+        Most cycles of `keep`.
+
+    Attributes
+    ----------
+    opened, rows, closable : Array
+        Of each bank.
+    """
+
+    def __init__(self, m: Module, chip: SdramChip, *, longest: int) -> None:
+        self._m = m
+        banks = range(1 << chip.bank_bits)
+        self.opened = Array(Signal(name=f"opened_{k}") for k in banks)
+        self.rows = Array(Signal(chip.row_bits, name=f"row_{k}") for k in banks)
+        self._holds = [_Timer(m, f"hold_{k}", longest) for k in banks]
+        self.closable = Array(hold.over for hold in self._holds)
+
+    def keep(self, which: Value, cycles: int) -> None:
+        """Keep a bank open for so many cycles."""
+        with self._m.Switch(which):
+            for k, hold in enumerate(self._holds):
+                with self._m.Case(k):
+                    hold.start(cycles)
+
+
+class _Burst:
+    """The burst whose beats are on their way.
+
+    Parameters
+    ----------
+    m : Module
+        Gets the registers.
+    chip : SdramChip
+    tag_bits : int
+
+    Attributes
+    ----------
+    active, write, error : Signal
+    bank, column : Signal
+        Where the next beat is; the column in beats.
+    beats : Countdown
+    tag : Signal
+    issue : Signal
+        A beat's command is decided in this cycle.
+    ends : Value
+        And it is the last one.
+    """
+
+    def __init__(self, m: Module, chip: SdramChip, tag_bits: int) -> None:
+        self._m = m
+        self._chip = chip
+        self.active, self.write, self.error = (
+            Signal(name=name) for name in ("active", "write", "error")
+        )
+        self.bank = Signal(chip.bank_bits, name="bank")
+        self.column = Signal(chip.column_bits - 2, name="column")
+        self.beats = Countdown(m, 5, name="beat", end=1, reset_less=False)
+        self.tag = Signal(tag_bits, name="tag")
+        # Cycles until a READ or WRITE may follow, until the data bus may turn.
+        self._gap = _Timer(m, "gap", _WORDS)
+        self._turn = _Timer(m, "turn", chip.cas_latency + _WORDS + 1)
+        self.issue = Signal(name="issue")
+        self.ends = self.issue & self.beats.last
+        m.d.comb += self.issue.eq(self.active & self._gap.over & (~self.write | self._turn.over))
+        m.d.sync += self.active.eq(self.active & ~self.ends)
+        with m.If(self.issue):
+            m.d.sync += self.column.eq(self.column + 1)
+            self.beats.step()
+            self._gap.start(_WORDS - 1)
+            with m.If(~self.write):
+                self._turn.start(chip.cas_latency + _WORDS)
+
+    def begin(self, request: data.View, place: data.View, *, outside: Value) -> None:
+        """Let the burst of a request follow, the row being open."""
+        self.beats.load(request.beats)
+        self._m.d.sync += [
+            self.active.eq(1),
+            self.write.eq(request.write),
+            self.bank.eq(place.bank),
+            self.column.eq(place.beat),
+            self.tag.eq(request.tag),
+            self.error.eq(outside),
+        ]
+
+
+class _Commands:
+    """The command bus: what is decided in one cycle is put together in the next.
+
+    Parameters
+    ----------
+    m : Module
+        Gets the registers.
+    """
+
+    def __init__(self, m: Module) -> None:
+        self._m = m
+        self._decided = Signal(3, name="decided", init=COMMANDS["NOP"])
+        self._place = Signal(_Place, name="place")
+        m.d.sync += self._decided.eq(COMMANDS["NOP"])
+
+    def give(self, name: str, where: _Place) -> None:
+        """Give a command, where the module's conditions hold."""
+        self._m.d.sync += [self._decided.eq(COMMANDS[name]), self._place.eq(where)]
+
+    def drive(
+        self, pins: wiring.PureInterface, burst: _Burst, next_: data.View, chip: SdramChip
+    ) -> None:
+        """Drive the pins of command and address; `next_` is where the next burst is."""
+        m = self._m
+        # The decision's column and bank may be another burst's by now; `next_` is the same still.
+        column, bank = Signal.like(burst.column), Signal.like(burst.bank)
+        m.d.sync += [column.eq(burst.column), bank.eq(burst.bank), pins.command.eq(self._decided)]
+        with m.Switch(self._place):
+            with m.Case(_Place.COLUMN):
+                m.d.sync += [pins.a.eq(column << 2), pins.ba.eq(bank)]
+            with m.Case(_Place.ROW):
+                m.d.sync += [pins.a.eq(next_.row), pins.ba.eq(next_.bank)]
+            with m.Case(_Place.BANK):
+                m.d.sync += [pins.a[10].eq(0), pins.ba.eq(next_.bank)]
+            with m.Case(_Place.ALL):
+                m.d.sync += pins.a[10].eq(1)
+            with m.Case(_Place.MODE):
+                # Bursts of 4 words, sequential, also when writing.
+                m.d.sync += [pins.a.eq(chip.cas_latency << 4 | 0b010), pins.ba.eq(0)]
+
+
 class SdramController(wiring.Component):
     """Requests to commands.
 
@@ -99,15 +215,8 @@ class SdramController(wiring.Component):
 
     Members
     -------
-    i : In(stream of request_layout)
-    w : In(stream of write_layout)
-        Beats to write, in the order of the requests; those of a request must be there when it
-        comes.
-    r : Out(read_layout), r_valid : Out(1)
-        Beats that were read.  They must be taken at once.
-    w_tag : Out(tag_bits), w_done : Out(1), w_error : Out(1)
-        Pulse: the last beat of this write burst is on its way to the chip; whatever reads it later
-        gets it.
+    Those of `hw.memory.controller.controller_members`, and:
+
     pins : Out(sdram_pins(chip))
         Registered; the pads have one more register for each.
     ready : Out(1)
@@ -117,8 +226,6 @@ class SdramController(wiring.Component):
     def __init__(self, *, chip: SdramChip, clock_hz: int, tag_bits: int = 3) -> None:
         if not isinstance(clock_hz, int) or clock_hz < 1_000_000:
             raise ValueError(f"clock_hz must be at least 1000000, not {clock_hz!r}")
-        if not isinstance(tag_bits, int) or tag_bits < 1:
-            raise ValueError(f"tag_bits must be a positive integer, not {tag_bits!r}")
         self.chip = chip
         self.clock_hz = clock_hz
         self.tag_bits = tag_bits
@@ -138,13 +245,7 @@ class SdramController(wiring.Component):
         self.power_ticks = chip.cycles("t_power", clock_hz) // self.interval + 1
         super().__init__(
             {
-                "i": In(stream.Signature(request_layout(tag_bits))),
-                "w": In(stream.Signature(write_layout)),
-                "r": Out(read_layout(tag_bits)),
-                "r_valid": Out(1),
-                "w_tag": Out(tag_bits),
-                "w_done": Out(1),
-                "w_error": Out(1),
+                **controller_members(tag_bits),
                 "pins": Out(sdram_pins(chip)),
                 "ready": Out(1),
             }
@@ -153,176 +254,135 @@ class SdramController(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         chip = self.chip
-        banks = 1 << chip.bank_bits
-        pins = self.pins
-
-        # The burst whose beats are on their way.
-        active = Signal()
-        write = Signal()
-        bank = Signal(chip.bank_bits)
-        column = Signal(chip.column_bits - 2)  # in beats
-        left = Signal(5)
-        tag = Signal(self.tag_bits)
-        error = Signal()
-        # Cycles until a READ or WRITE may follow, until the data bus may turn.
-        gap = _Timer(m, "gap", _WORDS)
-        turn = _Timer(m, "turn", chip.cas_latency + _WORDS + 1)
-        issue = Signal()
-        last = Signal()  # always `left == 1`
-        m.d.comb += issue.eq(active & gap.over & (~write | turn.over))
-
-        # Of each bank: whether a row is open and which, and cycles until it may be closed.
-        opened = Array(Signal(name=f"opened_{k}") for k in range(banks))
-        rows = Array(Signal(chip.row_bits, name=f"row_{k}") for k in range(banks))
+        burst = _Burst(m, chip, self.tag_bits)
         longest = max(self.after_activate, self.after_read, self.after_write)
-        holds = [_Timer(m, f"hold_{k}", longest) for k in range(banks)]
-        closable = Array(hold.over for hold in holds)
+        banks = _Banks(m, chip, longest=longest)
+        commands = _Commands(m)
+        with m.If(burst.issue):
+            with m.If(~burst.error & burst.write):
+                commands.give("WRITE", _Place.COLUMN)
+                banks.keep(burst.bank, self.after_write - 1)
+            with m.Elif(~burst.error):
+                commands.give("READ", _Place.COLUMN)
+                banks.keep(burst.bank, self.after_read - 1)
 
-        def keep(which: Signal, cycles: int) -> None:
-            with m.Switch(which):
-                for k, hold in enumerate(holds):
-                    with m.Case(k):
-                        hold.start(cycles)
-
-        # What is decided in one cycle is put together in the next.
-        decided = Signal(3, init=COMMANDS["NOP"])
-        place = Signal(_Place)
-        m.d.sync += decided.eq(COMMANDS["NOP"])
-
-        def command(name: str, where: _Place) -> None:
-            m.d.sync += [decided.eq(COMMANDS[name]), place.eq(where)]
-
-        m.d.sync += active.eq(active & ~(issue & last))
-        with m.If(issue):
-            m.d.sync += [column.eq(column + 1), left.eq(left - 1), last.eq(left == 2)]
-            gap.start(_WORDS - 1)
-            with m.If(~write):
-                turn.start(chip.cas_latency + _WORDS)
-            with m.If(~error & write):
-                command("WRITE", _Place.COLUMN)
-                keep(bank, self.after_write - 1)
-            with m.Elif(~error):
-                command("READ", _Place.COLUMN)
-                keep(bank, self.after_read - 1)
-
+        # The burst after it, while its row is opened.
+        request = Signal(request_layout(self.tag_bits), reset_less=True)
+        place = data.View(address_layout(chip), request.addr)
+        delay = _Timer(m, "delay", max(self.t_rfc, self.t_rp, self.t_rcd, chip.c_mrd))
         refreshed = Signal()
         tick, owed = self._refreshes(m, refreshed)
         power = Signal(range(self.power_ticks + 1), init=self.power_ticks)
         with m.If(tick & (power != 0)):
             m.d.sync += power.eq(power - 1)
-
-        # The burst after it, while its row is opened.
-        request = Signal(request_layout(self.tag_bits), reset_less=True)
-        place_of = data.View(address_layout(chip), request.addr)
-        next_bank, next_row = place_of.bank, place_of.row
-        outside, row_open, row_hit = Signal(), Signal(), Signal()
-        delay = _Timer(m, "delay", max(self.t_rfc, self.t_rp, self.t_rcd, chip.c_mrd))
-        initial = Signal(range(_INITIAL_REFRESHES + 1), init=_INITIAL_REFRESHES)
-        waited = delay.over
-
         with m.FSM():
-            with m.State("power up"), m.If(power == 0):
-                m.next = "precharge all"
-            with m.State("precharge all"), m.If(Cat(*closable).all()):
-                command("PRECHARGE", _Place.ALL)
-                delay.start(self.t_rp - 1)
-                m.d.sync += [flag.eq(0) for flag in opened]
-                m.next = "refresh"
-            with m.State("refresh"), m.If(waited):
-                command("REFRESH", _Place.ALL)
-                delay.start(self.t_rfc - 1)
-                m.d.comb += refreshed.eq(1)
-                m.next = "idle"
-                with m.If(initial != 0):
-                    m.d.sync += initial.eq(initial - 1)
-                    m.next = "refresh"
-                    with m.If(initial == 1):
-                        m.next = "mode"
-            with m.State("mode"), m.If(waited):
-                command("MODE", _Place.MODE)
-                delay.start(chip.c_mrd - 1)
-                m.d.sync += self.ready.eq(1)
-                m.next = "idle"
-            with m.State("idle"):
-                m.d.comb += self.i.ready.eq(~owed)
-                m.d.sync += request.eq(self.i.payload)
-                with m.If(owed & ~active):
-                    m.next = "precharge all"
-                with m.If(~owed & self.i.valid):
-                    m.next = "look"
-            with m.State("look"):
-                m.d.sync += [
-                    outside.eq(place_of.beyond.any()),
-                    row_open.eq(opened[next_bank]),
-                    row_hit.eq(rows[next_bank] == next_row),
-                ]
-                m.next = "decide"
-            with m.State("decide"):
-                with m.If(outside | (row_open & row_hit)):
-                    m.next = "start"
-                with m.Elif(row_open):
-                    m.next = "close"
-                with m.Else():
-                    m.next = "activate"
-            with m.State("close"):
-                used = active & (bank == next_bank)
-                with m.If(~used & closable[next_bank] & ~issue):
-                    command("PRECHARGE", _Place.BANK)
-                    delay.start(self.t_rp - 1)
-                    m.next = "activate"
-            with m.State("activate"), m.If(waited & ~issue):
-                command("ACTIVATE", _Place.ROW)
-                keep(next_bank, self.after_activate - 1)
-                m.d.sync += [opened[next_bank].eq(1), rows[next_bank].eq(next_row)]
-                # From here the burst's first command is two cycles away at least.
-                delay.start(max(self.t_rcd - 2, 0))
-                m.next = "start"
-            with m.State("start"), m.If(waited & (~active | (issue & last))):
-                m.d.sync += [
-                    active.eq(1),
-                    write.eq(request.write),
-                    bank.eq(next_bank),
-                    column.eq(place_of.beat),
-                    left.eq(request.beats),
-                    last.eq(request.beats == 1),
-                    tag.eq(request.tag),
-                    error.eq(outside),
-                ]
-                m.next = "idle"
+            self._initialise(m, power, commands, delay)
+            self._refresh(m, refreshed, banks, commands, delay)
+            self._open(m, request, place, owed, burst, banks, commands, delay)
 
-        # The decision's column and bank may be another burst's by now; `request` is the same still.
-        issued_column, issued_bank = Signal.like(column), Signal.like(bank)
+        commands.drive(self.pins, burst, place, chip)
         writing, drive = Signal(), Signal()
         m.d.comb += self.w.ready.eq(writing)
         m.d.sync += [
-            issued_column.eq(column),
-            issued_bank.eq(bank),
-            writing.eq(issue & write),
-            drive.eq(issue & write & ~error),
-            pins.command.eq(decided),
+            writing.eq(burst.issue & burst.write),
+            drive.eq(burst.issue & burst.write & ~burst.error),
         ]
-        with m.Switch(place):
-            with m.Case(_Place.COLUMN):
-                m.d.sync += [pins.a.eq(issued_column << 2), pins.ba.eq(issued_bank)]
-            with m.Case(_Place.ROW):
-                m.d.sync += [pins.a.eq(next_row), pins.ba.eq(next_bank)]
-            with m.Case(_Place.BANK):
-                m.d.sync += [pins.a[10].eq(0), pins.ba.eq(next_bank)]
-            with m.Case(_Place.ALL):
-                m.d.sync += pins.a[10].eq(1)
-            with m.Case(_Place.MODE):
-                # Bursts of 4 words, sequential, also when writing.
-                m.d.sync += [pins.a.eq(chip.cas_latency << 4 | 0b010), pins.ba.eq(0)]
         self._write_data(m, drive)
         m.d.sync += [
-            self.w_done.eq(issue & write & last),
-            self.w_tag.eq(tag),
-            self.w_error.eq(error),
+            self.w_done.eq(burst.ends & burst.write),
+            self.w_tag.eq(burst.tag),
+            self.w_error.eq(burst.error),
         ]
         context = Signal(context_layout(self.tag_bits))
-        m.d.comb += [context.tag.eq(tag), context.last.eq(last), context.error.eq(error)]
-        self._read_data(m, issue & ~write, context)
+        m.d.comb += [
+            context.tag.eq(burst.tag),
+            context.last.eq(burst.beats.last),
+            context.error.eq(burst.error),
+        ]
+        self._read_data(m, burst.issue & ~burst.write, context)
         return m
+
+    def _initialise(self, m: Module, power: Signal, commands: _Commands, delay: _Timer) -> None:
+        """Wait for the power, and set the mode when the first refreshes are done."""
+        with m.State("power up"), m.If(power == 0):
+            m.next = "precharge all"
+        with m.State("mode"), m.If(delay.over):
+            commands.give("MODE", _Place.MODE)
+            delay.start(self.chip.c_mrd - 1)
+            m.d.sync += self.ready.eq(1)
+            m.next = "idle"
+
+    def _refresh(
+        self, m: Module, refreshed: Signal, banks: _Banks, commands: _Commands, delay: _Timer
+    ) -> None:
+        """Close all banks and refresh the chip: at the beginning some times, later once."""
+        initial = Signal(range(_INITIAL_REFRESHES + 1), init=_INITIAL_REFRESHES)
+        with m.State("precharge all"), m.If(Cat(*banks.closable).all()):
+            commands.give("PRECHARGE", _Place.ALL)
+            delay.start(self.t_rp - 1)
+            m.d.sync += [flag.eq(0) for flag in banks.opened]
+            m.next = "refresh"
+        with m.State("refresh"), m.If(delay.over):
+            commands.give("REFRESH", _Place.ALL)
+            delay.start(self.t_rfc - 1)
+            m.d.comb += refreshed.eq(1)
+            m.next = "idle"
+            with m.If(initial != 0):
+                m.d.sync += initial.eq(initial - 1)
+                m.next = "refresh"
+                with m.If(initial == 1):
+                    m.next = "mode"
+
+    def _open(
+        self,
+        m: Module,
+        request: data.View,
+        place: data.View,
+        owed: Value,
+        burst: _Burst,
+        banks: _Banks,
+        commands: _Commands,
+        delay: _Timer,
+    ) -> None:
+        """Take a request, open its row, and let its burst follow the one before."""
+        outside, row_open, row_hit = Signal(), Signal(), Signal()
+        with m.State("idle"):
+            m.d.comb += self.i.ready.eq(~owed)
+            m.d.sync += request.eq(self.i.payload)
+            with m.If(owed & ~burst.active):
+                m.next = "precharge all"
+            with m.If(~owed & self.i.valid):
+                m.next = "look"
+        with m.State("look"):
+            m.d.sync += [
+                outside.eq(place.beyond.any()),
+                row_open.eq(banks.opened[place.bank]),
+                row_hit.eq(banks.rows[place.bank] == place.row),
+            ]
+            m.next = "decide"
+        with m.State("decide"):
+            with m.If(outside | (row_open & row_hit)):
+                m.next = "start"
+            with m.Elif(row_open):
+                m.next = "close"
+            with m.Else():
+                m.next = "activate"
+        with m.State("close"):
+            used = burst.active & (burst.bank == place.bank)
+            with m.If(~used & banks.closable[place.bank] & ~burst.issue):
+                commands.give("PRECHARGE", _Place.BANK)
+                delay.start(self.t_rp - 1)
+                m.next = "activate"
+        with m.State("activate"), m.If(delay.over & ~burst.issue):
+            commands.give("ACTIVATE", _Place.ROW)
+            banks.keep(place.bank, self.after_activate - 1)
+            m.d.sync += [banks.opened[place.bank].eq(1), banks.rows[place.bank].eq(place.row)]
+            # From here the burst's first command is two cycles away at least.
+            delay.start(max(self.t_rcd - 2, 0))
+            m.next = "start"
+        with m.State("start"), m.If(delay.over & (~burst.active | burst.ends)):
+            burst.begin(request, place, outside=outside)
+            m.next = "idle"
 
     def _refreshes(self, m: Module, refreshed: Signal) -> tuple[Signal, Value]:
         """Return a pulse each refresh interval, and whether a refresh is owed."""

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from penstock.models.golden.reproducible import inverse_power
+
 __all__ = [
     "LRN_FRACTION_BITS",
     "LRN_SEGMENTS",
@@ -149,7 +151,7 @@ def lrn_table(
     if alpha < 0 or beta < 0 or k <= 0:
         raise ValueError(f"LRN needs alpha, beta >= 0 and k > 0, not {alpha!r}, {beta!r}, {k!r}")
     start = _segment_start(np.arange(LRN_TABLE_ENTRIES + 1)).astype(np.float64)
-    gain = in_scale / out_scale * (k + alpha / size * in_scale**2 * start) ** -beta
+    gain = in_scale / out_scale * inverse_power(k + alpha / size * in_scale**2 * start, beta)
     shift = int(np.floor(np.log2(65535 / gain[0])))
     if not 1 <= shift <= 31:
         raise ValueError(f"LRN gain {gain[0]:g} is out of range")

@@ -2,7 +2,8 @@
 
 Feature maps are ``(height, width, channels)``, uint8 in quantised networks and float32 in float
 ones.  Quantised products are summed with float32 matrix multiplication, which is exact here: the
-reduction is split into chunks whose sums float32 represents exactly.
+reduction is split into chunks whose sums float32 represents exactly.  Float networks give the same
+bits everywhere (`models.golden.reproducible`), and so does their calibration.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penstock.models.golden.fixed import lrn_apply, lrn_gains, requantise
+from penstock.models.golden.reproducible import column_means, inverse_power, matmul
 from penstock.models.graph.graph import (
     INPUT,
     Add,
@@ -314,7 +316,7 @@ def float_conv(layer: Conv, values: Array) -> NDArray[np.float32]:
         outputs = slice(group * per_group, (group + 1) * per_group)
         columns = im2col(values[:, :, group * depth : (group + 1) * depth], geometry)
         kernel = layer.weight[outputs].transpose(0, 2, 3, 1).reshape(per_group, -1)
-        np.matmul(columns, kernel.T, out=out[:, outputs])
+        out[:, outputs] = matmul(columns, kernel)
     out += layer.bias
     if layer.relu:
         np.maximum(out, 0, out=out)
@@ -330,12 +332,12 @@ def float_lrn(layer: Lrn, values: Array) -> NDArray[np.float32]:
     squares = np.zeros(values.shape, np.float32)
     for i in range(layer.size):
         squares += padded[..., i : i + channels]
-    out = values * (layer.k + layer.alpha / layer.size * squares) ** -layer.beta
-    return np.asarray(out, np.float32)
+    gain = inverse_power(layer.k + layer.alpha / layer.size * squares, layer.beta)
+    return np.asarray(values * gain.astype(np.float32), np.float32)
 
 
 def _float_fc(layer: Fc, values: Array) -> NDArray[np.float32]:
-    out = layer.weight @ flatten(values) + layer.bias
+    out = matmul(flatten(values)[None], layer.weight)[0].astype(np.float32) + layer.bias
     return np.asarray(np.maximum(out, 0) if layer.relu else out, np.float32)
 
 
@@ -375,7 +377,8 @@ def run_layer(layer: Layer, *inputs: Array) -> Array:
     if isinstance(layer, Lrn):
         return float_lrn(layer, values)
     if isinstance(layer, GlobalAveragePool):
-        return np.asarray(values.mean(axis=(0, 1), keepdims=True), np.float32)
+        means = column_means(values.reshape(-1, values.shape[2]))
+        return means.astype(np.float32).reshape(1, 1, -1)
     if isinstance(layer, Fc):
         return _float_fc(layer, values).reshape(1, 1, -1)
     raise ValueError(f"layer {layer.name}: no golden form of {type(layer).__name__}")

@@ -1,4 +1,4 @@
-"""Networks as graphs: layers, shapes, the builder, weights checked by name, the saved-model file.
+"""Networks as graphs: layers, shapes, the builder, the saved-model file.
 
 Imports `models.data` for class names.  What a layer computes is in `models.golden`.
 """

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock.models.graph.checked_weights import checked_labels
+from penstock.models.data.labels import class_labels
 from penstock.models.graph.graph import (
     INPUT,
     Add,
@@ -48,20 +48,31 @@ class Builder:
     weights : mapping of float arrays, optional
         Convolutions (out_ch, in_ch / groups, kh, kw), fully connected layers (out, in) with `in`
         channel-major, biases (out,).
+    width : float
+        Share of the output channels that each convolution gets, above 0; at least one channel is
+        left.
 
     Raises
     ------
     ValueError
-        From any method: if the layer does not fit, or its weights are missing or of another shape;
-        the message names network and layer.
+        If `width` is no such number.  From any method: if the layer does not fit, or its weights
+        are missing or of another shape; the message names network and layer.
     """
 
     def __init__(
-        self, name: str, spec: InputSpec, weights: Mapping[str, NDArray[Any]] | None = None
+        self,
+        name: str,
+        spec: InputSpec,
+        weights: Mapping[str, NDArray[Any]] | None = None,
+        *,
+        width: float = 1.0,
     ) -> None:
+        if not width > 0:
+            raise ValueError(f"width must be a positive number, not {width!r}")
         self.name = name
         self._spec = spec
         self._weights = weights
+        self._width = width
         self._layers: list[Layer] = []
         self._shapes: dict[str, Shape] = {INPUT: spec.shape}
 
@@ -90,6 +101,12 @@ class Builder:
             )
         return np.asarray(array, np.float32)
 
+    def _check(self, name: str, outputs: int) -> None:
+        if outputs < 1:
+            raise ValueError(
+                f"{self.name}: layer {name}: outputs must be a positive integer, not {outputs!r}"
+            )
+
     def conv(
         self,
         name: str,
@@ -102,7 +119,9 @@ class Builder:
         groups: int = 1,
         relu: bool = True,
     ) -> str:
-        """Add a convolution with a square window."""
+        """Add a convolution with a square window; `outputs` is what it has at a width of 1."""
+        self._check(name, outputs)
+        outputs = max(1, round(outputs * self._width))
         depth = self._shapes[source][2] // groups
         return self._append(
             Conv(
@@ -119,6 +138,7 @@ class Builder:
 
     def fc(self, name: str, source: str, outputs: int, *, relu: bool = True) -> str:
         """Add a fully connected layer."""
+        self._check(name, outputs)
         inputs = int(np.prod(self._shapes[source]))
         weight = self._array(f"{name}.weight", (outputs, inputs))
         bias = self._array(f"{name}.bias", (outputs,))
@@ -167,6 +187,15 @@ class Builder:
         """Add two maps."""
         return self._append(Add(name=name, inputs=(first, second), relu=relu))
 
+    def weight_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of every weight and bias by name, in the order of the layers."""
+        return {
+            f"{layer.name}.{kind}": array.shape
+            for layer in self._layers
+            if isinstance(layer, Conv | Fc)
+            for kind, array in (("weight", layer.weight), ("bias", layer.bias))
+        }
+
     def network(
         self, *, labels: tuple[str, ...] = (), trained: bool = True, source: str = ""
     ) -> Network:
@@ -175,16 +204,18 @@ class Builder:
         Parameters
         ----------
         labels : tuple of str
-            `models.data.labels.class_labels` if none are given.
+            One for each class; `models.data.labels.class_labels` if none are given.
         trained, source
             As in `Network`.
         """
         classes = int(np.prod(self._shapes[self._layers[-1].name]))
+        if labels and len(labels) != classes:
+            raise ValueError(f"{self.name}: {len(labels)} labels for {classes} classes")
         network = Network(
             name=self.name,
             input=self._spec,
             layers=tuple(self._layers),
-            labels=checked_labels(self.name, labels, classes),
+            labels=labels or class_labels(classes),
             trained=trained,
             source=source,
         )

@@ -49,7 +49,7 @@ from penstock.models.graph.graph import (
     infer_shapes,
 )
 
-__all__ = ["VERSION", "load", "save"]
+__all__ = ["VERSION", "digest", "load", "save"]
 
 VERSION = 2
 
@@ -124,6 +124,37 @@ def _header(network: Network, writer: _Writer) -> bytes:
     return json.dumps(header, separators=(",", ":")).encode()
 
 
+def _content(network: Network) -> tuple[int, list[Any]]:
+    """Return the header's length, and the parts of everything after the prefix."""
+    writer = _Writer()
+    header = _header(network, writer)
+    start = -(-(_PREFIX.size + len(header)) // _ALIGN) * _ALIGN
+    parts: list[Any] = [header, bytes(start - _PREFIX.size - len(header))]
+    end = 0
+    for offset, array in writer.arrays:
+        parts += [bytes(offset - end), array.reshape(-1).view(np.uint8)]
+        end = offset + array.nbytes
+    return len(header), parts
+
+
+def _sha256(parts: list[Any]) -> bytes:
+    result = hashlib.sha256()
+    for part in parts:
+        result.update(part)
+    return result.digest()
+
+
+def digest(network: Network) -> str:
+    """Return the SHA-256 of a network, in hexadecimal: the checksum of its file.
+
+    Raises
+    ------
+    ValueError
+        If the network holds a layer or array that cannot be saved.
+    """
+    return _sha256(_content(network)[1]).hex()
+
+
 def save(network: Network, path: str | os.PathLike[str]) -> None:
     """Write a network, float or quantised, to `path` atomically.
 
@@ -135,18 +166,9 @@ def save(network: Network, path: str | os.PathLike[str]) -> None:
         If the file cannot be written.
     """
     path = Path(path)
-    writer = _Writer()
-    header = _header(network, writer)
-    start = -(-(_PREFIX.size + len(header)) // _ALIGN) * _ALIGN
-    parts: list[Any] = [header, bytes(start - _PREFIX.size - len(header))]
-    end = 0
-    for offset, array in writer.arrays:
-        parts += [bytes(offset - end), array.reshape(-1).view(np.uint8)]
-        end = offset + array.nbytes
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part)
-    prefix = _PREFIX.pack(_MAGIC, VERSION, len(header), start + end, digest.digest())
+    header_size, parts = _content(network)
+    size = _PREFIX.size + sum(memoryview(part).nbytes for part in parts)
+    prefix = _PREFIX.pack(_MAGIC, VERSION, header_size, size, _sha256(parts))
 
     # The temporary file is beside the target: renaming within a file system is atomic.
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -217,7 +239,7 @@ def load(path: str | os.PathLike[str]) -> Network:
         raise ValueError(f"{path}: not a saved network")
     if len(data) < _PREFIX.size:
         raise ValueError(f"{path}: cut short: {len(data)} bytes")
-    _, version, header_size, size, digest = _PREFIX.unpack_from(data)
+    _, version, header_size, size, checksum = _PREFIX.unpack_from(data)
     if version != VERSION:
         raise ValueError(
             f"{path}: format version {version}, but this program reads version {VERSION}"
@@ -226,7 +248,7 @@ def load(path: str | os.PathLike[str]) -> Network:
         problem = "cut short" if len(data) < size else "too long"
         raise ValueError(f"{path}: {problem}: {len(data)} bytes instead of {size}")
     view = memoryview(data)
-    if hashlib.sha256(view[_PREFIX.size :]).digest() != digest:
+    if hashlib.sha256(view[_PREFIX.size :]).digest() != checksum:
         raise ValueError(f"{path}: damaged: its checksum is wrong")
     start = -(-(_PREFIX.size + header_size) // _ALIGN) * _ALIGN
     try:

@@ -18,19 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock.models.graph.checked_weights import checked, checked_labels, placeholders
-from penstock.models.graph.graph import (
-    INPUT,
-    Conv,
-    ConvGeometry,
-    Fc,
-    InputSpec,
-    Layer,
-    Lrn,
-    MaxPool,
-    Network,
-    infer_shapes,
-)
+from penstock.models.graph.builder import Builder
+from penstock.models.graph.graph import INPUT, InputSpec, Network
 from penstock.models.networks.seeded import seeded
 
 __all__ = ["BVLC", "CLASSES", "TORCHVISION", "Variant", "build", "seeded_alexnet", "weight_shapes"]
@@ -52,6 +41,26 @@ class _Stage:
     groups: int = 1
     lrn: bool = False
     pool: bool = False
+
+    def add_to(self, graph: Builder, source: str, outputs: int | None = None) -> str:
+        """Add these layers behind `source`; return the last one's name.
+
+        `outputs` takes the place of the stage's own number of channels.
+        """
+        last = graph.conv(
+            self.name,
+            source,
+            self.outputs if outputs is None else outputs,
+            self.kernel,
+            stride=self.stride,
+            pad=self.pad,
+            groups=self.groups,
+        )
+        if self.lrn:
+            last = graph.lrn(self.name.replace("conv", "norm"), last)
+        if self.pool:
+            last = graph.max_pool(self.name.replace("conv", "pool"), last, 3, 2)
+        return last
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,30 +114,30 @@ TORCHVISION = Variant(
 )
 
 
+def _graph(
+    variant: Variant, classes: int, weights: Mapping[str, NDArray[Any]] | None = None
+) -> Builder:
+    graph = Builder(variant.name, variant.input, weights)
+    last = INPUT
+    for stage in variant.stages:
+        last = stage.add_to(graph, last)
+    last = graph.fc("fc6", last, _HIDDEN)
+    last = graph.fc("fc7", last, _HIDDEN)
+    graph.fc("fc8", last, classes, relu=False)
+    return graph
+
+
 def weight_shapes(variant: Variant, classes: int = CLASSES) -> dict[str, tuple[int, ...]]:
     """Return the shape of every weight and bias by name.
 
     Convolutions are (out_ch, in_ch / groups, kh, kw), fully connected layers (out, in) with `in`
     flattened channel-major; both variants end in 6x6x256.
     """
-    shapes: dict[str, tuple[int, ...]] = {}
-    for stage in variant.stages:
-        per_group = stage.inputs // stage.groups
-        shapes[f"{stage.name}.weight"] = (stage.outputs, per_group, stage.kernel, stage.kernel)
-        shapes[f"{stage.name}.bias"] = (stage.outputs,)
-    flat = variant.stages[-1].outputs * 36
-    for name, outputs, inputs in (
-        ("fc6", _HIDDEN, flat),
-        ("fc7", _HIDDEN, _HIDDEN),
-        ("fc8", classes, _HIDDEN),
-    ):
-        shapes[f"{name}.weight"] = (outputs, inputs)
-        shapes[f"{name}.bias"] = (outputs,)
-    return shapes
+    return _graph(variant, classes).weight_shapes()
 
 
 def build(
-    weights: Mapping[str, NDArray[Any]],
+    weights: Mapping[str, NDArray[Any]] | None = None,
     *,
     variant: Variant = BVLC,
     labels: tuple[str, ...] = (),
@@ -139,8 +148,9 @@ def build(
 
     Parameters
     ----------
-    weights : mapping of float32 arrays
-        By the names and of the shapes of `weight_shapes`; the number of classes is free.
+    weights : mapping of float32 arrays, optional
+        By the names and of the shapes of `weight_shapes`; the number of classes is free.  Zeros if
+        not given.
     variant : Variant
     labels : tuple of str
         ImageNet's where there are 1000 classes and none are given.
@@ -152,53 +162,9 @@ def build(
     ValueError
         If a weight is missing or has the wrong shape, or the labels are not one for each class.
     """
-    classes = len(weights["fc8.bias"]) if "fc8.bias" in weights else CLASSES
-    arrays = checked(variant.name, weights, weight_shapes(variant, classes))
-
-    layers: list[Layer] = []
-    last = INPUT
-    for number, stage in enumerate(variant.stages, start=1):
-        conv = Conv(
-            name=stage.name,
-            inputs=(last,),
-            geometry=ConvGeometry(
-                kernel=(stage.kernel, stage.kernel),
-                stride=(stage.stride, stage.stride),
-                pad=(stage.pad,) * 4,
-                groups=stage.groups,
-            ),
-            weight=arrays[f"{stage.name}.weight"],
-            bias=arrays[f"{stage.name}.bias"],
-        )
-        layers.append(conv)
-        last = conv.name
-        if stage.lrn:
-            layers.append(Lrn(name=f"norm{number}", inputs=(last,)))
-            last = layers[-1].name
-        if stage.pool:
-            layers.append(MaxPool(name=f"pool{number}", inputs=(last,), kernel=3, stride=2))
-            last = layers[-1].name
-    for name in ("fc6", "fc7", "fc8"):
-        layers.append(
-            Fc(
-                name=name,
-                inputs=(last,),
-                weight=arrays[f"{name}.weight"],
-                bias=arrays[f"{name}.bias"],
-                relu=name != "fc8",
-            )
-        )
-        last = name
-    network = Network(
-        name=variant.name,
-        input=variant.input,
-        layers=tuple(layers),
-        labels=checked_labels(variant.name, labels, classes),
-        trained=trained,
-        source=source,
-    )
-    infer_shapes(network)
-    return network
+    classes = len(weights["fc8.bias"]) if weights and "fc8.bias" in weights else CLASSES
+    graph = _graph(variant, classes, weights)
+    return graph.network(labels=labels, trained=trained, source=source)
 
 
 def seeded_alexnet(
@@ -219,5 +185,4 @@ def seeded_alexnet(
     progress : callable, optional
         Called with each layer's name before it is filled.
     """
-    network = build(placeholders(weight_shapes(variant)), variant=variant)
-    return seeded(network, images, seed=seed, progress=progress)
+    return seeded(build(variant=variant), images, seed=seed, progress=progress)

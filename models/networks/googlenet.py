@@ -84,28 +84,18 @@ def build(
     Raises
     ------
     ValueError
-        If `width` or `classes` is no such number, the images are too small, or a weight does not
-        fit.
+        As `Builder`.
     """
-    if not width > 0:
-        raise ValueError(f"width must be a positive number, not {width!r}")
-    if classes < 1:
-        raise ValueError(f"classes must be a positive integer, not {classes!r}")
-
-    def scaled(channels: int) -> int:
-        return max(1, round(channels * width))
-
-    graph = Builder(NAME, spec, weights)
-    last = graph.conv("conv1/7x7_s2", INPUT, scaled(64), 7, stride=2, pad=3)
+    graph = Builder(NAME, spec, weights, width=width)
+    last = graph.conv("conv1/7x7_s2", INPUT, 64, 7, stride=2, pad=3)
     last = graph.max_pool("pool1/3x3_s2", last, 3, 2, ceil=True)
     last = graph.lrn("pool1/norm1", last)
-    last = graph.conv("conv2/3x3_reduce", last, scaled(64), 1)
-    last = graph.conv("conv2/3x3", last, scaled(192), 3, pad=1)
+    last = graph.conv("conv2/3x3_reduce", last, 64, 1)
+    last = graph.conv("conv2/3x3", last, 192, 3, pad=1)
     last = graph.lrn("conv2/norm2", last)
     last = graph.max_pool("pool2/3x3_s2", last, 3, 2, ceil=True)
     for name, channels in INCEPTIONS.items():
-        one, reduce3, out3, reduce5, out5, pooled = map(scaled, channels)
-        last = _inception(graph, name, last, (one, reduce3, out3, reduce5, out5, pooled))
+        last = _inception(graph, name, last, channels)
         if name in _POOLS:
             last = graph.max_pool(_POOLS[name], last, 3, 2, ceil=True)
     last = graph.global_average("pool5", last)

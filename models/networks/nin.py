@@ -25,19 +25,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock.models.graph.checked_weights import checked, checked_labels, placeholders
-from penstock.models.graph.graph import (
-    INPUT,
-    Conv,
-    ConvGeometry,
-    GlobalAveragePool,
-    InputSpec,
-    Layer,
-    MaxPool,
-    Network,
-    ceil_pad,
-    infer_shapes,
-)
+from penstock.models.graph.builder import Builder
+from penstock.models.graph.graph import INPUT, InputSpec, Network
 from penstock.models.networks.seeded import seeded
 
 __all__ = ["CLASSES", "NAME", "SPEC", "build", "seeded_nin", "weight_shapes"]
@@ -68,32 +57,29 @@ _STAGES = (
 )
 
 
-def _convolutions(stage: _Stage, number: int) -> list[tuple[str, ConvGeometry]]:
-    """Name and geometry of a stage's three convolutions."""
-    first = ConvGeometry(
-        kernel=(stage.kernel, stage.kernel),
-        stride=(stage.stride, stage.stride),
-        pad=(stage.pad,) * 4,
-    )
-    single = ConvGeometry(kernel=(1, 1))
-    return [(stage.conv, first), *((f"cccp{2 * number - i}", single) for i in (1, 0))]
+def _graph(classes: int, weights: Mapping[str, NDArray[Any]] | None = None) -> Builder:
+    graph = Builder(NAME, SPEC, weights)
+    last = INPUT
+    for number, stage in enumerate(_STAGES, start=1):
+        first, second, third = stage.outputs
+        final = stage is _STAGES[-1]
+        last = graph.conv(stage.conv, last, first, stage.kernel, stride=stage.stride, pad=stage.pad)
+        last = graph.conv(f"cccp{2 * number - 1}", last, second, 1)
+        last = graph.conv(f"cccp{2 * number}", last, classes if final else third, 1)
+        if final:
+            graph.global_average(f"pool{number}", last)
+        else:
+            last = graph.max_pool(f"pool{number}", last, 3, 2, ceil=True)
+    return graph
 
 
 def weight_shapes(classes: int = CLASSES) -> dict[str, tuple[int, ...]]:
     """Return the shape of every weight (out_ch, in_ch, kh, kw) and bias (out_ch,) by name."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    inputs = SPEC.shape[2]
-    for number, stage in enumerate(_STAGES, start=1):
-        for (name, geometry), outputs in zip(_convolutions(stage, number), stage.outputs):
-            count = classes if name == "cccp8" else outputs
-            shapes[f"{name}.weight"] = (count, inputs, *geometry.kernel)
-            shapes[f"{name}.bias"] = (count,)
-            inputs = count
-    return shapes
+    return _graph(classes).weight_shapes()
 
 
 def build(
-    weights: Mapping[str, NDArray[Any]],
+    weights: Mapping[str, NDArray[Any]] | None = None,
     *,
     labels: tuple[str, ...] = (),
     trained: bool = True,
@@ -103,8 +89,9 @@ def build(
 
     Parameters
     ----------
-    weights : mapping of float32 arrays
-        By the names and of the shapes of `weight_shapes`; the number of classes is free.
+    weights : mapping of float32 arrays, optional
+        By the names and of the shapes of `weight_shapes`; the number of classes is free.  Zeros if
+        not given.
     labels : tuple of str
         ImageNet's where there are 1000 classes and none are given.
     trained, source
@@ -115,43 +102,8 @@ def build(
     ValueError
         If a weight is missing or has the wrong shape, or the labels are not one for each class.
     """
-    classes = len(weights["cccp8.bias"]) if "cccp8.bias" in weights else CLASSES
-    arrays = checked(NAME, weights, weight_shapes(classes))
-    layers: list[Layer] = []
-    last = INPUT
-    size = SPEC.shape[:2]
-    for number, stage in enumerate(_STAGES, start=1):
-        for name, geometry in _convolutions(stage, number):
-            layers.append(
-                Conv(
-                    name=name,
-                    inputs=(last,),
-                    geometry=geometry,
-                    weight=arrays[f"{name}.weight"],
-                    bias=arrays[f"{name}.bias"],
-                )
-            )
-            last = name
-            size = geometry.out_size(*size)
-        if stage is _STAGES[-1]:
-            layers.append(GlobalAveragePool(name=f"pool{number}", inputs=(last,)))
-            continue
-        pool = MaxPool(
-            name=f"pool{number}", inputs=(last,), kernel=3, stride=2, pad=ceil_pad(size, 3, 2)
-        )
-        layers.append(pool)
-        last = pool.name
-        size = pool.geometry.out_size(*size)
-    network = Network(
-        name=NAME,
-        input=SPEC,
-        layers=tuple(layers),
-        labels=checked_labels(NAME, labels, classes),
-        trained=trained,
-        source=source,
-    )
-    infer_shapes(network)
-    return network
+    classes = len(weights["cccp8.bias"]) if weights and "cccp8.bias" in weights else CLASSES
+    return _graph(classes, weights).network(labels=labels, trained=trained, source=source)
 
 
 def seeded_nin(
@@ -170,4 +122,4 @@ def seeded_nin(
     progress : callable, optional
         Called with each layer's name before it is filled.
     """
-    return seeded(build(placeholders(weight_shapes())), images, seed=seed, progress=progress)
+    return seeded(build(), images, seed=seed, progress=progress)

@@ -70,18 +70,12 @@ def build(
     Raises
     ------
     ValueError
-        If `width` or `classes` is no such number, the images are too small, or a weight does not
-        fit.
+        As `Builder`.
     """
-    if not width > 0:
-        raise ValueError(f"width must be a positive number, not {width!r}")
-    if classes < 1:
-        raise ValueError(f"classes must be a positive integer, not {classes!r}")
-    graph = Builder(NAME, spec, weights)
-    stages = [max(1, round(channels * width)) for channels in _STAGES]
-    last = graph.conv("conv1", INPUT, stages[0], 7, stride=2, pad=3)
+    graph = Builder(NAME, spec, weights, width=width)
+    last = graph.conv("conv1", INPUT, _STAGES[0], 7, stride=2, pad=3)
     last = graph.max_pool("maxpool", last, 3, 2, pad=1)
-    for number, channels in enumerate(stages, start=1):
+    for number, channels in enumerate(_STAGES, start=1):
         for block in range(_BLOCKS):
             stride = 2 if number > 1 and block == 0 else 1
             last = _block(graph, f"layer{number}.{block}", last, channels, stride)

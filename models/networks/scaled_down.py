@@ -12,18 +12,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from penstock.models.graph.graph import (
-    INPUT,
-    Conv,
-    ConvGeometry,
-    InputSpec,
-    Layer,
-    Lrn,
-    MaxPool,
-    Network,
-)
+from penstock.models.graph.builder import Builder
+from penstock.models.graph.graph import INPUT, InputSpec, Network
 from penstock.models.networks import googlenet, resnet
 from penstock.models.networks.alexnet import BVLC
+from penstock.models.networks.portable_random import PortableRandom
 from penstock.models.networks.seeded import seeded
 from penstock.models.quant.quantize import quantise
 
@@ -60,36 +53,13 @@ def scaled_layer(name: str, *, seed: int = 0) -> Network:
         raise ValueError(f"layer must be one of {', '.join(_SIZES)}, not {name!r}")
     (stage,) = (stage for stage in BVLC.stages if stage.name == name)
     size, in_ch, out_ch = _SIZES[name]
-    layers: list[Layer] = [
-        Conv(
-            name=name,
-            inputs=(INPUT,),
-            geometry=ConvGeometry(
-                kernel=(stage.kernel, stage.kernel),
-                stride=(stage.stride, stage.stride),
-                pad=(stage.pad,) * 4,
-                groups=stage.groups,
-            ),
-            weight=np.zeros(
-                (out_ch, in_ch // stage.groups, stage.kernel, stage.kernel), np.float32
-            ),
-            bias=np.zeros(out_ch, np.float32),
-        )
-    ]
-    if stage.lrn:
-        layers.append(Lrn(name=name.replace("conv", "norm"), inputs=(name,)))
-    if stage.pool:
-        last = layers[-1].name
-        pool = name.replace("conv", "pool")
-        layers.append(MaxPool(name=pool, inputs=(last,), kernel=3, stride=2))
     shape = (size, size, in_ch)
-    network = Network(
-        name=f"{name} scaled down",
-        input=InputSpec(shape=shape, resize=size, mean=(0.0,) * in_ch, std=(1.0,) * in_ch),
-        layers=tuple(layers),
-        source="seeded",
-    )
-    images = np.random.default_rng(seed).integers(0, 256, (4, *shape), np.uint8)
+    spec = InputSpec(shape=shape, resize=size, mean=(0.0,) * in_ch, std=(1.0,) * in_ch)
+    graph = Builder(f"{name} scaled down", spec)
+    stage.add_to(graph, INPUT, out_ch)
+    # It ends in a map, which has no classes.
+    network = replace(graph.network(source="seeded"), labels=())
+    images = PortableRandom(seed).integers(0, 256, (4, *shape)).astype(np.uint8)
     return quantise(seeded(network, images, seed=seed), images)
 
 
@@ -119,9 +89,9 @@ def scaled_network(name: str, *, seed: int = 0) -> Network:
     module, size, width = _NETWORKS[name]
     spec = replace(module.SPEC, shape=(size, size, 3), resize=size)
     network = module.build(spec=spec, width=width, classes=10)
-    rng = np.random.default_rng(seed)
-    coarse = rng.integers(0, 256, (3, size // 8, size // 8, 3))
-    noise = rng.integers(-20, 21, (3, size, size, 3))
+    random = PortableRandom(seed)
+    coarse = random.integers(0, 256, (3, size // 8, size // 8, 3))
+    noise = random.integers(-20, 21, (3, size, size, 3))
     blobs = coarse.repeat(8, axis=1).repeat(8, axis=2)
     images = np.clip(blobs + noise, 0, 255).astype(np.uint8)
     return quantise(seeded(network, images, seed=seed), images)

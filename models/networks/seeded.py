@@ -4,12 +4,13 @@ Plain random weights die or saturate within a few layers, and a deep random netw
 the same whatever it sees.  Here each layer's outputs are standardised on given images as the
 weights are drawn (the data-dependent initialisation of Salimans and Kingma 2016), so that about
 two fifths of the activations of each convolution are positive and images stay apart to the end.
+
+The same seed and images give the same bits everywhere: the numbers are
+`models.networks.portable_random`'s, the sums `models.golden.reproducible`'s.
 """
 
 from __future__ import annotations
 
-import functools
-import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -18,9 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penstock.models.golden.ops import flatten, im2col, normalise, run_layer
+from penstock.models.golden.reproducible import column_moments, matmul
 from penstock.models.graph.graph import INPUT, Conv, Fc, Layer, Lrn, Network
+from penstock.models.networks.portable_random import PortableRandom
 
-__all__ = ["other_numbers", "seeded"]
+__all__ = ["seeded"]
 
 Array = NDArray[Any]
 
@@ -38,34 +41,9 @@ _OFFSET_SPREAD = 0.3
 # (one image, or equal ones), what is left is not blown up further than this.
 _LEAST_DIFFERENCE = 0.05
 
-# Of the first normal numbers that NumPy 2.4 draws from seed 0: those of 1.21 are others, and NumPy
-# promises nothing for the future.
-_DRAWS = 1 << 18
-_DIGEST = "1e427278312c40a905dc0d3a7e87fa3d832d3285eb8c7595f759061994513960"
-
-
-@functools.cache
-def other_numbers() -> str:
-    """Return a sentence if this NumPy draws other weights than every published figure has.
-
-    Cycles and bytes moved do not depend on weights; answers and the bytes of programs do.  Empty if
-    the numbers are the same.
-    """
-    drawn = _random(np.random.default_rng(0), (_DRAWS,)).astype("<f4")
-    if hashlib.sha256(drawn.tobytes()).hexdigest() == _DIGEST:
-        return ""
-    return (
-        f"NumPy {np.__version__} draws other random weights than NumPy 2.4, which the published "
-        "figures have: answers and programs differ from theirs, cycles do not"
-    )
-
-
-def _random(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    return rng.standard_normal(shape, dtype=np.float32)
-
 
 def _conv_outputs(layer: Conv, maps: list[Array]) -> Array:
-    """Outputs before the bias, (images * positions, out_ch)."""
+    """Outputs before the bias, float64 (images * positions, out_ch)."""
     groups = layer.geometry.groups
     out_ch, depth = layer.weight.shape[:2]
     per_group = out_ch // groups
@@ -76,43 +54,48 @@ def _conv_outputs(layer: Conv, maps: list[Array]) -> Array:
         for group in range(groups):
             part = values[:, :, group * depth : (group + 1) * depth]
             kernel = kernels[group * per_group : (group + 1) * per_group]
-            parts.append(im2col(part, layer.geometry) @ kernel.T)
+            parts.append(matmul(im2col(part, layer.geometry), kernel))
         rows.append(np.concatenate(parts, axis=1))
     return np.concatenate(rows)
 
 
 def _fill_conv(
-    layer: Conv, maps: list[Array], spread: float, rng: np.random.Generator
+    layer: Conv, maps: list[Array], spread: float, random: PortableRandom
 ) -> tuple[Conv, list[Array]]:
-    layer = replace(layer, weight=_random(rng, layer.weight.shape))
+    layer = replace(layer, weight=random.normal(layer.weight.shape))
     out = _conv_outputs(layer, maps)
-    deviation = out.std(axis=0)
+    mean, deviation = column_moments(out)
     # A channel that hardly varies on these images is not blown up to noise.
-    deviation = np.maximum(deviation, 0.1 * np.median(deviation)) + np.float32(1e-12)
+    deviation = np.maximum(deviation, 0.1 * np.median(deviation)) + 1e-12
     gain = (spread / deviation).astype(np.float32)
-    offset = _OFFSET_MEAN + _OFFSET_SPREAD * _random(rng, (out.shape[1],))
-    bias = (spread * offset - out.mean(axis=0) * gain).astype(np.float32)
+    offset = _OFFSET_MEAN + _OFFSET_SPREAD * random.normal((out.shape[1],))
+    bias = (spread * offset - mean * gain).astype(np.float32)
     layer = replace(layer, weight=layer.weight * gain[:, None, None, None], bias=bias)
-    out = out * gain + bias
+    out = (out * gain + bias).astype(np.float32)
     if layer.relu:
         np.maximum(out, 0, out=out)
     shape = (*layer.geometry.out_size(*maps[0].shape[:2]), out.shape[1])
     return layer, list(out.reshape(len(maps), *shape))
 
 
+def _deviation(values: Array) -> float:
+    """Standard deviation of all values together."""
+    return float(column_moments(values.reshape(-1, 1))[1][0])
+
+
 def _fill_fc(
-    layer: Fc, maps: list[Array], spread: float, rng: np.random.Generator
+    layer: Fc, maps: list[Array], spread: float, random: PortableRandom
 ) -> tuple[Fc, list[Array]]:
-    weight = _random(rng, layer.weight.shape)
-    out = np.stack([flatten(values) for values in maps]) @ weight.T
-    common = out.mean(axis=0)
-    floor = _LEAST_DIFFERENCE * float(out.std())
-    gain = np.float32(spread / (max(float((out - common).std()), floor) + 1e-12))
-    offset = (_OFFSET_MEAN if layer.relu else 0) + _OFFSET_SPREAD * _random(rng, common.shape)
+    weight = random.normal(layer.weight.shape)
+    out = matmul(np.stack([flatten(values) for values in maps]), weight)
+    common, _ = column_moments(out)
+    floor = _LEAST_DIFFERENCE * _deviation(out)
+    gain = np.float32(spread / (max(_deviation(out - common), floor) + 1e-12))
+    offset = (_OFFSET_MEAN if layer.relu else 0) + _OFFSET_SPREAD * random.normal(common.shape)
     bias = (spread * offset - common * gain).astype(np.float32)
     weight *= gain
     layer = replace(layer, weight=weight, bias=bias)
-    out = out * gain + bias
+    out = (out * gain + bias).astype(np.float32)
     if layer.relu:
         np.maximum(out, 0, out=out)
     return layer, [row.reshape(1, 1, -1) for row in out]
@@ -134,7 +117,7 @@ def seeded(
     images : uint8 array (n, height, width, channels)
         Pixels in the network's channel order, to standardise the activations on.
     seed : int
-        The same seed and images give the same weights (up to the rounding of the machine's BLAS).
+        The same seed and images give the same weights, bit for bit, on every machine.
     progress : callable, optional
         Called with each layer's name before it is filled.
 
@@ -153,7 +136,7 @@ def seeded(
             f"images must have shape (n, {', '.join(map(str, network.input.shape))}) with n at "
             f"least 1, not {images.shape}"
         )
-    rng = np.random.default_rng(seed)
+    random = PortableRandom(seed)
     maps: dict[str, list[Array]] = {INPUT: [normalise(network.input, image) for image in images]}
     before_lrn = {
         name for layer in network.layers if isinstance(layer, Lrn) for name in layer.inputs
@@ -165,10 +148,10 @@ def seeded(
         values = maps[layer.inputs[0]]
         if isinstance(layer, Conv):
             spread = _SPREAD_BEFORE_LRN if layer.name in before_lrn else _SPREAD
-            layer, maps[layer.name] = _fill_conv(layer, values, spread, rng)
+            layer, maps[layer.name] = _fill_conv(layer, values, spread, random)
         elif isinstance(layer, Fc):
             spread = _SPREAD if layer.relu else _SPREAD_LOGITS
-            layer, maps[layer.name] = _fill_fc(layer, values, spread, rng)
+            layer, maps[layer.name] = _fill_fc(layer, values, spread, random)
         else:
             sources = [maps[name] for name in layer.inputs]
             maps[layer.name] = [run_layer(layer, *images) for images in zip(*sources)]
@@ -177,12 +160,5 @@ def seeded(
         network,
         layers=tuple(layers),
         trained=False,
-        source="; ".join(
-            part
-            for part in (
-                f"random weights, seed {seed}: the labels mean nothing",
-                other_numbers(),
-            )
-            if part
-        ),
+        source=f"random weights, seed {seed}: the labels mean nothing",
     )

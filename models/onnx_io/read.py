@@ -99,9 +99,11 @@ def _parse(path: str) -> Any:
         raise ValueError(f"{path}: {error.strerror or error}") from None
     try:
         model = onnx.load_model_from_string(data)
-    except Exception as error:  # the parser's own exceptions differ from version to version
-        text = " ".join(str(error).split())
-        raise ValueError(f"{path}: not a readable ONNX file, or cut short: {text}") from None
+    except Exception:  # the parser's own exceptions differ from version to version, and say less
+        raise ValueError(
+            f"{path}: not an ONNX file, or one that is cut short or damaged: {_human(size)} that "
+            "do not parse as one"
+        ) from None
     if not model.graph.node:
         raise ValueError(f"{path}: not an ONNX file, or one without nodes")
     return model

@@ -6,6 +6,7 @@ with the zero point that centres its range.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -108,7 +109,7 @@ class Histogram:
         if largest == 0:
             self._zeros += flat.size
             return
-        self._widen(int(np.floor(np.log2(largest))) + 1)
+        self._widen(math.frexp(largest)[1])
         # Powers of two are exact: equal values always fall into the same bin.
         factor = np.float32(_BINS * 2.0**-self._exponent)
         for side, part in enumerate((flat[flat > 0], -flat[flat < 0])):
@@ -158,7 +159,7 @@ def zero_point(least: float, most: float) -> int:
 def _error(encoding: Encoding, values: Array, counts: Array) -> float:
     codes = np.clip(np.rint(values / encoding.scale) + encoding.zero, 0, 255)
     wrong = (codes - encoding.zero) * encoding.scale - values
-    return float((np.square(wrong) * counts).sum())
+    return math.fsum(np.square(wrong) * counts)  # no order of its own: the same everywhere
 
 
 def choose(histogram: Histogram, method: str = "mse", percentile: float = 99.99) -> Encoding:
@@ -169,7 +170,8 @@ def choose(histogram: Histogram, method: str = "mse", percentile: float = 99.99)
     zero = zero_point(least, most)
     if least == most:
         least, most = histogram.least, histogram.most
-    exponent = int(np.ceil(np.log2((most - least) / 255)))
+    part, exponent = math.frexp((most - least) / 255)
+    exponent -= part == 0.5
     if method != "mse":
         return Encoding(2.0**exponent, zero)
     points = histogram.points()

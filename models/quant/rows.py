@@ -53,7 +53,13 @@ def _weighted_sums(codes: NDArray[np.int8], zero: Array) -> tuple[Array, Array]:
     magnitude = np.concatenate([np.abs(codes[rows]).sum(axis=1, dtype=np.int64) for rows in blocks])
     if not zero.any():
         return np.zeros(len(codes)), magnitude
-    return np.concatenate([codes[rows].astype(np.float64) @ zero for rows in blocks]), magnitude
+    # Sums of integers, then few products in a fixed order: the same everywhere.
+    offset = np.zeros(len(codes))
+    for value in np.unique(zero):
+        alike = zero == value
+        sums = [codes[rows][:, alike].sum(axis=1, dtype=np.int64) for rows in blocks]
+        offset += value * np.concatenate(sums)
+    return offset, magnitude
 
 
 def _integer_bias(

@@ -76,7 +76,9 @@ def load_arch(path: Path) -> Arch:
     except UnicodeDecodeError:
         raise ValueError(f"{path}: not a text file in UTF-8") from None
     except toml.TOMLDecodeError as error:
-        raise ValueError(f"{path}: not TOML: {error}") from None
+        place = re.search(r"line (\d+)", str(error))
+        where = f"line {place[1]} is not TOML" if place else "its last line is not whole"
+        raise ValueError(f"{path}: {where}: a line is a key and its value, rows = 8") from None
     try:
         return _arch(values, default_name=path.stem)
     except ValueError as error:

@@ -23,8 +23,9 @@ before is not repeated.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
+
+from penstock.models.spec.regs import BitField
 
 __all__ = [
     "ANSWER",
@@ -40,7 +41,6 @@ __all__ = [
     "STATE_FIELDS",
     "WINDOW_BYTES",
     "LinkOp",
-    "StateField",
 ]
 
 PROTOCOL = 1
@@ -79,18 +79,9 @@ class LinkOp(IntEnum):
 INFO_FIELDS = ("protocol", "memory_bytes", "clock_hz", "baud")
 
 
-@dataclass(frozen=True)
-class StateField:
-    """Bits ``lsb`` .. ``lsb + width - 1`` of the state word."""
-
-    name: str
-    lsb: int
-    width: int
-    doc: str
-
-
+# Of the state word.
 STATE_FIELDS = (
-    StateField("fresh", 0, 1, "the board was reset and no HELLO has come since"),
-    StateField("bus_error", 1, 1, "memory or a register answered the link with an error"),
-    StateField("dropped", 16, 16, "damaged frames dropped since the reset, modulo 2**16"),
+    BitField("fresh", 0, 1, "the board was reset and no HELLO has come since"),
+    BitField("bus_error", 1, 1, "memory or a register answered the link with an error"),
+    BitField("dropped", 16, 16, "damaged frames dropped since the reset, modulo 2**16"),
 )

@@ -1,8 +1,8 @@
-"""Formatting of figures as text: 2 612 354 cycles, 99.5 %, 105.4 MB."""
+"""Formatting of figures as text: 2 612 354 cycles, 99.5 %, 105.4 MB, 3 min 20 s."""
 
 from __future__ import annotations
 
-__all__ = ["grouped", "human", "percent"]
+__all__ = ["duration", "grouped", "human", "percent"]
 
 
 def grouped(value: float | None) -> str:
@@ -23,3 +23,13 @@ def human(value: float, unit: str = "") -> str:
         value /= 1000
     digits = f"{value:.0f}" if prefix == "" else f"{value:.1f}"
     return f"{digits} {prefix}{unit}".rstrip()
+
+
+def duration(seconds: float) -> str:
+    """Return a time for people: 12 s, 3 min 20 s, 1 h 05 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 __all__ = [
+    "BitField",
     "CSR_BYTES",
     "DONE_COUNTS",
     "ERROR_SOURCES",
@@ -19,7 +20,6 @@ __all__ = [
     "LOG_FIELDS",
     "MAGIC",
     "REGISTERS",
-    "RegField",
     "Register",
     "VERSION",
     "field",
@@ -52,8 +52,8 @@ DONE_COUNTS = ("LOAD", "CONV", "DRAIN", "POST")
 
 
 @dataclass(frozen=True)
-class RegField:
-    """Bits ``lsb`` .. ``lsb + width - 1`` of a register."""
+class BitField:
+    """Bits ``lsb`` .. ``lsb + width - 1`` of a register or of another word."""
 
     name: str
     lsb: int
@@ -62,11 +62,11 @@ class RegField:
 
     @property
     def mask(self) -> int:
-        """The register's word with the bits of this field set, and no other."""
+        """The word with the bits of this field set, and no other."""
         return ((1 << self.width) - 1) << self.lsb
 
     def of(self, word: int) -> int:
-        """Return the field's value in a word of the register."""
+        """Return the field's value in a word."""
         return (word & self.mask) >> self.lsb
 
 
@@ -82,7 +82,7 @@ class Register:
     access : str
         ``ro`` (hardware writes), ``rw`` (host writes, reads back), ``wo`` (writing acts, reads 0).
     doc : str
-    fields : tuple of RegField
+    fields : tuple of BitField
         Empty: the register is one 32-bit value.
     """
 
@@ -90,7 +90,7 @@ class Register:
     offset: int
     access: str
     doc: str
-    fields: tuple[RegField, ...] = ()
+    fields: tuple[BitField, ...] = ()
 
 
 # Counters, in the order of the layer log's words: an entry is a snapshot of all of them.
@@ -140,8 +140,8 @@ REGISTERS: tuple[Register, ...] = (
         "wo",
         "commands",
         (
-            RegField("start", 0, 1, "begin the program; ignored unless idle"),
-            RegField("reset", 1, 1, "soft reset: outstanding bursts finish, all else is dropped"),
+            BitField("start", 0, 1, "begin the program; ignored unless idle"),
+            BitField("reset", 1, 1, "soft reset: outstanding bursts finish, all else is dropped"),
         ),
     ),
     Register(
@@ -150,21 +150,21 @@ REGISTERS: tuple[Register, ...] = (
         "ro",
         "state of the run; done and error hold until the next start or reset",
         (
-            RegField("busy", 0, 1, "a program runs"),
-            RegField("done", 1, 1, "the program is complete, all results are in memory"),
-            RegField("error", 2, 1, "the program stopped: see ERROR"),
-            RegField("resetting", 3, 1, "a soft reset is waiting for outstanding bursts"),
+            BitField("busy", 0, 1, "a program runs"),
+            BitField("done", 1, 1, "the program is complete, all results are in memory"),
+            BitField("error", 2, 1, "the program stopped: see ERROR"),
+            BitField("resetting", 3, 1, "a soft reset is waiting for outstanding bursts"),
         ),
     ),
     Register(
-        "IRQ_ENABLE", 0x18, "rw", "interrupt enable", (RegField("done", 0, 1, "on done or error"),)
+        "IRQ_ENABLE", 0x18, "rw", "interrupt enable", (BitField("done", 0, 1, "on done or error"),)
     ),
     Register(
         "IRQ_PENDING",
         0x1C,
         "rw",
         "interrupt pending; write 1 to clear",
-        (RegField("done", 0, 1, "done or error happened"),),
+        (BitField("done", 0, 1, "done or error happened"),),
     ),
     Register(
         "ERROR",
@@ -172,8 +172,8 @@ REGISTERS: tuple[Register, ...] = (
         "ro",
         "the first error of the run",
         (
-            RegField("cause", 0, 8, "ErrorCause"),
-            RegField("source", 8, 8, "memory port (ERROR_SOURCES) of an AXI error"),
+            BitField("cause", 0, 8, "ErrorCause"),
+            BitField("source", 8, 8, "memory port (ERROR_SOURCES) of an AXI error"),
         ),
     ),
     Register("DESC_FETCHED", 0x24, "ro", "descriptors fetched; the last one is the bad one"),
@@ -201,7 +201,7 @@ def offset(name: str) -> int:
     return _BY_NAME[name].offset
 
 
-def field(register: str, name: str) -> RegField:
+def field(register: str, name: str) -> BitField:
     """Return the field called `name` of the register called `register`.
 
     Raises

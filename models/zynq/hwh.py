@@ -12,7 +12,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from penstock.models.spec.regs import CSR_BYTES, REGISTERS, VERSION, RegField, Register
+from penstock.models.spec.regs import CSR_BYTES, REGISTERS, VERSION, BitField, Register
 
 __all__ = [
     "CORE",
@@ -152,7 +152,7 @@ def _register(parent: ET.Element, register: Register) -> None:
     )
     fields = ET.SubElement(entry, "FIELDS")
     # pynq shows registers by their fields; one without is one field.
-    for part in register.fields or (RegField("value", 0, 32, register.doc),):
+    for part in register.fields or (BitField("value", 0, 32, register.doc),):
         field = ET.SubElement(fields, "FIELD", NAME=part.name)
         _properties(
             field,

@@ -31,20 +31,8 @@ def _spec(size: int) -> InputSpec:
 def _coarse() -> Network:
     graph = Builder("screen-coarse", _spec(227))
     last = INPUT
-    for number, stage in enumerate(alexnet.BVLC.stages, start=1):
-        last = graph.conv(
-            stage.name,
-            last,
-            stage.outputs,
-            stage.kernel,
-            stride=stage.stride,
-            pad=stage.pad,
-            groups=stage.groups,
-        )
-        if stage.lrn:
-            last = graph.lrn(f"norm{number}", last)
-        if stage.pool:
-            last = graph.max_pool(f"pool{number}", last, 3, 2)
+    for stage in alexnet.BVLC.stages:
+        last = stage.add_to(graph, last)
     last = graph.conv("conv6", last, _SIGNS, 1)
     last = graph.global_average("average", last)
     graph.fc("fc7", last, len(LABELS), relu=False)

@@ -27,7 +27,7 @@ from penstock.sim.bench.runner import parameters
 __all__ = ["commands_and_interrupt", "every_address", "random_accesses"]
 
 _IN = (
-    *("program__complete", "program__bad", "program__fetched", "progress", "all_idle"),
+    *("program__complete", "program__bad", "program__fetched", "progress"),
     *("activity__busy", "activity__wait_weights", "activity__wait_bank"),
     *("wait_input", "act_waiting", "wgt_waiting"),
     *("read_beat", "write_beat", "mark"),
@@ -37,9 +37,10 @@ _IN = (
 async def setup(dut: Any, *, stall: bool = True) -> AxiLiteMaster:
     for name in _IN:
         getattr(dut, name).value = 0
-    for group in ("port_error", "expected", "received", "program__done"):
-        for index in range(4):
-            getattr(dut, f"{group}__{index}").value = 0
+    for index in range(4):
+        getattr(dut, f"program__done__{index}").value = 0
+        for name in ("idle", "error", "expected", "received"):
+            getattr(dut, f"dmas__{index}__{name}").value = 0
     Clock(dut.clk, 10, unit="ns").start()
     bus = AxiLiteBus.from_prefix(dut, "bus", bus_separator="__")
     master = AxiLiteMaster(bus, dut.clk, dut.rst)
@@ -104,7 +105,7 @@ async def random_accesses(dut: Any) -> None:
         else:
             read = await master.read(offset(name), 4)
             assert bytes(read.data) == bytes(model[name]), name
-    assert int(dut.base.value) == int.from_bytes(model["BASE"], "little")
+    assert int(dut.dmas__0__base.value) == int.from_bytes(model["BASE"], "little")
     assert int(dut.program__desc_count.value) == int.from_bytes(model["DESC_COUNT"], "little")
 
 
@@ -112,7 +113,8 @@ async def random_accesses(dut: Any) -> None:
 async def commands_and_interrupt(dut: Any) -> None:
     """Start, done, interrupt; then a timeout with its error."""
     master = await setup(dut)
-    dut.all_idle.value = 1
+    for index in range(4):
+        getattr(dut, f"dmas__{index}__idle").value = 1
 
     async def status() -> int:
         return await master.read_dword(offset("STATUS"))

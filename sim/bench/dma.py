@@ -20,7 +20,8 @@ from cocotbext.axi import AxiRamRead, AxiRamWrite, AxiReadBus, AxiWriteBus
 from cocotbext.axi.sparse_memory import SparseMemory
 
 from penstock.hw.bus.axi import BOUNDARY, MAX_BURST, axi_read, axi_write
-from penstock.hw.bus.dma import ReadDma, WriteDma, command_layout
+from penstock.hw.bus.burst_splitter import command_layout
+from penstock.hw.bus.dma import ReadDma, WriteDma
 
 __all__ = ["DmaBench"]
 
@@ -72,12 +73,12 @@ class DmaBench(wiring.Component):
         connect(m, reader.bus, flipped(self.m_rd))
         connect(m, writer.bus, flipped(self.m_wr))
         m.d.comb += [
-            reader.halt.eq(self.halt),
-            writer.halt.eq(self.halt),
+            reader.control.halt.eq(self.halt),
+            writer.control.halt.eq(self.halt),
             self.done.eq(writer.done),
-            self.idle.eq(reader.idle & writer.idle),
-            self.rd_error.eq(reader.error),
-            self.wr_error.eq(writer.error),
+            self.idle.eq(reader.control.idle & writer.control.idle),
+            self.rd_error.eq(reader.control.error),
+            self.wr_error.eq(writer.control.error),
         ]
         return m
 

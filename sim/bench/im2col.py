@@ -41,6 +41,20 @@ class Word:
     begins_tile: bool
     final: bool
 
+    @classmethod
+    def seen(cls, got: Mapping[str, int], *, begins_tile: bool, final: bool) -> Word:
+        """Return the word in the members of an ``issue_layout``."""
+        return cls(
+            addr=None if got["outside"] else got["addr"],
+            pad=got["pad"] if got["outside"] else None,
+            swap=bool(got["swap"]),
+            first=bool(got["first"]),
+            last=bool(got["last"]),
+            psum=got["psum"],
+            begins_tile=begins_tile,
+            final=final,
+        )
+
 
 def words(d: Mapping[str, int]) -> Iterator[Word]:
     """Yield the words of one CONV descriptor, by the loops of the ISA."""
@@ -195,16 +209,7 @@ async def check(dut: Any, descriptors: list[dict[str, int]], stall: float) -> in
             bubbles += 0 < issued < len(expected)
             continue
         want = expected[issued]
-        seen = Word(
-            addr=None if got["outside"] else got["addr"],
-            pad=got["pad"] if got["outside"] else None,
-            swap=bool(got["swap"]),
-            first=bool(got["first"]),
-            last=bool(got["last"]),
-            psum=got["psum"],
-            begins_tile=want.begins_tile,
-            final=bool(done),
-        )
+        seen = Word.seen(got, begins_tile=want.begins_tile, final=bool(done))
         assert seen == want, f"word {issued}: {seen}, not {want}"
         issued += 1
         if issued == len(expected):

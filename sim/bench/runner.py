@@ -22,15 +22,14 @@ import cocotb_tools.config
 from amaranth.lib import wiring
 from cocotb_tools.runner import get_runner
 
+from penstock.models.spec.cache_folder import cache_dir, digest
 from penstock.sim.library.cxx import FLAGS, Progress, compile_units, runtime, say, translate
 from penstock.sim.library.toolchain import (
-    cache_dir,
+    cached,
     call,
     compiler,
     compiler_identity,
-    digest,
     iverilog,
-    locked,
     versions,
 )
 from penstock.sim.library.verilog import to_verilog
@@ -176,38 +175,34 @@ def _build_verilator(text: str, waves: bool, progress: Progress | None) -> Path:
         ]
     )
     folder = cache_dir() / f"bench-{key}"
-    with locked(folder.with_suffix(".lock")):
-        if folder.exists():
-            return folder
-        with tempfile.TemporaryDirectory(prefix="build-", dir=cache_dir()) as name:
-            work = Path(name)
-            (work / "public.vlt").write_text(_public_ports(text))
-            units = translate(
-                _TIMESCALE + text,
-                work,
-                top=TOP,
-                prefix="Vtop",
-                flags=["--vpi", "public.vlt"],
-                waves=waves,
-                progress=progress,
-            )
-            # A bench spends its time in Python, and code for waves compiles slowly.
-            level = "-O0" if waves else "-O1"
-            objects = compile_units(
-                [main, *units], work, level=level, waves=waves, progress=progress
-            )
-            objects += runtime(waves=waves, vpi=True, progress=progress)
-            target = work / "bench"
-            target.mkdir()
-            link: list[str | Path] = [
-                f"-Wl,-rpath,{libraries}",
-                "-L",
-                libraries,
-                "-lcocotbvpi_verilator",
-            ]
-            call([compiler(), "-o", target / TOP, *objects, "-pthread", *link])
-            os.replace(target, folder)
-    return folder
+
+    def build(work: Path) -> Path:
+        (work / "public.vlt").write_text(_public_ports(text))
+        units = translate(
+            _TIMESCALE + text,
+            work,
+            top=TOP,
+            prefix="Vtop",
+            flags=["--vpi", "public.vlt"],
+            waves=waves,
+            progress=progress,
+        )
+        # A bench spends its time in Python, and code for waves compiles slowly.
+        level = "-O0" if waves else "-O1"
+        objects = compile_units([main, *units], work, level=level, waves=waves, progress=progress)
+        objects += runtime(waves=waves, vpi=True, progress=progress)
+        target = work / "bench"
+        target.mkdir()
+        link: list[str | Path] = [
+            f"-Wl,-rpath,{libraries}",
+            "-L",
+            libraries,
+            "-lcocotbvpi_verilator",
+        ]
+        call([compiler(), "-o", target / TOP, *objects, "-pthread", *link])
+        return target
+
+    return cached(folder, build)
 
 
 def _public_ports(text: str) -> str:
@@ -223,19 +218,17 @@ def _build_icarus(text: str, waves: bool, progress: Progress | None) -> Path:
     program = iverilog()
     key = digest([text, "icarus", str(waves), call([program, "-V"]).splitlines()[0]])
     folder = cache_dir() / f"bench-{key}"
-    with locked(folder.with_suffix(".lock")):
-        if folder.exists():
-            return folder
+
+    def build(work: Path) -> Path:
         say(progress, "compiling for Icarus")
-        with tempfile.TemporaryDirectory(prefix="build-", dir=cache_dir()) as name:
-            work = Path(name)
-            (work / "top.sv").write_text(_TIMESCALE + text + (_ICARUS_WAVES if waves else ""))
-            tops = ["-s", TOP, *(["-s", "penstock_waves"] if waves else [])]
-            target = work / "bench"
-            target.mkdir()
-            call([program, "-g2012", "-o", target / "sim.vvp", *tops, work / "top.sv"])
-            os.replace(target, folder)
-    return folder
+        (work / "top.sv").write_text(_TIMESCALE + text + (_ICARUS_WAVES if waves else ""))
+        tops = ["-s", TOP, *(["-s", "penstock_waves"] if waves else [])]
+        target = work / "bench"
+        target.mkdir()
+        call([program, "-g2012", "-o", target / "sim.vvp", *tops, work / "top.sv"])
+        return target
+
+    return cached(folder, build)
 
 
 _ICARUS_WAVES = f"""

@@ -142,7 +142,7 @@ PROOFS: tuple[Proof, ...] = (
     ),
     Proof(
         name="burst splitter",
-        module="penstock.hw.bus.dma",
+        module="penstock.hw.bus.burst_splitter",
         build=masters.burst_splitter,
         claims="a command's bursts follow each other from its address on and are as long as the "
         "command together; 1 to 16 beats, never across 4 KiB; the last one is marked",
@@ -150,7 +150,7 @@ PROOFS: tuple[Proof, ...] = (
             Fault("Mux(fits, left, room)", "Mux(fits, left, MAX_BURST)"),
             Fault("burst.last.eq(fits)", "burst.last.eq(fits & (left != room))"),
             Fault("left.eq(left - burst.beats)", "left.eq(left - MAX_BURST)"),
-            Fault("high + carry", "high"),
+            Fault("beat.round_up(_BURST_BITS)", "beat.round_up(_BURST_BITS - 1)"),
         ),
     ),
     *(
@@ -170,7 +170,7 @@ PROOFS: tuple[Proof, ...] = (
                 1,
                 None,
                 (
-                    Fault("(credit_next[4:] != 0) & ~self.halt", "credit_next[4:] != 0"),
+                    Fault("(credit_next[4:] != 0) & ~self.control.halt", "credit_next[4:] != 0"),
                     Fault("(credit_next[4:] != 0)", "(credit_next[3:] != 0)"),
                     Fault("quiet.eq(~bus.arvalid & ~accepted", "quiet.eq(~accepted"),
                     Fault("~accepted & (pending == arrived)", "(pending == arrived)"),
@@ -202,7 +202,7 @@ PROOFS: tuple[Proof, ...] = (
         "proved contracts",
         faults=(
             Fault("enough & (~bus.awvalid | bus.awready)", "enough"),
-            Fault("& ~issue\n                & ~self.halt", "& ~issue"),
+            Fault("& ~issue\n                & ~self.control.halt", "& ~issue"),
             Fault("bus.wlast.eq(left == 1)", "bus.wlast.eq(left == 2)"),
             Fault("beats.o.ready.eq(active & bus.wready)", "beats.o.ready.eq(active)"),
             Fault("bus.bvalid & burst.p.last)", "bus.bvalid)"),
@@ -351,7 +351,7 @@ PROOFS: tuple[Proof, ...] = (
                     Fault("self.cmd.valid.eq(~self.bad)", "self.cmd.valid.eq(1)"),
                     Fault("Mux(crc.match_detected, fits, 0)", "fits"),
                     Fault("legal & (view[name] >= low)", "legal & (view[name] > low)"),
-                    Fault("low + DESCRIPTOR_BYTES", "low + _BEATS"),
+                    Fault("addr.add(DESCRIPTOR_BYTES)", "addr.add(_BEATS)"),
                     Fault("follows.eq(taken & ~last)", "follows.eq(taken)"),
                     Fault("all_handed.eq(last)", "all_handed.eq(1)"),
                 ),

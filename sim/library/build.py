@@ -26,6 +26,7 @@ from pathlib import Path
 from amaranth.lib import wiring
 
 from penstock.models.spec.arch import Arch
+from penstock.models.spec.cache_folder import cache_dir, digest
 from penstock.sim.library.cxx import (
     FLAGS,
     SHIMS,
@@ -39,11 +40,10 @@ from penstock.sim.library.cxx import (
 from penstock.sim.library.roll import roll
 from penstock.sim.library.toolchain import (
     ToolError,
-    cache_dir,
+    cached,
     call,
     compiler,
     compiler_identity,
-    digest,
     locked,
     versions,
 )
@@ -214,38 +214,34 @@ def build_library(
     parts += [path.read_bytes() for path in (*_HARNESS, *inside, _TOPS[top], Path(__file__))]
     parts += [top, str(waves), str(train is not None), level]
     path = cache_dir() / f"accel-{digest(parts)}.so"
-    with locked(path.with_suffix(".so.lock")):
-        if path.exists():
-            return path
-        with tempfile.TemporaryDirectory(prefix="build-", dir=cache_dir()) as name:
-            folder = Path(name)
-            units = translate(
-                text,
-                folder,
-                top="accel",
-                prefix="Vaccel",
-                flags=[*_VERILATOR_FLAGS, *([_RECORDER[0]] if record else [])],
-                waves=waves,
-                progress=progress,
-            )
-            clock = _CLOCK in (folder / "Vaccel___024root.h").read_text()
-            flags: list[str | Path] = ["-include", _ARITHMETIC]
-            flags.append(f'-DPENSTOCK_TOP="{_TOPS[top].name}"')
-            flags += [f"-DPENSTOCK_CLOCK={_CLOCK}"] if clock else []
-            flags += ["-DPENSTOCK_RECORD"] if record else []
-            flags += ["-DPENSTOCK_BRANCHES"] if top == "covered" else []
-            make = partial(
-                compile_units, folder=folder, flags=flags, waves=waves, progress=progress
-            )
-            units = [_HARNESS[0], *units]
-            support = runtime(waves=waves, progress=progress)
-            if train is None:
-                objects = make(units, level=level, what="the core")
-            else:
-                objects = _compile_trained(make, units, support, train, progress)
-            say(progress, "linking")
-            os.replace(_link(folder / "accel.so", [*objects, *support]), path)
-    return path
+
+    def build(folder: Path) -> Path:
+        units = translate(
+            text,
+            folder,
+            top="accel",
+            prefix="Vaccel",
+            flags=[*_VERILATOR_FLAGS, *([_RECORDER[0]] if record else [])],
+            waves=waves,
+            progress=progress,
+        )
+        clock = _CLOCK in (folder / "Vaccel___024root.h").read_text()
+        flags: list[str | Path] = ["-include", _ARITHMETIC]
+        flags.append(f'-DPENSTOCK_TOP="{_TOPS[top].name}"')
+        flags += [f"-DPENSTOCK_CLOCK={_CLOCK}"] if clock else []
+        flags += ["-DPENSTOCK_RECORD"] if record else []
+        flags += ["-DPENSTOCK_BRANCHES"] if top == "covered" else []
+        make = partial(compile_units, folder=folder, flags=flags, waves=waves, progress=progress)
+        units = [_HARNESS[0], *units]
+        support = runtime(waves=waves, progress=progress)
+        if train is None:
+            objects = make(units, level=level, what="the core")
+        else:
+            objects = _compile_trained(make, units, support, train, progress)
+        say(progress, "linking")
+        return _link(folder / "accel.so", [*objects, *support])
+
+    return cached(path, build)
 
 
 def _check_top(top: str) -> None:

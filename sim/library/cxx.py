@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from penstock.models.spec.cache_folder import cache_dir, digest
 from penstock.sim.library.toolchain import (
     JOBS,
-    cache_dir,
+    cached,
     call,
     compiler,
     compiler_identity,
-    digest,
-    locked,
     verilator_bin,
     verilator_root,
     versions,
@@ -165,18 +162,18 @@ def runtime(
     for name in names:
         # Tracing changes the layout of the runtime's classes.
         key = digest([name, str(waves), *FLAGS, *shims, versions(), compiler_identity()])
-        target = cache_dir() / f"runtime-{name}-{key}.o"
-        with locked(target.with_suffix(".lock")):
-            if not target.exists():
-                with tempfile.TemporaryDirectory(prefix="build-", dir=cache_dir()) as folder:
-                    (built,) = compile_units(
-                        [verilator_root() / "include" / f"{name}.cpp"],
-                        Path(folder),
-                        level="-O1",
-                        waves=waves,
-                        what="the simulator's runtime",
-                        progress=progress,
-                    )
-                    os.replace(built, target)
-        objects.append(target)
+        source = verilator_root() / "include" / f"{name}.cpp"
+
+        def build(folder: Path, source: Path = source) -> Path:
+            (built,) = compile_units(
+                [source],
+                folder,
+                level="-O1",
+                waves=waves,
+                what="the simulator's runtime",
+                progress=progress,
+            )
+            return built
+
+        objects.append(cached(cache_dir() / f"runtime-{name}-{key}.o", build))
     return objects

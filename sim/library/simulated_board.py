@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import os
 import select
-import tempfile
 import threading
 import tty
 from collections.abc import Callable, Sequence
@@ -22,15 +21,14 @@ from amaranth.lib import wiring
 from numpy.typing import NDArray
 
 from penstock.hw.memory.sdram_chip import SdramChip
+from penstock.models.spec.cache_folder import cache_dir, digest
 from penstock.sim.library.build import verilog
 from penstock.sim.library.cxx import FLAGS, Progress, compile_units, runtime, say, translate
 from penstock.sim.library.toolchain import (
-    cache_dir,
+    cached,
     call,
     compiler,
     compiler_identity,
-    digest,
-    locked,
     versions,
 )
 
@@ -162,33 +160,31 @@ def build_board(
     parts += [path.read_bytes() for path in (*_SOURCES, _ARITHMETIC)]
     parts += [str(sdram), level]
     path = cache_dir() / f"board-{digest(parts)}.so"
-    with locked(path.with_suffix(".so.lock")):
-        if path.exists():
-            return path
-        with tempfile.TemporaryDirectory(prefix="build-", dir=cache_dir()) as name:
-            folder = Path(name)
-            units = translate(
-                text,
-                folder,
-                top="board",
-                prefix="Vboard",
-                flags=_VERILATOR_FLAGS,
-                progress=progress,
-            )
-            objects = compile_units(
-                [_SOURCES[0], *units],
-                folder,
-                level=level,
-                flags=["-include", _ARITHMETIC, *(["-DPENSTOCK_SDRAM"] if sdram else [])],
-                what="the board",
-                progress=progress,
-            )
-            objects += runtime(progress=progress)
-            say(progress, "linking")
-            result = folder / "board.so"
-            call([cxx, "-shared", "-o", result, *objects, "-pthread"])
-            os.replace(result, path)
-    return path
+
+    def build(folder: Path) -> Path:
+        units = translate(
+            text,
+            folder,
+            top="board",
+            prefix="Vboard",
+            flags=_VERILATOR_FLAGS,
+            progress=progress,
+        )
+        objects = compile_units(
+            [_SOURCES[0], *units],
+            folder,
+            level=level,
+            flags=["-include", _ARITHMETIC, *(["-DPENSTOCK_SDRAM"] if sdram else [])],
+            what="the board",
+            progress=progress,
+        )
+        objects += runtime(progress=progress)
+        say(progress, "linking")
+        result = folder / "board.so"
+        call([cxx, "-shared", "-o", result, *objects, "-pthread"])
+        return result
+
+    return cached(path, build)
 
 
 class BoardModel:

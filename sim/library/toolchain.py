@@ -1,7 +1,6 @@
-"""Tools and folders of the simulation: g++, Verilator, Icarus, and the build cache.
+"""Tools of the simulation: g++, Verilator, Icarus; and locks on their build results.
 
-Environment variables: ``PENSTOCK_CACHE`` (the cache folder; default ``penstock`` in
-``XDG_CACHE_HOME`` or ``~/.cache``) and ``CXX`` (the C++ compiler; default ``g++``).
+Environment variable: ``CXX`` (the C++ compiler; default ``g++``).
 """
 
 from __future__ import annotations
@@ -9,22 +8,21 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import functools
-import hashlib
 import importlib.metadata
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 __all__ = [
     "JOBS",
     "ToolError",
-    "cache_dir",
+    "cached",
     "call",
     "compiler",
     "compiler_identity",
-    "digest",
     "iverilog",
     "locked",
     "verilator_bin",
@@ -40,25 +38,6 @@ class ToolError(RuntimeError):
     """A program is missing or failed; the message names it and the remedy."""
 
 
-def cache_dir() -> Path:
-    """Folder of all build results; it may be deleted at any time."""
-    explicit = os.environ.get("PENSTOCK_CACHE")
-    if explicit:
-        return Path(explicit).expanduser().absolute()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "penstock"
-
-
-def digest(parts: Iterable[str | bytes]) -> str:
-    """Hash of several texts, as a name for a file."""
-    result = hashlib.sha256()
-    for part in parts:
-        data = part.encode() if isinstance(part, str) else part
-        result.update(len(data).to_bytes(8, "little"))
-        result.update(data)
-    return result.hexdigest()[:24]
-
-
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock file `path`; another process that wants it waits."""
@@ -69,6 +48,22 @@ def locked(path: Path) -> Iterator[None]:
             yield
         finally:
             fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def cached(path: Path, make: Callable[[Path], Path]) -> Path:
+    """Return `path`, a file or a folder of the cache, made if it is not there; once at a time.
+
+    Parameters
+    ----------
+    path : Path
+    make : callable
+        Given an empty folder, makes in it what becomes `path`, and returns where it is.
+    """
+    with locked(path.with_name(f"{path.name}.lock")):
+        if not path.exists():
+            with tempfile.TemporaryDirectory(prefix="build-", dir=path.parent) as folder:
+                os.replace(make(Path(folder)), path)
+    return path
 
 
 def call(command: Sequence[str | Path], *, cwd: Path | None = None) -> str:

@@ -23,8 +23,13 @@ from penstock.sim.formal.checking.engine import EngineError, Query, run_yosys, s
 __all__ = ["Hardware", "differences", "equal"]
 
 _TIMEOUT = 120.0
-# Each proves cases that the others cannot; `pdr` gives up if `scorr` has left no register.
-_PROOFS = (("strash", "dprove"), ("strash", "scorr", "pdr -T 60"))
+# Each proves cases that the others cannot: `pdr` gives up if `scorr` has left no register, and
+# `dprove` alone overflows ABC's stack on deep logic.
+_PROOFS = (
+    ("strash", "scorr", "dprove"),
+    ("strash", "dprove"),
+    ("strash", "scorr", "pdr -T 60"),
+)
 
 _MODULE = re.compile(r"^module (\\\S+)\n(.*?)^end\n", re.MULTILINE | re.DOTALL)
 _PORT = re.compile(
@@ -137,8 +142,31 @@ def _same(first: Hardware, second: Hardware, name: str, inside: set[str]) -> boo
             "read_rtlil both.il\nmiter -equiv -flatten gold gate top\nwrite_rtlil top.il\n",
         )
         text = (folder / "top.il").read_text(encoding="utf-8")
-    answers = solve(text, [Query(0, 1, proof) for proof in _PROOFS], timeout=_TIMEOUT)
-    return any(answer.impossible for answer in answers)
+    return _proved(text)
+
+
+def _proved(text: str) -> bool:
+    """Whether the only output of a design is never 1.
+
+    Raises
+    ------
+    EngineError
+        If no proof has come to an end.
+    """
+    failed: list[EngineError] = []
+    for proof in _PROOFS:
+        try:
+            (answer,) = solve(text, [Query(0, 1, proof)], timeout=_TIMEOUT)
+        except EngineError as error:
+            failed.append(error)
+            continue
+        if answer.impossible:
+            return True
+        if answer.possible:
+            return False
+    if len(failed) == len(_PROOFS):
+        raise failed[0]
+    return False
 
 
 def _yosys(folder: Path, script: str) -> None:

@@ -19,9 +19,9 @@ from penstock.host.devices.rtl_model import Model, Profile
 from penstock.host.devices.sim_library import simulation_library
 from penstock.models.spec.arch import get_arch
 from penstock.models.zynq.hwh import CSR_BASE
-from tests.board.network import small_network
 from tests.support.infer import check_maps, infer, load
 from tests.support.netgen import random_codes
+from tests.support.small_network import small_network
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

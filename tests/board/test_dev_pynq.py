@@ -25,9 +25,10 @@ from penstock.host.runtime.resident import Resident
 from penstock.models.spec.arch import get_arch
 from penstock.models.spec.isa import DESCRIPTOR_BYTES
 from penstock.models.spec.regs import ERROR_SOURCES, LOG_FIELDS, REGISTERS
-from tests.board.network import small_network
-from tests.support.infer import check_maps, infer, load
+from tests.support.device_memory import check_memory
+from tests.support.infer import check_maps, infer, load, write_images
 from tests.support.netgen import random_codes
+from tests.support.small_network import small_network
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -79,10 +80,28 @@ def test_the_same_bytes_as_rtl(program: Program, device: PynqSimDevice) -> None:
         assert (images[0] != images[1]).any()
 
 
+def test_progress_of_a_run(
+    program: Program, device: PynqSimDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("penstock.host.devices.pynq.simulated_board._CHUNK", 500)
+    assert device.counts_cycles
+    told: list[int] = []
+    device.heard = told.append
+    buffer = load(device, program)
+    told.clear()
+    check(device, program, buffer, 1)
+    cycles = device.counters()["cycles"]
+    assert len(told) >= cycles // 500 - 1
+    assert told == sorted(told)
+    assert cycles - 1000 <= told[-1] <= cycles + 1000
+    device.heard = None
+    check(device, program, buffer, 2)
+    assert told[-1] <= cycles + 1000
+
+
 def test_log(program: Program, device: PynqSimDevice) -> None:
     buffer = load(device, program)
-    for offset, data in program.pack_input(codes(1)):
-        device.write(buffer, data, offset)
+    write_images(device, program, buffer, [codes(1)])
     log = device.run(program, buffer)
     assert len(log.entries) == len(program.layers)
     assert list(log.totals) == [name for name, _ in LOG_FIELDS]
@@ -220,8 +239,7 @@ def test_an_interrupted_run(
     moment: str,
 ) -> None:
     buffer = load(device, program)
-    for offset, data in program.pack_input(codes(1)):
-        device.write(buffer, data, offset)
+    write_images(device, program, buffer, [codes(1)])
 
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -338,19 +356,7 @@ def test_other_arch_is_refused(device: PynqSimDevice) -> None:
 
 
 def test_memory(device: PynqSimDevice) -> None:
-    buffer = device.alloc(100)
-    assert buffer.offset % 4096 == 0
-    device.write(buffer, b"abc", 97)
-    assert bytes(device.read(buffer, 97, 3)) == b"abc"
-    for call in (
-        lambda: device.write(buffer, b"abcd", 97),
-        lambda: device.read(buffer, 98, 3),
-        lambda: device.read(buffer, -1, 1),
-    ):
-        with pytest.raises(DeviceError, match="outside a buffer of 100 bytes"):
-            call()
-    with pytest.raises(DeviceError, match="no buffer at 4097 to free"):
-        device.free(Buffer(4097, 1))
+    check_memory(device)
 
 
 def test_wrong_parameters() -> None:

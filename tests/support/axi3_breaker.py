@@ -59,13 +59,13 @@ class Axi3Breaker(wiring.Component):
         m.d.sync += pending.eq(
             pending & ~taken | Mux(bank.program.start, bank.program.desc_count, 0)
         )
-        m.d.comb += [bank.program.complete.eq(1), bank.all_idle.eq(1)]
+        m.d.comb += [bank.program.complete.eq(1), *(dma.idle.eq(1) for dma in bank.dmas)]
         for port, prefix, bit in ((self.hp2, "ar", 0), (self.hp3, "aw", 1)):
             m.d.comb += [
                 getattr(port, prefix + name).eq(value)
                 for name, value in (
                     ("id", shape[6:12]),
-                    ("addr", bank.base),
+                    ("addr", bank.dmas[0].base),
                     ("size", 3),
                     ("burst", 1),
                     ("lock", shape[18:20]),

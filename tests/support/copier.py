@@ -7,33 +7,18 @@ act to addresses `DISTANCE` bytes higher.
 from __future__ import annotations
 
 from amaranth import Const, Module, ResetInserter, Signal
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import connect, flipped
 
-from penstock.hw.bus.axi import axi_lite, axi_read, axi_write
 from penstock.hw.bus.dma import ReadDma, WriteDma
 from penstock.hw.core.csr import CsrBank
-from penstock.models.spec.arch import Arch
+from tests.support.core_ports import CorePorts
 
 __all__ = ["DISTANCE", "Copier"]
 
 DISTANCE = 1 << 20
 
 
-class Copier(wiring.Component):
-    def __init__(self, *, arch: Arch) -> None:
-        self.arch = arch
-        super().__init__(
-            {
-                "csr": In(axi_lite()),
-                "irq": Out(1),
-                "m_desc": Out(axi_read()),
-                "m_wgt": Out(axi_read()),
-                "m_act": Out(axi_read()),
-                "m_out": Out(axi_write()),
-            }
-        )
-
+class Copier(CorePorts):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.bank = bank = CsrBank(arch=self.arch)
@@ -46,7 +31,7 @@ class Copier(wiring.Component):
         ended = Signal(4)
         kept = Signal(4)
         source = Signal(32)
-        m.d.comb += source.eq(bank.base + bank.program.desc_addr)
+        m.d.comb += source.eq(bank.dmas[0].base + bank.program.desc_addr)
         commands = []
         for index, (dma, port) in enumerate(zip(reads, (self.m_desc, self.m_wgt, self.m_act))):
             m.submodules[f"read_{index}"] = reset(dma)
@@ -90,22 +75,19 @@ class Copier(wiring.Component):
             | (self.m_act.rvalid & self.m_act.rready)
             | (self.m_out.wvalid & self.m_out.wready)
         )
-        halted = Signal()
-        for index, dma in enumerate((*reads, out)):
-            # Delayed, as in the core, until the counts include the beat.
-            m.d.sync += bank.port_error[index].eq(dma.error)
+        for control, dma in zip(bank.dmas, (*reads, out)):
             m.d.comb += [
-                dma.halt.eq(bank.halt),
-                bank.expected[index].eq(dma.expected),
-                bank.received[index].eq(dma.received),
+                # Commands have the whole address.
+                dma.control.halt.eq(control.halt),
+                *(
+                    getattr(control, name).eq(getattr(dma.control, name))
+                    for name in ("idle", "expected", "received", "error")
+                ),
             ]
         m.d.comb += [
             bank.program.complete.eq(ended.all()),
             bank.mark.eq(out.done),
             bank.progress.eq(moved),
             bank.write_beat.eq(self.m_out.wvalid & self.m_out.wready),
-            bank.all_idle.eq(halted & reads[0].idle & reads[1].idle & reads[2].idle & out.idle),
         ]
-        # The DMAs see it one cycle later.
-        m.d.sync += halted.eq(bank.halt)
         return m

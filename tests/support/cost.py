@@ -6,7 +6,7 @@ from penstock.host.compiler.compile import compile_network
 from penstock.host.devices.rtl import RtlDevice
 from penstock.host.program.program import Program
 from penstock.models.graph.graph import Network
-from tests.support.infer import load
+from tests.support.infer import load, write_images
 from tests.support.netgen import random_codes
 
 __all__ = ["measure"]
@@ -21,9 +21,8 @@ def measure(
     """Run a network on random images; return the counters of each layer."""
     program = program or compile_network(network, device.arch)
     buffer = load(device, program)
-    for index in range(program.batch):
-        for offset, data in program.pack_input(random_codes(network, index), index):
-            device.write(buffer, data, offset)
+    images = [random_codes(network, index) for index in range(program.batch)]
+    write_images(device, program, buffer, images)
     entries = device.run(program, buffer, timeout=_TIMEOUT).entries
     device.free(buffer)
     before = [dict.fromkeys(entries[0], 0), *entries]

@@ -1,24 +1,30 @@
 """Fenced blocks of Markdown pages, and the commands in them.
 
 A block of commands (`sh`, or `console` with prompts and output) or of Python is run by
-`tests/system/test_doc_commands.py`, unless a comment before it gives a reason not to::
+`tests/system/test_doc_commands.py`, and the output shown in a `console` block is compared with the
+real one, unless a comment before it gives a reason not to::
 
     <!-- not run: needs a board -->
+    <!-- not compared: random weights -->
+
+In the output shown, a line ``...`` stands for any number of lines; spacing is ignored.
 """
 
 from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["COMMANDS", "Block", "blocks", "inline_commands"]
+__all__ = ["COMMANDS", "Block", "blocks", "inline_commands", "unlike"]
 
 COMMANDS = ("sh", "console")
 
 _FENCE = re.compile(r"^( *)(`{3,})(.*)$")
 _REASON = re.compile(r"<!-- not run: (.+?) -->")
+_DIFFERS = re.compile(r"<!-- not compared: (.+?) -->")
 _INLINE = re.compile(r"(?<!`)`(penstock [^`]+)`(?!`)")
 
 
@@ -35,29 +41,60 @@ class Block:
     text : str
     reason : str
         Reason for not running it; empty: it is run.
+    differs : str
+        Reason for not comparing its output; empty: it is compared, if any is shown.
     """
 
     line: int
     language: str
     text: str
     reason: str
+    differs: str = ""
 
     def commands(self) -> list[str]:
         """Return a block's commands, each in one line, without prompts, output and comments."""
-        found: list[str] = []
+        return [command for command, _ in self.dialogue()]
+
+    def dialogue(self) -> list[tuple[str, list[str]]]:
+        """Return a block's commands, each with the lines that are shown below it."""
+        found: list[tuple[str, list[str]]] = []
         open_line = False
         for line in self.text.splitlines():
             if self.language == "console" and not open_line:
                 if not line.startswith("$ "):
+                    if found:
+                        found[-1][1].append(line)
                     continue
                 line = line[2:]
             text = line.rstrip("\\").strip()
             if open_line:
-                found[-1] += " " + text
+                command, shown = found[-1]
+                found[-1] = (f"{command} {text}", shown)
             elif text and not text.startswith("#"):
-                found.append(text)
+                found.append((text, []))
             open_line = line.endswith("\\")
         return found
+
+
+def unlike(shown: Sequence[str], printed: Sequence[str]) -> str:
+    """Return the first shown line that was not printed where it should be; empty: all were.
+
+    A line ``...`` is any number of lines, and only words count, not the space between them.
+    """
+    left = [line.split() for line in printed if line.strip()]
+    skip = False
+    for line in shown:
+        words = line.split()
+        if words == ["..."]:
+            skip = True
+        elif words:
+            if skip and words in left:
+                del left[: left.index(words)]
+            if not left or left[0] != words:
+                return line
+            del left[0]
+            skip = False
+    return "" if skip or not left else f"nothing more, not {' '.join(left[0])}"
 
 
 def blocks(page: Path) -> list[Block]:
@@ -75,8 +112,16 @@ def blocks(page: Path) -> list[Block]:
                 before = line
         elif match and match[2].startswith(fence) and not match[3].strip():
             text = "\n".join(inside[indent:] for inside in lines[start : number - 1])
-            reason = _REASON.search(before)
-            found.append(Block(start, language, text, reason[1] if reason else ""))
+            reason, differs = _REASON.search(before), _DIFFERS.search(before)
+            found.append(
+                Block(
+                    start,
+                    language,
+                    text,
+                    reason[1] if reason else "",
+                    differs[1] if differs else "",
+                )
+            )
             fence = before = ""
     assert not fence, f"{page.name}:{start}: the block has no end"
     return found

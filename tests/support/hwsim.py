@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from amaranth import Elaboratable
 from amaranth.lib import data
 from amaranth.sim import Simulator
 
-__all__ = ["Process", "ReadSlave", "WriteSlave", "collect", "drive", "plain", "run"]
+__all__ = ["Process", "ReadSlave", "WriteSlave", "collect", "drive", "pass_through", "plain", "run"]
 
 Process = Callable[[Any], Awaitable[None]]
 
@@ -62,6 +62,24 @@ async def collect(
             taken.append(payload)
     ctx.set(port.ready, 0)
     return taken
+
+
+async def pass_through(
+    ctx: Any, lane: Any, inputs: Sequence[Any], rows: Iterable[Sequence[int]]
+) -> list[int]:
+    """Give a pipelined lane a row of inputs every cycle; return its `y` of each of them."""
+    results: list[int] = []
+    given = 0
+    for row in rows:
+        for port, value in zip(inputs, row, strict=True):
+            ctx.set(port, int(value))
+        given += 1
+        await ctx.tick()
+        results.append(ctx.get(lane.y))
+    for _ in range(lane.LATENCY):
+        await ctx.tick()
+        results.append(ctx.get(lane.y))
+    return results[lane.LATENCY - 1 :][:given]
 
 
 def run(

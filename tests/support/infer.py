@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,7 +12,9 @@ from penstock.host.program.program import Program
 from penstock.models.golden.ops import run_quantised
 from penstock.models.graph.graph import Network
 
-__all__ = ["check_maps", "infer", "load"]
+__all__ = ["check_maps", "infer", "infer_batch", "load", "write_images"]
+
+Maps = dict[str, NDArray[np.uint8]]
 
 
 def load(device: Device, program: Program, seed: int = 0) -> Buffer:
@@ -22,22 +26,37 @@ def load(device: Device, program: Program, seed: int = 0) -> Buffer:
     return buffer
 
 
-def infer(
-    device: Device, program: Program, buffer: Buffer, codes: NDArray[np.uint8]
-) -> dict[str, NDArray[np.uint8]]:
-    """Run a program that is in `buffer`; return all maps it keeps."""
-    for offset, data in program.pack_input(codes):
-        device.write(buffer, data, offset)
-    device.run(program, buffer)
-    return {
-        name: program.unpack(name, device.read(buffer, spec.offset, spec.size))
-        for name, spec in program.outputs.items()
-    }
-
-
-def check_maps(
-    maps: dict[str, NDArray[np.uint8]], network: Network, codes: NDArray[np.uint8]
+def write_images(
+    device: Device, program: Program, buffer: Buffer, images: Sequence[NDArray[np.uint8]]
 ) -> None:
+    """Put the first images of a batch where the program in `buffer` reads them."""
+    for index, codes in enumerate(images):
+        for offset, data in program.pack_input(codes, index):
+            device.write(buffer, data, offset)
+
+
+def infer_batch(
+    device: Device, program: Program, buffer: Buffer, images: Sequence[NDArray[np.uint8]]
+) -> list[Maps]:
+    """Run a program that is in `buffer` on a batch; return all maps it keeps of each image."""
+    write_images(device, program, buffer, images)
+    log = device.run(program, buffer)
+    assert len(log.entries) == len(program.layers)
+    found: list[Maps] = [{} for _ in images]
+    for name, spec in program.outputs.items():
+        data = device.read(buffer, spec.offset, spec.size)
+        for index, maps in enumerate(found):
+            maps[name] = program.unpack(name, data, index)
+    return found
+
+
+def infer(device: Device, program: Program, buffer: Buffer, codes: NDArray[np.uint8]) -> Maps:
+    """Run a program that is in `buffer` on one image; return all maps it keeps."""
+    (maps,) = infer_batch(device, program, buffer, [codes])
+    return maps
+
+
+def check_maps(maps: Maps, network: Network, codes: NDArray[np.uint8]) -> None:
     """Compare maps with the golden model."""
     golden = run_quantised(network, codes)
     for name, values in maps.items():

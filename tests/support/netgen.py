@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penstock.models.golden.fixed import lrn_table
-from penstock.models.graph.checked_weights import placeholders
 from penstock.models.graph.graph import (
     INPUT,
     Conv,
@@ -205,8 +204,7 @@ def full_size_network(name: str = "alexnet", seed: int = 1) -> Network:
         ``alexnet`` (BVLC's) or ``nin``.
     seed : int
     """
-    shapes = nin.weight_shapes() if name == "nin" else alexnet.weight_shapes(alexnet.BVLC)
-    published = (nin if name == "nin" else alexnet).build(placeholders(shapes))
+    published = (nin if name == "nin" else alexnet).build()
     rng = rng_of(seed)
     layers: list[Layer] = []
     for layer in published.layers:

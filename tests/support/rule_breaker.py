@@ -3,34 +3,19 @@
 from __future__ import annotations
 
 from amaranth import Module, Signal
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import connect, flipped
 
-from penstock.hw.bus.axi import axi_lite, axi_read, axi_write
 from penstock.hw.core.csr import CsrBank
-from penstock.models.spec.arch import Arch
+from tests.support.core_ports import CorePorts
 
 __all__ = ["RuleBreaker"]
 
 
-class RuleBreaker(wiring.Component):
+class RuleBreaker(CorePorts):
     """BASE is the address and the data, DESC_ADDR the shape of the burst, DESC_COUNT the valids.
 
     The valids are 1 for one cycle after a start, or for ever if bit 4 is set.
     """
-
-    def __init__(self, *, arch: Arch) -> None:
-        self.arch = arch
-        super().__init__(
-            {
-                "csr": In(axi_lite()),
-                "irq": Out(1),
-                "m_desc": Out(axi_read()),
-                "m_wgt": Out(axi_read()),
-                "m_act": Out(axi_read()),
-                "m_out": Out(axi_write()),
-            }
-        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -42,19 +27,19 @@ class RuleBreaker(wiring.Component):
             m.d.comb += valid.eq(bank.program.desc_count)
         m.d.comb += [
             bank.program.complete.eq(1),
-            bank.all_idle.eq(1),
-            self.m_act.araddr.eq(bank.base),
+            *(dma.idle.eq(1) for dma in bank.dmas),
+            self.m_act.araddr.eq(bank.dmas[0].base),
             self.m_act.arlen.eq(shape[0:8]),
             self.m_act.arsize.eq(shape[8:11]),
             self.m_act.arburst.eq(shape[12:14]),
             self.m_act.arvalid.eq(valid[0]),
             self.m_act.rready.eq(1),
-            self.m_out.awaddr.eq(bank.base),
+            self.m_out.awaddr.eq(bank.dmas[0].base),
             self.m_out.awlen.eq(shape[0:8]),
             self.m_out.awsize.eq(shape[8:11]),
             self.m_out.awburst.eq(shape[12:14]),
             self.m_out.awvalid.eq(valid[1]),
-            self.m_out.wdata.eq(bank.base),
+            self.m_out.wdata.eq(bank.dmas[0].base),
             self.m_out.wstrb.eq(0xFF),
             self.m_out.wlast.eq(valid[3]),
             self.m_out.wvalid.eq(valid[2]),

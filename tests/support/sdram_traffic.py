@@ -9,7 +9,8 @@ from amaranth import Cat, Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from penstock.hw.bus.dma import ReadDma, WriteDma, command_layout
+from penstock.hw.bus.burst_splitter import command_layout
+from penstock.hw.bus.dma import ReadDma, WriteDma
 from penstock.hw.lib.fifo import Fifo
 from penstock.hw.memory.memory_port import MemoryPort
 from penstock.hw.memory.sdram import SdramController
@@ -153,10 +154,10 @@ class Traffic(wiring.Component):
                 & (~commands.beat.valid | (reader.o.payload != pattern(commands.beat.payload)))
             ):
                 m.d.sync += wrong.eq(1)
-            with m.If(reader.error.any()):
+            with m.If(reader.control.error.any()):
                 m.d.sync += error.eq(1)
             if k == 0:
-                with m.If((phase == READ) & (reader.received == REGION_BEATS)):
+                with m.If((phase == READ) & (reader.control.received == REGION_BEATS)):
                     m.d.sync += phase.eq(MIXED)
         for k in range(self.writers):
             m.submodules[f"writer_{k}"] = writer = WriteDma(depth=64)
@@ -170,9 +171,9 @@ class Traffic(wiring.Component):
                 writer.i.valid.eq(commands.beat.valid),
                 writer.i.payload.eq(pattern(commands.beat.payload)),
             ]
-            with m.If(writer.error.any()):
+            with m.If(writer.control.error.any()):
                 m.d.sync += error.eq(1)
             if k == 0:
-                with m.If((phase == WRITE) & (writer.received == REGION_BEATS)):
+                with m.If((phase == WRITE) & (writer.control.received == REGION_BEATS)):
                     m.d.sync += phase.eq(READ)
         return m

@@ -21,7 +21,7 @@ from penstock.models.graph.graph import INPUT, ConvGeometry, Network, QFc
 from penstock.models.networks.tinynet import tiny_images, tiny_net
 from penstock.models.quant.quantize import quantise
 from penstock.models.spec.arch import Arch, get_arch
-from tests.support.infer import infer, load
+from tests.support.infer import infer, infer_batch, load
 from tests.support.netgen import (
     make_classifier,
     make_conv,
@@ -38,16 +38,7 @@ SMALL = replace(get_arch("tiny"), name="small", act_words=512, psum_words=32, ou
 def run_batch(device: Device, program: Program, codes: list[Codes]) -> list[dict[str, Codes]]:
     """Run images as one batch; return each one's maps."""
     buffer = load(device, program)
-    for index, image in enumerate(codes):
-        for offset, data in program.pack_input(image, index):
-            device.write(buffer, data, offset)
-    log = device.run(program, buffer)
-    assert len(log.entries) == len(program.layers)
-    found: list[dict[str, Codes]] = [{} for _ in codes]
-    for name, spec in program.outputs.items():
-        data = device.read(buffer, spec.offset, spec.size)
-        for index, maps in enumerate(found):
-            maps[name] = program.unpack(name, data, index)
+    found = infer_batch(device, program, buffer, codes)
     device.free(buffer)
     return found
 

@@ -16,7 +16,7 @@ from penstock.models.quant.quantize import quantise
 from penstock.models.spec.arch import get_arch
 from tests.support.branchnet import branch_images, branch_net
 from tests.support.graphgen import random_graph
-from tests.support.infer import check_maps, infer, load
+from tests.support.infer import check_maps, infer_batch, load
 from tests.support.netgen import random_codes
 
 # Rows that part widths divide, and rows that they do not.
@@ -35,10 +35,8 @@ def check(network: Network, device: str, arch_name: str, *, trace: bool, batch: 
         buffer = load(made, program)
         for seed in (1, 2):
             codes = random_codes(network, seed)
-            for index in range(1, batch):
-                for offset, data in program.pack_input(codes, index):
-                    made.write(buffer, data, offset)
-            check_maps(infer(made, program, buffer, codes), network, codes)
+            for maps in infer_batch(made, program, buffer, [codes] * batch):
+                check_maps(maps, network, codes)
 
 
 @pytest.mark.parametrize("arch", ARCHES)

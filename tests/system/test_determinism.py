@@ -18,7 +18,7 @@ from penstock.host.program.program import Program
 from penstock.models.graph.graph import Network
 from penstock.models.spec.arch import Arch, get_arch
 from tests.support.graphgen import random_graph
-from tests.support.infer import check_maps, infer, load
+from tests.support.infer import check_maps, infer, infer_batch, load
 from tests.support.netgen import random_codes, random_network
 from tests.support.soak import ARRAYS, soak
 from tests.support.targets import NETWORKS, random_profile
@@ -79,11 +79,7 @@ def test_any_array(index: int) -> None:
         program = compile_network(network, arch, **options)  # type: ignore[arg-type]
         with FunctionalDevice(arch, memory_bytes=4 << 20, poison=index) as device:
             buffer = load(device, program, index)
-            for number, codes in enumerate(images):
-                for offset, data in program.pack_input(codes, number):
-                    device.write(buffer, data, offset)
-            device.run(program, buffer)
-            for name, spec in program.outputs.items():
-                found = device.read(buffer, spec.offset, spec.size)
-                maps = [program.unpack(name, found, number).tobytes() for number in range(batch)]
-                assert first.setdefault(name, b"".join(maps)) == b"".join(maps), (arch, name)
+            found = infer_batch(device, program, buffer, images)
+            for name in program.outputs:
+                maps = b"".join(maps[name].tobytes() for maps in found)
+                assert first.setdefault(name, maps) == maps, (arch, name)

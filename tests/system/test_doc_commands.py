@@ -1,8 +1,8 @@
 """Commands and examples in the documentation work.
 
 Blocks of a page are run in their order, in one temporary folder that has ``photo.jpg``, ``photos/``
-and the checkout's ``models/``.  Blocks excluded by a comment with a reason are only parsed: command
-and options must exist.
+and the checkout's ``models/``, and their output is compared with the page.  Blocks excluded by a
+comment with a reason are only parsed: command and options must exist.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import typer
 
 from penstock.host.cli.app import app
 from penstock.models.data.shipped import PHOTOS
-from tests.support.doc_blocks import COMMANDS, Block, blocks, inline_commands
+from tests.support.doc_blocks import COMMANDS, Block, blocks, inline_commands, unlike
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -40,6 +40,7 @@ OTHERS = {
 }
 LANGUAGES = {*COMMANDS, "python", "text", "verilog", "json", "toml", "yaml"}
 NAMES = [path.name for path in PAGES]
+END = "--- end of a command ---"
 
 
 def penstock_error(words: list[str]) -> str | None:
@@ -79,7 +80,7 @@ def command_error(command: str) -> str | None:
     if not words:
         return None
     program, *rest = words
-    if program == "penstock":
+    if program in ("penstock", ".venv-board/bin/penstock-sim"):
         return penstock_error(rest)
     if program == "pip":
         return pip_error(rest)
@@ -142,11 +143,32 @@ def test_examples_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             # As many lines ahead as in the page, so that a traceback points to the right one.
             exec(compile("\n" * block.line + block.text, str(page), "exec"), names)
             continue
-        script = "\n".join(block.commands())
+        # One shell, so that `cd` lasts; what each command prints ends with a line of its own.
+        script = "".join(f"{command}\necho {END}\n" for command in block.commands())
         done = subprocess.run(
             ["bash", "-e", "-c", script], capture_output=True, text=True, timeout=600
         )
         assert done.returncode == 0, f"{where}\n{script}\n{done.stdout}\n{done.stderr}"
+        if block.differs:
+            continue
+        for (command, shown), printed in zip(block.dialogue(), done.stdout.split(f"{END}\n")):
+            if any(line.strip() for line in shown):
+                wrong = unlike(shown, printed.splitlines())
+                assert not wrong, f"{where}\n{command}\nshown: {wrong}\nprinted:\n{printed}"
+
+
+def test_a_wrong_output_is_found() -> None:
+    printed = ["a  table", "", " 1   2", " 3   4", "end"]
+    for shown in (printed, ["a table", "...", "end"], ["...", "3 4", "end"], ["a table", "..."]):
+        assert not unlike(shown, printed), shown
+    for shown, line in (
+        (["a table", "1 3", "..."], "1 3"),
+        (["a table", "...", "4 3", "end"], "4 3"),
+        (["a table", "end"], "end"),
+        ([*printed, "more"], "more"),
+        (printed[:3], "nothing more, not 3 4"),
+    ):
+        assert unlike(shown, printed) == line
 
 
 def test_a_wrong_command_is_found() -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from penstock.host.apps.open_device import device_names
+from penstock.host.inputs.catalog import MODELS
 from penstock.models.spec.isa import FIELDS
 from penstock.models.spec.isa_pseudocode import PSEUDOCODE, RULES
 from penstock.models.spec.reference_pages import isa_markdown, registers_markdown
@@ -73,3 +78,22 @@ def test_every_page_is_on_the_site() -> None:
             or (path.stem.startswith("adding_a_") and "adding_a_*" in index)
         )
         assert listed or path.stem in ("index", "cli"), f"docs/index.md does not list {path.stem}"
+
+
+def test_the_command_that_board_env_names_can_be_run() -> None:
+    """Its photograph is there, and the command line knows its model and device."""
+    shown = subprocess.run(
+        ["make", "--dry-run", "--always-make", "board-env", "PYTHON310=python3"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    (command,) = re.findall(r"penstock: \S*(\.venv-board/bin/penstock-sim .*)\"", shown)
+    words = shlex.split(command)
+    assert words[1] == "classify"
+    assert (ROOT / words[2]).is_file()
+    options = dict(zip(words[3::2], words[4::2], strict=True))
+    assert options.keys() == {"--model", "--device"}
+    assert options["--model"] in MODELS
+    assert options["--device"] in device_names()

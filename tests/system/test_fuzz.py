@@ -27,7 +27,7 @@ from penstock.models.graph.graph import INPUT, ConvGeometry, Layer, MaxPool, Net
 from penstock.models.spec.arch import get_arch
 from penstock.models.spec.isa import Op
 from tests.support.graphgen import random_graph
-from tests.support.infer import check_maps, infer, load
+from tests.support.infer import check_maps, infer, infer_batch, load
 from tests.support.netgen import (
     make_conv,
     make_fc,
@@ -194,13 +194,9 @@ def test_images_fill_a_bank(images: int) -> None:
     codes = [random_codes(network, index) for index in range(images)]
     with RtlDevice(arch) as device:
         buffer = load(device, program)
-        for index, image in enumerate(codes):
-            for offset, data in program.pack_input(image, index):
-                device.write(buffer, data, offset)
-        device.run(program, buffer)
-        for name, spec in program.outputs.items():
-            data = device.read(buffer, spec.offset, spec.size)
-            for index, image in enumerate(codes):
-                golden = run_quantised(network, image)[name]
-                found = program.unpack(name, data, index)
-                np.testing.assert_array_equal(found, golden.reshape(found.shape), f"image {index}")
+        found = infer_batch(device, program, buffer, codes)
+        for index, (image, maps) in enumerate(zip(codes, found, strict=True)):
+            golden = run_quantised(network, image)
+            for name, values in maps.items():
+                want = golden[name].reshape(values.shape)
+                np.testing.assert_array_equal(values, want, f"image {index}")

@@ -15,11 +15,13 @@ from penstock.host.api.loading import load
 from penstock.host.cli.commands.netlist import check_netlist
 from penstock.host.cli.support.device_options import arch_for
 from penstock.host.cli.support.exit_status import InputError, WorkError, bad_input, one_line
+from penstock.host.cli.support.progress import task
 from penstock.host.explore.fit import Target, doubts, misfits
 from penstock.host.program.compile_error import CompileError
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.devices import get_device
 from penstock.models.spec.install_hint import install_hint
+from penstock.models.spec.number_format import duration
 
 __all__ = ["bitstream"]
 
@@ -42,6 +44,14 @@ def _cycles(network: str, arch: Arch, say: Callable[[str], None]) -> dict[str, i
     except CompileError:
         return {}
     return {network: predicted_cycles(program, arch)}
+
+
+def _say_expected(say: Callable[[str], None], times: Any, expected: float | None) -> None:
+    """Say how long a build takes, and how that is known."""
+    if expected is not None:
+        say(f"about {duration(expected)} in all, as {times.source} took")
+    else:
+        say("how long it takes is not known: no build of this board and arch was measured")
 
 
 def _demand(board: str, missing: list[Any], netlist_only: bool) -> None:
@@ -115,6 +125,7 @@ def bitstream(
         from penstock.hw.boards.catalog import get_board
         from penstock.hw.flow.build import build, missing_tools
         from penstock.hw.flow.errors import BuildError
+        from penstock.hw.flow.step_times import step_times
     except ModuleNotFoundError as error:
         raise WorkError(f"the package {error.name} is missing: {install_hint('sim')}") from None
     with bad_input():
@@ -124,21 +135,31 @@ def bitstream(
     folder = out or Path("build") / target.name
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: not a folder")
+    numbers = [seed] if seed is not None else list(range(1, seeds + 1))
+    times = step_times(target, shape, folder)
+    expected = None
+    if times is not None:
+        expected = times.total(
+            seeds=len(numbers), jobs=jobs, limit=60 * minutes, netlist_only=netlist_only
+        )
     try:
         _demand(target.name, missing_tools(target, netlist_only=netlist_only), netlist_only)
-        say = _steps()
-        report = build(
-            target,
-            shape,
-            folder,
-            seeds=[seed] if seed is not None else range(1, seeds + 1),
-            minutes=minutes,
-            check=check_netlist,
-            cycles=_cycles(target.network, shape, say),
-            say=say,
-            jobs=jobs,
-            netlist_only=netlist_only,
-        )
+        with task(f"building for {target.name}", expected=expected):
+            say = _steps()
+            _say_expected(say, times, expected)
+            report = build(
+                target,
+                shape,
+                folder,
+                seeds=numbers,
+                minutes=minutes,
+                check=check_netlist,
+                cycles=_cycles(target.network, shape, say),
+                say=say,
+                jobs=jobs,
+                netlist_only=netlist_only,
+                times=times,
+            )
     except BuildError as error:
         raise WorkError(one_line(error)) from None
     for text in report.summary():

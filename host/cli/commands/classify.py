@@ -17,6 +17,7 @@ from penstock.host.api.compiled import Compiled, compile_for, load_program
 from penstock.host.api.loading import load
 from penstock.host.api.opened_device import Device
 from penstock.host.api.run_result import Result, profile
+from penstock.host.cli.support.check_cost import check_cost
 from penstock.host.cli.support.device_options import (
     arch_for,
     check_device,
@@ -25,11 +26,13 @@ from penstock.host.cli.support.device_options import (
     say_verified,
 )
 from penstock.host.cli.support.exit_status import EXIT_FAILED, bad_input
+from penstock.host.cli.support.fitted import fill
 from penstock.host.cli.support.image_arguments import images_of
-from penstock.host.cli.support.layer_table import layer_table, show
+from penstock.host.cli.support.layer_table import LAYER_NOTES, layer_table, show
 from penstock.host.cli.support.option_groups import grouped
 from penstock.host.cli.support.options import (
     DeviceOptions,
+    JobsOption,
     JsonOption,
     NetworkOptions,
     RunOptions,
@@ -137,9 +140,7 @@ def _print_result(name: str, result: Result, *, checked: bool) -> None:
     sys.stdout.flush()  # a pipe would otherwise buffer it until the end
 
 
-def _print_figures(
-    figures: LayerProfile, layers: Sequence[LayerFigures], *, images: int, checked: bool
-) -> None:
+def _print_figures(figures: LayerProfile, layers: Sequence[LayerFigures], *, images: int) -> None:
     where, total = figures.title, figures.total
     if not figures.counted:
         macs = human(total.macs)
@@ -148,11 +149,7 @@ def _print_figures(
     mean = f", mean of {images} images" if images > 1 else ""
     print(f"\n{where}{mean}")
     show(layer_table(layers, total))
-    print("Stalls in cycles; memory is the part of input and weights spent waiting for memory.")
-    if any(layer.efficiency is not None and layer.efficiency > 1 for layer in layers):
-        print("A layer ends with its last byte in memory; by then the next one has long begun.")
-    if checked:
-        print("With --check every feature map is stored, which costs cycles.")
+    print(fill(LAYER_NOTES))
 
 
 def _print_seconds(results: Sequence[Result], devices: int, cycles: int, wall: float) -> None:
@@ -200,7 +197,9 @@ def say_run(
     figures = profile(results)
     names = None if shown is None else set(shown)
     layers = [layer for layer in figures if names is None or layer.name in names]
-    _print_figures(figures, layers, images=len(results), checked=checked)
+    _print_figures(figures, layers, images=len(results))
+    if checked and figures.counted:
+        print(fill(check_cost(results[0].compiled)))
     wall = time.perf_counter() - start
     _print_seconds(results, devices, figures.total.cycles, wall)
     if output is not None:
@@ -232,21 +231,18 @@ def classify(
     run: RunOptions,
     top: Annotated[int, typer.Option("--top", min=1, help="Classes to show.")] = 5,
     check: Annotated[
-        bool, typer.Option("--check", help="Compare every feature map with the golden model.")
+        bool,
+        typer.Option(
+            "--check",
+            help="Compare every feature map with the golden model; the cycles it costs are shown.",
+        ),
     ] = False,
     json_file: JsonOption = None,
     program: Annotated[
         Path | None,
         typer.Option("--program", help="Use this compiled program of the same network."),
     ] = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option(
-            "--jobs",
-            min=1,
-            help="Simulated devices at a time; default: as many as there are processors.",
-        ),
-    ] = None,
+    jobs: JobsOption = None,
 ) -> None:
     """Classify photographs; every convolution runs on the accelerator."""
     start = time.perf_counter()

@@ -16,7 +16,7 @@ import typer
 
 from penstock.host.apps.open_device import device_names
 from penstock.host.cli.support.exit_status import EXIT_FAILED
-from penstock.host.inputs.cache import cache_dir
+from penstock.models.spec.cache_folder import cache_dir
 from penstock.models.spec.number_format import human
 
 __all__ = ["doctor"]

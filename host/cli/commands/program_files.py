@@ -14,6 +14,8 @@ from rich.table import Table
 
 from penstock.host.api.compiled import compile_for, cost_table
 from penstock.host.api.loading import load
+from penstock.host.api.program_reasons import Reasons
+from penstock.host.cli.support import fitted
 from penstock.host.cli.support.device_options import arch_for
 from penstock.host.cli.support.exit_status import bad_input
 from penstock.host.cli.support.layer_table import show
@@ -32,6 +34,7 @@ from penstock.models.graph.graph import Network
 from penstock.models.graph.summary import network_table, weight_count
 from penstock.models.spec.arch import ARCHES
 from penstock.models.spec.number_format import human
+from penstock.models.spec.plain_table import PlainTable
 
 __all__ = ["compile_model", "inspect"]
 
@@ -80,13 +83,29 @@ def compile_model(
             compiled = compile_for(
                 network, target, batch=run.batch, keep="all" if trace else None, fc=run.fc
             )
-            text = compiled.explain(mhz=mhz, group=run.group) if why else ""
+            reasons = compiled.explain(mhz=mhz, group=run.group) if why else None
         if second is not None:
             second.commit(lambda path: store.save(network, path))
         file.commit(compiled.save)
-    if why:
-        print(text)
+    if reasons is not None:
+        _print_reasons(reasons)
     _print_program(compiled.program)
+
+
+def _show(table: PlainTable) -> None:
+    """Print a table that fits."""
+    columns = [fitted.Column(name, text=name in table.words) for name in table.columns]
+    fitted.show(fitted.Rows(columns, table.rows, total=table.total))
+
+
+def _print_reasons(reasons: Reasons) -> None:
+    for part in reasons:
+        print(fitted.fill(part.title))
+        _show(part.table)
+        for note in part.notes:
+            print(fitted.fill(note))
+        if part.notes:
+            print()
 
 
 def inspect(
@@ -139,11 +158,8 @@ def _print_costs(program: Program) -> None:
     costs = cost_table(program)
     if costs is None:
         return
-    print("predicted cycles, stalls and bytes:")
-    table = _table(costs.columns, costs.words)
-    for row in costs.rows:
-        table.add_row(*row)
-    show(table)
+    print("predicted cycles, stalls and bytes of an image:")
+    _show(costs)
     for layer in program.layers:
         print(f"  {layer.name}: {layer.choice}")
 
@@ -151,6 +167,7 @@ def _print_costs(program: Program) -> None:
 def _print_network(network: Network) -> None:
     print(f"network {network.name}, {human(weight_count(network))} weights")
     print(f"weights: {network.source or 'of unknown origin'}")
+    print(f"digest: {store.digest(network)[:16]}")
     spec = network.input
     print(
         f"input {'x'.join(map(str, spec.shape))} {spec.order}, shorter side {spec.resize}, "

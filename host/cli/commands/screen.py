@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from penstock.host.api.screening import GOLDEN, Screening, ScreeningStage
+from penstock.host.api.screening import GOLDEN, OneDeviceError, Screening, ScreeningStage
 from penstock.host.apps.open_device import device_names
 from penstock.host.apps.two_stage import (
     CONFIRMED,
@@ -34,8 +34,15 @@ from penstock.host.cli.support.device_options import (
     say_verified,
 )
 from penstock.host.cli.support.exit_status import EXIT_FAILED, InputError, bad_input, one_line
+from penstock.host.cli.support.fitted import fill
 from penstock.host.cli.support.image_arguments import tell_unread
-from penstock.host.cli.support.options import DeviceArchOption, OverlayOption, VerifyOption
+from penstock.host.cli.support.options import (
+    DeviceArchOption,
+    JobsOption,
+    OverlayOption,
+    VerifyOption,
+)
+from penstock.host.cli.support.output_file import report_only
 from penstock.host.cli.support.progress import task
 from penstock.host.inputs.folder import image_files
 from penstock.host.program.compile_error import CompileError
@@ -43,6 +50,13 @@ from penstock.models.spec.arch import Arch
 from penstock.models.spec.number_format import grouped, percent
 
 __all__ = ["screen"]
+
+# Simulating every cycle is slow: from so many images on it is worth saying what is not.
+_MANY = 8
+_SLOW = (
+    "penstock: rtl simulates every clock cycle; --device functional and golden give the same "
+    "verdicts sooner, golden soonest (docs/using.md has times)"
+)
 
 
 def _files(paths: Iterable[Path]) -> list[Path]:
@@ -101,6 +115,8 @@ def _open(
     arch: Arch,
     overlay: Path | None,
     *,
+    jobs: int | None,
+    images: int,
     check: bool,
     verify: bool,
 ) -> Screening:
@@ -111,11 +127,15 @@ def _open(
             fine_device=fine_device,
             arch=arch,
             check=check,
+            jobs=jobs,
+            images=images,
             open_with=lambda name, arch: open_for(name, arch, overlay, verify=verify),
             working=task,
         )
     except CompileError as error:
         raise InputError(one_line(error)) from None
+    except OneDeviceError as error:
+        raise InputError(f"--{error}") from None
     if work.fine.instead:
         name = work.fine.network.name
         print(f"{name} runs in the golden model: {work.fine.instead}", file=sys.stderr)
@@ -145,7 +165,10 @@ def screen(
     ] = False,
     json_file: Annotated[
         Path | None,
-        typer.Option("--json", help="Write JSON lines here; a file that is there is continued."),
+        typer.Option(
+            "--json",
+            help="Write JSON lines here; a file that is there is continued; - is standard output.",
+        ),
     ] = None,
     coarse_threshold: Annotated[
         float | None, typer.Option("--coarse-threshold", min=0, max=1, help="Instead of its own.")
@@ -153,9 +176,10 @@ def screen(
     fine_threshold: Annotated[
         float | None, typer.Option("--fine-threshold", min=0, max=1, help="Instead of its own.")
     ] = None,
+    jobs: JobsOption = None,
     verify: VerifyOption = False,
 ) -> None:
-    """Say which images show a QR code: a coarse network flags them, a fine one confirms."""
+    """Find the images that show a QR code: a coarse network flags them, a fine one confirms."""
     for name in (device, fine_device):
         if name not in (None, GOLDEN):
             check_device(name)
@@ -166,6 +190,9 @@ def screen(
     with ExitStack() as stack:
         log = None
         if json_file is not None:
+            stack.enter_context(report_only(json_file))
+            if json_file == Path("-"):
+                json_file = Path("/dev/stdout")
             with bad_input():
                 log = stack.enter_context(ScreenLog(json_file, loaded))
         done: Counter[str] = Counter()
@@ -175,26 +202,39 @@ def screen(
         counts: Counter[str] = Counter()
         begin = time.monotonic()
         if files:
+            if device == "rtl" and len(files) >= _MANY:
+                print(fill(_SLOW), file=sys.stderr)
             work = stack.enter_context(
-                _open(loaded, device, fine_device, target, overlay, check=check, verify=verify)
+                _open(
+                    loaded,
+                    device,
+                    fine_device,
+                    target,
+                    overlay,
+                    jobs=jobs,
+                    images=len(files),
+                    check=check,
+                    verify=verify,
+                )
             )
             begin = time.monotonic()
             counts = _run(work, files, log)
             say_verified(work.devices)
         seconds = time.monotonic() - begin
-    total = counts + done
-    print(
-        f"{sum(total.values())} images: {total[CONFIRMED]} confirmed, {total[FLAGGED]} flagged by "
-        f"the coarse stage only, {total[PASS]} pass, {total[UNREADABLE]} unreadable"
-    )
-    if done:
-        print(f"{sum(done.values())} of them were in {json_file} already")
-    if files:
+        total = counts + done
         print(
-            f"{len(files)} images in {seconds:.1f} s, {len(files) / max(seconds, 1e-9):.1f} "
-            f"images/s; coarse stage on {work.coarse.where}, fine stage on {work.fine.where}"
+            f"{sum(total.values())} images: {total[CONFIRMED]} confirmed, {total[FLAGGED]} flagged "
+            f"by the coarse stage only, {total[PASS]} pass, {total[UNREADABLE]} unreadable"
         )
-        _print_work("coarse", work.coarse, target)
-        _print_work("fine", work.fine, target)
+        if done:
+            print(f"{sum(done.values())} of them were in {json_file} already")
+        if files:
+            print(
+                f"{len(files)} images in {seconds:.1f} s, {len(files) / max(seconds, 1e-9):.1f} "
+                f"images/s; coarse stage on {work.coarse.where}, fine stage on {work.fine.where}"
+                + (f", {work.jobs} images at a time" if work.jobs > 1 else "")
+            )
+            _print_work("coarse", work.coarse, target)
+            _print_work("fine", work.fine, target)
     if counts[UNREADABLE]:
         raise typer.Exit(EXIT_FAILED)

@@ -119,10 +119,14 @@ def simulate(
         str, typer.Option("--arch", help="tiny, a small ROWSxCOLS, or a .toml file.")
     ] = "tiny",
     simulator: Annotated[
-        str, typer.Option("--simulator", help="verilator or icarus.")
+        str, typer.Option("--simulator", help="verilator or icarus, for LAYER.")
     ] = "verilator",
     waves: Annotated[
-        Path | None, typer.Option("--waves", help="Write FST waves here, and a layout beside.")
+        Path | None,
+        typer.Option(
+            "--waves",
+            help="Write every signal of every cycle to this FST file, and a layout beside it.",
+        ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the input and the stalls.")] = 1,
 ) -> None:

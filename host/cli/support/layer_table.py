@@ -11,9 +11,9 @@ from rich.table import Table
 from penstock.host.cli.support import fitted
 from penstock.host.cli.support.fitted import Column, Rows
 from penstock.host.report.layer_profile import LayerFigures
-from penstock.models.spec.number_format import grouped, human
+from penstock.models.spec.number_format import grouped, human, percent
 
-__all__ = ["layer_table", "show"]
+__all__ = ["LAYER_NOTES", "layer_table", "show"]
 
 
 _COLUMNS = (
@@ -21,6 +21,7 @@ _COLUMNS = (
     "MACs",
     "cycles",
     "effic.",
+    "padding",
     "input",
     "weights",
     "output",
@@ -28,6 +29,14 @@ _COLUMNS = (
     "idle",
     "read",
     "written",
+)
+
+# What stands below the table.
+LAYER_NOTES = (
+    "effic.: cycles of multiply-accumulates, for this layer or already for the next, as a share of "
+    "the cycles. The cycles that it lacks are padding (rows and columns of the array without "
+    "weights), waits for input, weights and output, and idle; memory is the part of input and "
+    "weights spent waiting for memory."
 )
 
 
@@ -43,13 +52,13 @@ def show(table: Table) -> None:
 
 
 def _row(row: LayerFigures) -> list[str]:
-    efficiency = "" if row.efficiency is None else f"{row.efficiency * 100:.1f} %"
     stalls = [grouped(count) for count in row.stalls.values()]
     return [
         row.name,
         human(row.macs),
         grouped(row.cycles),
-        efficiency,
+        percent(row.efficiency),
+        grouped(row.padding),
         *stalls,
         human(row.read_bytes, "B"),
         human(row.write_bytes, "B"),

@@ -20,6 +20,7 @@ __all__ = [
     "DeviceOptions",
     "FcOption",
     "GroupOption",
+    "JobsOption",
     "JsonOption",
     "LabelsOption",
     "ModelOption",
@@ -58,7 +59,18 @@ OverlayOption = Annotated[
 PortOption = Annotated[
     str | None, typer.Option("--port", help="The board's serial port, such as /dev/ttyUSB0.")
 ]
-JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the report to this file.")]
+JsonOption = Annotated[
+    Path | None,
+    typer.Option("--json", help="Write the report to this file; - is standard output, alone then."),
+]
+JobsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        min=1,
+        help="Simulated devices at a time; default: as many as there are processors.",
+    ),
+]
 WeightsOption = Annotated[
     Path | None, typer.Option("--weights", help="Trained float weights: .npz or .onnx.")
 ]

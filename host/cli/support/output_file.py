@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -14,7 +16,17 @@ from penstock.host.cli.support.exit_status import InputError, WorkError
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["OutputFile"]
+__all__ = ["OutputFile", "report_only"]
+
+
+_DASH, _STDOUT = Path("-"), Path("/dev/stdout")
+
+
+def report_only(path: Path) -> AbstractContextManager[object]:
+    """Keep standard output for a report if it is to go there: other text goes to standard error."""
+    if path in (_DASH, _STDOUT):
+        return redirect_stdout(sys.stderr)
+    return nullcontext()
 
 
 class OutputFile:
@@ -27,7 +39,8 @@ class OutputFile:
     Parameters
     ----------
     path : Path
-        ``-`` is standard output.
+        ``-`` is standard output: it holds nothing else then, what is printed in the block goes to
+        standard error.
 
     Raises
     ------
@@ -36,15 +49,15 @@ class OutputFile:
     """
 
     def __init__(self, path: Path) -> None:
-        if path == Path("-"):
-            path = Path("/dev/stdout")
+        self._clear = report_only(path)
+        path = _STDOUT if path == _DASH else path
         self.path = path
         self._temporary: str | None = None
         if path.is_dir():
             raise InputError(f"{path}: cannot write: is a directory")
         if path.exists() and not os.access(path, os.W_OK):
             raise InputError(f"{path}: cannot write: permission denied")
-        if path.exists() and not path.is_file():
+        if path == _STDOUT or (path.exists() and not path.is_file()):
             return  # devices and pipes such as /dev/stdout are written as they are
         try:
             # A link is followed: its target is replaced, not the link.
@@ -93,6 +106,10 @@ class OutputFile:
         try:
             if callable(content):
                 content(self.temporary)
+            elif self.path == _STDOUT:
+                # Not opened anew: that would cut off what `>>` is to be added to.
+                with os.fdopen(os.dup(1), "wb") as file:
+                    file.write(content)
             else:
                 self.temporary.write_bytes(content)
         except OSError as error:
@@ -103,6 +120,7 @@ class OutputFile:
         return WorkError(f"{self.path}: cannot write: {(error.strerror or str(error)).lower()}")
 
     def __enter__(self) -> Self:
+        self._clear.__enter__()
         return self
 
     def __exit__(
@@ -111,6 +129,7 @@ class OutputFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._clear.__exit__(kind, error, trace)
         if self._temporary is not None:
             os.unlink(self._temporary)
             self._temporary = None

@@ -1,8 +1,8 @@
 """Progress of long work, on standard error.
 
 On a terminal a bar appears after two seconds of work and disappears at its end.  Elsewhere plain
-lines are printed, at growing intervals.  If the amount of work is known, both show the share done
-and the estimated time left.
+lines are printed, at growing intervals.  If the amount of work is known, or how long it took
+before, both show the share done and the estimated time left.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-__all__ = ["DELAY", "Task", "duration", "task"]
+from penstock.models.spec.number_format import duration
+
+__all__ = ["DELAY", "Task", "task"]
 
 # Seconds until progress is shown.
 DELAY = 2.0
@@ -24,18 +26,11 @@ DELAY = 2.0
 # Seconds between plain lines: each interval is longer than the previous one, up to a minute.
 _FIRST, _LONGER, _LONGEST = 10.0, 1.5, 60.0
 
+# Seconds between two states of a bar that shows time.
+_TICK = 0.5
+
 # Least share done for an estimate of the time left.
 _LEAST_SHARE = 0.02
-
-
-def duration(seconds: float) -> str:
-    """Return a time as text: 12 s, 3 min 20 s, 1 h 05 min."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
 
 
 class Task:
@@ -47,11 +42,16 @@ class Task:
         What it is, such as ``building the simulator``.
     total : float or None
         Number of steps; None if unknown.
+    expected : float or None
+        Instead of steps: the seconds that it is expected to take.
     """
 
-    def __init__(self, text: str, total: float | None = None) -> None:
+    def __init__(
+        self, text: str, total: float | None = None, *, expected: float | None = None
+    ) -> None:
         self.text = text
-        self._total = total
+        self._total = total or expected
+        self._expected = expected
         self._done = 0.0
         self._begin = time.monotonic()
         self._lock = threading.Lock()
@@ -65,6 +65,8 @@ class Task:
     def state(self) -> str:
         """The progress: ``37 %, 12 s, about 20 s left``, or the time alone."""
         spent = time.monotonic() - self._begin
+        if self._expected:
+            return self._against_the_clock(spent, self._expected)
         if not self._total:
             return f"{duration(spent)} so far"
         share = min(self._done / self._total, 1.0)
@@ -73,14 +75,27 @@ class Task:
             text += f", about {duration(spent * (1 - share) / share)} left"
         return text
 
+    @staticmethod
+    def _against_the_clock(spent: float, expected: float) -> str:
+        if spent >= expected:
+            return f"{duration(spent)} so far, longer than the {duration(expected)} expected"
+        share, left = 100 * spent / expected, duration(expected - spent)
+        return f"{share:.0f} %, {duration(spent)} so far, about {left} left"
+
     def _show(self) -> None:
         with self._lock:
             if self._over.is_set():
                 return
-            if sys.stderr.isatty():
+            terminal = sys.stderr.isatty()
+            if terminal:
                 self._start_bar()
-                return
-            self._print(f"{self.text} ...")
+            else:
+                self._print(f"{self.text} ...")
+        if terminal:
+            # Steps move the bar when they are done; without steps the time does.
+            while self._expected and not self._over.wait(_TICK):
+                self.update(time.monotonic() - self._begin)
+            return
         wait = _FIRST
         while not self._over.wait(wait):
             with self._lock:
@@ -134,9 +149,9 @@ class Task:
 
 
 @contextmanager
-def task(text: str, total: float | None = None) -> Iterator[Task]:
-    """Show the progress of the block."""
-    made = Task(text, total)
+def task(text: str, total: float | None = None, *, expected: float | None = None) -> Iterator[Task]:
+    """Show the progress of the block; the parameters are those of `Task`."""
+    made = Task(text, total, expected=expected)
     try:
         yield made
     finally:

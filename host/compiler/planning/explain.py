@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from penstock.host.compiler.planning.cost import LayerCost, arch_of, predict
 from penstock.host.compiler.planning.planner import Choice, plan_network
 from penstock.host.compiler.planning.search import Candidate
-from penstock.host.program.program import Program
 from penstock.models.golden.ops import quantised_fc
 from penstock.models.graph.graph import Network, QFc
 from penstock.models.spec.arch import Arch
@@ -18,27 +17,14 @@ from penstock.models.spec.number_format import grouped, percent
 
 __all__ = [
     "CLOCK_MHZ",
-    "COST_COLUMNS",
+    "Explanation",
+    "PLACEMENT_COLUMNS",
     "Placement",
-    "cost_rows",
     "explain",
     "explain_placements",
+    "placement_rows",
     "placements",
 ]
-
-COST_COLUMNS = (
-    "layer",
-    "cycles",
-    "effic.",
-    "input",
-    "weights",
-    "output",
-    "read",
-    "written",
-    "act words",
-    "psums",
-    "out words",
-)
 
 # Default clock for times of the array, in MHz.
 CLOCK_MHZ = 100.0
@@ -47,58 +33,38 @@ CLOCK_MHZ = 100.0
 _REPEATS = 3
 
 
-def cost_rows(program: Program) -> list[tuple[str, ...]]:
-    """Return a row of `COST_COLUMNS` for each layer of a program, and one of totals.
+@dataclass(frozen=True)
+class Explanation:
+    """Why a layer is done as it is.
 
-    ``input``, ``weights`` and ``output`` are stall cycles of the array by cause; ``read`` and
-    ``written`` are bytes.
-
-    Returns
-    -------
-    list of tuple of str
-        Empty if the program's arch is not a known one.
+    Parameters
+    ----------
+    layer : str
+        Its name, and what it covers.
+    columns : tuple of str
+        Headings: a star at what was taken, how, cycles, tail, bytes, and the words of the three
+        buffers.  `cycles` are the array's, from the first weight block to the last; `tail` is
+        POST's time after that, most of which overlaps the next layer's first tiles.
+    rows : tuple of tuples of str
+        The candidates.  Clearly worse ones have only an estimate (``about``).
+    notes : tuple of str
+        Sentences.
     """
-    arch = arch_of(program)
-    if arch is None:
-        return []
-    costs = predict(program, arch)
-    rows = [_row(cost, arch) for cost in costs]
-    total = LayerCost(
-        name="total",
-        macs=sum(cost.macs for cost in costs),
-        cycles=sum(cost.cycles for cost in costs),
-        busy=sum(cost.busy for cost in costs),
-        stalls={name: sum(cost.stalls[name] for cost in costs) for name in costs[0].stalls},
-        read_bytes=sum(cost.read_bytes for cost in costs),
-        write_bytes=sum(cost.write_bytes for cost in costs),
-        choice="",
-        buffers=(0, 0, 0),
-    )
-    return [*rows, _row(total, arch)]
+
+    layer: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...]
 
 
-def _row(cost: LayerCost, arch: Arch) -> tuple[str, ...]:
-    return (
-        cost.name,
-        grouped(cost.cycles),
-        percent(cost.efficiency(arch)) if cost.macs else "",
-        *(grouped(cost.stalls[name]) for name in ("input", "weights", "output")),
-        grouped(cost.read_bytes),
-        grouped(cost.write_bytes),
-        *(grouped(words) if words else "" for words in cost.buffers),
-    )
-
-
-def _candidate(candidate: Candidate, arch: Arch, *, taken: bool) -> str:
-    act, psum, out = candidate.plan.buffers(arch)
-    sizes = f"{act}/{arch.act_words} {psum}/{arch.psum_words} {out}/{arch.out_words}"
-    mark = "*" if taken else " "
+def _candidate(candidate: Candidate, arch: Arch, *, taken: bool) -> tuple[str, ...]:
+    sizes = [grouped(words) for words in candidate.plan.buffers(arch)]
     cost = candidate.cost
     if cost is None:
-        numbers = f"{'about':>6}{grouped(candidate.estimate):>12}{'':>22}"
+        numbers = (f"about {grouped(candidate.estimate)}", "", "")
     else:
-        numbers = f"{grouped(cost.cycles):>18}{grouped(cost.tail):>9}{grouped(cost.bytes):>13}"
-    return f"  {mark} {candidate.plan!s:<58} {numbers}   {sizes}"
+        numbers = (grouped(cost.cycles), grouped(cost.tail), grouped(cost.bytes))
+    return ("*" if taken else "", str(candidate.plan), *numbers, *sizes)
 
 
 def _why(choice: Choice) -> str:
@@ -116,37 +82,34 @@ def _why(choice: Choice) -> str:
     return f"the fewest bytes of those close to the fewest cycles ({percent(share, 2)} more)"
 
 
-def explain(choices: list[Choice], arch: Arch) -> str:
-    """Return for each layer the candidates with their costs, and why one was chosen.
-
-    `cycles` are the array's, from the first weight block to the last; `tail` is POST's time after
-    that, most of which overlaps the next layer's first tiles.  Clearly worse candidates have only
-    an estimate (``about``).
-    """
-    lines = []
+def explain(choices: Sequence[Choice], arch: Arch) -> list[Explanation]:
+    """Return for each layer the candidates with their costs, and why one was chosen."""
+    columns = (
+        *("", "how", "cycles", "tail", "bytes"),
+        *(f"act words of {arch.act_words}", f"psums of {arch.psum_words}"),
+        f"out words of {arch.out_words}",
+    )
+    found = []
     for choice in choices:
         plan = choice.plan
-        lines.append(f"{plan.layer.name}: {' + '.join(plan.layer.covers)}")
+        notes = [f"taken: {_why(choice)}"]
         if choice.refused:
-            lines.append(f"    not in one layer with what follows: {choice.refused}")
-        head = f"{'cycles':>18}{'tail':>9}{'bytes':>13}"
-        lines.append(f"    {'':<58} {head}   act psum out words")
-        lines += [
-            _candidate(candidate, arch, taken=index == 0)
-            for index, candidate in enumerate(choice.candidates)
-        ]
-        lines.append(f"    taken: {_why(choice)}")
+            notes.insert(0, f"not in one layer with what follows: {choice.refused}")
         if choice.apart is not None:
-            lines.append(
-                f"    its parts as layers of their own: {grouped(choice.apart.cycles)} "
-                f"cycles, {grouped(choice.apart.bytes)} bytes"
+            notes.append(
+                f"its parts as layers of their own: {grouped(choice.apart.cycles)} cycles, "
+                f"{grouped(choice.apart.bytes)} bytes"
             )
         elif choice.apart_estimate is not None:
-            lines.append(
-                f"    its parts as layers of their own: about {choice.apart_estimate:.0f} cycles"
-            )
-        lines.append("")
-    return "\n".join(lines)
+            estimate = grouped(choice.apart_estimate)
+            notes.append(f"its parts as layers of their own: about {estimate} cycles")
+        rows = tuple(
+            _candidate(candidate, arch, taken=index == 0)
+            for index, candidate in enumerate(choice.candidates)
+        )
+        title = f"{plan.layer.name}: {' + '.join(plan.layer.covers)}"
+        found.append(Explanation(title, columns, rows, tuple(notes)))
+    return found
 
 
 @dataclass(frozen=True)
@@ -233,22 +196,26 @@ def _cpu_seconds(layer: QFc, batch: int) -> float:
     return min(seconds)
 
 
-def explain_placements(places: list[Placement], batch: int, mhz: float = CLOCK_MHZ) -> str:
-    """Return a table of `placements` for a batch of so many images and a clock."""
-    images = "an image" if batch == 1 else f"{batch} images"
-    lines = [
-        f"fully connected layers, {images}: on the array at {mhz:g} MHz (--fc fpga), or on this",
-        "machine's CPU (--fc cpu), which works while the array is at the next images",
-        f"    {'':<12}{'cycles':>12}{'bytes':>14}{'array':>12}{'CPU':>12}",
-    ]
+PLACEMENT_COLUMNS = ("layer", "cycles", "bytes", "array", "CPU")
+
+
+def placement_rows(places: Sequence[Placement]) -> list[tuple[str, ...]]:
+    """Return a row of `PLACEMENT_COLUMNS` for each placement; the last layers have no array."""
+    rows: list[tuple[str, ...]] = []
     for place in places:
         cpu = f"{place.cpu_seconds * 1e3:.2f} ms"
         if place.cycles is None:
-            lines.append(f"    {place.layer:<12}{'only on the CPU':>38}{cpu:>12}")
+            rows.append((place.layer, "", "", "only on the CPU", cpu))
             continue
         array = f"{place.array_seconds * 1e3:.2f} ms"
-        lines.append(
-            f"    {place.layer:<12}{grouped(place.cycles):>12}{grouped(place.bytes):>14}"
-            f"{array:>12}{cpu:>12}"
-        )
-    return "\n".join([*lines, ""])
+        rows.append((place.layer, grouped(place.cycles), grouped(place.bytes), array, cpu))
+    return rows
+
+
+def explain_placements(batch: int, mhz: float = CLOCK_MHZ) -> str:
+    """Return the sentence above a table of `placement_rows`, for a batch and a clock."""
+    images = "an image" if batch == 1 else f"{batch} images"
+    return (
+        f"fully connected layers, {images}: on the array at {mhz:g} MHz (--fc fpga), or on this "
+        "machine's CPU (--fc cpu), which works while the array is at the next images"
+    )

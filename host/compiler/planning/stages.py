@@ -15,6 +15,7 @@ stage.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +26,9 @@ from penstock.models.graph.graph import INPUT, Network, QFc, infer_shapes
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.number_format import grouped, human
 
-__all__ = ["CPU_HZ", "Stage", "explain_stages", "slowest", "stages"]
+__all__ = ["CPU_HZ", "STAGE_COLUMNS", "Stage", "bottleneck", "slowest", "stage_rows", "stages"]
+
+STAGE_COLUMNS = ("stage", "an image", "images/s", "basis")
 
 # The boards' processor: two Cortex-A9, NEON, and memory that gives about 1 GB/s to one of them.
 CPU_HZ = 650e6
@@ -164,20 +167,18 @@ def slowest(found: list[Stage]) -> Stage:
     return max(found, key=lambda stage: stage.seconds)
 
 
-def explain_stages(found: list[Stage], where: str) -> str:
-    """Return a table of `stages` on the board that `where` names, and which one is the slowest."""
-    lines = [
-        f"on {where}, where these stages work at the same time on different images:",
-        f"    {'':<22}{'an image':>12}{'images/s':>10}   basis",
-    ]
-    lines += [
-        f"    {stage.name:<22}{stage.seconds * 1e3:>9.1f} ms{stage.rate:>10.1f}   {stage.basis}"
+def stage_rows(found: Sequence[Stage]) -> list[tuple[str, ...]]:
+    """Return a row of `STAGE_COLUMNS` for each stage."""
+    return [
+        (stage.name, f"{stage.seconds * 1e3:.1f} ms", f"{stage.rate:.1f}", stage.basis)
         for stage in found
     ]
+
+
+def bottleneck(found: list[Stage]) -> str:
+    """Return a sentence on the slowest stage."""
     worst = slowest(found)
-    lines.append(f"    bottleneck: {worst.name}, {worst.rate:.1f} images/s")
+    text = f"bottleneck: {worst.name}, {worst.rate:.1f} images/s"
     if worst.name == "CPU layers":
-        lines.append(
-            "    (--group runs more images' CPU layers together; --fc fpga takes them off)"
-        )
-    return "\n".join([*lines, ""])
+        text += " (--group runs more images' CPU layers together; --fc fpga takes them off)"
+    return text

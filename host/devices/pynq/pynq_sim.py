@@ -78,6 +78,7 @@ class PynqSimDevice(PynqDevice):
     """
 
     name = "pynq-sim"
+    counts_cycles = True
 
     def __init__(
         self,
@@ -113,6 +114,12 @@ class PynqSimDevice(PynqDevice):
         except BaseException:
             self.board.close()
             raise
+        self.board.heard = self._passed
+
+    def _passed(self, cycles: int) -> None:
+        """Pass on how many cycles the core has run."""
+        if self.heard is not None:
+            self.heard(cycles)
 
     def close(self) -> None:
         super().close()

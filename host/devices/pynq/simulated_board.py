@@ -13,7 +13,7 @@ import os
 import tempfile
 import threading
 import tty
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,9 @@ class SimulatedBoard(Device):
         The board's files.
     pieces : dict
         Contiguous memory in use, by address.
+    heard : callable or None
+        Called in the clock's thread, now and then while the core runs, with the cycles since it
+        began.
     """
 
     name = "pynq-sim"
@@ -113,6 +116,7 @@ class SimulatedBoard(Device):
         super().__init__("penstock-simulation")
         self.capabilities = {"REGISTER_RW": True}
         self.pieces: dict[int, _Piece] = {}
+        self.heard: Callable[[int], None] | None = None
         self._model = model
         self._model.profile(profile)
         self._base = base
@@ -289,10 +293,11 @@ class SimulatedBoard(Device):
                 continue
             self._work.clear()
             busy = not self._closing
+            passed = 0
             while busy and not self._closing:
                 with self._turn():
                     try:
-                        self._model.run(_CHUNK)
+                        passed += self._model.run(_CHUNK)
                         busy = not csr.idle
                         irq = self._model.irq
                     except ModelError as error:
@@ -300,6 +305,8 @@ class SimulatedBoard(Device):
                         break
                     if irq:
                         self._raise_interrupt()
+                if busy and self.heard is not None:
+                    self.heard(passed)
             if self._closing:
                 return
 

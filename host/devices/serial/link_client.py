@@ -149,8 +149,7 @@ def _answer(content: bytes) -> Answer:
     for name, bits in HEADER_FIELDS:
         values[name] = int.from_bytes(content[start : start + bits // 8], "little")
         start += bits // 8
-    word = values["word"]
-    state = {field.name: word >> field.lsb & ((1 << field.width) - 1) for field in STATE_FIELDS}
+    state = {field.name: field.of(values["word"]) for field in STATE_FIELDS}
     return Answer(values["op"], values["seq"], state, content[HEADER_BYTES:])
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from penstock.hw.flow.errors import CheckError
+from penstock.hw.flow.errors import read_back
 from penstock.hw.flow.gowin.fanout import limit_fanout
 from penstock.hw.flow.gowin.gowin_bits import compare
-from penstock.hw.flow.nextpnr import route
+from penstock.hw.flow.nextpnr import OpenToolchain, route
 from penstock.hw.flow.places import give_places
 from penstock.hw.flow.process import Cost
-from penstock.hw.flow.programs import need, pip_tool, yosys_tool
-from penstock.hw.flow.synthesis import ANY_ON_COLLISION, run_yosys, synthesise, write_verilog
-from penstock.hw.flow.toolchain import Job, Routed, Tool, Toolchain
+from penstock.hw.flow.programs import need, pip_tool
+from penstock.hw.flow.synthesis import ANY_ON_COLLISION, run_yosys, synthesise
+from penstock.hw.flow.toolchain import Job, Routed, Tool
 
 __all__ = ["Gowin"]
 
@@ -41,7 +41,7 @@ write_verilog -noattr {verilog}
 """
 
 
-class Gowin(Toolchain):
+class Gowin(OpenToolchain):
     """Yosys, nextpnr-himbaechel, gowin_pack, gowin_unpack.
 
     Options of the board: ``synthesis`` (the family, as Yosys calls it), ``family`` (as nextpnr
@@ -68,9 +68,6 @@ class Gowin(Toolchain):
         "rPLL": ("PLL", 1),
     }
 
-    def synthesis_tools(self) -> list[Tool]:
-        return [yosys_tool()]
-
     def tools(self) -> list[Tool]:
         return [
             pip_tool(_PLACER, f"yowasp-{_PLACER}"),
@@ -95,9 +92,6 @@ class Gowin(Toolchain):
         )
         return cost
 
-    def companions(self, job: Job) -> None:
-        write_verilog(job)
-
     def place_and_route(self, job: Job, *, seed: int, deadline: float) -> Routed:
         routed = job.folder / f"seed{seed}.json"
         arguments = [
@@ -119,32 +113,16 @@ class Gowin(Toolchain):
     def pack(self, job: Job, routed: Routed, *, clock_mhz: float) -> list[str]:
         job.say("configuration to bitstream")
         (job.folder / "routed.json").write_bytes(routed.files["routed"].read_bytes())
-        job.runner.run(
-            [
-                need(_PACKER),
-                *("-d", self.board.options["family"]),
-                *("-o", "penstock.fs", "routed.json"),
-            ],
-            log=job.log(_PACKER),
-            cwd=job.folder,
-        )
+        family = self.board.options["family"]
+        job.run(_PACKER, need(_PACKER), "-d", family, "-o", "penstock.fs", "routed.json")
         return []
 
     def verify(self, job: Job, routed: Routed) -> list[str]:
         job.say("reading the bitstream back")
         unpacked = job.folder / "readback.v"
-        job.runner.run(
-            [
-                need(_READER),
-                *("-d", self.board.options["family"]),
-                *("-o", unpacked.name, "penstock.fs"),
-            ],
-            log=job.log(_READER),
-            cwd=job.folder,
-        )
-        try:
+        family = self.board.options["family"]
+        job.run(_READER, need(_READER), "-d", family, "-o", unpacked.name, "penstock.fs")
+        with read_back():
             said = compare(job.folder / "routed.json", unpacked)
-        except ValueError as error:
-            raise CheckError(f"the finished bitstream: {error}") from None
         unpacked.unlink()
         return [said]

@@ -7,15 +7,15 @@ from importlib.resources import files
 from pathlib import Path
 from typing import ClassVar
 
-from penstock.hw.flow.errors import CheckError
+from penstock.hw.flow.errors import read_back
 from penstock.hw.flow.lattice.trellis import compare
 from penstock.hw.flow.lattice.trellis_database import Database
-from penstock.hw.flow.nextpnr import route
+from penstock.hw.flow.nextpnr import OpenToolchain, route
 from penstock.hw.flow.places import give_places
 from penstock.hw.flow.process import Cost
-from penstock.hw.flow.programs import need, pip_tool, yosys_tool
-from penstock.hw.flow.synthesis import ANY_ON_COLLISION, synthesise, write_verilog
-from penstock.hw.flow.toolchain import Job, Routed, Tool, Toolchain
+from penstock.hw.flow.programs import need, pip_tool
+from penstock.hw.flow.synthesis import ANY_ON_COLLISION, synthesise
+from penstock.hw.flow.toolchain import Job, Routed, Tool
 
 __all__ = ["Ecp5"]
 
@@ -37,7 +37,7 @@ synth_ecp5 -abc9 -run map_cells:check"""
 _EFFORT = ("--placer-heap-timingweight", "40", "--router", "router2", "--tmg-ripup")
 
 
-class Ecp5(Toolchain):
+class Ecp5(OpenToolchain):
     """Yosys, nextpnr-ecp5, ecppack, ecpunpack.
 
     Options of the board: ``device`` (as nextpnr calls it, such as ``85k``), ``package``, ``speed``
@@ -58,9 +58,6 @@ class Ecp5(Toolchain):
         "TRELLIS_IO": ("IO", 1),
     }
 
-    def synthesis_tools(self) -> list[Tool]:
-        return [yosys_tool()]
-
     def tools(self) -> list[Tool]:
         return [pip_tool(name, _PACKAGE) for name in (_PLACER, _PACKER)]
 
@@ -68,9 +65,6 @@ class Ecp5(Toolchain):
         cost = synthesise(job, _SYNTHESIS, before=ANY_ON_COLLISION)
         give_places(job, attribute="BEL")
         return cost
-
-    def companions(self, job: Job) -> None:
-        write_verilog(job)
 
     def place_and_route(self, job: Job, *, seed: int, deadline: float) -> Routed:
         options = self.board.options
@@ -94,37 +88,21 @@ class Ecp5(Toolchain):
         job.say("configuration to bitstream")
         config = job.folder / "penstock.config"
         config.write_bytes(routed.files["config"].read_bytes())
-        job.runner.run(
-            [
-                need(_PACKER),
-                *("--compress", "--idcode", self.board.options["idcode"]),
-                *(config.name, "penstock.bit"),
-            ],
-            log=job.log(_PACKER),
-            cwd=job.folder,
-        )
+        idcode = ("--idcode", self.board.options["idcode"])
+        job.run(_PACKER, need(_PACKER), "--compress", *idcode, config.name, "penstock.bit")
         return []
 
     def verify(self, job: Job, routed: Routed) -> list[str]:
         job.say("reading the bitstream back")
         read = job.folder / "readback.config"
-        job.runner.run(
-            [
-                need(_READER),
-                *("--idcode", self.board.options["idcode"]),
-                *("penstock.bit", read.name),
-            ],
-            log=job.log(_READER),
-            cwd=job.folder,
-        )
-        try:
+        idcode = ("--idcode", self.board.options["idcode"])
+        job.run(_READER, need(_READER), *idcode, "penstock.bit", read.name)
+        with read_back():
             database = Database(
                 Path(str(files(_PACKAGE.replace("-", "_")))) / "share/trellis/database",
                 family="ECP5",
                 device=job.board.part.rpartition("-")[0],
             )
             said = compare(job.folder / "penstock.config", read, database)
-        except ValueError as error:
-            raise CheckError(f"the finished bitstream: {error}") from None
         read.unlink()
         return [said]

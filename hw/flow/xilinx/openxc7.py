@@ -9,12 +9,11 @@ from typing import Any, ClassVar
 
 from penstock.hw.boards.board import Board, Processor
 from penstock.hw.flow.errors import BuildError, CheckError
-from penstock.hw.flow.nextpnr import route
+from penstock.hw.flow.nextpnr import OpenToolchain, route
 from penstock.hw.flow.places import give_places
 from penstock.hw.flow.process import Cost
-from penstock.hw.flow.programs import yosys_tool
 from penstock.hw.flow.synthesis import synthesise, write_verilog
-from penstock.hw.flow.toolchain import Job, Routed, Tool, Toolchain
+from penstock.hw.flow.toolchain import Job, Routed, Tool
 from penstock.hw.flow.xilinx.fasm import features, normal
 from penstock.hw.flow.xilinx.openxc7_tools import Tools
 from penstock.hw.flow.xilinx.vivado import vivado_script
@@ -47,7 +46,7 @@ _SETTINGS = {"placerHeap/timingWeight": "40"}
 _CHECKED = ("DSP_", "BRAM_L", "BRAM_R")
 
 
-class OpenXc7(Toolchain):
+class OpenXc7(OpenToolchain):
     """Yosys, nextpnr-xilinx, fasm2frames, xc7frames2bit, bitread.
 
     Options of the board: ``family`` and ``device`` of the databases.
@@ -81,9 +80,6 @@ class OpenXc7(Toolchain):
             family=board.options["family"], device=board.options["device"], part=board.part
         )
 
-    def synthesis_tools(self) -> list[Tool]:
-        return [yosys_tool()]
-
     def tools(self) -> list[Tool]:
         return self._tools.list()
 
@@ -92,6 +88,9 @@ class OpenXc7(Toolchain):
         if path is None:
             raise BuildError(f"{name} has gone")
         return path
+
+    def _run(self, job: Job, name: str, *arguments: str | Path) -> None:
+        job.run(name, self._program(name), *arguments)
 
     def _folder(self) -> Path:
         database = self._tools.database()
@@ -144,26 +143,20 @@ class OpenXc7(Toolchain):
         )
         job.say("FASM to frames")
         frames = job.folder / "penstock.frames"
-        job.runner.run(
-            [
-                self._program("fasm2frames"),
-                *("--db-root", self._folder(), "--part", job.board.part),
-                *(fasm.name, frames.name),
-            ],
-            log=job.log("fasm2frames"),
-            cwd=job.folder,
+        self._run(
+            job,
+            "fasm2frames",
+            *("--db-root", self._folder(), "--part", job.board.part),
+            *(fasm.name, frames.name),
         )
         job.say("frames to bitstream")
         raw = job.folder / "raw.bit"
-        job.runner.run(
-            [
-                self._program("xc7frames2bit"),
-                *("--part_file", self._folder() / job.board.part / "part.yaml"),
-                *("--part_name", job.board.part),
-                *("--frm_file", frames.name, "--output_file", raw.name),
-            ],
-            log=job.log("xc7frames2bit"),
-            cwd=job.folder,
+        self._run(
+            job,
+            "xc7frames2bit",
+            *("--part_file", self._folder() / job.board.part / "part.yaml"),
+            *("--part_name", job.board.part),
+            *("--frm_file", frames.name, "--output_file", raw.name),
         )
         # Its header contains the time and other names; ours is constant.
         try:
@@ -206,14 +199,11 @@ class OpenXc7(Toolchain):
     def verify(self, job: Job, routed: Routed) -> list[str]:
         job.say("reading the bitstream back")
         listing = job.folder / "penstock.bits"
-        job.runner.run(
-            [
-                self._program("bitread"),
-                *("--part_file", self._folder() / job.board.part / "part.yaml"),
-                *("-o", listing.name, "-z", "-y", "penstock.bit"),
-            ],
-            log=job.log("bitread"),
-            cwd=job.folder,
+        self._run(
+            job,
+            "bitread",
+            *("--part_file", self._folder() / job.board.part / "part.yaml"),
+            *("-o", listing.name, "-z", "-y", "penstock.bit"),
         )
         bits = read_bits(listing)
         listing.unlink()

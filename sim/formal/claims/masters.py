@@ -154,8 +154,8 @@ def _requests(
         "a request is its burst's", ~fresh | (of("addr") == before(h, splitter.o.p.addr, "addr"))
     )
     h.claim("as long as it", ~fresh | (of("len") + 1 == before(h, splitter.o.p.beats, "beats")))
-    h.claim("the base goes to the splitter", dut.base == splitter.base)
-    stopped = before(h, before(h, dut.halt, "halt"), "halted")
+    h.claim("the base goes to the splitter", dut.control.base == splitter.base)
+    stopped = before(h, before(h, dut.control.halt, "halt"), "halted")
     h.claim("nothing is begun while halted", ~stopped | ~fresh)
     return fresh
 
@@ -207,7 +207,7 @@ def read_dma(hw: Any, *, bursts: int) -> Harness:
     h.claim("and not before the one before is paid for", (spent == 0) | ~splitters[0].o.valid)
     splitter = splitters[0].o
     empty = beats.level + owed + offered + returned == 0
-    halted = before(h, dut.halt, "halted")
+    halted = before(h, dut.control.halt, "halted")
     h.claim(
         "a burst is taken when all is empty", ~splitter.valid | splitter.ready | halted | ~empty
     )
@@ -217,7 +217,7 @@ def read_dma(hw: Any, *, bursts: int) -> Harness:
     h.claim("waiting says that memory kept the port waiting", dut.waiting == busy)
     _counts(h, dut, asked, beat, before(h, Mux(beat, bus.rresp, 0), "resp"))
     h.cover("as many beats as there is room for are on their way", owed == depth)
-    h.cover("idle again", dut.idle & (dut.received != 0))
+    h.cover("idle again", dut.control.idle & (dut.control.received != 0))
     return h
 
 
@@ -225,7 +225,7 @@ def _idle(h: Harness, dut: Any, quiet: Value) -> None:
     """Claim that `idle` is 1 from the third cycle in which nothing is in flight."""
     still = before(h, quiet, "quiet")
     settled = quiet & still & before(h, still, "still")
-    h.claim("idle says that nothing is under way", dut.idle == settled)
+    h.claim("idle says that nothing is under way", dut.control.idle == settled)
 
 
 def _counts(h: Harness, dut: Any, asked: Value, arrived: Value, resp: Value) -> None:
@@ -236,9 +236,9 @@ def _counts(h: Harness, dut: Any, asked: Value, arrived: Value, resp: Value) -> 
     error = Signal(2, name="first_error")
     with h.m.If(resp[1] & (error == 0)):
         h.m.d.sync += error.eq(resp)
-    h.claim("expected counts the beats asked for", dut.expected == expected)
-    h.claim("received counts the beats answered", dut.received == received)
-    h.claim("the first error is kept", dut.error == error)
+    h.claim("expected counts the beats asked for", dut.control.expected == expected)
+    h.claim("received counts the beats answered", dut.control.received == received)
+    h.claim("the first error is kept", dut.control.error == error)
 
 
 def _total(h: Harness, more: Value, name: str) -> Value:
@@ -305,6 +305,6 @@ def write_dma(hw: Any) -> Harness:
         arrived.eq(Mux(acknowledged, unacknowledged.o.p.beats, 0)),
     ]
     _counts(h, dut, asked, arrived, before(h, Mux(acknowledged, bus.bresp, 0), "resp"))
-    h.cover("a burst is sent", sent & bus.wlast & (dut.expected != 0))
+    h.cover("a burst is sent", sent & bus.wlast & (dut.control.expected != 0))
     h.cover("a command is done", dut.done)
     return h

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import penstock as ps
+from penstock.host.devices.functional import FunctionalDevice
 from penstock.models.graph import store
 from tests.support.screening import bright_net, paint, write_model
 
@@ -65,6 +66,32 @@ def test_a_stage_that_does_not_fit(model: Path) -> None:
         assert not screening.coarse.instead
     with pytest.raises(ps.CompileError, match="layer pool1"):
         ps.Screening(model, device="functional", fine_device="functional", arch="tiny")
+
+
+@pytest.mark.parametrize("device", ["golden", "functional"])
+def test_several_at_a_time(model: Path, tmp_path: Path, device: str) -> None:
+    for number in range(5):
+        paint(tmp_path / "images" / f"{number}.png", (50 * number, 250 - 50 * number, 0))
+    found = {}
+    for jobs in (1, 3):
+        with ps.Screening(model, device=device, arch="tiny", check=True, jobs=jobs) as screening:
+            verdicts = list(screening.run(tmp_path / "images"))
+            assert screening.jobs == jobs
+            assert len(screening.devices) == (0 if device == "golden" else jobs)
+            found[jobs] = (verdicts, screening.coarse.compared, screening.fine.compared)
+    assert found[1] == found[3]
+    with ps.Screening(model, device=device, arch="tiny", jobs=3, images=2) as screening:
+        assert screening.jobs == 2
+
+
+def test_jobs_that_cannot_be(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="jobs must be a positive integer, not 0"):
+        ps.Screening(model, device="golden", jobs=0)
+    monkeypatch.setattr(FunctionalDevice, "another", lambda self: None)
+    with pytest.raises(ValueError, match="jobs 2: there is only one device functional"):
+        ps.Screening(model, device="functional", arch="tiny", jobs=2)
+    with ps.Screening(model, device="functional", arch="tiny", jobs=None) as screening:
+        assert screening.jobs == 1
 
 
 def test_names_of_devices(model: Path) -> None:

@@ -73,9 +73,17 @@ def test_what_cannot_be_compared(networks: dict[str, ps.Compiled]) -> None:
 
 def test_a_compiled_network_explains_itself(networks: dict[str, ps.Compiled]) -> None:
     compiled = networks["lenet5"]
-    text = compiled.explain(mhz=50)
-    for layer in compiled.program.layers:
-        assert f"{layer.name}" in text
+    reasons = compiled.explain(mhz=50)
+    text, shown = str(reasons), reasons._repr_html_()
+    # One part for each hardware layer, one on the layers that a CPU can run, one on the board.
+    assert len(reasons) == len(compiled.program.layers) + 2
+    for layer, part in zip(compiled.program.layers, reasons):
+        assert part.title == f"{layer.name}: {' + '.join(layer.covers)}"
+        assert part.title in text and part.title in shown
+        # The star is at the one that the program has.
+        assert tuple(part.table.rows[0][:2]) == ("*", layer.choice)
+        assert any(note.startswith("taken: ") for note in part.notes)
+    assert shown.count("<table>") == len(reasons)
     assert "fully connected layers, an image: on the array at 50 MHz" in text
     assert "bottleneck: " in text
     assert compiled.explain(mhz=50) != compiled.explain(mhz=100)

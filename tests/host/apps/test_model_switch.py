@@ -17,8 +17,8 @@ from penstock.host.runtime.resident import Resident
 from penstock.host.runtime.session import Answer, Result
 from penstock.models.spec.arch import get_arch
 from penstock.models.spec.regs import LOG_FIELDS
-from tests.board.network import small_network
 from tests.support.netgen import random_codes
+from tests.support.small_network import small_network
 
 ARCH = get_arch("tiny")
 

@@ -16,32 +16,18 @@ from penstock.host.devices.device import Buffer, DeviceError
 from penstock.host.devices.rtl import RtlDevice
 from penstock.host.devices.rtl_model import Fault, ModelError, Profile
 from penstock.host.program.program import Program
-from penstock.models.graph.graph import INPUT, ConvGeometry, MaxPool, Network
 from penstock.models.spec.arch import get_arch
 from penstock.models.spec.isa import DESCRIPTOR_BYTES
 from penstock.models.spec.regs import ERROR_SOURCES, LOG_FIELDS
-from tests.support.infer import check_maps, infer, load
-from tests.support.netgen import make_conv, make_lrn, make_network, random_codes
+from tests.support.device_memory import check_memory
+from tests.support.infer import check_maps, infer, load, write_images
+from tests.support.netgen import random_codes
+from tests.support.small_network import small_network
 
 ARCH = get_arch("tiny")
 
 
-def build_network() -> Network:
-    rng = np.random.default_rng(5)
-    window = ConvGeometry(kernel=(3, 3), pad=(1, 1, 1, 1))
-    return make_network(
-        "small",
-        (13, 11, 3),
-        [
-            make_conv(rng, "a", INPUT, 3, 10, window, 7),
-            make_lrn(rng, "n", "a"),
-            MaxPool(name="p", inputs=("n",), kernel=3, stride=2),
-            make_conv(rng, "b", "p", 10, 6, window),
-        ],
-    )
-
-
-NETWORK = build_network()
+NETWORK = small_network()
 
 
 @pytest.fixture(scope="module")
@@ -100,8 +86,7 @@ def test_nothing_around_the_arena_is_touched(program: Program, device: RtlDevice
 
 def test_log(program: Program, device: RtlDevice) -> None:
     buffer = load(device, program)
-    for offset, data in program.pack_input(codes(1)):
-        device.write(buffer, data, offset)
+    write_images(device, program, buffer, [codes(1)])
     log = device.run(program, buffer)
     assert len(log.entries) == len(program.layers)
     assert log.totals == device.counters()
@@ -244,21 +229,9 @@ def test_library_of_another_arch_is_refused() -> None:
 
 
 def test_memory(device: RtlDevice) -> None:
-    buffer = device.alloc(100)
-    assert buffer.offset % 4096 == 0
-    device.write(buffer, b"abc", 97)
-    assert bytes(device.read(buffer, 97, 3)) == b"abc"
-    for call in (
-        lambda: device.write(buffer, b"abcd", 97),
-        lambda: device.read(buffer, 98, 3),
-        lambda: device.read(buffer, -1, 1),
-    ):
-        with pytest.raises(DeviceError, match="outside a buffer of 100 bytes"):
-            call()
+    check_memory(device)
     with pytest.raises(DeviceError, match="no 1073741824 bytes of device memory"):
         device.alloc(1 << 30)
-    with pytest.raises(DeviceError, match="no buffer at 4097 to free"):
-        device.free(Buffer(4097, 1))
 
 
 def test_closed() -> None:

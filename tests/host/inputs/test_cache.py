@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from penstock.host.inputs.cache import cache_dir, cached
+from penstock.host.inputs.cache import cached
+from penstock.models.spec.cache_folder import cache_dir
 
 
 def test_cache_keeps_few_and_needs_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,11 +29,3 @@ def test_cache_keeps_few_and_needs_no_disk(tmp_path: Path, monkeypatch: pytest.M
     blocked.write_text("")
     monkeypatch.setenv("PENSTOCK_CACHE", str(blocked / "cache"))
     assert keep("x") == "x"
-
-
-def test_cache_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("PENSTOCK_CACHE", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", "/x")
-    assert cache_dir() == Path("/x/penstock")
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache_dir() == Path.home() / ".cache" / "penstock"

@@ -40,14 +40,18 @@ def test_figures(program: Program) -> None:
     profile = measured_profile(program, logs, TINY, device="rtl")
     assert profile.title == "classifier on rtl, arch tiny (4x4)"
     assert [layer.cycles for layer in profile] == [1000, 2000]
-    assert profile["a"].efficiency == 12_000 / (1000 * 16)
+    for layer in profile:
+        parts = layer.breakdown
+        assert layer.efficiency == (parts["work"] + parts["ahead"]) / layer.cycles
+        assert layer.padding == layer.counts["busy"] - parts["work"] - parts["ahead"] > 0
     stalls = {"input": 50, "weights": 40, "output": 30, "memory": 60, "idle": 80}
     assert profile[0].stalls == stalls
     assert layer_json(profile["c"]) == {
         "name": "b",
         "macs": 24_000,
         "cycles": 2000,
-        "efficiency": 24_000 / (2000 * 16),
+        "efficiency": profile["b"].useful / 2000,
+        "padding": profile["b"].breakdown["padding"],
         "stalls": {"input": 10, "weights": 10, "output": 10, "memory": 10, "idle": 70},
         "ddr_read_bytes": 3200,
         "ddr_write_bytes": 1600,
@@ -56,6 +60,10 @@ def test_figures(program: Program) -> None:
         assert list(layer.breakdown) == list(cycle_breakdown.CAUSES)
         assert sum(layer.breakdown.values()) == layer.cycles
     assert profile.total.cycles == 3100
+    assert profile.total.efficiency == 36_000 / 16 / 3100
+    assert profile.total.padding == sum(layer.breakdown["padding"] for layer in profile)
+    assert profile.total.breakdown["ahead"] == 0
+    assert sum(profile.total.breakdown.values()) == 3100
     assert profile.total.macs == 36_000
     with pytest.raises(ValueError, match=r"layer must be one of a, b, c .*, not 'd'"):
         profile["d"]
@@ -63,6 +71,22 @@ def test_figures(program: Program) -> None:
         measured_profile(program, [RunLog([FIRST], TOTAL)], TINY, device="rtl")
     with pytest.raises(ValueError, match="one run or more"):
         measured_profile(program, [], TINY, device="rtl")
+
+
+def test_a_layer_that_the_array_did_before_its_time(program: Program) -> None:
+    """Its own cycles are few, as the layer before ended late: no efficiency is beyond 100 %."""
+    late = FIRST | {"cycles": 2900, "busy": 2600}
+    profile = measured_profile(program, [RunLog([late, SECOND], TOTAL)], TINY, device="rtl")
+    short = profile["b"]
+    assert short.macs / (short.cycles * short.peak) > 10
+    assert all(layer.efficiency is not None and layer.efficiency <= 1 for layer in profile)
+    shown = [row[3] for row in profile.table().rows]
+    written = [layer_json(layer)["efficiency"] for layer in profile]
+    bars = [
+        (layer.breakdown["work"] + layer.breakdown["ahead"]) / layer.cycles for layer in profile
+    ]
+    assert written == bars
+    assert shown[:2] == [f"{100 * share:.1f} %" for share in bars]
 
 
 def test_a_batch_has_one_log(program: Program) -> None:
@@ -79,7 +103,9 @@ def test_tables(program: Program) -> None:
     lines = str(profile).splitlines()
     assert lines[0] == profile.title
     cells = " ".join(lines[3].split())
-    assert cells == "a 12.0 k 1 000 75.0 % 50 40 30 60 80 4.0 kB 800 B"
+    first = profile["a"]
+    share = f"{100 * first.useful / 1000:.1f} %"
+    assert cells == f"a 12.0 k 1 000 {share} {first.padding} 50 40 30 60 80 4.0 kB 800 B"
     assert len(lines) == 7
     html = profile._repr_html_()
     assert html.count("<tr>") == 4
@@ -108,6 +134,6 @@ def test_predictions() -> None:
         assert min(layer.stalls.values()) >= 0
         assert "memory" not in layer.stalls
         assert sum(layer.breakdown.values()) == layer.cycles
-    # Columns without a prediction are empty.
-    assert {row[8] for row in profile.table().rows} - {""}
-    assert {row[7] for row in profile.table().rows} == {""}
+    # The column of what is not predicted is empty.
+    assert {row[9] for row in profile.table().rows} - {""}
+    assert {row[8] for row in profile.table().rows} == {""}

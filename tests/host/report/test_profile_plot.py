@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
@@ -15,22 +16,25 @@ from penstock.host.report.missing_package import MissingPackage
 from penstock.host.report.plot import plot_format
 from penstock.host.report.profile_plot import draw, spread
 from penstock.host.timing.cycle_breakdown import CAUSES
+from penstock.host.timing.latencies import BEAT, MEMORY
 from penstock.models.spec.arch import get_arch
 from penstock.models.spec.regs import LOG_FIELDS
 
 
-def layers(count: int) -> tuple[list[LayerFigures], list[dict[str, int]]]:
+def layers(count: int) -> list[LayerFigures]:
     """Random layers, the last one without multiply-accumulates."""
     rng = np.random.default_rng(count)
-    figures, parts = [], []
+    figures = []
     for index in range(count):
         part = {name: int(rng.integers(0, 2000)) for name in CAUSES}
+        if index == count - 1:
+            part |= {"work": 0, "ahead": 0}
         cycles = sum(part.values())
         counts = {name: int(rng.integers(1, 500)) for name, _ in LOG_FIELDS} | {"cycles": cycles}
-        macs = part["work"] * 16 if index < count - 1 else 0
-        figures.append(LayerFigures(f"layer{index}", macs, counts, 16))
-        parts.append(part)
-    return figures, parts
+        # What the bus could move in these cycles, at most.
+        counts |= {"read_beats": cycles // 3, "write_beats": int(rng.integers(1, cycles // 3))}
+        figures.append(LayerFigures(f"layer{index}", part["work"] * 16, counts, 16, (), part))
+    return figures
 
 
 @pytest.mark.parametrize("count", [1, 5, 64])
@@ -53,9 +57,9 @@ def test_what_is_apart_stays_where_it_is() -> None:
 
 @pytest.mark.parametrize("count", [2, 30])
 def test_names_do_not_overlap(tmp_path: Path, count: int) -> None:
-    figures, parts = layers(count)
+    figures = layers(count)
     path = tmp_path / "picture.svg"
-    draw(figures, parts, title="a profile", arch=get_arch("tiny")).save(path)
+    draw(figures, title="a profile", arch=get_arch("tiny")).save(path)
     texts = [
         "".join(element.itertext())
         for element in ElementTree.parse(path).iter("{http://www.w3.org/2000/svg}text")
@@ -68,25 +72,21 @@ def test_names_do_not_overlap(tmp_path: Path, count: int) -> None:
 
 
 def test_no_point_is_above_the_roof() -> None:
-    """Not even that of a layer whose work the layer before did."""
-    figures, parts = layers(12)
+    """Not even that of a layer whose work was done in the cycles of the one before."""
+    figures = layers(20)
+    short = next(layer for layer in figures if layer.breakdown["work"] > 100)
+    figures.append(replace(short, name="short", macs=30 * short.macs))
     arch = get_arch("tiny")
-    # All of its work was ahead: more multiply-accumulates than its cycles have room for.
-    counts = {**figures[3].counts, "cycles": sum(parts[3].values())}
-    figures[3] = LayerFigures("early", 3 * 16 * counts["cycles"], counts, 16)
-    picture = draw(figures, parts, title="a profile", arch=arch).figure
-    axes = picture.axes[0]
-    roof, *points = axes.get_lines()
-    peak = max(roof.get_ydata())
-    assert peak == arch.macs_per_cycle
-    assert len(points) == 11
-    assert all(point.get_ydata()[0] <= peak for point in points)
+    axes = draw(figures, title="a profile", arch=arch).figure.axes[0]
+    points = [line.get_xydata()[0] for line in axes.lines if line.get_marker() == "o"]
+    assert len(points) == 20
+    for x, y in points:
+        assert y <= min(arch.macs_per_cycle, x * MEMORY.rate * BEAT) * (1 + 1e-9)
 
 
 def test_png(tmp_path: Path) -> None:
-    figures, parts = layers(3)
     path = tmp_path / "picture"
-    plot = draw(figures, parts, title="a profile", arch=get_arch("tiny"))
+    plot = draw(layers(3), title="a profile", arch=get_arch("tiny"))
     plot.save(path, form="png")
     assert plot._repr_png_().startswith(b"\x89PNG")
     with pytest.raises(ValueError, match=r"picture: a plot must be one of \.png, \.svg, \.pdf"):

@@ -25,8 +25,8 @@ from penstock.models.networks.tinynet import tiny_images, tiny_net
 from penstock.models.quant.quantize import quantise
 from penstock.models.spec.arch import get_arch
 from penstock.models.spec.memory import PAGE_BYTES
-from tests.board.network import small_network
 from tests.support.netgen import random_codes
+from tests.support.small_network import small_network
 
 ARCH = get_arch("tiny")
 

@@ -11,7 +11,8 @@ from penstock.host.devices.rtl import RtlDevice
 from penstock.host.timing.latencies import MEMORY, Memory, Timing, block_cycles
 from penstock.hw.array.psum import PartialSums
 from penstock.hw.array.systolic import SystolicArray
-from penstock.hw.bus.dma import COMMANDS, BurstSplitter
+from penstock.hw.bus.burst_splitter import BurstSplitter
+from penstock.hw.bus.dma import COMMANDS
 from penstock.hw.core.accel import DMA_DEPTH
 from penstock.hw.core.sequencer import Gate
 from penstock.hw.engines import load, weights

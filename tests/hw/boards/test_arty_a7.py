@@ -12,9 +12,9 @@ from penstock.hw.boards.arty_a7 import CLOCK_HZ, MEMORY_BYTES, SHOWN, ArtyA7
 from penstock.hw.boards.arty_a7_top import INPUT_MHZ, PINS, constraints
 from penstock.models.graph.graph import INPUT, ConvGeometry
 from penstock.models.spec.arch import get_arch
-from penstock.sim.library.simulated_board import BoardModel, ModelPort, Timing, board_library
 from tests.support.infer import check_maps, infer, load
 from tests.support.netgen import make_conv, make_network, random_codes
+from tests.support.on_chip_board import new_port
 
 ARCH = get_arch("tiny")
 # As fast as the receiver can, so that a test has few cycles.
@@ -22,13 +22,7 @@ FAST = CLOCK_HZ // 4
 
 
 def test_a_convolution_through_the_port() -> None:
-    library = board_library(
-        lambda: ArtyA7(arch=ARCH, baud=FAST),
-        identity=f"ArtyA7 {ARCH.fingerprint:016x} {FAST}",
-        sdram=False,
-    )
-    model = BoardModel(library, chip=None, timing=Timing(clock_hz=CLOCK_HZ, baud=FAST))
-    port = ModelPort(model, clock_hz=CLOCK_HZ)
+    port = new_port(ArtyA7, ARCH, clock_hz=CLOCK_HZ, baud=FAST)
     rng = np.random.default_rng(5)
     window = ConvGeometry(kernel=(3, 3), pad=(1, 1, 1, 1))
     network = make_network("small", (7, 7, 3), [make_conv(rng, "a", INPUT, 3, 6, window, 7)])
@@ -36,7 +30,7 @@ def test_a_convolution_through_the_port() -> None:
     with open_device("arty-a7-100t", ARCH, port=port, baud=FAST, reply_timeout=0.001) as device:
         codes = random_codes(network, 1)
         check_maps(infer(device, program, load(device, program), codes), network, codes)
-        assert not model.led >> SHOWN.index("error") & 1
+        assert not port.model.led >> SHOWN.index("error") & 1
         assert device.info["memory_bytes"] == MEMORY_BYTES
 
 

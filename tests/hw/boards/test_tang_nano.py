@@ -18,12 +18,13 @@ from penstock.hw.boards.serial_soc import LinkedAccel
 from penstock.hw.boards.tang_nano import CLOCK_HZ, MEMORY_BYTES, SHOWN, TangNano
 from penstock.hw.boards.tang_nano_top import PINS, constraints
 from penstock.hw.memory.block_memory import BlockMemory
-from penstock.models.graph.graph import INPUT, ConvGeometry, MaxPool, Network
 from penstock.models.spec.arch import get_arch
-from penstock.sim.library.simulated_board import BoardModel, ModelPort, Timing, board_library
+from penstock.sim.library.simulated_board import ModelPort
 from tests.support.infer import check_maps, infer, load
 from tests.support.link_noise import Noise
-from tests.support.netgen import make_conv, make_network, random_codes
+from tests.support.netgen import random_codes
+from tests.support.on_chip_board import new_port
+from tests.support.small_network import small_network
 
 ARCH = get_arch("tang-nano-20k")
 # As fast as the receiver can, so that a test has few cycles.
@@ -32,13 +33,7 @@ FAST = CLOCK_HZ // 4
 
 @pytest.fixture
 def port() -> Iterator[ModelPort]:
-    library = board_library(
-        lambda: TangNano(arch=ARCH, baud=FAST),
-        identity=f"TangNano {ARCH.fingerprint:016x} {FAST}",
-        sdram=False,
-    )
-    model = BoardModel(library, chip=None, timing=Timing(clock_hz=CLOCK_HZ, baud=FAST))
-    port = ModelPort(model, clock_hz=CLOCK_HZ)
+    port = new_port(TangNano, ARCH, clock_hz=CLOCK_HZ, baud=FAST)
     yield port
     port.close()
 
@@ -62,27 +57,15 @@ def test_lenet5(port: ModelPort) -> None:
         assert not port.model.led >> SHOWN.index("error") & 1
 
 
-def small_network() -> Network:
-    rng = np.random.default_rng(5)
-    window = ConvGeometry(kernel=(3, 3), pad=(1, 1, 1, 1))
-    return make_network(
-        "small",
-        (7, 7, 3),
-        [
-            make_conv(rng, "a", INPUT, 3, 6, window, 7),
-            MaxPool(name="p", inputs=("a",), kernel=3, stride=2),
-            make_conv(rng, "b", "p", 6, 5, window),
-        ],
-    )
+NETWORK = small_network((7, 7), (6, 5), lrn=False)
 
 
 @pytest.fixture(scope="module")
 def answer() -> dict[str, NDArray[np.uint8]]:
     """The answer of `rtl`."""
-    network = small_network()
-    program = compile_network(network, ARCH)
+    program = compile_network(NETWORK, ARCH)
     with RtlDevice(ARCH, memory_bytes=1 << 20) as rtl:
-        return infer(rtl, program, load(rtl, program), random_codes(network, 1))
+        return infer(rtl, program, load(rtl, program), random_codes(NETWORK, 1))
 
 
 @pytest.mark.parametrize("drop", [False, True])
@@ -90,12 +73,11 @@ def answer() -> dict[str, NDArray[np.uint8]]:
 def test_damaged_and_dropped_frames(
     port: ModelPort, answer: dict[str, NDArray[np.uint8]], direction: str, drop: bool
 ) -> None:
-    network = small_network()
-    program = compile_network(network, ARCH)
+    program = compile_network(NETWORK, ARCH)
     noise = Noise(np.random.default_rng(3), rate=4 if direction == "to_board" else 8, drop=drop)
     with LinkedDevice(ARCH, port=port, baud=FAST, reply_timeout=0.001, retries=40) as device:
         setattr(port, direction, noise)
-        maps = infer(device, program, load(device, program), random_codes(network, 1))
+        maps = infer(device, program, load(device, program), random_codes(NETWORK, 1))
         assert device.statistics.retries >= noise.count // 2
     assert noise.count >= 3
     assert {name: m.tobytes() for name, m in maps.items()} == {
@@ -122,10 +104,9 @@ def test_reset_in_the_middle(port: ModelPort, answer: dict[str, NDArray[np.uint8
         with pytest.raises(DeviceError, match=r"the board was reset: .* open the device again"):
             infer(device, program, buffer, random_codes(lenet5, 1))
         device.close()
-    network = small_network()
-    program = compile_network(network, ARCH)
+    program = compile_network(NETWORK, ARCH)
     with LinkedDevice(ARCH, port=port, baud=FAST, reply_timeout=0.001) as device:
-        maps = infer(device, program, load(device, program), random_codes(network, 1))
+        maps = infer(device, program, load(device, program), random_codes(NETWORK, 1))
     assert {name: m.tobytes() for name, m in maps.items()} == {
         name: m.tobytes() for name, m in answer.items()
     }

@@ -15,13 +15,13 @@ from penstock.host.devices.rtl import RtlDevice
 from penstock.host.devices.serial.serial_device import LinkedDevice
 from penstock.host.program.program import Program
 from penstock.hw.boards.serial_soc import LEDS
-from penstock.models.graph.graph import INPUT, ConvGeometry, MaxPool, Network
 from penstock.models.spec.arch import get_arch
 from penstock.models.spec.link_frames import FLAG
 from penstock.sim.library.simulated_board import ModelPort, PtyBoard
 from tests.support.infer import infer
 from tests.support.link_noise import Noise
-from tests.support.netgen import make_conv, make_lrn, make_network, random_codes
+from tests.support.netgen import random_codes
+from tests.support.small_network import small_network
 from tests.support.ulx3s_board import ARCH, BAUD, new_model, new_port
 
 Maps = dict[str, NDArray[np.uint8]]
@@ -30,22 +30,7 @@ Maps = dict[str, NDArray[np.uint8]]
 REPLY_TIMEOUT = 0.001
 
 
-def build_network() -> Network:
-    rng = np.random.default_rng(5)
-    window = ConvGeometry(kernel=(3, 3), pad=(1, 1, 1, 1))
-    return make_network(
-        "small",
-        (7, 7, 3),
-        [
-            make_conv(rng, "a", INPUT, 3, 6, window, 7),
-            make_lrn(rng, "n", "a"),
-            MaxPool(name="p", inputs=("n",), kernel=3, stride=2),
-            make_conv(rng, "b", "p", 6, 5, window),
-        ],
-    )
-
-
-NETWORK = build_network()
+NETWORK = small_network((7, 7), (6, 5))
 
 
 @pytest.fixture(scope="module")

@@ -47,7 +47,14 @@ def counting(dut: ReadDma | WriteDma) -> Process:
         asked, arrived, errors = [0, 0, 0], [0, 0, 0], [0, 0]
         bursts: deque[int] = deque()
         waits = 0
-        members = (*address, *answer, dut.expected, dut.received, dut.error, waiting)
+        members = (
+            *address,
+            *answer,
+            dut.control.expected,
+            dut.control.received,
+            dut.control.error,
+            waiting,
+        )
         async for _, _, valid, ready, length, answered, resp, *seen in ctx.tick().sample(*members):
             assert seen == [asked[-3], arrived[-3], errors[-2], waits]
             waits = reads and not answered and (valid or asked[-1] != arrived[-1])
@@ -82,9 +89,9 @@ def test_reads_every_beat(depth: int, queued: int, seed: int) -> None:
         for command in commands:
             assert await collect(ctx, dut.o, command["beats"], rng=rng) == words(memory, command)
         total = sum(command["beats"] for command in commands)
-        assert ctx.get(dut.idle) == 1
-        assert ctx.get(dut.expected) == ctx.get(dut.received) == total
-        assert ctx.get(dut.error) == 0
+        assert ctx.get(dut.control.idle) == 1
+        assert ctx.get(dut.control.expected) == ctx.get(dut.control.received) == total
+        assert ctx.get(dut.control.error) == 0
 
     run(dut, source, sink, background=[slave.process, counting(dut)])
 
@@ -120,7 +127,7 @@ def test_read_credits_bound_what_is_on_its_way() -> None:
     async def source(ctx: Any) -> None:
         await drive(ctx, dut.cmd, [{"addr": 0, "beats": 200}], rng=rng)
         await ctx.tick().repeat(300)
-        assert ctx.get(dut.received) == ctx.get(dut.expected) == 32
+        assert ctx.get(dut.control.received) == ctx.get(dut.control.expected) == 32
 
     run(dut, source, background=[slave.process])
 
@@ -133,15 +140,15 @@ def test_read_halt_takes_what_is_on_its_way() -> None:
 
     async def source(ctx: Any) -> None:
         await drive(ctx, dut.cmd, [{"addr": 0, "beats": 200}], rng=rng)
-        await ctx.tick().until(dut.expected != 0)
-        assert ctx.get(dut.idle) == 0
-        ctx.set(dut.halt, 1)
-        await ctx.tick().until(dut.idle)
+        await ctx.tick().until(dut.control.expected != 0)
+        assert ctx.get(dut.control.idle) == 0
+        ctx.set(dut.control.halt, 1)
+        await ctx.tick().until(dut.control.idle)
         bursts = len(slave.bursts)
-        assert 0 < ctx.get(dut.expected) == ctx.get(dut.received) < 200
+        assert 0 < ctx.get(dut.control.expected) == ctx.get(dut.control.received) < 200
         await ctx.tick().repeat(50)
         assert len(slave.bursts) == bursts
-        assert ctx.get(dut.idle) == 1
+        assert ctx.get(dut.control.idle) == 1
 
     run(dut, source, background=[slave.process])
 
@@ -155,11 +162,11 @@ def test_read_error_holds_the_first_response(resp: int) -> None:
 
     async def source(ctx: Any) -> None:
         await drive(ctx, dut.cmd, [{"addr": 64, "beats": 40}], rng=rng)
-        await ctx.tick().until(dut.error != 0)
-        *_, received = await ctx.tick().sample(dut.received)
+        await ctx.tick().until(dut.control.error != 0)
+        *_, received = await ctx.tick().sample(dut.control.received)
         assert received == 38
-        await ctx.tick().until(dut.received == 40)
-        assert ctx.get(dut.error) == resp
+        await ctx.tick().until(dut.control.received == 40)
+        assert ctx.get(dut.control.error) == resp
 
     run(dut, source, background=[slave.process])
 
@@ -172,10 +179,10 @@ def test_read_that_never_answers_is_seen_in_the_counts() -> None:
     async def source(ctx: Any) -> None:
         await drive(ctx, dut.cmd, [{"addr": 64, "beats": 40}], rng=rng)
         await ctx.tick().repeat(200)
-        assert ctx.get(dut.expected) == 40
-        assert ctx.get(dut.received) == 21
+        assert ctx.get(dut.control.expected) == 40
+        assert ctx.get(dut.control.received) == 21
         assert ctx.get(dut.waiting) == 1
-        assert ctx.get(dut.idle) == 0
+        assert ctx.get(dut.control.idle) == 0
 
     run(dut, source, background=[slave.process])
 
@@ -212,9 +219,9 @@ def test_writes_every_beat_and_nothing_else(depth: int, queued: int, seed: int) 
             assert slave.beats >= done
         assert slave.beats == done
         await ctx.tick().repeat(2)  # counted later than `done`
-        assert ctx.get(dut.received) == ctx.get(dut.expected) == done
-        assert ctx.get(dut.idle) == 1
-        assert ctx.get(dut.error) == 0
+        assert ctx.get(dut.control.received) == ctx.get(dut.control.expected) == done
+        assert ctx.get(dut.control.idle) == 1
+        assert ctx.get(dut.control.error) == 0
 
     run(dut, requests, source, watch, background=[slave.process, counting(dut)])
     assert memory == expected
@@ -266,13 +273,19 @@ def test_write_halt_finishes_what_was_begun() -> None:
     async def source(ctx: Any) -> None:
         await drive(ctx, dut.cmd, [{"addr": 8, "beats": 200}], rng=rng)
         await drive(ctx, dut.i, range(70), rng=rng, stall=0)
-        ctx.set(dut.halt, 1)
-        await ctx.tick().until(dut.idle)
+        ctx.set(dut.control.halt, 1)
+        await ctx.tick().until(dut.control.idle)
         begun = sum(beats for _, beats in slave.bursts)
-        assert 0 < begun == ctx.get(dut.expected) == ctx.get(dut.received) == slave.beats
+        assert (
+            0
+            < begun
+            == ctx.get(dut.control.expected)
+            == ctx.get(dut.control.received)
+            == slave.beats
+        )
         await ctx.tick().repeat(50)
         assert sum(beats for _, beats in slave.bursts) == begun
-        assert ctx.get(dut.idle) == 1
+        assert ctx.get(dut.control.idle) == 1
 
     run(dut, source, background=[slave.process])
 
@@ -305,7 +318,13 @@ def test_counts_are_final_when_it_is_idle(make: Any, resp: int) -> None:
     async def watch(ctx: Any) -> None:
         nonlocal final
         pulses = 0
-        seen = [dut.idle, dut.expected, dut.received, dut.error, dut.done if writes else 0]
+        seen = [
+            dut.control.idle,
+            dut.control.expected,
+            dut.control.received,
+            dut.control.error,
+            dut.done if writes else 0,
+        ]
         was_idle = True
         for _ in range(100):
             _, _, idle, *counts, pulse = await ctx.tick().sample(*seen)
@@ -327,11 +346,11 @@ def test_write_error_holds_the_first_response(resp: int) -> None:
     async def source(ctx: Any) -> None:
         await drive(ctx, dut.cmd, [{"addr": 0, "beats": 48}], rng=rng)
         await drive(ctx, dut.i, range(48), rng=rng, stall=0)
-        await ctx.tick().until(dut.error != 0)
-        *_, received = await ctx.tick().sample(dut.received)
+        await ctx.tick().until(dut.control.error != 0)
+        *_, received = await ctx.tick().sample(dut.control.received)
         assert received == 32
         await ctx.tick().until(dut.done)
-        assert ctx.get(dut.error) == resp
+        assert ctx.get(dut.control.error) == resp
 
     run(dut, source, background=[slave.process])
 

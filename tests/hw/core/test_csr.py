@@ -65,6 +65,12 @@ async def until_run(ctx: Any, dut: CsrBank) -> None:
     await ctx.tick().repeat(6)
 
 
+def set_idle(ctx: Any, dut: CsrBank) -> None:
+    """Let no DMA have anything under way."""
+    for dma in dut.dmas:
+        ctx.set(dma.idle, 1)
+
+
 def simulate(process: Callable[[Any, CsrBank], Any]) -> None:
     dut = CsrBank(arch=ARCH)
 
@@ -91,7 +97,7 @@ def test_identity_and_writable_registers() -> None:
         await write(ctx, dut, offset("BASE"), 0x1122_3344)
         await write(ctx, dut, offset("BASE"), 0xAABB_CCDD, strobe=0b0101)
         assert await read(ctx, dut, offset("BASE")) == 0x11BB_33DD
-        assert ctx.get(dut.base) == 0x11BB_33DD
+        assert [ctx.get(dma.base) for dma in dut.dmas] == [0x11BB_33DD] * 4
         for address in (0x3C, 0xB0, 0x1000, 0x3FFC):
             await write(ctx, dut, address, 0xFFFF_FFFF)
             assert await read(ctx, dut, address) == 0
@@ -119,9 +125,10 @@ def test_cycles_of_a_write() -> None:
                 ctx.set(bus.wvalid, 0)
             return seen
 
-        assert await follow("BASE", 7, dut.base, bus.bvalid) == [
-            *[(0, 0), (0, 0), (0, 0), (0, 1)],
-            *[(7, 0)] * 4,
+        assert await follow("BASE", 7, dut.dmas[1].base, bus.bvalid) == [
+            # Each DMA has a register of its own behind it.
+            *[(0, 0), (0, 0), (0, 0), (0, 1), (0, 0)],
+            *[(7, 0)] * 3,
         ]
         # The command is a register; then the run's own steps begin.
         assert await follow("CTRL", START, dut.busy, dut.core_reset, dut.program.start) == [
@@ -145,7 +152,7 @@ def test_cycles_of_a_write() -> None:
 def test_cycles_of_a_read(name: str) -> None:
     async def process(ctx: Any, dut: CsrBank) -> None:
         bus = dut.bus
-        source = dut.program.fetched if name == "DESC_FETCHED" else dut.received[2]
+        source = dut.program.fetched if name == "DESC_FETCHED" else dut.dmas[2].received
         await until_run(ctx, dut)
         ctx.set(bus.araddr, offset(name))
         ctx.set(bus.arvalid, 1)
@@ -188,7 +195,7 @@ def test_address_and_data_may_come_in_any_order() -> None:
 
 def test_run_done_and_interrupt() -> None:
     async def process(ctx: Any, dut: CsrBank) -> None:
-        ctx.set(dut.all_idle, 1)
+        set_idle(ctx, dut)
         # The sequencer still shows the end of the previous run.
         ctx.set(dut.program.complete, 1)
         await write(ctx, dut, offset("IRQ_ENABLE"), 1)
@@ -209,8 +216,8 @@ def test_run_done_and_interrupt() -> None:
             assert ctx.get(dut.core_reset) == 0
             await ctx.tick()
         for index in range(len(ERROR_SOURCES)):
-            ctx.set(dut.expected[index], 100 + index)
-            ctx.set(dut.received[index], 200 + index)
+            ctx.set(dut.dmas[index].expected, 100 + index)
+            ctx.set(dut.dmas[index].received, 200 + index)
         for index in range(len(DONE_COUNTS)):
             ctx.set(dut.program.done[index], 300 + index)
         ctx.set(dut.program.fetched, 17)
@@ -225,7 +232,8 @@ def test_run_done_and_interrupt() -> None:
         await ctx.tick()
         assert ctx.get(dut.irq) == 0
         # Diagnostics keep their values when the core clears its own.
-        for signal in (*dut.expected, *dut.received, *dut.program.done, dut.program.fetched):
+        counts = (count for dma in dut.dmas for count in (dma.expected, dma.received))
+        for signal in (*counts, *dut.program.done, dut.program.fetched):
             ctx.set(signal, 0)
         for index, port in enumerate(ERROR_SOURCES):
             assert await read(ctx, dut, offset(f"{port.upper()}_EXPECTED")) == 100 + index
@@ -242,23 +250,23 @@ def test_run_done_and_interrupt() -> None:
 def test_port_error(index: int, response: int, cause: ErrorCause) -> None:
     async def process(ctx: Any, dut: CsrBank) -> None:
         await until_run(ctx, dut)
-        ctx.set(dut.received[index], 5)
-        ctx.set(dut.port_error[index], response)
-        await ctx.tick().repeat(2)
-        assert ctx.get(dut.halt) == 1
+        ctx.set(dut.dmas[index].received, 5)
+        ctx.set(dut.dmas[index].error, response)
+        await ctx.tick().repeat(3)
+        assert ctx.get(dut.dmas[index].halt) == 1
         # Reported although a burst is still outstanding.
         assert await read(ctx, dut, offset("STATUS")) == ERROR | RESETTING
         assert await read(ctx, dut, offset("ERROR")) == cause | index << 8
-        ctx.set(dut.received[index], 6)
+        ctx.set(dut.dmas[index].received, 6)
         await command(ctx, dut, START)
         assert await read(ctx, dut, offset("STATUS")) == ERROR | RESETTING
-        ctx.set(dut.all_idle, 1)
+        set_idle(ctx, dut)
+        await ctx.tick().repeat(2)
+        assert ctx.get(dut.core_reset) == 1 and ctx.get(dut.dmas[index].halt) == 1
+        ctx.set(dut.dmas[index].error, 0)
+        ctx.set(dut.dmas[index].received, 0)
         await ctx.tick()
-        assert ctx.get(dut.core_reset) == 1 and ctx.get(dut.halt) == 1
-        ctx.set(dut.port_error[index], 0)
-        ctx.set(dut.received[index], 0)
-        await ctx.tick()
-        assert ctx.get(dut.core_reset) == 0 and ctx.get(dut.halt) == 0
+        assert ctx.get(dut.core_reset) == 0 and ctx.get(dut.dmas[index].halt) == 0
         assert await read(ctx, dut, offset("STATUS")) == ERROR
         assert await read(ctx, dut, offset(f"{ERROR_SOURCES[index].upper()}_RECEIVED")) == 5
         await until_run(ctx, dut)
@@ -277,13 +285,13 @@ def test_leds() -> None:
             assert (ctx.get(dut.busy), ctx.get(dut.error)) == (status & BUSY, status >> 2 & 1)
             return ctx.get(dut.busy), ctx.get(dut.error)
 
-        ctx.set(dut.all_idle, 1)
+        set_idle(ctx, dut)
         assert await leds() == (0, 0)
         await until_run(ctx, dut)
         assert await leds() == (1, 0)
-        ctx.set(dut.port_error[2], 2)
+        ctx.set(dut.dmas[2].error, 2)
         await ctx.tick().until(dut.core_reset)
-        ctx.set(dut.port_error[2], 0)
+        ctx.set(dut.dmas[2].error, 0)
         await ctx.tick().repeat(3)
         assert await leds() == (0, 1)
         await until_run(ctx, dut)
@@ -298,7 +306,7 @@ def test_leds() -> None:
 
 def test_bad_descriptor() -> None:
     async def process(ctx: Any, dut: CsrBank) -> None:
-        ctx.set(dut.all_idle, 1)
+        set_idle(ctx, dut)
         await until_run(ctx, dut)
         ctx.set(dut.program.fetched, 3)
         ctx.set(dut.program.bad, 1)
@@ -314,7 +322,7 @@ def test_bad_descriptor() -> None:
 
 def test_watchdog() -> None:
     async def process(ctx: Any, dut: CsrBank) -> None:
-        ctx.set(dut.all_idle, 1)
+        set_idle(ctx, dut)
         await write(ctx, dut, offset("WATCHDOG"), 20)
         await until_run(ctx, dut)
         for _ in range(3):
@@ -342,8 +350,8 @@ def test_soft_reset() -> None:
         await command(ctx, dut, RESET | START)
         assert await read(ctx, dut, offset("STATUS")) == RESETTING
         await ctx.tick().repeat(20)
-        assert ctx.get(dut.halt) == 1
-        ctx.set(dut.all_idle, 1)
+        assert ctx.get(dut.dmas[0].halt) == 1
+        set_idle(ctx, dut)
         await ctx.tick().until(dut.core_reset)
         await ctx.tick().repeat(2)
         assert await read(ctx, dut, offset("STATUS")) == 0
@@ -374,7 +382,7 @@ async def entry(ctx: Any, dut: CsrBank, index: int) -> dict[str, int]:
 
 def test_counters_and_layer_log() -> None:
     async def process(ctx: Any, dut: CsrBank) -> None:
-        ctx.set(dut.all_idle, 1)
+        set_idle(ctx, dut)
         for _ in range(2):
             await until_run(ctx, dut)
             for signal, cycles in (

@@ -71,7 +71,7 @@ class Bench:
         m.submodules.dma = self.dma = dma = ReadDma(depth=64)
         connect(m, dut.cmd, dma.cmd)
         connect(m, dma.o, dut.data)
-        m.d.comb += [dma.base.eq(BASE), dut.program.desc_addr.eq(OFFSET)]
+        m.d.comb += [dma.control.base.eq(BASE), dut.program.desc_addr.eq(OFFSET)]
         memory = bytearray(rng.randbytes(MEMORY))
         memory[BASE + OFFSET : BASE + OFFSET + len(image)] = image
         self.slave = ReadSlave(dma.bus, memory, rng=rng, latency=10, stall=0.1, **slave)

@@ -13,24 +13,12 @@ from amaranth.sim import Simulator
 from penstock.hw.array.psum import PartialSums
 from penstock.hw.engines.conv import ConvEngine
 from penstock.hw.lib.buffer import Buffer
-from penstock.models.spec.arch import Arch
 from penstock.models.spec.isa import ENGINE_WAITS, Op
 from penstock.sim.bench.im2col import words
+from tests.support.engines import small_arch
 from tests.support.hwsim import drive, run
 
-
-def small_arch(rows: int, cols: int) -> Arch:
-    return Arch(
-        name="test",
-        rows=rows,
-        cols=cols,
-        act_words=256,
-        psum_words=256,
-        out_words=64,
-        wgt_words=64,
-        drain_lanes=1,
-        lrn_lanes=0,
-    )
+BUFFERS = {"act_words": 256, "psum_words": 256}
 
 
 def random_descriptor(rng: random.Random, *, first: int, last: int, size: int) -> dict[str, int]:
@@ -87,7 +75,7 @@ def test_conv_engine(rows: int, cols: int, seed: int) -> None:
     print(f"seed {seed}")
     rng = random.Random(seed)
     nrng = np.random.default_rng(seed)
-    arch = small_arch(rows, cols)
+    arch = small_arch(rows, cols, **BUFFERS)
     act = nrng.integers(0, 256, (arch.act_words, rows), dtype=np.uint8)
     act[rng.randrange(256)] = 255
     tiles = []
@@ -199,7 +187,7 @@ def test_conv_engine(rows: int, cols: int, seed: int) -> None:
 
 def test_says_what_it_waits_for() -> None:
     rng = random.Random(7)
-    dut = ConvEngine(arch=small_arch(4, 4))
+    dut = ConvEngine(arch=small_arch(4, 4, **BUFFERS))
     tile = random_descriptor(rng, first=1, last=1, size=5)
     tile.update(n_cb=1, n_ky=1, n_kx=1, n_y=1, more_images=0)
     tiles = 3

@@ -14,23 +14,9 @@ from penstock.hw.engines.drain import DrainEngine, ParameterMemory
 from penstock.hw.lib.buffer import READ_LATENCY, Buffer
 from penstock.hw.lib.delay import delayed
 from penstock.models.golden.fixed import pack_params, requantise
-from penstock.models.spec.arch import Arch
 from penstock.models.spec.isa import ENGINE_WAITS, Op
+from tests.support.engines import small_arch
 from tests.support.hwsim import drive, run
-
-
-def make_arch(rows: int, cols: int, lanes: int) -> Arch:
-    return Arch(
-        name="test",
-        rows=rows,
-        cols=cols,
-        act_words=16,
-        psum_words=16,
-        out_words=64,
-        wgt_words=64,
-        drain_lanes=lanes,
-        lrn_lanes=0,
-    )
 
 
 @pytest.mark.parametrize(
@@ -41,7 +27,7 @@ def test_drain(rows: int, cols: int, lanes: int, seed: int) -> None:
     print(f"seed {seed}")
     rng = random.Random(seed)
     nrng = np.random.default_rng(seed)
-    arch = make_arch(rows, cols, lanes)
+    arch = small_arch(rows, cols, drain_lanes=lanes, lrn_lanes=0)
     tiles = 4
     sums = nrng.integers(-(1 << 20), 1 << 20, (tiles, arch.psum_words, cols))
     bias = nrng.integers(-(1 << 18), 1 << 18, (tiles, cols))

@@ -8,32 +8,18 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from amaranth import Module
-from amaranth.lib.wiring import connect
 
-from penstock.hw.bus.dma import ReadDma
 from penstock.hw.engines.load import LoadEngine
 from penstock.models.golden.fixed import LRN_TABLE_PAIRS
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.isa import ENGINE_WAITS, Dest, Op
+from tests.support.engines import BASE, behind_dma, small_arch
 from tests.support.hwsim import ReadSlave, drive, run
 
 MEMORY = 4 * 4096
-BASE = 4096
 
 
-def arch_of(rows: int) -> Arch:
-    return Arch(
-        name="test",
-        rows=rows,
-        cols=8,
-        act_words=256,
-        psum_words=16,
-        out_words=256,
-        wgt_words=128,
-        drain_lanes=1,
-        lrn_lanes=1,
-    )
+BUFFERS = {"act_words": 256, "out_words": 256, "wgt_words": 128}
 
 
 def descriptor_of(rng: random.Random, arch: Arch, dest: Dest) -> dict[str, int]:
@@ -73,16 +59,6 @@ def reference(arch: Arch, memory: bytearray, d: dict[str, int]) -> list[tuple[in
             address = (d["base"] + len(writes)) % sizes[Dest(d["dest"])]
             writes.append((d["dest"], address, value))
     return writes
-
-
-def bench(arch: Arch, *, slices: bool = True) -> tuple[Module, ReadDma, LoadEngine]:
-    m = Module()
-    m.submodules.dma = dma = ReadDma()
-    m.submodules.load = load = LoadEngine(arch=arch, slices=slices)
-    connect(m, load.cmd, dma.cmd)
-    connect(m, dma.o, load.data)
-    m.d.comb += dma.base.eq(BASE)
-    return m, dma, load
 
 
 async def watch(
@@ -130,8 +106,8 @@ async def watch(
 @pytest.mark.parametrize("rows", [4, 6, 8, 12, 16])
 def test_loads_what_the_descriptor_says(rows: int, seed: int) -> None:
     rng = random.Random(100 * rows + seed)
-    arch = arch_of(rows)
-    m, dma, load = bench(arch, slices=seed == 0)
+    arch = small_arch(rows, 8, **BUFFERS)
+    m, dma, load = behind_dma(LoadEngine(arch=arch, slices=seed == 0))
     memory = bytearray(rng.randbytes(MEMORY))
     slave = ReadSlave(dma.bus, memory, rng=rng, latency=10, stall=0.1)
     descriptors = [descriptor_of(rng, arch, rng.choice(list(Dest))) for _ in range(14)]
@@ -149,8 +125,8 @@ def test_loads_what_the_descriptor_says(rows: int, seed: int) -> None:
 
 def test_descriptors_follow_each_other_without_a_latency_gap() -> None:
     rng = random.Random(5)
-    arch = arch_of(16)
-    m, dma, load = bench(arch)
+    arch = small_arch(16, 8, **BUFFERS)
+    m, dma, load = behind_dma(LoadEngine(arch=arch))
     memory = bytearray(rng.randbytes(MEMORY))
     slave = ReadSlave(dma.bus, memory, rng=rng, latency=40, stall=0)
     descriptors = [

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from penstock.hw.engines.lrn import LrnLane, LrnLanes
 from penstock.models.golden.fixed import lrn_apply, lrn_gains, lrn_table, pack_lrn_table
 from penstock.sim.bench import runner
+from tests.support.hwsim import pass_through, run
 
 Ints = NDArray[np.int64]
 
@@ -72,19 +73,10 @@ def test_lane(seed: int, table: tuple[Ints, Ints, int]) -> None:
     async def testbench(ctx):
         ctx.set(dut.shift, shift)
         await write_table(ctx, dut, entries, difference)
-        for i in range(len(sums) + dut.LATENCY):
-            if i < len(sums):
-                ctx.set(dut.squares, int(sums[i]))
-                ctx.set(dut.value, int(values[i]))
-            await ctx.tick()
-            if i >= dut.LATENCY - 1:
-                got.append(ctx.get(dut.y))
+        got.extend(await pass_through(ctx, dut, (dut.squares, dut.value), zip(sums, values)))
 
-    sim = Simulator(dut)
-    sim.add_clock(1e-8)
-    sim.add_testbench(testbench)
-    sim.run()
-    wrong = np.flatnonzero(np.array(got[: len(sums)]) != want)
+    run(dut, testbench, cycles=len(values) + 1000)
+    wrong = np.flatnonzero(np.array(got) != want)
     assert not len(wrong), (
         f"{len(wrong)} wrong, first: sum {sums[wrong[0]]}, value {values[wrong[0]]}: "
         f"{got[wrong[0]]}, not {want[wrong[0]]}"

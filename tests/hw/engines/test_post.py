@@ -15,6 +15,7 @@ from penstock.hw.engines.post_scan import PostScan
 from penstock.models.golden.fixed import lrn_apply, lrn_gains, lrn_table, pack_lrn_table
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.isa import FIELDS, Op
+from tests.support.engines import small_arch
 from tests.support.hwsim import collect, drive, run
 
 WORDS = 256
@@ -24,18 +25,8 @@ TABLE, DIFFERENCE, SHIFT = lrn_table(
 GAINS = lrn_gains(TABLE, DIFFERENCE)
 
 
-def small_arch(rows: int, lrn_lanes: int) -> Arch:
-    return Arch(
-        name="test",
-        rows=rows,
-        cols=8,
-        act_words=16,
-        psum_words=16,
-        out_words=WORDS,
-        wgt_words=64,
-        drain_lanes=1,
-        lrn_lanes=lrn_lanes,
-    )
+def post_arch(rows: int, lrn_lanes: int) -> Arch:
+    return small_arch(rows, 8, out_words=WORDS, lrn_lanes=lrn_lanes)
 
 
 def post_reference(out: NDArray[np.uint8], d: dict[str, int]) -> bytes:
@@ -128,7 +119,7 @@ class Bench:
         print(f"seed {seed}")
         self.rng = random.Random(seed)
         self.stall = stall
-        self.dut = PostEngine(arch=small_arch(rows, lrn_lanes))
+        self.dut = PostEngine(arch=post_arch(rows, lrn_lanes))
         generator = np.random.default_rng(seed)
         self.out = generator.integers(0, 256, (WORDS, rows), dtype=np.uint8)
         self.out[generator.random(self.out.shape) < 0.2] = 0
@@ -315,7 +306,7 @@ def test_throughput(kernel: int, stride: int, lrn: int, interval: int) -> None:
 )
 def test_cycles_of_a_pixel_with_lrn(rows: int, lanes: int, interval: int) -> None:
     """Three planes are read, or the lanes need longer; without lanes there is no LRN."""
-    assert PostEngine(arch=small_arch(rows, lanes)).interval == interval
+    assert PostEngine(arch=post_arch(rows, lanes)).interval == interval
 
 
 @pytest.mark.parametrize("words", [0, 1, 12, 2.0])

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from amaranth.sim import Simulator
 from numpy.typing import NDArray
 
 from penstock.hw.engines.requant import Requantise
 from penstock.models.golden.fixed import requantise
 from penstock.sim.bench import runner
+from tests.support.hwsim import pass_through, run
 
 Ints = NDArray[np.int64]
 
@@ -21,19 +21,10 @@ def run_lane(values: Ints) -> Ints:
 
     async def testbench(ctx):
         ports = (dut.acc, dut.bias, dut.multiplier, dut.shift)
-        for i in range(len(values) + dut.LATENCY):
-            if i < len(values):
-                for port, value in zip(ports, values[i].tolist(), strict=True):
-                    ctx.set(port, value)
-            await ctx.tick()
-            if i >= dut.LATENCY - 1:
-                results.append(ctx.get(dut.y))
+        results.extend(await pass_through(ctx, dut, ports, values))
 
-    sim = Simulator(dut)
-    sim.add_clock(1e-8)
-    sim.add_testbench(testbench)
-    sim.run()
-    return np.array(results[: len(values)])
+    run(dut, testbench, cycles=len(values) + 1000)
+    return np.array(results)
 
 
 def check(values: Ints) -> None:

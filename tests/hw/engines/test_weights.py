@@ -7,40 +7,13 @@ import random
 from typing import Any
 
 import pytest
-from amaranth import Module
-from amaranth.lib.wiring import connect
 
-from penstock.hw.bus.dma import ReadDma
 from penstock.hw.engines.weights import WeightsEngine
 from penstock.models.spec.arch import Arch
+from tests.support.engines import BASE, behind_dma, small_arch
 from tests.support.hwsim import ReadSlave, collect, drive, run
 
 MEMORY = 8 * 4096
-BASE = 4096
-
-
-def arch_of(rows: int, cols: int) -> Arch:
-    return Arch(
-        name="test",
-        rows=rows,
-        cols=cols,
-        act_words=16,
-        psum_words=16,
-        out_words=16,
-        wgt_words=64,
-        drain_lanes=1,
-        lrn_lanes=1,
-    )
-
-
-def bench(arch: Arch, *, slices: bool = True) -> tuple[Module, ReadDma, WeightsEngine]:
-    m = Module()
-    m.submodules.dma = dma = ReadDma()
-    m.submodules.weights = weights = WeightsEngine(arch=arch, slices=slices)
-    connect(m, weights.cmd, dma.cmd)
-    connect(m, dma.o, weights.data)
-    m.d.comb += dma.base.eq(BASE)
-    return m, dma, weights
 
 
 def descriptor_of(arch: Arch, has_params: int, blocks: int, mem: int) -> dict[str, int]:
@@ -52,8 +25,8 @@ def descriptor_of(arch: Arch, has_params: int, blocks: int, mem: int) -> dict[st
 @pytest.mark.parametrize(("rows", "cols"), [(4, 4), (8, 6), (4, 12), (12, 16), (4, 32)])
 def test_words_and_parameters_in_order(rows: int, cols: int, seed: int) -> None:
     rng = random.Random(100 * cols + seed)
-    arch = arch_of(rows, cols)
-    m, dma, weights = bench(arch, slices=seed == 0)
+    arch = small_arch(rows, cols)
+    m, dma, weights = behind_dma(WeightsEngine(arch=arch, slices=seed == 0))
     memory = bytearray(rng.randbytes(MEMORY))
     slave = ReadSlave(dma.bus, memory, rng=rng, latency=10, stall=0.1)
     descriptors, params, words = [], [], []
@@ -91,7 +64,7 @@ def test_words_and_parameters_in_order(rows: int, cols: int, seed: int) -> None:
 
 def test_done_comes_when_all_has_been_taken() -> None:
     """Two cycles after the one in which the last parameter is handed over."""
-    arch = arch_of(4, 4)
+    arch = small_arch(4, 4)
     dut = WeightsEngine(arch=arch)
     seen = []
 
@@ -111,8 +84,8 @@ def test_done_comes_when_all_has_been_taken() -> None:
 
 def test_prefetches_and_streams_across_descriptors() -> None:
     rng = random.Random(3)
-    arch = arch_of(16, 16)
-    m, dma, weights = bench(arch)
+    arch = small_arch(16, 16)
+    m, dma, weights = behind_dma(WeightsEngine(arch=arch))
     memory = bytearray(rng.randbytes(MEMORY))
     slave = ReadSlave(dma.bus, memory, rng=rng, latency=40, stall=0)
     descriptors = [descriptor_of(arch, 0, 1, 256 * k) for k in range(16)]
@@ -123,7 +96,7 @@ def test_prefetches_and_streams_across_descriptors() -> None:
     async def sink(ctx: Any) -> None:
         # The FIFO is filled although nothing is taken.
         await ctx.tick().repeat(400)
-        assert ctx.get(dma.received) >= arch.wgt_words * 2 + 100
+        assert ctx.get(dma.control.received) >= arch.wgt_words * 2 + 100
         expected = [
             int.from_bytes(memory[k : k + 16], "little") for k in range(BASE, BASE + 4096, 16)
         ]

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from penstock.hw.bus.dma import BurstSplitter, ReadDma, WriteDma
+from penstock.hw.bus.burst_splitter import BurstSplitter
+from penstock.hw.bus.dma import ReadDma, WriteDma
 from penstock.hw.core.csr import CsrBank
 from penstock.hw.core.fetch import Fetch
 from penstock.hw.core.sequencer import Sequencer
@@ -62,11 +63,12 @@ async def take(ctx: Any, port: Any, count: int) -> list[Any]:
 def test_counts_of_beats_have_32_bits() -> None:
     csr = CsrBank(arch=ARCH)
     for dma in (ReadDma(), WriteDma()):
-        assert len(dma.expected) == len(dma.received) == 32
+        assert len(dma.control.expected) == len(dma.control.received) == 32
     for port in (csr.program, Sequencer(arch=ARCH).program):
         assert len(port.fetched) == len(port.desc_addr) == len(port.desc_count) == 32
-    for signal in (*csr.expected, *csr.received, csr.base, Fetch(arch=ARCH).fetched):
-        assert len(signal) == 32
+    for dma in csr.dmas:
+        assert len(dma.expected) == len(dma.received) == len(dma.base) == 32
+    assert len(Fetch(arch=ARCH).fetched) == 32
 
 
 def test_long_command() -> None:
@@ -203,18 +205,7 @@ def test_address_generator(counts: dict[str, int], watched: int) -> None:
             *_, o, done = await ctx.tick().sample(dut.o, dut.done)
             got = plain(o)
             if got["valid"]:
-                seen.append(
-                    Word(
-                        addr=None if got["outside"] else got["addr"],
-                        pad=got["pad"] if got["outside"] else None,
-                        swap=bool(got["swap"]),
-                        first=bool(got["first"]),
-                        last=bool(got["last"]),
-                        psum=got["psum"],
-                        begins_tile=not seen,
-                        final=bool(done),
-                    )
-                )
+                seen.append(Word.seen(got, begins_tile=not seen, final=bool(done)))
 
     run(dut, descriptors, watch, cycles=2000 + 5 * watched)
     assert seen == list(islice(words(d), watched))

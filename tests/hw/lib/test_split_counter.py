@@ -12,6 +12,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
 from penstock.hw.lib.split_counter import COUNT_LATENCY, counted, counted_down
+from penstock.hw.lib.timing_policy import FAST, SMALL, TimingPolicy
 
 
 class _Dut(wiring.Component):
@@ -68,21 +69,29 @@ def test_refused() -> None:
 
 
 class _Down(wiring.Component):
-    def __init__(self) -> None:
+    def __init__(self, *, timing: TimingPolicy) -> None:
+        self.timing = timing
         super().__init__({"take": In(1), "value": In(12), "step": In(1), "last": Out(1)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.d.comb += self.last.eq(
-            counted_down(m, take=self.take, value=self.value, step=self.step, name="n")
+        last = counted_down(
+            m,
+            take=self.take,
+            value=self.value,
+            step=self.step,
+            name="n",
+            timing=self.timing,
         )
+        m.d.comb += self.last.eq(last)
         return m
 
 
+@pytest.mark.parametrize("timing", [FAST, SMALL])
 @pytest.mark.parametrize("often", [0.5, 1.0])
-def test_count_down(often: float) -> None:
+def test_count_down(often: float, timing: TimingPolicy) -> None:
     """`last` is 1 while one step is left, for any count and order of steps."""
-    dut = _Down()
+    dut = _Down(timing=timing)
     rng = random.Random(2)
     values = [1, 2, 3, 255, 256, 257, 258, 511, 512, 513, 514, *(rng.randint(1, 700) for _ in "ab")]
 

@@ -65,7 +65,7 @@ def test_googlenet_scales() -> None:
     for width in (0, -1.0):
         with pytest.raises(ValueError, match="width must be a positive number, not"):
             googlenet.build(width=width)
-    with pytest.raises(ValueError, match="classes must be a positive integer, not 0"):
+    with pytest.raises(ValueError, match="outputs must be a positive integer, not 0"):
         googlenet.build(classes=0)
     with pytest.raises(ValueError, match="googlenet: layer conv1/7x7_s2: "):
         googlenet.build(spec=InputSpec(shape=(1, 0, 3), resize=8))
@@ -80,7 +80,7 @@ def test_resnet_is_the_published_one() -> None:
     assert sum(isinstance(layer, Conv) for layer in network.layers) == 20
     # 11,689,512 with the factors and offsets of batch normalisation, which become biases.
     assert sum(array.size for array in weights_of(network).values()) == 11_684_712
-    with pytest.raises(ValueError, match="classes must be a positive integer, not 0"):
+    with pytest.raises(ValueError, match="outputs must be a positive integer, not 0"):
         resnet.build(classes=0)
 
 
@@ -136,3 +136,5 @@ def test_what_does_not_fit_is_named() -> None:
         graph.concat("both", INPUT, "conv1")
     with pytest.raises(ValueError, match="net: layer conv2: kernel 9x9 is larger than"):
         graph.conv("conv2", INPUT, 4, 9)
+    with pytest.raises(ValueError, match="net: layer conv2: outputs must be a positive integer"):
+        graph.conv("conv2", INPUT, 0, 3)

@@ -1,42 +1,41 @@
-"""Seeded weights: equal to the published digest, or with a warning that they differ."""
+"""Seeded networks are the same, bit for bit, on every machine: `make test-board` runs this too."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
-
-import numpy as np
 import pytest
 
-from penstock.models.networks import seeded
-from penstock.models.networks.seeded import other_numbers
-from penstock.models.networks.tinynet import tiny_net
+from penstock.host.inputs.catalog import load_network
+from penstock.models.graph.store import digest
+from penstock.models.networks.scaled_down import scaled_layer, scaled_network
+from penstock.models.networks.tinynet import tiny_images, tiny_net
+from penstock.models.quant.quantize import quantise
 
 
-@pytest.fixture(autouse=True)
-def _forget() -> Iterator[None]:
-    other_numbers.cache_clear()
-    yield
-    other_numbers.cache_clear()
-
-
-def test_these_are_the_published_numbers() -> None:
-    assert other_numbers() == ""
+def test_float_weights() -> None:
     assert tiny_net().source == "random weights, seed 0: the labels mean nothing"
-    drawn = np.random.default_rng(0).standard_normal(1 << 18, dtype=np.float32)
-    digest = hashlib.sha256(drawn.astype("<f4").tobytes()).hexdigest()
-    assert digest.startswith("1e427278312c40a9")
+    assert digest(tiny_net())[:16] == "b96e583a5cb80d36"
+    assert digest(tiny_net(seed=1)) != digest(tiny_net())
 
 
-def test_others_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As NumPy 1.21's are."""
-    plain = seeded._random
+def test_quantised_tiny() -> None:
+    assert digest(quantise(tiny_net(), tiny_images()))[:16] == "230e268c270befed"
 
-    def other(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        values = plain(rng, shape)
-        values.reshape(-1)[-1] += 1
-        return values
 
-    monkeypatch.setattr(seeded, "_random", other)
-    assert f"NumPy {np.__version__} draws other random weights" in other_numbers()
-    assert "draws other random weights" in tiny_net().source
+@pytest.mark.parametrize(
+    ("name", "want"),
+    [("conv1", "293202f85f086bdc"), ("conv3", "f199d0bab1cf15a6"), ("conv5", "7c7a4d1cc778368a")],
+)
+def test_quantised_layers(name: str, want: str) -> None:
+    assert digest(scaled_layer(name))[:16] == want
+
+
+@pytest.mark.parametrize(
+    ("name", "want"), [("googlenet", "6dd0ef9335e39055"), ("resnet18", "f46f50252ef6549c")]
+)
+def test_quantised_networks_with_branches(name: str, want: str) -> None:
+    """Joined scales, sums, averages, zero points."""
+    assert digest(scaled_network(name))[:16] == want
+
+
+def test_a_network_by_name_on_the_shipped_photographs() -> None:
+    assert digest(load_network("cifar10-quick"))[:16] == "2d8aebd3ced56184"

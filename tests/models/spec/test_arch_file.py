@@ -66,7 +66,8 @@ def test_names_are_what_they_were(name: str) -> None:
         ('base = "lab"\nname = "a b"', "name must be up to 40 letters.* not 'a b'"),
         ('base = "lab"\nname = 5', "name must be .* not 5"),
         ('base = "lab"\nname = "tiny"', "name must not be that of a preset .* not 'tiny'"),
-        ("rows = \n", "not TOML: .*line 1"),
+        ("rows = \n", r"line 1 is not TOML: a line is a key and its value"),
+        ("rows = [", "its last line is not whole"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, text: str, message: str) -> None:

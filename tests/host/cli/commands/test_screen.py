@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from penstock.host.cli import app
+from penstock.host.cli.support.device_options import open_for
+from penstock.host.devices.device import Device
+from penstock.host.devices.functional import FunctionalDevice
 from penstock.host.runtime import session
 from penstock.models.golden.ops import run_quantised
 from penstock.models.graph import store
@@ -129,3 +133,50 @@ def test_bad_input(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ):
         assert app.run(["screen", *map(str, arguments)]) == 2
         assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("device", ["golden", "functional"])
+def test_several_images_at_a_time(
+    folder: Path, device: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(9):
+        paint(folder / "images" / f"{number}.png", (28 * number, 250 - 28 * number, 0))
+    (folder / "images" / "4b.png").write_text("no image")
+    one, three = folder / "one.jsonl", folder / "three.jsonl"
+    assert screen(folder, "--check", "--jobs", 1, "--json", one, device=device) == 1
+    alone = capsys.readouterr().out
+    assert screen(folder, "--check", "--jobs", 3, "--json", three, device=device) == 1
+    together = capsys.readouterr().out
+    # The same verdicts in the same order, and as much was compared.
+    assert three.read_bytes() == one.read_bytes()
+    assert "images at a time" not in alone
+    assert together.count(f"fine stage on {device}, 3 images at a time") == 1
+    checked = re.findall(r"\((\d+) feature maps\)", alone)
+    assert re.findall(r"\((\d+) feature maps\)", together) == checked
+    assert len(checked) == (0 if device == "golden" else 2)
+
+
+def test_jobs_need_devices(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FunctionalDevice, "another", lambda self: None)
+    assert screen(folder, "--jobs", 2, device="functional") == 2
+    assert "--jobs 2: there is only one device functional" in capsys.readouterr().err
+    assert screen(folder, device="functional") == 0
+    assert "at a time" not in capsys.readouterr().out
+
+
+def test_rtl_says_what_is_faster(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def instead(name: str, *arguments: Any, **options: Any) -> Device:
+        assert name == "rtl"
+        return open_for("functional", *arguments, **options)
+
+    monkeypatch.setattr("penstock.host.cli.commands.screen.open_for", instead)
+    assert screen(folder, device="rtl") == 0
+    assert "sooner" not in capsys.readouterr().err
+    for number in range(4):
+        paint(folder / "images" / f"{number}.png", (9, 9, 9))
+    assert screen(folder, device="rtl") == 0
+    assert "--device functional and golden give the same verdicts sooner" in capsys.readouterr().err

@@ -10,7 +10,8 @@ import time
 import pytest
 
 from penstock.host.cli.support import progress as cli_progress
-from penstock.host.cli.support.progress import Task, duration, task
+from penstock.host.cli.support.progress import Task, task
+from penstock.models.spec.number_format import duration
 
 
 class _Terminal(io.StringIO):
@@ -82,6 +83,30 @@ def test_share_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
         "1 min 01 s",
         "1 h 05 min",
     ]
+
+
+def test_share_of_the_time_expected(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(cli_progress.time, "monotonic", lambda: now[0])
+    made = Task("building", expected=400)
+    now[0] += 100
+    assert made.state == "25 %, 1 min 40 s so far, about 5 min 00 s left"
+    now[0] += 320
+    assert made.state == "7 min 00 s so far, longer than the 6 min 40 s expected"
+    made.close()
+
+
+def test_a_bar_follows_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", _Terminal())
+    monkeypatch.setattr(cli_progress, "_TICK", 0.01)
+    monkeypatch.setenv("TERM", "xterm")
+    with task("building", expected=1000) as progress:
+        _fire(progress)
+        for _ in range(500):
+            time.sleep(0.01)
+            if progress._done > 0:
+                return
+    raise AssertionError("the bar stands still")
 
 
 def test_plain_lines_come_again(

@@ -9,7 +9,14 @@ import pytest
 
 from penstock.host.compiler.compile import compile_network
 from penstock.host.compiler.planning.cost import predict
-from penstock.host.compiler.planning.stages import CPU_HZ, Stage, explain_stages, slowest, stages
+from penstock.host.compiler.planning.stages import (
+    CPU_HZ,
+    Stage,
+    bottleneck,
+    slowest,
+    stage_rows,
+    stages,
+)
 from penstock.models.graph.graph import INPUT, ConvGeometry, MaxPool, Network, QFc
 from penstock.models.spec.arch import get_arch
 from penstock.models.spec.number_format import grouped
@@ -83,7 +90,7 @@ def test_a_board_on_a_link_has_no_processor_of_its_own() -> None:
     moved = sum(len(data) for _, data in program.pack_input(np.zeros(whole.input.shape, np.uint8)))
     answer = sum(spec.size for spec in program.outputs.values())
     assert found[1].seconds == pytest.approx((moved + answer) / 100_000)
-    assert "Cortex" not in explain_stages(found, "a board")
+    assert "Cortex" not in str(stage_rows(found))
 
 
 def test_larger_photographs_take_longer() -> None:
@@ -98,12 +105,11 @@ def test_larger_photographs_take_longer() -> None:
 def test_the_table() -> None:
     found = [Stage("a", 0.010, "measured"), Stage("CPU layers", 0.25, "estimate")]
     assert slowest(found).name == "CPU layers"
-    text = explain_stages(found, "a board")
-    assert text.startswith("on a board, where these stages work")
-    assert "a                          10.0 ms     100.0   measured" in text
-    assert "bottleneck: CPU layers, 4.0 images/s" in text
+    assert stage_rows(found)[0] == ("a", "10.0 ms", "100.0", "measured")
+    text = bottleneck(found)
+    assert text.startswith("bottleneck: CPU layers, 4.0 images/s")
     assert "--fc fpga" in text
-    assert "--fc" not in explain_stages(found[:1], "a board")
+    assert "--fc" not in bottleneck(found[:1])
 
 
 @pytest.mark.parametrize("name", ["mhz", "group", "pixels", "link"])
