@@ -14,6 +14,7 @@ from penstock.host.report.error_plot import plot_errors
 from penstock.host.report.missing_package import MissingPackage
 from penstock.host.report.plot import Plot
 from penstock.models.graph.graph import Network
+from penstock.models.graph.import_check import UNVERIFIED, ImportCheck
 from penstock.models.quant.calibrate import Calibration
 from penstock.models.quant.quantize import quantise
 from penstock.models.quant.sqnr import LayerError, layer_errors
@@ -53,12 +54,15 @@ class QuantisedFile:
         Number of calibration images.
     onnx : onnx.ModelProto
         Has the float file's input and output; its codes equal the accelerator's.
+    check : ImportCheck
+        How `onnx` was compared with `network`, before anything was written.
     """
 
     network: Network
     errors: tuple[LayerError, ...]
     images: int
     onnx: Any
+    check: ImportCheck
 
     @property
     def weakest(self) -> LayerError:
@@ -111,6 +115,7 @@ def quantise_file(
     mean: tuple[float, ...] | None = None,
     std: tuple[float, ...] | None = None,
     resize: int | None = None,
+    verify: bool = True,
     progress: Callable[[str], None] = lambda text: None,
 ) -> QuantisedFile:
     """Quantise a float ONNX file on images.
@@ -124,6 +129,9 @@ def quantise_file(
         As for `models.quant.calibrate.Calibration`.
     order, mean, std, resize
         As for `models.onnx_io.importer.load_float`.
+    verify : bool
+        Whether the float file is compared with what it was read as, and the quantised one with the
+        network, by an outside judge.
     progress : callable
         Called with a description of each step: twice for each image, once for each layer.
 
@@ -131,20 +139,36 @@ def quantise_file(
     ------
     ValueError
         If the file, an image or an option is invalid.
+    ImportMismatch
+        If the outside judge finds a difference.
     MissingPackage
         If onnx is not installed.
     """
     try:
-        from penstock.models.onnx_io.deploy_export import deploy
-        from penstock.models.onnx_io.importer import load_float_ends
+        from penstock.models.onnx_export.deploy_export import deploy
+        from penstock.models.onnx_io.importer import Comparison, load_float_ends
+        from penstock.models.onnx_io.written_check import check_written
     except ModuleNotFoundError as error:
         raise MissingPackage(error.name, "sim") from None
     calibration = Calibration(
         method=method, percentile=percentile, layers=dict(layer_methods or {})
     )
-    network, ends = load_float_ends(path, order=order, mean=mean, std=std, resize=resize)
+    first = images[:1]
+    comparison = Comparison(pictures=lambda spec: list(ImageFolder(first, spec)))
+    network, ends = load_float_ends(
+        path,
+        order=order,
+        mean=mean,
+        std=std,
+        resize=resize,
+        comparison=comparison if verify else None,
+    )
     pixels = ImageFolder(images, network.input)
     quantised = quantise(network, pixels, calibration=calibration, progress=progress)
     made = deploy(quantised, ends)
+    check = UNVERIFIED
+    if verify:
+        sample = list(ImageFolder(first, network.input))
+        check = check_written(made, quantised, ends.spec, path, sample)
     errors = layer_errors(network, quantised, pixels, progress=progress)
-    return QuantisedFile(quantised, tuple(errors), len(images), made)
+    return QuantisedFile(quantised, tuple(errors), len(images), made, check)

@@ -39,6 +39,7 @@ from penstock.host.cli.support.exit_status import (
 from penstock.host.cli.support.usage_error import usage_message
 from penstock.host.devices.device import DeviceError
 from penstock.host.report.missing_package import MissingPackage
+from penstock.models.graph.import_check import ImportMismatch
 
 __all__ = ["app", "run"]
 
@@ -124,7 +125,7 @@ def run(arguments: Sequence[str]) -> int:
         return status if isinstance(status, int) else 0
     except InputError as error:
         return _fail(one_line(error), EXIT_USAGE)
-    except (WorkError, DeviceError, MissingPackage) as error:
+    except (WorkError, DeviceError, MissingPackage, ImportMismatch) as error:
         return _fail(one_line(error), EXIT_FAILED)
     except typer.Exit as error:
         return error.exit_code

@@ -72,6 +72,14 @@ def sample_input(network: Network) -> tuple[str, Pixels]:
         return "noise", np.random.default_rng(0).integers(0, 256, spec.shape, np.uint8)
 
 
+def _picture(spec: InputSpec) -> list[Pixels]:
+    """A photograph to compare a network with its file on, if there is one for this input."""
+    try:
+        return [load_pixels(photographs()[0], spec)]
+    except ValueError:
+        return []
+
+
 def _calibration(spec: InputSpec) -> Pixels:
     return np.stack([load_pixels(path, spec) for path in photographs()])
 
@@ -93,7 +101,7 @@ def _seeded(model: str) -> tuple[Network, Pixels]:
     return alexnet.seeded_alexnet(images, variant=variant), images
 
 
-def _trained(model: str, path: Path) -> tuple[Network, Pixels]:
+def _trained(model: str, path: Path, verify: bool, progress: Progress) -> tuple[Network, Pixels]:
     """The float network whose weights `path` holds, and the images to calibrate it on."""
     if path.suffix == ".npz" and model in _BUILDERS:
         arrays = npz_weights.read_arrays(path)
@@ -106,7 +114,7 @@ def _trained(model: str, path: Path) -> tuple[Network, Pixels]:
         if network.name != model:
             raise ValueError(f"{path}: holds the weights of {network.name}, not of {model}")
     elif path.suffix == ".onnx":
-        network = _onnx(path)
+        network = _onnx(path, verify, progress)
         if not network.is_float:
             raise ValueError(f"{path}: is quantised already; it can be a model of its own")
     else:
@@ -114,13 +122,27 @@ def _trained(model: str, path: Path) -> tuple[Network, Pixels]:
     return network, _calibration(network.input)
 
 
-def _onnx(path: Path, **preparation: Any) -> Network:
+def _onnx(path: Path, verify: bool, progress: Progress, **preparation: Any) -> Network:
     """The network of an ONNX file, float or quantised."""
     try:
         from penstock.models.onnx_io import importer
     except ImportError:
         raise ValueError(f"{path}: the package onnx is not installed") from None
-    return importer.load(path, **preparation)
+    comparison = None
+    if verify:
+        comparison = importer.Comparison(pictures=_picture, progress=progress)
+    return importer.load(path, comparison=comparison, **preparation)
+
+
+def _external_files(path: Path) -> list[Path]:
+    """The files that hold an ONNX file's weights."""
+    if path.suffix != ".onnx":
+        return []
+    try:
+        from penstock.models.onnx_io.read import external_files
+    except ImportError:
+        raise ValueError(f"{path}: the package onnx is not installed") from None
+    return external_files(path)
 
 
 def _kept(key: str, make: Callable[[], tuple[Network, Pixels]], progress: Progress) -> Network:
@@ -169,6 +191,7 @@ def load_network(
     labels_file: Path | None = None,
     calibrate: Callable[[InputSpec], Sequence[Pixels]] | None = None,
     preparation: Mapping[str, Any] | None = None,
+    verify: bool = True,
     progress: Progress = lambda text: None,
 ) -> Network:
     """Return the quantised network called `model`, or in the file `model`.
@@ -187,11 +210,15 @@ def load_network(
     preparation : mapping, optional
         How images become the input of an ONNX file: `order`, `mean`, `std`, `resize`, as for
         `models.onnx_io.importer.load_float`.
+    verify : bool
+        Whether an ONNX file is compared with what it was read as (`models.onnx_io.self_check`).
     progress
         Called with a description of each step.
 
     Raises
     ------
+    ImportMismatch
+        If the network computes something else than its ONNX file says.
     ValueError
         If there is no such model, a file is invalid, or calibration or preparation does not apply;
         the message names it.
@@ -208,16 +235,21 @@ def load_network(
     if preparation and (is_name or path.suffix != ".onnx"):
         raise ValueError(f"{model} says itself how its input is prepared: only ONNX files do not")
     if is_name and model not in _SHIPPED and calibrate is None:
-        return _with_labels(_by_name(model, weights_file, progress), labels_file)
+        return _with_labels(_by_name(model, weights_file, verify, progress), labels_file)
     progress("reading the network")
     if model in _SHIPPED:
         network = store.load(TRAINED / f"{model}.net")
     elif is_name:
-        made = _seeded(model) if weights_file is None else _trained(model, weights_file)
-        network = made[0]
+        if weights_file is None:
+            network = _seeded(model)[0]
+        else:
+            network = _trained(model, weights_file, verify, progress)[0]
     else:
         is_onnx = path.suffix == ".onnx"
-        network = _onnx(path, **(preparation or {})) if is_onnx else store.load(path)
+        if is_onnx:
+            network = _onnx(path, verify, progress, **(preparation or {}))
+        else:
+            network = store.load(path)
     if network.is_float:
         images = (calibrate or _calibration)(network.input)
         network = quantise(network, images, progress=progress)
@@ -226,7 +258,7 @@ def load_network(
     return _with_labels(network, labels_file)
 
 
-def _by_name(model: str, weights_file: Path | None, progress: Progress) -> Network:
+def _by_name(model: str, weights_file: Path | None, verify: bool, progress: Progress) -> Network:
     """A network with seeded or given weights, from the cache if it is there."""
     shipped = [path.read_bytes() for path in photographs()]
     if weights_file is None:
@@ -234,5 +266,7 @@ def _by_name(model: str, weights_file: Path | None, progress: Progress) -> Netwo
         return _kept(key, lambda: _seeded(model), progress)
     # The name is part of the key: it is in the network's `source`.
     name = str(weights_file)
-    key = digest([source_key(), model, name, weights_file.read_bytes(), *shipped])
-    return _kept(key, lambda: _trained(model, weights_file), progress)
+    given = [path.read_bytes() for path in (weights_file, *_external_files(weights_file))]
+    compared = "compared" if verify else "not compared"
+    key = digest([source_key(), model, name, *given, *shipped, compared])
+    return _kept(key, lambda: _trained(model, weights_file, verify, progress), progress)

@@ -14,7 +14,7 @@ import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,13 @@ __all__ = [
 # Allows 12000 x 9000; beyond this limit a small file can exhaust the machine's memory.
 MAX_PIXELS = 200_000_000
 
+# Colour profiles of printers have some megabytes; Pillow stops at one.
+_MAX_CHUNK = 64 << 20
+
+# What the EXIF tag says of a photograph, as the `PIL.Image.Transpose` that makes it upright.
+_ORIENTATION = 0x112
+_UPRIGHT = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
+
 # PIL.Image.BILINEAR up to version 9.0, PIL.Image.Resampling.BILINEAR from 9.1 on.
 _BILINEAR = 2
 
@@ -55,17 +62,17 @@ Picture = str | os.PathLike[str] | Pixels
 
 @contextmanager
 def _own_limits() -> Iterator[None]:
-    """Apply our limit on pixels instead of Pillow's, and suppress warnings about odd metadata."""
-    from PIL import Image
+    """Apply our limits instead of Pillow's, and suppress warnings about odd metadata."""
+    from PIL import Image, PngImagePlugin
 
-    limit = Image.MAX_IMAGE_PIXELS
-    Image.MAX_IMAGE_PIXELS = None
+    limit, chunk = Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK
+    Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = None, _MAX_CHUNK
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        Image.MAX_IMAGE_PIXELS = limit
+        Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = limit, chunk
 
 
 def check_file(path: str | os.PathLike[str]) -> None:
@@ -104,8 +111,13 @@ def _to_rgb(image: Image) -> Image:
     """
     from PIL import Image as pil
 
+    if image.mode == "I" and image.format == "TIFF":
+        raise ValueError("images of 32-bit integers are not supported: which one is white?")
     if image.mode.startswith("I"):  # I;16 and its byte orders; 16-bit PNGs are I in old Pillows
-        grey = np.clip(np.asarray(image), 0, 65535) >> 8
+        wide = np.clip(np.asarray(image), 0, 65535)
+        grey = wide >> 8
+        if isinstance(hidden := image.info.get("transparency"), int):
+            grey = np.where(wide == hidden, 255, grey)
         return pil.fromarray(grey.astype(np.uint8)).convert("RGB")
     if image.mode == "F":
         raise ValueError("images of floating-point values are not supported")
@@ -116,6 +128,46 @@ def _to_rgb(image: Image) -> Image:
     white = pil.new("RGB", layer.size, (255, 255, 255))
     white.paste(layer, mask=layer.getchannel("A"))
     return white
+
+
+def _transparent_colour(path: str | os.PathLike[str], image: Image) -> NDArray[np.bool_] | None:
+    """Where a 48-bit PNG has the colour that it calls transparent; None for all other images.
+
+    Pillow keeps the upper eight bits of each channel; the colour is given in all sixteen.
+    """
+    from PIL import Image as pil
+
+    colour = image.info.get("transparency")
+    tiles: Any = getattr(image, "tile", [])
+    wide = bool(tiles) and tiles[0][3] == "RGB;16B"
+    if image.format != "PNG" or not wide or not isinstance(colour, tuple):
+        return None
+    halves = []
+    for order in ("RGB;16B", "RGB;16L"):
+        half: Any
+        with pil.open(path) as half:
+            # Read in the other byte order, the lower eight bits are kept.
+            half.tile = [(*half.tile[0][:3], order)]
+            halves.append(np.asarray(half).astype(np.uint16))
+    same = (halves[0] << 8 | halves[1]) == np.array(colour, np.uint16)
+    return np.asarray(same.all(axis=2), np.bool_)
+
+
+def _on_white(image: Image, hidden: NDArray[np.bool_]) -> Image:
+    """An RGB image with white where it is transparent."""
+    from PIL import Image as pil
+
+    pixels = np.where(hidden[..., None], 255, np.asarray(image)[..., :3])
+    return pil.fromarray(pixels.astype(np.uint8))
+
+
+def _turn(image: Image) -> Any:
+    """How a photograph is turned upright as its EXIF data says, if they can be read."""
+    try:
+        orientation = image.getexif().get(_ORIENTATION)
+    except Exception:  # damaged metadata make the reader raise nearly anything
+        return None
+    return _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
 
 
 def load_image(path: str | os.PathLike[str], *, shorter: int | None = None) -> Image:
@@ -133,7 +185,7 @@ def load_image(path: str | os.PathLike[str], *, shorter: int | None = None) -> I
     ValueError
         If the file is missing, empty, cut short, not an image, or of more than `MAX_PIXELS`.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
 
     check_file(path)
     with _own_limits():
@@ -149,7 +201,10 @@ def load_image(path: str | os.PathLike[str], *, shorter: int | None = None) -> I
                     # Formats without reduced decoding ignore this.
                     image.draft(None, (int(width * scale) + 1, int(height * scale) + 1))
                 # The orientation is read before anything is decoded: TIFFs close their file then.
-                return _to_rgb(ImageOps.exif_transpose(image))
+                hidden = _transparent_colour(path, image)
+                turn = _turn(image)
+                made = _to_rgb(image) if hidden is None else _on_white(image, hidden)
+                return made if turn is None else made.transpose(turn)
         except UnidentifiedImageError:
             raise ValueError(f"{path}: not an image of a known format") from None
         except MemoryError:

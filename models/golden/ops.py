@@ -183,7 +183,10 @@ def quantised_lrn(layer: QLrn, codes: Codes) -> Codes:
 
 
 def max_pool(layer: MaxPool, values: Array) -> Array:
-    """Return the maxima (out_height, out_width, channels), of the dtype of `values`."""
+    """Return the maxima (out_height, out_width, channels), of the dtype of `values`.
+
+    A window of padding only gives 0.
+    """
     height, width, channels = values.shape
     out_h, out_w = layer.geometry.out_size(height, width)
     top, left, bottom, right = layer.pad
@@ -198,6 +201,8 @@ def max_pool(layer: MaxPool, values: Array) -> Array:
     out = columns[: (out_h - 1) * step + 1 : step].copy()
     for y in range(1, layer.kernel):
         np.maximum(out, columns[y : y + (out_h - 1) * step + 1 : step], out=out)
+    if any(side >= layer.kernel for side in layer.pad):
+        out[out == lowest] = 0
     return out
 
 

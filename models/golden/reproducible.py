@@ -2,8 +2,7 @@
 
 IEEE 754 fixes the results of ``+ - * /``, square roots and rounding; it does not fix the order of a
 sum, and libraries choose different ones.  Here sums are taken over integers of so few bits that
-float64 or int64 holds every partial sum exactly: then the order does not matter.  Operands keep 24
-bits below the largest of them, as many as float32 has.
+float64 or int64 holds every partial sum exactly: then the order does not matter.
 """
 
 from __future__ import annotations
@@ -39,13 +38,19 @@ def _exponent(values: Array) -> int | None:
     return math.frexp(largest)[1] if math.isfinite(largest) else None
 
 
-def _integers(values: Array, exponent: int, bits: int) -> NDArray[np.float64]:
+def _exponents(values: Array) -> NDArray[np.int32]:
+    """The least e of each row (n, 1) with every magnitude below 2**e."""
+    largest = np.maximum(values.max(axis=1, initial=0), -values.min(axis=1, initial=0))
+    return np.frexp(largest.astype(np.float64))[1][:, None]
+
+
+def _integers(values: Array, exponent: int | Array, bits: int) -> NDArray[np.float64]:
     """``values * 2**(bits - exponent)``, rounded: magnitudes up to 2**bits."""
     return np.rint(np.ldexp(values.astype(np.float64), bits - exponent))
 
 
 def matmul(left: Array, right: Array) -> NDArray[np.float64]:
-    """Return ``left @ right.T``, as exact as with operands in float32.
+    """Return ``left @ right.T``; operands keep 24 bits below the largest of their row.
 
     Parameters
     ----------
@@ -58,9 +63,10 @@ def matmul(left: Array, right: Array) -> NDArray[np.float64]:
         Not reproducible where an operand is not finite.
     """
     depth = left.shape[1]
-    shift, other = _exponent(left), _exponent(right)
-    if shift is None or other is None:
+    if _exponent(left) is None or _exponent(right) is None:
         return np.asarray(left.astype(np.float64) @ right.T.astype(np.float64))
+    # Each row has a unit of its own: a channel of small weights keeps its bits beside large ones.
+    shift, other = _exponents(left), _exponents(right)
     bits = min(_OPERAND, _EXACT - _HALF - max(depth - 1, 1).bit_length())
     whole = _integers(left, shift, _OPERAND)
     upper = np.rint(whole * 2.0**-_HALF)
@@ -68,9 +74,10 @@ def matmul(left: Array, right: Array) -> NDArray[np.float64]:
     out = np.empty((len(left), len(right)))
     step = max(1, _BLOCK_BYTES // (8 * max(depth, 1)))
     for first in range(0, len(right), step):
-        rows = _integers(right[first : first + step], other, bits).T
+        part = slice(first, first + step)
+        rows = _integers(right[part], other[part], bits).T
         out[:, first : first + step] = (upper @ rows) * 2.0**_HALF + lower @ rows
-    return np.ldexp(out, shift + other - _OPERAND - bits)
+    return np.ldexp(out, shift + other.T - _OPERAND - bits)
 
 
 def column_means(values: Array) -> NDArray[np.float64]:

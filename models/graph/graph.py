@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 
+from penstock.models.graph.import_check import ImportCheck
 from penstock.models.graph.layers import (
     INPUT,
     Add,
@@ -114,6 +115,8 @@ class Network:
         One for each output of the last layer.
     source : str
         Origin of the weights, as text.
+    check : ImportCheck or None
+        Imported networks: how this one was compared with its file.
     """
 
     name: str
@@ -124,6 +127,7 @@ class Network:
     source: str = ""
     scales: dict[str, float] = field(default_factory=dict)
     zeros: dict[str, int] = field(default_factory=dict)
+    check: ImportCheck | None = None
 
     def layer(self, name: str) -> Layer:
         """Return the layer called `name`.

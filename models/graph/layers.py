@@ -165,7 +165,7 @@ class MaxPool(Layer):
     ----------
     kernel, stride : int
     pad : (int, int, int, int)
-        Top, left, bottom, right.  Padding is never the maximum.
+        Top, left, bottom, right.  Padding is never the maximum; a window of padding only gives 0.
     """
 
     kernel: int

@@ -20,7 +20,7 @@ import json
 import os
 import struct
 import tempfile
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,7 @@ from penstock.models.graph.graph import (
     QLrn,
     infer_shapes,
 )
+from penstock.models.graph.import_check import ImportCheck
 
 __all__ = ["VERSION", "digest", "load", "save"]
 
@@ -121,6 +122,8 @@ def _header(network: Network, writer: _Writer) -> bytes:
         "zeros": network.zeros,
         "layers": layers,
     }
+    if network.check is not None:
+        header["check"] = asdict(network.check)
     return json.dumps(header, separators=(",", ":")).encode()
 
 
@@ -217,6 +220,7 @@ def _network(header: dict[str, Any], data: memoryview) -> Network:
         source=header["source"],
         scales=header["scales"],
         zeros=header["zeros"],
+        check=ImportCheck(**header["check"]) if "check" in header else None,
     )
     infer_shapes(network)
     return network

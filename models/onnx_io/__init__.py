@@ -1,5 +1,5 @@
-"""ONNX files in and out: float and quantised graphs to networks, and networks to ONNX.
+"""ONNX files as networks, float and quantised, each compared with its file by an outside judge.
 
-The only place that imports `onnx`.  Imports `models.graph`, `models.golden` and `models.quant`;
-nothing about the accelerator belongs here.
+Imports `onnx`, `models.onnx_export` for what it writes into files, `models.graph`, `models.golden`
+and `models.quant`; nothing about the accelerator belongs here.
 """

@@ -207,7 +207,7 @@ def _batch_normalization(traversal: Traversal, node: Any, attributes: Attributes
 
 
 def _relu(traversal: Traversal, node: Any, attributes: Attributes) -> None:
-    value = traversal.value(node)
+    value = traversal.value(node, reshaped=True)
     traversal.rectify(value)
     traversal.alias(node, value)
 
@@ -245,6 +245,10 @@ def _max_pool(traversal: Traversal, node: Any, attributes: Attributes) -> None:
         raise Unsupported(f"padding of {value.fill:g} ahead of it")
     geometry = window(attributes, tuple(attributes["kernel_shape"]), value, ceil=True)
     kernel, stride = geometry.kernel, geometry.stride
+    # Padding with zeros by a node of its own makes windows of nothing else zero.
+    least = [0] * 4 if value.fill else value.pad
+    if any(geometry.pad[i] - least[i] >= kernel[i % 2] for i in range(4)):
+        raise Unsupported(f"a window of padding only: pads {list(geometry.pad)}")
     if kernel[0] != kernel[1] or stride[0] != stride[1]:
         raise Unsupported(f"a window of {list(kernel)} with strides {list(stride)} is not square")
     if len(node.output) > 1 and node.output[1]:
@@ -272,12 +276,13 @@ def _average_pool(traversal: Traversal, node: Any, attributes: Attributes) -> No
         return
     count_pad = bool(attributes.get("count_include_pad", 0))
     geometry = window(attributes, kernel, value, ceil=True)
-    if count_pad and geometry != window(attributes, kernel, value):
-        raise Unsupported("ceil_mode with padding that counts")
     if value.pad != NO_PAD:
-        if value.fill != 0 or (any(attributes.get("pads", [])) and not count_pad):
+        if value.fill != 0 or (geometry.pad != value.pad and not count_pad):
             raise Unsupported("padding ahead of it")
         count_pad = True
+    without = {name: given for name, given in attributes.items() if name != "ceil_mode"}
+    if count_pad and geometry != window(without, kernel, value, ceil=True):
+        raise Unsupported("ceil_mode with padding that counts")
     layer = AveragePool(
         name=traversal.name("pool"),
         inputs=(value.layer,),
@@ -335,7 +340,7 @@ def _pad(traversal: Traversal, node: Any, attributes: Attributes) -> None:
 
 
 def _flatten(traversal: Traversal, node: Any, attributes: Attributes) -> None:
-    value = traversal.value(node)
+    value = traversal.value(node, reshaped=True)
     axis = attributes.get("axis", 1)
     dims = 4 if value.shape is None else len(value.shape) + 1
     if axis not in (1, 1 - dims):
@@ -345,14 +350,14 @@ def _flatten(traversal: Traversal, node: Any, attributes: Attributes) -> None:
 
 
 def _reshape(traversal: Traversal, node: Any, attributes: Attributes) -> None:
-    value = traversal.value(node)
+    value = traversal.value(node, reshaped=True)
     target = [int(size) for size in traversal.constant(node, 1, "shape").reshape(-1)]
     shape = None if value.shape is None else reshaped(value.shape, target)
     traversal.alias(node, value, shape=shape)
 
 
 def _squeeze(traversal: Traversal, node: Any, attributes: Attributes) -> None:
-    value = traversal.value(node)
+    value = traversal.value(node, reshaped=True)
     axes = list(attributes.get("axes", []))
     if len(node.input) > 1 and node.input[1]:
         axes = traversal.constant(node, 1, "axes").reshape(-1).tolist()
@@ -364,25 +369,43 @@ def _squeeze(traversal: Traversal, node: Any, attributes: Attributes) -> None:
 
 
 def _shape(traversal: Traversal, node: Any, attributes: Attributes) -> None:
-    value = traversal.value(node)
+    value = traversal.value(node, reshaped=True)
     if value.shape is None or attributes:
         raise Unsupported("of a map of unknown shape" if value.shape is None else "of some axes")
     traversal.constants[node.output[0]] = np.array([1, *value.shape], np.int64)
 
 
 def _same(traversal: Traversal, node: Any, attributes: Attributes) -> None:
-    """Nothing is dropped in inference; the same values under another name."""
-    traversal.alias(node, traversal.value(node, padded=True))
+    """The same values under another name."""
+    traversal.alias(node, traversal.value(node, padded=True, reshaped=True))
+
+
+def _dropout(traversal: Traversal, node: Any, attributes: Attributes) -> None:
+    """Nothing is dropped in inference."""
+    training = len(node.input) > 2 and node.input[2]
+    if training and bool(traversal.constant(node, 2, "training mode").any()):
+        raise Unsupported("training mode")
+    if any(traversal.graph.uses[name] for name in node.output[1:]):
+        raise Unsupported("its mask is used")
+    _same(traversal, node, attributes)
 
 
 def _softmax(traversal: Traversal, node: Any, attributes: Attributes) -> None:
+    value = traversal.value(node, reshaped=True)
+    if value.shape is not None:
+        # Up to opset 12, all axes from the named one on are one axis.
+        flattens = traversal.graph.opset < 13
+        axis = attributes.get("axis", 1 if flattens else -1) % (len(value.shape) + 1)
+        over = value.shape[axis - 1 :] if flattens else value.shape[axis - 1 : axis]
+        if axis == 0 or int(np.prod(over)) != value.shape[0] or (axis != 1 and value.shape[0] != 1):
+            raise Unsupported(f"over axis {axis} of {value.shape}: only over the channels")
     # The classes' order is the logits'; the runtime computes probabilities itself.
-    traversal.alias(node, traversal.value(node), ended=node.op_type)
+    traversal.alias(node, value, ended=node.op_type)
 
 
 # Nodes that only give a map another name or shape.
 SHAPE_NODES: dict[str, Handler] = {
-    "Dropout": _same,
+    "Dropout": _dropout,
     "Flatten": _flatten,
     "Identity": _same,
     "Reshape": _reshape,

@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from onnx import TensorProto
 
 from penstock.models.data.labels import class_labels
@@ -31,18 +33,36 @@ from penstock.models.graph.graph import (
     QFc,
     infer_shapes,
 )
-from penstock.models.onnx_io.deploy_export import METADATA, Ends
+from penstock.models.graph.import_check import UNVERIFIED
+from penstock.models.onnx_export.deploy_export import METADATA, Ends
 from penstock.models.onnx_io.float_nodes import FLOAT_NODES
 from penstock.models.onnx_io.quantised_nodes import QUANTISED_NODES, QUANTISED_ONLY
 from penstock.models.onnx_io.quantised_traversal import QuantisedTraversal
 from penstock.models.onnx_io.read import Graph, read_graph
+from penstock.models.onnx_io.self_check import Imported, check_import
 from penstock.models.onnx_io.traversal import Traversal
 
-__all__ = ["load", "load_float", "load_float_ends", "load_quantised"]
+__all__ = ["Comparison", "load", "load_float", "load_float_ends", "load_quantised"]
 
 # Usual preprocessing of image networks: Caffe's, and torchvision's for graphs that PyTorch wrote.
 _CAFFE = {"order": "BGR", "mean": (104.0, 117.0, 123.0), "std": (1.0, 1.0, 1.0)}
 _TORCH = {"order": "RGB", "mean": (123.675, 116.28, 103.53), "std": (58.395, 57.12, 57.375)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """How an imported network is compared with its file (`models.onnx_io.self_check`).
+
+    Parameters
+    ----------
+    pictures : callable, optional
+        Returns pixels to compare on, beside random ones, given what the network expects.
+    progress : callable
+        Called with what happens now.
+    """
+
+    pictures: Callable[[InputSpec], Sequence[NDArray[np.uint8]]] = lambda spec: ()
+    progress: Callable[[str], None] = lambda text: None
 
 
 def _class_labels(network: Network) -> tuple[str, ...]:
@@ -116,6 +136,7 @@ def load_float(
     std: tuple[float, ...] | None = None,
     resize: int | None = None,
     labels: tuple[str, ...] = (),
+    comparison: Comparison | None = Comparison(),
 ) -> Network:
     """Return the float network of an ONNX file.
 
@@ -134,14 +155,26 @@ def load_float(
         Shorter side before the centre crop; 8/7 of the input's unless told (256 for 224 and 227).
     labels : tuple of str, optional
         One for each class; ImageNet's for 1000 classes.
+    comparison : Comparison, optional
+        How the network is compared with what an outside judge computes from the file; None: not.
 
     Raises
     ------
     ValueError
         If the file cannot be read or holds what is not supported; all such nodes are listed with
         name and reason.
+    ImportMismatch
+        If the network computes something else than the file says.
     """
-    return load_float_ends(path, order=order, mean=mean, std=std, resize=resize, labels=labels)[0]
+    return load_float_ends(
+        path,
+        order=order,
+        mean=mean,
+        std=std,
+        resize=resize,
+        labels=labels,
+        comparison=comparison,
+    )[0]
 
 
 def load_float_ends(
@@ -152,12 +185,13 @@ def load_float_ends(
     std: tuple[float, ...] | None = None,
     resize: int | None = None,
     labels: tuple[str, ...] = (),
+    comparison: Comparison | None = Comparison(),
 ) -> tuple[Network, Ends]:
     """Return what `load_float` does, and the file's input and output.
 
     Raises
     ------
-    ValueError
+    ValueError, ImportMismatch
         As `load_float`.
     """
     graph = read_graph(path)
@@ -176,8 +210,14 @@ def load_float_ends(
         trained=True,
         source=str(path),
     )
-    ends = Ends(input=graph.input, output=graph.output, spec=spec, ended=value.ended)
-    return _checked(network), ends
+    ends = Ends(
+        input=graph.input,
+        output=graph.output,
+        spec=spec,
+        ended=value.ended,
+        shape=value.shape,
+    )
+    return _compared(_checked(network), graph, traversal, spec, comparison), ends
 
 
 def load(path: str | os.PathLike[str], **preparation: Any) -> Network:
@@ -187,11 +227,11 @@ def load(path: str | os.PathLike[str], **preparation: Any) -> Network:
     ----------
     path : path
     preparation
-        `order`, `mean`, `std`, `resize` and `labels`, as for `load_float`.
+        `order`, `mean`, `std`, `resize`, `labels` and `comparison`, as for `load_float`.
 
     Raises
     ------
-    ValueError
+    ValueError, ImportMismatch
         As `load_float`.
     """
     if any(node.op_type in QUANTISED_ONLY for node in read_graph(path).nodes):
@@ -207,6 +247,7 @@ def load_quantised(
     std: tuple[float, ...] | None = None,
     resize: int | None = None,
     labels: tuple[str, ...] = (),
+    comparison: Comparison | None = Comparison(),
 ) -> tuple[Network, dict[str, str]]:
     """Return the quantised network of an ONNX file with its own scales.
 
@@ -221,7 +262,7 @@ def load_quantised(
 
     Raises
     ------
-    ValueError
+    ValueError, ImportMismatch
         As `load_float`.
     """
     graph = read_graph(path)
@@ -231,11 +272,11 @@ def load_quantised(
         raise ValueError(f"{path}: its input is never quantised")
     codes = traversal.codes[INPUT]
     if graph.input_type == TensorProto.FLOAT:
-        spec = _prepared(_preparation(graph, order, mean, std, resize), traversal)
-        spec = replace(spec, scale=codes.scale, zero=codes.zero)
+        given = _preparation(graph, order, mean, std, resize)
+        spec = replace(_prepared(given, traversal), scale=codes.scale, zero=codes.zero)
     else:
         channels = graph.shape[0]
-        spec = _preparation(graph, order, (0.0,) * channels, (1.0,) * channels, resize)
+        given = spec = _preparation(graph, order, (0.0,) * channels, (1.0,) * channels, resize)
     last = list(traversal.layers.values())[-1]
     known = [INPUT, *traversal.layers]
     if isinstance(last, QFc) and not last.relu:
@@ -255,7 +296,28 @@ def load_quantised(
         },
     )
     tensors = {name: tensor for name, tensor in traversal.tensors.items() if name != INPUT}
-    return _checked(network), tensors
+    return _compared(_checked(network), graph, traversal, given, comparison), tensors
+
+
+def _compared(
+    network: Network,
+    graph: Graph,
+    traversal: Traversal,
+    spec: InputSpec,
+    comparison: Comparison | None,
+) -> Network:
+    """The network with what the comparison with its file found."""
+    if comparison is None:
+        return replace(network, check=UNVERIFIED)
+    imported = Imported(
+        graph=graph,
+        network=network,
+        spec=spec,
+        tensors=traversal.located(),
+        values=traversal.values,
+    )
+    check = check_import(imported, comparison.pictures(network.input), comparison.progress)
+    return replace(network, check=check)
 
 
 def _checked(network: Network) -> Network:

@@ -2,43 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from onnx import TensorProto
 
-from penstock.models.golden.fixed import lrn_table
 from penstock.models.graph.graph import (
     INPUT,
-    Concat,
-    ConvGeometry,
     QAdd,
-    QAveragePool,
-    QGlobalAveragePool,
-    QLrn,
 )
 from penstock.models.onnx_io.float_nodes import FLOAT_NODES, SHAPE_NODES
 from penstock.models.onnx_io.logits import LOGITS_NODES, with_constant
+from penstock.models.onnx_io.quantised_layers import add_conv, add_fc, rescale
+from penstock.models.onnx_io.quantised_maps import MAP_NODES
 from penstock.models.onnx_io.quantised_traversal import (
+    Finish,
     QuantisedTraversal,
     Waiting,
-    Weights,
-    add_conv,
-    add_fc,
     alike,
-    integer_weights,
-    rescale,
+    out_type,
 )
+from penstock.models.onnx_io.quantised_weights import Weights, integer_weights
 from penstock.models.onnx_io.traversal import Handler
 from penstock.models.onnx_io.values import Unsupported, Value, window
 from penstock.models.quant.calibrate import Encoding
-from penstock.models.quant.rescale import add_arrays, multiplier_and_shift
+from penstock.models.quant.rescale import add_arrays
 
 __all__ = ["QUANTISED_NODES", "QUANTISED_ONLY"]
 
 Attributes = dict[str, Any]
 Array = NDArray[Any]
+
+# Beyond any accumulator, and exact in float64.
+_LARGEST_BIAS = 2.0**52
 
 # Node types that make a graph quantised.
 QUANTISED_ONLY = {
@@ -49,26 +48,43 @@ QUANTISED_ONLY = {
 
 
 def _quantize(traversal: QuantisedTraversal, node: Any, attributes: Attributes) -> None:
-    out = traversal.encoding(node, 1, 2)
-    waiting = traversal.waiting.get(node.input[0])
-    if waiting is not None:
-        limit = waiting.limit
-        if limit is not None and (out.zero != 0 or limit < (255 - out.zero) * out.scale):
-            raise Unsupported(
-                f"a clip to 0 .. {limit:g} that is not the range of its codes: zero point "
-                f"{out.zero}, scale {out.scale:g}"
-            )
-        waiting.finish(node, out)
+    out = traversal.encoding(node, 1, 2, signed=out_type(node) == TensorProto.INT8)
+    if node.input[0] in traversal.waiting:
+        _quantize_waiting(traversal, node, out)
         return
     value = traversal.value(node)
     if value.layer == INPUT and INPUT not in traversal.codes:
         traversal.codes[INPUT] = out
     known = traversal.of(value)
     if value.layer and not alike(known, out):
-        rescale(traversal, node, value, out)
+        rescale(traversal, node, value, out, traversal.name("rescale"))
         return
     traversal.alias(node, value, encoding=None)
     traversal.tensors.setdefault(value.layer, node.output[0])
+
+
+def _quantize_waiting(traversal: QuantisedTraversal, node: Any, out: Encoding) -> None:
+    """Finish a float node, once for each encoding that its readers want."""
+    waiting = traversal.waiting[node.input[0]]
+    limit = waiting.limit
+    # The limit must not cut off codes: the largest is what it rounds to, or less.
+    if limit is not None and (out.zero != 0 or np.rint(limit / out.scale) < 255):
+        raise Unsupported(
+            f"a clip to 0 .. {limit:g} that is not the range of its codes: zero point "
+            f"{out.zero}, scale {out.scale:g}"
+        )
+    made = traversal.coded_as.setdefault(node.input[0], [])
+    for known, value in made:
+        if alike(known, out):
+            traversal.values[node.output[0]] = replace(value, sole=False, encoding=None)
+            return
+    name = traversal.variant(waiting.name)
+    try:
+        waiting.finish(node, out, name)
+    except (Unsupported, ValueError) as error:
+        label = waiting.node.name or waiting.node.output[0]
+        raise Unsupported(f"of {waiting.node.op_type} {label}: {error}") from None
+    made.append((out, traversal.values[node.output[0]]))
 
 
 def _dequantize(traversal: QuantisedTraversal, node: Any, attributes: Attributes) -> None:
@@ -76,11 +92,11 @@ def _dequantize(traversal: QuantisedTraversal, node: Any, attributes: Attributes
     if name in traversal.constants:
         scale = traversal.constant(node, 1, "scale").reshape(-1)
         zeros = traversal.optional(node, 2)
-        if scale.size > 1 and attributes.get("axis", 1) != 0 and traversal.constants[name].ndim > 1:
-            raise Unsupported(f"scales along axis {attributes.get('axis', 1)} of weights")
-        traversal.integers[node.output[0]] = integer_weights(
-            traversal.constants[name], scale, zeros
-        )
+        if attributes.get("block_size", 0):
+            raise Unsupported(f"scales of blocks of {attributes['block_size']}")
+        values = traversal.constants[name]
+        axis = attributes.get("axis", 1) if values.ndim > 1 else 0
+        traversal.integers[node.output[0]] = integer_weights(values, scale, zeros, axis)
         return
     traversal.alias(node, traversal.coded(node, 0))
 
@@ -102,13 +118,24 @@ def _real_bias(
         return np.zeros(count, np.int64)
     unit = np.float64(np.float32(source.scale)) * weights.scale
     if name in traversal.integers:
-        bias = traversal.integers[name]
-        real = bias.values * bias.scale.astype(np.float64)
+        real = traversal.integers[name].real
     else:
         real = traversal.weights(node, 2, "bias", 1).astype(np.float64)
+    return _in_units(real, unit, count)
+
+
+def _in_units(real: Array, unit: Array, count: int) -> Array:
+    """A bias in units of the accumulator."""
     if real.shape != (count,):
         raise Unsupported(f"a bias of shape {real.shape} for {count} channels")
-    return np.rint(real / unit).astype(np.int64)
+    bias = np.rint(real / unit)
+    if not (np.abs(bias) < _LARGEST_BIAS).all():
+        worst = int(np.argmax(np.where(np.isfinite(bias), np.abs(bias), np.inf)))
+        raise Unsupported(
+            f"a bias of {real[worst]:g} in channel {worst}: {bias[worst]:.3g} units of its "
+            "accumulator"
+        )
+    return bias.astype(np.int64)
 
 
 def _conv(traversal: QuantisedTraversal, node: Any, attributes: Attributes) -> None:
@@ -118,27 +145,75 @@ def _conv(traversal: QuantisedTraversal, node: Any, attributes: Attributes) -> N
         raise Unsupported(f"weights of shape {weights.values.shape}")
     geometry = window(attributes, weights.values.shape[2:], value)
     bias = _real_bias(traversal, node, traversal.of(value), weights)
-    name = traversal.name("conv", weighted=True)
-    traversal.waiting[node.output[0]] = Waiting(
-        finish=lambda end, out: add_conv(traversal, end, value, weights, bias, geometry, name, out)
+    _wait(
+        traversal,
+        node,
+        traversal.name("conv", weighted=True),
+        traversal.of(value).scale * weights.scale.astype(np.float64),
+        bias,
+        lambda bias: (
+            lambda end, out, name: add_conv(
+                traversal, end, value, weights, bias, geometry, name, out
+            )
+        ),
     )
+
+
+def _wait(
+    traversal: QuantisedTraversal,
+    node: Any,
+    name: str,
+    unit: Array,
+    bias: Array,
+    finish: Callable[[Array], Finish],
+    last: Callable[[Array], Callable[[Any], None]] | None = None,
+) -> None:
+    """Let a node with weights wait for its encoding, and for a bias that may be a node of its own.
+
+    `unit` is what one of the accumulator's units is worth; `finish` and `last` return those of
+    `Waiting` for a bias in these units.
+    """
+
+    def waiting(bias: Array) -> Waiting:
+        return Waiting(
+            name=name,
+            node=node,
+            finish=finish(bias),
+            last=None if last is None else last(bias),
+            biased=lambda real: waiting(
+                bias + _in_units(np.broadcast_to(real, bias.shape), unit, len(bias))
+            ),
+        )
+
+    traversal.waiting[node.output[0]] = waiting(bias)
 
 
 def _gemm(traversal: QuantisedTraversal, node: Any, attributes: Attributes) -> None:
     value = traversal.value(node)
     weights = _real_weights(traversal, node, 1)
-    if weights.values.ndim != 2 or attributes.get("transA", 0) or attributes.get("alpha", 1) != 1:
-        raise Unsupported("transA, alpha or weights that are not a matrix")
-    if node.op_type == "MatMul" or not attributes.get("transB", 0):
-        if weights.scale.size > 1:
-            raise Unsupported("scales along the inputs of the weights")
-        weights = replace(weights, values=weights.values.T)
+    _check_matrix(weights, attributes)
+    weights = weights.by_output(0 if attributes.get("transB", 0) else 1)
     bias = _real_bias(traversal, node, traversal.of(value), weights)
     name = traversal.name("fc", weighted=True)
-    traversal.waiting[node.output[0]] = Waiting(
-        finish=lambda end, out: add_fc(traversal, end, value, weights, bias, name, out),
-        last=lambda end: add_fc(traversal, end, value, weights, bias, name, None),
+    _wait(
+        traversal,
+        node,
+        name,
+        traversal.of(value).scale * weights.scale.astype(np.float64),
+        bias,
+        lambda bias: lambda end, out, name: add_fc(traversal, end, value, weights, bias, name, out),
+        lambda bias: lambda end: add_fc(traversal, end, value, weights, bias, name, None),
     )
+
+
+def _check_matrix(weights: Weights, attributes: Attributes) -> None:
+    for name in ("alpha", "beta"):
+        if attributes.get(name, 1) != 1:
+            raise Unsupported(f"{name} {attributes[name]:g}")
+    if attributes.get("transA", 0):
+        raise Unsupported("transA")
+    if weights.values.ndim != 2:
+        raise Unsupported(f"weights of {weights.values.ndim} dimensions, not a matrix")
 
 
 def _q_conv(traversal: QuantisedTraversal, node: Any, attributes: Attributes) -> None:
@@ -156,15 +231,16 @@ def _q_conv(traversal: QuantisedTraversal, node: Any, attributes: Attributes) ->
 
 def _q_gemm(traversal: QuantisedTraversal, node: Any, attributes: Attributes) -> None:
     value = traversal.coded(node, 0)
-    weights = traversal.quantised(node, 3, 4, 5)
     plain = node.op_type == "QLinearMatMul"
-    if weights.values.ndim != 2 or attributes.get("transA", 0) or attributes.get("alpha", 1) != 1:
-        raise Unsupported("transA, alpha or weights that are not a matrix")
-    if plain or not attributes.get("transB", 0):
-        weights = replace(weights, values=weights.values.T)
+    axis = 0 if not plain and attributes.get("transB", 0) else 1
+    weights = traversal.quantised(node, 3, 4, 5, axis=axis)
+    _check_matrix(weights, attributes)
+    weights = weights.by_output(axis)
     bias = None if plain else traversal.optional(node, 6)
     if bias is None:
         bias = np.zeros(len(weights.values), np.int64)
+    if bias.size != len(weights.values):
+        raise Unsupported(f"a bias of {bias.size} values for {len(weights.values)} outputs")
     scale = 6 if plain else 7
     out = traversal.encoding(node, scale, scale + 1) if len(node.input) > scale else None
     name = traversal.name("fc", weighted=True)
@@ -199,180 +275,64 @@ def _round(traversal: QuantisedTraversal, node: Any, attributes: Attributes) -> 
 
 
 def _add(traversal: QuantisedTraversal, node: Any, attributes: Attributes) -> None:
+    for source, other in (node.input, reversed(node.input)):
+        constant = other in traversal.integers or other in traversal.constants
+        if source in traversal.waiting and constant:
+            _add_bias(traversal, node, source, other)
+            return
+        if source in traversal.values and other in traversal.integers:
+            _add_vector(traversal, node, source, other)
+            return
     if any(name in traversal.constants for name in node.input):
         _constant_arithmetic(traversal, node, attributes)
         return
     first, second = traversal.value(node, 0), traversal.value(node, 1)
-    name = traversal.name("add")
     traversal.waiting[node.output[0]] = Waiting(
-        finish=lambda end, out: _add_maps(traversal, end, first, second, name, out)
+        name=traversal.name("add"),
+        node=node,
+        finish=lambda end, out, name: _add_maps(traversal, end, first, second, name, out),
+    )
+
+
+def _add_bias(traversal: QuantisedTraversal, node: Any, source: str, constant: str) -> None:
+    """A constant added to what Conv, Gemm or MatMul computed, before it is quantised."""
+    waiting = traversal.waiting[source]
+    if waiting.biased is None or waiting.limit is not None:
+        raise Unsupported("a constant can be added to Conv, Gemm and MatMul only")
+    if traversal.graph.uses[source] != 1:
+        raise Unsupported("what it is added to is read by other nodes too")
+    real = _spread(traversal, constant, 3 if waiting.node.op_type == "Conv" else 1)
+    traversal.waiting[node.output[0]] = waiting.biased(real)
+
+
+def _spread(traversal: QuantisedTraversal, constant: str, dims: int) -> Array:
+    """A constant as one number for each channel, or for all, of a map of so many dimensions."""
+    if constant in traversal.integers:
+        real = traversal.integers[constant].real
+    else:
+        real = traversal.constants[constant].astype(np.float64)
+    along = real.ndim - dims
+    if real.size > 1 and (along < 0 or real.shape[along] != real.size):
+        raise Unsupported(f"a constant of shape {real.shape} is not one number for each channel")
+    return real.reshape(-1)
+
+
+def _add_vector(traversal: QuantisedTraversal, node: Any, source: str, constant: str) -> None:
+    """A constant added to a quantised map."""
+    value = traversal.value(node, list(node.input).index(source))
+    if value.shape is None:
+        raise Unsupported("a constant added to a map of unknown shape")
+    real = np.broadcast_to(_spread(traversal, constant, len(value.shape)), value.shape[:1])
+    traversal.waiting[node.output[0]] = Waiting(
+        name=traversal.name("add"),
+        node=node,
+        finish=lambda end, out, name: rescale(traversal, end, value, out, name, real),
     )
 
 
 def _q_add(traversal: QuantisedTraversal, node: Any, attributes: Attributes) -> None:
     first, second = traversal.coded(node, 0), traversal.coded(node, 3)
     _add_maps(traversal, node, first, second, traversal.name("add"), traversal.encoding(node, 6, 7))
-
-
-def _join(
-    traversal: QuantisedTraversal, node: Any, values: list[Value], axis: Any, out: Encoding | None
-) -> None:
-    """Put maps side by side; without `out` their codes as they are."""
-    if axis not in (1, -3) or any(v.shape is not None and len(v.shape) != 3 for v in values):
-        raise Unsupported(f"along axis {axis}: only along the channels")
-    parts = []
-    for index, value in enumerate(values):
-        if out is not None and value.layer and not alike(traversal.of(value), out):
-            # Under a name of its own: this map may be read elsewhere as it is.
-            holder = _Output(f"{node.output[0]}.{index}")
-            rescale(traversal, holder, value, out)
-            value = traversal.values[holder.output[0]]
-            del traversal.tensors[value.layer]
-        parts.append(value)
-    layer = Concat(name=traversal.name("concat"), inputs=tuple(value.layer for value in parts))
-    traversal.finished(node, layer, out or traversal.of(values[0]), *parts)
-
-
-@dataclass(frozen=True)
-class _Output:
-    """Stands for a node that the file does not have."""
-
-    name: str
-
-    @property
-    def output(self) -> tuple[str]:
-        """Name of its output."""
-        return (self.name,)
-
-
-def _concat(traversal: QuantisedTraversal, node: Any, attributes: Attributes) -> None:
-    values = [traversal.value(node, index) for index in range(len(node.input))]
-    axis = attributes.get("axis")
-    if all(value.encoding is None for value in values):
-        _join(traversal, node, values, axis, None)
-        return
-    traversal.waiting[node.output[0]] = Waiting(
-        finish=lambda end, out: _join(traversal, end, values, axis, out)
-    )
-
-
-def _q_concat(traversal: QuantisedTraversal, node: Any, attributes: Attributes) -> None:
-    values = [traversal.coded(node, index) for index in range(2, len(node.input), 3)]
-    _join(traversal, node, values, attributes.get("axis"), traversal.encoding(node, 0, 1))
-
-
-def _mean(
-    traversal: QuantisedTraversal,
-    node: Any,
-    value: Value,
-    geometry: ConvGeometry | None,
-    count_pad: bool,
-    name: str,
-    out: Encoding,
-) -> None:
-    """Add an average: of windows, or of the whole map without `geometry`."""
-    source = traversal.of(value)
-    ratio = np.float32(source.scale) / np.float32(out.scale)
-    multiplier, shift = multiplier_and_shift(np.array([ratio]))
-    # Trailing zeros taken off, a scale that stays is 1 / 2**0.
-    while multiplier[0] % 2 == 0 and shift[0] > 0:
-        multiplier, shift = multiplier >> 1, shift - 1
-    layer: Any
-    if geometry is None:
-        layer = QGlobalAveragePool(
-            name=name,
-            inputs=(value.layer,),
-            gain=int(multiplier[0]),
-            shift=int(shift[0]),
-            in_zero=source.zero,
-            out_zero=out.zero,
-            out_scale=out.scale,
-        )
-    else:
-        layer = QAveragePool(
-            name=name,
-            inputs=(value.layer,),
-            kernel=geometry.kernel,
-            stride=geometry.stride,
-            pad=geometry.pad,
-            count_pad=count_pad,
-            multiplier=int(multiplier[0]),
-            shift=int(shift[0]),
-            in_zero=source.zero,
-            out_zero=out.zero,
-        )
-    traversal.finished(node, layer, out, value)
-
-
-def _mean_window(
-    traversal: QuantisedTraversal, node: Any, attributes: Attributes, value: Value
-) -> tuple[ConvGeometry | None, bool]:
-    """Window of an average, None for the whole map; and whether its padding counts."""
-    if attributes.get("channels_last", 0):
-        raise Unsupported("channels_last")
-    if "Global" in node.op_type:
-        return None, False
-    kernel = tuple(attributes["kernel_shape"])
-    count_pad = bool(attributes.get("count_include_pad", 0))
-    geometry = window(attributes, kernel, value, ceil=True)
-    if count_pad and geometry != window(attributes, kernel, value):
-        raise Unsupported("ceil_mode with padding that counts")
-    whole = value.shape is not None and kernel == value.shape[1:] and not any(geometry.pad)
-    return (None, False) if whole else (geometry, count_pad)
-
-
-def _average(traversal: QuantisedTraversal, node: Any, attributes: Attributes) -> None:
-    value = traversal.value(node)
-    geometry, count_pad = _mean_window(traversal, node, attributes, value)
-    name = traversal.name("pool")
-    traversal.waiting[node.output[0]] = Waiting(
-        finish=lambda end, out: _mean(traversal, end, value, geometry, count_pad, name, out)
-    )
-
-
-def _q_average(traversal: QuantisedTraversal, node: Any, attributes: Attributes) -> None:
-    value = traversal.coded(node, 0)
-    geometry, count_pad = _mean_window(traversal, node, attributes, value)
-    out = traversal.encoding(node, 3, 4)
-    _mean(traversal, node, value, geometry, count_pad, traversal.name("pool"), out)
-
-
-def _lrn(traversal: QuantisedTraversal, node: Any, attributes: Attributes) -> None:
-    value = traversal.value(node)
-    name = traversal.name("norm")
-    if attributes["size"] != 5:
-        raise Unsupported(f"a window of {attributes['size']}, not 5")
-    settings: dict[str, Any] = {
-        "alpha": float(f"{attributes.get('alpha', 1e-4):.7g}"),
-        "beta": float(f"{attributes.get('beta', 0.75):.7g}"),
-        "k": float(f"{attributes.get('bias', 1.0):.7g}"),
-        "size": 5,
-    }
-
-    def finish(end: Any, out: Encoding) -> None:
-        source = traversal.of(value)
-        if source.zero or out.zero:
-            raise Unsupported(f"zero points of {source.zero} and {out.zero}, not 0")
-        table, difference, shift = lrn_table(in_scale=source.scale, out_scale=out.scale, **settings)
-        layer = QLrn(
-            name=name,
-            inputs=(value.layer,),
-            table=table,
-            difference=difference,
-            shift=shift,
-            **settings,
-        )
-        traversal.finished(end, layer, out, value)
-
-    traversal.waiting[node.output[0]] = Waiting(finish=finish)
-
-
-def _pool(traversal: QuantisedTraversal, node: Any, attributes: Attributes) -> None:
-    value = traversal.value(node, padded=True)
-    FLOAT_NODES["MaxPool"](traversal, node, attributes)
-    made = traversal.values[node.output[0]].layer
-    traversal.codes[made] = traversal.of(value)
-    traversal.pooled[made] = node.output[0]
 
 
 def _clip(traversal: QuantisedTraversal, node: Any, attributes: Attributes) -> None:
@@ -400,26 +360,19 @@ def _clip(traversal: QuantisedTraversal, node: Any, attributes: Attributes) -> N
 QUANTISED_NODES: dict[str, Handler] = {
     **SHAPE_NODES,
     **LOGITS_NODES,
+    **MAP_NODES,
     "Pad": FLOAT_NODES["Pad"],
     "Add": _add,
-    "AveragePool": _average,
     "Clip": _clip,
-    "Concat": _concat,
     "Conv": _conv,
     "DequantizeLinear": _dequantize,
     "Div": _constant_arithmetic,
     "Gemm": _gemm,
-    "GlobalAveragePool": _average,
-    "LRN": _lrn,
     "MatMul": _gemm,
-    "MaxPool": _pool,
     "Mul": _constant_arithmetic,
     "QGemm": _q_gemm,
     "QLinearAdd": _q_add,
-    "QLinearAveragePool": _q_average,
-    "QLinearConcat": _q_concat,
     "QLinearConv": _q_conv,
-    "QLinearGlobalAveragePool": _q_average,
     "QLinearMatMul": _q_gemm,
     "QuantizeLinear": _quantize,
     "Relu": _clip,

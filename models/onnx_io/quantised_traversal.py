@@ -9,30 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto
 
 from penstock.models.golden.fixed import MULTIPLIER_BITS
-from penstock.models.graph.graph import INPUT, ConvGeometry, QConv, QFc
+from penstock.models.graph.graph import INPUT, QFc
+from penstock.models.onnx_io.quantised_weights import Weights, integer_weights
 from penstock.models.onnx_io.read import Graph
 from penstock.models.onnx_io.traversal import Handler, Traversal
-from penstock.models.onnx_io.values import Unsupported, Value
+from penstock.models.onnx_io.values import Unsupported, Value, layer_name
 from penstock.models.quant.calibrate import Encoding
-from penstock.models.quant.rescale import conv_arrays
 
 __all__ = [
-    "Logits",
+    "Finish",
+    "Last",
+    "Output",
     "QuantisedTraversal",
     "Waiting",
-    "Weights",
-    "add_conv",
-    "add_fc",
     "alike",
-    "integer_weights",
-    "rescale",
+    "out_type",
 ]
 
 Array = NDArray[Any]
@@ -40,7 +38,8 @@ Array = NDArray[Any]
 # Nodes that may read the network's input before it is quantised.
 _OF_FLOATS = {"Add", "Div", "Identity", "Mul", "QuantizeLinear", "Round", "Sub"}
 
-Finish = Callable[[Any, Encoding], None]
+# Of a node that makes the codes, their encoding, and the layer's name.
+Finish = Callable[[Any, Encoding, str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,31 +48,32 @@ class Waiting:
 
     Parameters
     ----------
+    name : str
+        Of the layer.
+    node : NodeProto
+        The float node.
     finish : callable
-        Adds the layer, given the node that makes the codes and their encoding.
+        Adds the layer, given the node that makes the codes, their encoding, and the layer's name.
     last : callable or None
         Adds it as the network's last layer, without a scale.
     limit : float or None
         Upper limit of the output's clipping, whose lower limit is 0; None: no clipping.
+    biased : callable or None
+        Returns the same with a bias of floats added; None where that cannot be.
     """
 
+    name: str
+    node: Any
     finish: Finish
     last: Callable[[Any], None] | None = None
     limit: float | None = None
+    biased: Callable[[Array], Waiting] | None = None
 
 
-@dataclass(frozen=True)
-class Weights:
-    """A quantised constant: integers less their zero point, and a scale for each channel."""
-
-    values: Array
-    scale: Array
-
-
-def _zero(array: Array | None) -> int:
-    """The zero point as uint8; int8 is offset by 128."""
+def _zero(array: Array | None, signed: bool) -> int:
+    """The zero point as uint8; int8 is offset by 128.  `signed`: what one left out is of."""
     if array is None:
-        return 0
+        return 128 if signed else 0
     if array.size != 1 or array.dtype not in (np.uint8, np.int8):
         raise Unsupported(f"a zero point of {array.size} {array.dtype}")
     return int(array.reshape(-1)[0]) + (128 if array.dtype == np.int8 else 0)
@@ -85,36 +85,23 @@ def alike(first: Encoding, second: Encoding) -> bool:
     return near and first.zero == second.zero
 
 
-@dataclass(frozen=True, kw_only=True)
-class Logits:
-    """A last layer whose bias and scale are nodes of their own.
+@dataclass(frozen=True)
+class Output:
+    """Stands for a node that the file does not have."""
 
-    Parameters
-    ----------
-    value : Value
-        Its input: raw codes, so that the zero point is in the bias already.
-    node : NodeProto
-    name : str
-    weight : integer array (out, in)
-    bias : integer array (out,)
-    steps : float array (out,) or None
-        Step of each logit; None until known.
-    """
-
-    value: Value
-    node: Any
     name: str
-    weight: Array
-    bias: Array
-    steps: Array | None = None
+
+    @property
+    def output(self) -> tuple[str]:
+        """What it makes."""
+        return (self.name,)
+
+
+class Last(Protocol):
+    """A last layer that is not complete until the graph ends (`models.onnx_io.logits`)."""
 
     def finish(self, traversal: QuantisedTraversal) -> None:
         """Add the layer."""
-        source = traversal.of(self.value)
-        steps = np.full(len(self.bias), source.scale) if self.steps is None else self.steps
-        weights = Weights(self.weight, np.asarray(steps / source.scale, np.float32))
-        bias = self.bias + source.zero * self.weight.sum(axis=1)
-        add_fc(traversal, self.node, self.value, weights, bias, self.name, None)
 
 
 class QuantisedTraversal(Traversal):
@@ -130,10 +117,17 @@ class QuantisedTraversal(Traversal):
         The same of max pooling, where its output may or may not be quantised once more.
     waiting : dict of Waiting
         Float nodes by the tensor they make.
+    coded_as : dict of lists of (Encoding, Value)
+        The maps that a waiting node has become, by the tensor that it makes: each of its readers
+        may quantise it in its own way.
+    signed : set of str
+        Tensors of int8 codes.
     integers : dict of Weights
         Constants after DequantizeLinear, by tensor.
-    logits : dict of Logits
+    logits : dict of Last
         Incomplete last layers, by tensor.
+    probabilities : set of str
+        What Softmax made of these and of waiting nodes: nothing may read them.
     """
 
     def __init__(self, graph: Graph, handlers: Mapping[str, Handler]) -> None:
@@ -142,13 +136,18 @@ class QuantisedTraversal(Traversal):
         self.tensors: dict[str, str] = {}
         self.pooled: dict[str, str] = {}
         self.waiting: dict[str, Waiting] = {}
+        self.coded_as: dict[str, list[tuple[Encoding, Value]]] = {}
+        self.signed = {graph.input} if graph.input_type == TensorProto.INT8 else set()
         self.integers: dict[str, Weights] = {}
-        self.logits: dict[str, Logits] = {}
+        self.logits: dict[str, Last] = {}
+        self.probabilities: set[str] = set()
 
-    def value(self, node: Any, index: int = 0, *, padded: bool = False) -> Value:
+    def value(
+        self, node: Any, index: int = 0, *, padded: bool = False, reshaped: bool = False
+    ) -> Value:
         name = node.input[index] if index < len(node.input) else ""
         known = name not in self.waiting and name not in self.logits
-        value = super().value(node, index, padded=padded) if known else None
+        value = super().value(node, index, padded=padded, reshaped=reshaped) if known else None
         raw = value is not None and value.layer == INPUT and INPUT not in self.codes
         if value is None or (raw and node.op_type not in _OF_FLOATS):
             raise Unsupported("what it reads is not quantised")
@@ -169,22 +168,33 @@ class QuantisedTraversal(Traversal):
             last(node)
         return value
 
+    def located(self) -> dict[str, str]:
+        return dict(self.tensors)
+
+    def variant(self, name: str) -> str:
+        """Return a layer's name, or one like it if there is such a layer already."""
+        return layer_name(name, "", self.layers) if name in self.layers else name
+
     def optional(self, node: Any, index: int) -> Array | None:
         """Return a constant input that may be left out."""
         if index >= len(node.input) or not node.input[index]:
             return None
         return self.constant(node, index, "zero point")
 
-    def encoding(self, node: Any, scale: int, zero: int) -> Encoding:
-        """Return the encoding that two inputs of a node state."""
+    def encoding(self, node: Any, scale: int, zero: int, *, signed: bool = False) -> Encoding:
+        """Return the encoding that two inputs of a node state.
+
+        `signed` says whether codes without a zero point are int8.
+        """
         steps = self.constant(node, scale, "scale")
         if steps.size != 1 or not np.isfinite(steps).all() or not steps.min() > 0:
             raise Unsupported(f"a scale of {steps.size} values, or not a positive one")
-        return Encoding(float(steps.reshape(-1)[0]), _zero(self.optional(node, zero)))
+        return Encoding(float(steps.reshape(-1)[0]), _zero(self.optional(node, zero), signed))
 
     def coded(self, node: Any, index: int, *, padded: bool = False) -> Value:
         """Return an input of a node whose scale and zero point are its next inputs."""
-        stated = self.encoding(node, index + 1, index + 2)
+        signed = node.input[index] in self.signed
+        stated = self.encoding(node, index + 1, index + 2, signed=signed)
         if node.input[index] == self.graph.input and self.graph.input_type != TensorProto.FLOAT:
             self.codes.setdefault(INPUT, stated)
         value = self.value(node, index, padded=padded)
@@ -204,97 +214,53 @@ class QuantisedTraversal(Traversal):
         self.codes[layer.name] = encoding
         self.tensors[layer.name] = node.output[0]
 
-    def quantised(self, node: Any, index: int, scale: int, zero: int) -> Weights:
-        """Return constant weights of the QOperator form."""
+    def quantised(self, node: Any, index: int, scale: int, zero: int, *, axis: int = 0) -> Weights:
+        """Return constant weights of the QOperator form, whose outputs are along `axis`."""
         values = self.constant(node, index, "weight")
         steps = self.constant(node, scale, "weight scale").reshape(-1)
         zeros = self.optional(node, zero)
-        return integer_weights(values, steps, zeros)
+        return integer_weights(values, steps, zeros, axis)
+
+    def _take(self, node: Any) -> None:
+        if self.probabilities.intersection(node.input):
+            raise Unsupported("comes after Softmax")
+        super()._take(node)
+        if self._makes_signed(node):
+            self.signed.update(node.output)
+
+    def _makes_signed(self, node: Any) -> bool:
+        """Whether a node's codes are int8."""
+        zero = _OUT_ZERO.get(node.op_type)
+        if zero is None:
+            # Pooling, padding and joining keep the type; what makes floats is not asked.
+            return bool(node.input) and node.input[0] in self.signed
+        if zero < len(node.input) and node.input[zero]:
+            return self.constants[node.input[zero]].dtype == np.int8
+        return out_type(node) == TensorProto.INT8
 
 
-def integer_weights(values: Array, scale: Array, zeros: Array | None) -> Weights:
-    if values.dtype not in (np.int8, np.uint8, np.int32):
-        raise Unsupported(f"weights of {values.dtype}")
-    wide = values.astype(np.int64)
-    if zeros is not None:
-        shape = (-1, *[1] * (values.ndim - 1)) if zeros.size > 1 else (1,) * values.ndim
-        wide = wide - zeros.astype(np.int64).reshape(shape)
-    return Weights(wide, scale.astype(np.float32))
+# Nodes that make codes, and the input that is their zero point.
+_OUT_ZERO = {
+    "QGemm": 8,
+    "QLinearAdd": 7,
+    "QLinearAveragePool": 4,
+    "QLinearConcat": 1,
+    "QLinearConv": 7,
+    "QLinearGlobalAveragePool": 4,
+    "QLinearMatMul": 7,
+    "QuantizeLinear": 2,
+}
 
 
-def _steps(source: Encoding, weights: Weights, out: Encoding, count: int) -> Array:
-    """Output steps for each unit of the accumulator, in onnxruntime's order of float32."""
-    scale = np.float32(source.scale) * weights.scale / np.float32(out.scale)
-    return np.asarray(np.broadcast_to(scale, (count,)), np.float32)
+def out_type(node: Any) -> int:
+    """Return the type that QuantizeLinear names for codes without a zero point, uint8 unless told.
 
-
-def add_conv(
-    traversal: QuantisedTraversal,
-    node: Any,
-    value: Value,
-    weights: Weights,
-    bias: Array,
-    geometry: ConvGeometry,
-    name: str,
-    out: Encoding,
-) -> None:
-    source = traversal.of(value)
-    count = len(weights.values)
-    arrays = conv_arrays(
-        weights.values.transpose(0, 2, 3, 1),
-        bias,
-        _steps(source, weights, out, count),
-        in_zero=source.zero,
-        out_zero=out.zero,
-    )
-    padded = any(geometry.pad)
-    layer = QConv(
-        name=name,
-        inputs=(value.layer,),
-        geometry=geometry,
-        in_zero=source.zero if padded else 0,
-        **arrays,
-    )
-    traversal.finished(node, layer, out, value)
-
-
-def add_fc(
-    traversal: QuantisedTraversal,
-    node: Any,
-    value: Value,
-    weights: Weights,
-    bias: Array,
-    name: str,
-    out: Encoding | None,
-) -> None:
-    source = traversal.of(value)
-    count = len(weights.values)
-    if value.shape is not None and value.shape != weights.values.shape[1:]:
-        raise Unsupported(f"weights {weights.values.shape} on an input of {value.shape}")
-    # Logits count accumulator units themselves.
-    made = out or Encoding(1.0, 0)
-    scale = _steps(source, weights, made, count)
-    arrays = conv_arrays(
-        weights.values,
-        bias,
-        scale if out else np.ones(count),
-        in_zero=source.zero,
-        out_zero=made.zero,
-    )
-    steps = np.full(count, made.scale) if out else scale.astype(np.float64)
-    if out is None:
-        arrays |= {"multiplier": np.ones(count, np.int64), "shift": np.zeros(count, np.int64)}
-    layer = QFc(name=name, inputs=(value.layer,), relu=out is not None, out_scale=steps, **arrays)
-    traversal.finished(node, layer, made, value)
-
-
-def rescale(traversal: QuantisedTraversal, node: Any, value: Value, out: Encoding) -> None:
-    """Rescale a map to another encoding."""
-    if value.shape is None or len(value.shape) != 3:
-        raise Unsupported("a change of the scale of a flat map")
-    channels = value.shape[0]
-    # 64 / 64: the finer the accumulator's unit, the better the zero point fits.
-    weights = Weights(np.full((channels, 1, 1, 1), 64), np.full(1, 1 / 64, np.float32))
-    geometry = ConvGeometry(kernel=(1, 1), groups=channels)
-    bias = np.zeros(channels, np.int64)
-    add_conv(traversal, node, value, weights, bias, geometry, traversal.name("rescale"), out)
+    Raises
+    ------
+    Unsupported
+        If it is neither uint8 nor int8.
+    """
+    named = next((a.i for a in node.attribute if a.name == "output_dtype"), 0)
+    if named not in (0, TensorProto.UINT8, TensorProto.INT8):
+        raise Unsupported(f"codes of type {TensorProto.DataType.Name(named)}: only uint8 and int8")
+    return int(named or TensorProto.UINT8)

@@ -17,7 +17,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, external_data_helper, helper, numpy_helper
 
-__all__ = ["Graph", "OPSETS", "read_graph"]
+__all__ = ["Graph", "OPSETS", "external_files", "read_graph"]
 
 OPSETS = range(7, 22)
 
@@ -136,6 +136,26 @@ def _external(tensor: Any, folder: Path) -> int:
     if offset < 0 or rest < 0:
         raise ValueError(f"tensor {tensor.name}: {place} ends before its data begins")
     return rest if length < 0 else min(length, rest)
+
+
+def external_files(path: str | os.PathLike[str]) -> list[Path]:
+    """Return the files beside an ONNX file that hold its weights, in order of name.
+
+    Raises
+    ------
+    ValueError
+        If the file is not an ONNX file, or one of these is missing.
+    """
+    path = os.fspath(path)
+    places = set()
+    for tensor in _parse(path).graph.initializer:
+        if tensor.data_location == TensorProto.EXTERNAL:
+            try:
+                _external(tensor, Path(path).parent)
+            except ValueError as error:
+                raise ValueError(f"{path}: {error}") from None
+            places |= {entry.value for entry in tensor.external_data if entry.key == "location"}
+    return [Path(path).parent / place for place in sorted(places)]
 
 
 def _constant(tensor: Any, folder: Path) -> Array:

@@ -55,6 +55,8 @@ class Traversal:
         By tensor name.
     gain, offset : float arrays (channels,)
         Arithmetic on the input by nodes before all layers: ``x * gain + offset``.
+    unseen : set of str
+        Layers whose maps are in no tensor: a ReLU that the file has further down.
     """
 
     def __init__(self, graph: Graph, handlers: Mapping[str, Handler]) -> None:
@@ -67,6 +69,7 @@ class Traversal:
         }
         self.gain = np.ones(channels)
         self.offset = np.zeros(channels)
+        self.unseen: set[str] = set()
         self._handlers = handlers
         self._shapes: dict[str, Shape | None] = {INPUT: (height, width, channels)}
         self._sources: dict[str, list[Value]] = {}
@@ -100,7 +103,12 @@ class Traversal:
             raise ValueError(f"{self.graph.path}: unsupported: {'; '.join(problems)}")
         if self.graph.output in self.constants:
             raise ValueError(f"{self.graph.path}: its output does not depend on its input")
-        return self.values[self.graph.output]
+        value = self.values[self.graph.output]
+        if value.pad != NO_PAD:
+            raise ValueError(
+                f"{self.graph.path}: unsupported: Pad at the end: only ahead of Conv or a pool"
+            )
+        return value
 
     def _take(self, node: Any) -> None:
         known = node.domain in ("", "ai.onnx", "com.microsoft")
@@ -118,14 +126,25 @@ class Traversal:
             raise Unsupported(f"comes after {next(filter(None, ended))}")
         handler(self, node, {a.name: helper.get_attribute_value(a) for a in node.attribute})
 
-    def value(self, node: Any, index: int = 0, *, padded: bool = False) -> Value:
-        """Return an input of a node that is not a constant; `padded` allows padding ahead."""
+    def value(
+        self, node: Any, index: int = 0, *, padded: bool = False, reshaped: bool = False
+    ) -> Value:
+        """Return an input of a node that is not a constant.
+
+        `padded` allows padding ahead of the node, `reshaped` a map whose channels, rows and columns
+        are not those of the layer that made it.
+        """
         name = node.input[index] if index < len(node.input) else ""
         if name not in self.values:
             raise Unsupported("its input is a constant" if name else "an input is missing")
         value = self.values[name]
         if value.pad != NO_PAD and not padded:
             raise Unsupported("padding ahead of it")
+        made = self._shapes.get(value.layer)
+        if not reshaped and made is not None and value.shape is not None and len(value.shape) == 3:
+            outward = (made[2], made[0], made[1])
+            if value.shape != outward:
+                raise Unsupported(f"a map of {_size(outward)} reshaped to {_size(value.shape)}")
         return value
 
     def alias(self, node: Any, value: Value, **changes: Any) -> None:
@@ -172,6 +191,15 @@ class Traversal:
             layer=layer.name, shape=outward, sole=self.graph.uses[node.output[0]] == 1
         )
 
+    def located(self) -> dict[str, str]:
+        """Return the tensor that holds a layer's map as it is now, by layer name, `INPUT` too."""
+        tensors = {}
+        for name, value in self.values.items():
+            if value.layer and value.pad == NO_PAD and not value.ended:
+                # Batch normalisation and ReLU change the layer before them: the last tensor counts.
+                tensors[value.layer] = name
+        return {layer: name for layer, name in tensors.items() if layer not in self.unseen}
+
     def spatial(self, name: str) -> bool:
         """Whether a layer's map has more than one position."""
         shape = self._shapes.get(name)
@@ -200,9 +228,15 @@ class Traversal:
             self.layers[layer.name] = replace(layer, relu=True)
         elif isinstance(layer, MaxPool | Concat):
             for source in self._sources[layer.name]:
+                if not self.rectified(source.layer):
+                    self.unseen.add(source.layer)
                 self.rectify(source)
         else:
             raise Unsupported("it does not follow Conv, Gemm, MatMul or Add")
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))
 
 
 # The first argument is the traversal, of the class that the handler is for.

@@ -53,7 +53,7 @@ class Value:
     encoding: Encoding | None = None
 
 
-def layer_name(kind: str, number: int, taken: Container[str]) -> str:
+def layer_name(kind: str, number: int | str, taken: Container[str]) -> str:
     """Return ``conv1``; ``conv1b``, ``conv1c`` and so on if that is taken."""
     base = name = f"{kind}{number}"
     count = 1
@@ -67,6 +67,13 @@ def _same(size: int, kernel: int, stride: int, upper: bool) -> tuple[int, int]:
     total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
     small = total // 2
     return (small, total - small) if upper else (total - small, small)
+
+
+def _windows(
+    size: tuple[int, ...], kernel: tuple[int, ...], strides: list[int], pads: list[int]
+) -> list[int]:
+    """How many windows there are in each direction."""
+    return [(size[i] + pads[i] + pads[i + 2] - kernel[i]) // strides[i] for i in (0, 1)]
 
 
 def window(
@@ -100,20 +107,29 @@ def window(
         raise Unsupported(f"strides {strides} with pads {pads}")
     auto = attributes.get("auto_pad", b"NOTSET").decode()
     size = None if value.shape is None else value.shape[1:]
-    if size is not None and len(size) != 2:
-        raise Unsupported("its input is flat")
-    if auto in ("SAME_UPPER", "SAME_LOWER") and size is not None and value.pad == NO_PAD:
+    if size is not None:
+        if len(size) != 2:
+            raise Unsupported("its input is flat")
+        # Padding by a node of its own is part of the map, whatever the window makes of its edges.
+        size = tuple(size[i] + value.pad[i] + value.pad[i + 2] for i in (0, 1))
+    if auto in ("SAME_UPPER", "SAME_LOWER") and size is not None:
         ends = [_same(size[i], kernel[i], strides[i], auto == "SAME_UPPER") for i in (0, 1)]
         pads = [ends[0][0], ends[1][0], ends[0][1], ends[1][1]]
     elif auto == "VALID":
         pads = [0] * 4
     elif auto not in ("NOTSET", ""):
         raise Unsupported(f"auto_pad {auto}")
-    pad = [own + earlier for own, earlier in zip(pads, value.pad)]
     if ceil and attributes.get("ceil_mode", 0) and size is not None:
+        up = list(pads)
         for axis in (0, 1):
-            ends_ = (pad[axis],) * 2 + (pad[axis + 2],) * 2
-            pad[axis + 2] = ceil_pad((size[axis],) * 2, kernel[axis], strides[axis], ends_)[2]
+            ends_ = (pads[axis],) * 2 + (pads[axis + 2],) * 2
+            up[axis + 2] = ceil_pad((size[axis],) * 2, kernel[axis], strides[axis], ends_)[2]
+        if auto not in ("NOTSET", "") and _windows(size, kernel, strides, up) != _windows(
+            size, kernel, strides, pads
+        ):
+            raise Unsupported(f"ceil_mode with auto_pad {auto}, which make different sizes")
+        pads = up
+    pad = [own + earlier for own, earlier in zip(pads, value.pad)]
     return ConvGeometry(
         kernel=(kernel[0], kernel[1]),
         stride=(strides[0], strides[1]),

@@ -68,21 +68,37 @@ def conv_arrays(
     """
     if weight.size and (weight.min() < -128 or weight.max() > 127):
         raise ValueError(f"weights of {weight.min()} to {weight.max()} do not fit 8 bits")
-    multiplier, shift = multiplier_and_shift(scale)
-    real = multiplier * 2.0 ** -shift.astype(np.float64)
-    moved = np.rint(out_zero / np.maximum(real, 2.0**-40))
-    sums = weight.reshape(len(weight), -1).sum(axis=1, dtype=np.int64)
-    total = bias.astype(np.int64) - in_zero * sums + moved.astype(np.int64)
-    reach = np.abs(weight.astype(np.int64)).reshape(len(weight), -1).sum(axis=1) * 255
-    if (np.abs(total) + reach).max() >= 1 << 31:
-        raise ValueError("sums that may leave 32 bits")
+    weight, bias = weight.astype(np.int64), bias.astype(np.int64)
+    scale = np.asarray(scale, np.float64)
+    wide = (-1, *[1] * (weight.ndim - 1))
+    # What one of our units is in theirs: more than 1 where sums may leave 32 bits, as in channels
+    # of nearly zero weights, whose bias has so fine a unit that it fills the accumulator.
+    unit = np.ones(len(weight), np.int64)
+    while True:
+        coarse, short = np.rint(weight / unit.reshape(wide)), np.rint(bias / unit)
+        multiplier, shift = multiplier_and_shift(scale * unit)
+        real = multiplier * 2.0 ** -shift.astype(np.float64)
+        moved = np.rint(out_zero / np.maximum(real, 2.0**-40))
+        rows = coarse.reshape(len(weight), -1)
+        total = short - in_zero * rows.sum(axis=1) + moved
+        over = np.abs(total) + 255 * np.abs(rows).sum(axis=1) >= 1 << 31
+        if not over.any():
+            break
+        if unit.max() >= 1 << 31:
+            raise ValueError("sums that may leave 32 bits")
+        unit = np.where(over, 2 * unit, unit)
+    lost = np.abs(weight - coarse * unit.reshape(wide)).reshape(len(weight), -1).sum(axis=1) * 255
+    lost = (lost + np.abs(bias - short * unit)) * scale
+    reach = np.abs(weight).reshape(len(weight), -1).sum(axis=1) * 255
     # In output steps: of the zero point, and of the largest sum that does not saturate.
-    largest = np.minimum((np.abs(bias.astype(np.int64)) + reach) * scale, 255)
-    error = np.abs(moved * real - out_zero) + largest * np.abs(real / scale - 1)
+    largest = np.minimum((np.abs(bias) + reach) * scale, 255)
+    error = lost + np.abs(moved * real - out_zero) + largest * np.abs(real / (scale * unit) - 1)
+    if (lost >= _MAX_ERROR).any():
+        raise ValueError("sums that may leave 32 bits")
     if error.max() >= _MAX_ERROR:
         raise ValueError(f"a scale of {float(np.max(scale)):g} with the zero point {out_zero}")
     return {
-        "weight": weight.astype(np.int8),
+        "weight": coarse.astype(np.int8),
         "bias": total.astype(np.int32),
         "multiplier": multiplier,
         "shift": shift,

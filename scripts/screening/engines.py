@@ -19,8 +19,8 @@ from penstock.host.compiler.compile import CompileError, compile_network
 from penstock.host.runtime.session import Session
 from penstock.models.golden.ops import input_codes, normalise, scores
 from penstock.models.graph.graph import Network, QFc
-from penstock.models.onnx_io.float_export import export_float
-from penstock.models.onnx_io.operator_export import export
+from penstock.models.onnx_export.float_export import export_float
+from penstock.models.onnx_export.operator_export import export
 from penstock.models.spec.arch import get_arch
 from scripts.screening.pool import CHUNK, Chunk
 

@@ -16,7 +16,7 @@ import onnx
 
 from penstock.models.data.shipped import TRAINED
 from penstock.models.graph import store
-from penstock.models.onnx_io.float_export import export_float
+from penstock.models.onnx_export.float_export import export_float
 from penstock.models.quant.quantize import quantise
 from scripts.screening.engines import int8_engine, kept_scores, pictures
 from scripts.screening.nets import STAGES

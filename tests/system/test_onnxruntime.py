@@ -17,7 +17,7 @@ from penstock.models.networks import googlenet, resnet
 from penstock.models.networks.lenet import build_cifar10_quick, build_lenet5
 from penstock.models.networks.seeded import seeded
 from penstock.models.networks.tinynet import tiny_images, tiny_net
-from penstock.models.onnx_io.operator_export import export
+from penstock.models.onnx_export.operator_export import export
 from penstock.models.quant.quantize import quantise
 from tests.support.branchnet import branch_images, branch_net
 from tests.support.networks import photographs, quantised_alexnet, quantised_nin

@@ -118,6 +118,12 @@ def quantize(
     resize: Annotated[
         int | None, typer.Option("--resize", min=1, help="Shorter side before the centre is cut.")
     ] = None,
+    no_verify: Annotated[
+        bool,
+        typer.Option(
+            "--no-verify", help="Do not compare what is read and written with onnxruntime."
+        ),
+    ] = False,
     report: Annotated[
         Path | None, typer.Option("--report", help="Write the table as JSON here.")
     ] = None,
@@ -153,6 +159,7 @@ def quantize(
                 mean=means,
                 std=stds,
                 resize=resize,
+                verify=not no_verify,
                 progress=_Steps(progress).say,
             )
         if picture is not None:
@@ -168,3 +175,4 @@ def quantize(
         f"{rows[-1].name} at {rows[-1].sqnr:.1f} dB, the weakest layer {weakest.name} at "
         f"{weakest.sqnr:.1f} dB"
     )
+    print(f"{output}: {made.check}")

@@ -18,7 +18,7 @@ from PIL import Image
 import penstock as ps
 from penstock.models.golden.ops import run_quantised
 from penstock.models.networks.tinynet import tiny_images, tiny_net
-from penstock.models.onnx_io.float_export import export_float
+from penstock.models.onnx_export.float_export import export_float
 from tests.support.networks import PHOTOS
 
 nbformat = pytest.importorskip("nbformat")

@@ -16,7 +16,7 @@ from penstock.host.api import core_export
 from penstock.host.report import missing_package
 from penstock.models.graph import store
 from penstock.models.networks.tinynet import tiny_images, tiny_net
-from penstock.models.onnx_io.float_export import export_float
+from penstock.models.onnx_export.float_export import export_float
 from tests.support.branchnet import branch_net
 from tests.support.networks import PHOTOS
 from tests.support.onnx_graphs import float_model

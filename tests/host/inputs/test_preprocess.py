@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -197,3 +200,77 @@ def test_frames(tmp_path: Path) -> None:
     for frame in (gradient().astype(np.float32), gradient()[..., :2], gradient()[:0]):
         with pytest.raises(ValueError, match=r"frame must be uint8 \(height, width, 3\) or"):
             frame_codes(frame, SPEC)
+
+
+def _png(path: Path, depth: int, kind: int, hidden: tuple[int, ...], rows: list[bytes]) -> None:
+    """Write a PNG whose colour `hidden` is transparent."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        )
+
+    width = len(rows[0]) * 8 // depth // len(hidden)
+    head = struct.pack(">IIBBBBB", width, len(rows), depth, kind, 0, 0, 0)
+    body = zlib.compress(b"".join(b"\0" + row for row in rows))
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", head)
+        + chunk(b"tRNS", struct.pack(f">{len(hidden)}H", *hidden))
+        + chunk(b"IDAT", body)
+        + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "hidden", "other"), [(0, (1000,), (1001,)), (2, (9, 8, 7), (9, 8, 6))]
+)
+def test_a_transparent_colour_of_16_bits_is_white(
+    tmp_path: Path, kind: int, hidden: tuple[int, ...], other: tuple[int, ...]
+) -> None:
+    path = tmp_path / "wide.png"
+    row = np.array([hidden, other], ">u2").tobytes()
+    _png(path, 16, kind, hidden, [row, row])
+    pixels = np.asarray(load_image(path))
+    assert pixels[0, 0].tolist() == [255, 255, 255]
+    # All sixteen bits count: this colour has the same upper ones.
+    seen = [value >> 8 for value in other]
+    assert pixels[1, 1].tolist() == (seen if len(seen) == 3 else seen * 3)
+
+
+# tag, type, count, data
+_ODD_TAGS = [
+    (0x128, 2, 2, b"2\0\0\0"),
+    (0x11A, 2, 3, b"72\0\0"),
+    (0x103, 2, 2, b"6\0\0\0"),
+    (0x12D, 7, 4, b"abcd"),
+]
+
+
+@pytest.mark.parametrize("odd", _ODD_TAGS)
+def test_odd_metadata_do_not_matter(tmp_path: Path, odd: tuple[int, int, int, bytes]) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (40, 20), (200, 30, 30)).save(buffer, "JPEG")
+    plain = buffer.getvalue()
+    turned = (0x112, 3, 1, struct.pack("<HH", 6, 0))
+    entries = b"".join(
+        struct.pack("<HHI", *entry[:3]) + entry[3] for entry in sorted((turned, odd))
+    )
+    exif = b"Exif\0\0II" + struct.pack("<HIH", 42, 8, 2) + entries + bytes(4)
+    marker = b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif
+    path = tmp_path / "odd.jpg"
+    path.write_bytes(plain[:2] + marker + plain[2:])
+    assert load_image(path).size == (20, 40)
+
+
+def test_large_colour_profiles_do_not_matter(tmp_path: Path) -> None:
+    path = tmp_path / "profile.png"
+    Image.new("RGB", (4, 4), (1, 2, 3)).save(path, icc_profile=bytes(2_000_000))
+    assert np.asarray(load_image(path))[0, 0].tolist() == [1, 2, 3]
+
+
+def test_a_tiff_of_32_bit_integers_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "wide.tif"
+    Image.fromarray(np.full((4, 4), 200, np.int32)).save(path)
+    with pytest.raises(ValueError, match=r"wide\.tif: .*32-bit integers"):
+        load_image(path)

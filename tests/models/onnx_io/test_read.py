@@ -12,6 +12,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from penstock.models.graph.import_check import ImportMismatch
 from penstock.models.onnx_io.importer import load_float
 from penstock.models.onnx_io.read import read_graph
 from tests.support.onnx_graphs import Maker
@@ -207,7 +208,8 @@ def test_flipped_bytes_never_raise_anything_else(tmp_path: Path, seed: int) -> N
         path.write_bytes(damaged.tobytes())
         try:
             load_float(path)
-        except ValueError as error:
+        except (ValueError, ImportMismatch) as error:
+            # A weight of 1e30 beside others is not what anyone computes alike.
             messages.append(str(error))
     assert messages
     assert all(message.startswith(f"{path}: ") for message in messages)

@@ -12,7 +12,7 @@ import pytest
 from penstock.models.golden.ops import normalise, run_float
 from penstock.models.networks.lenet import build_cifar10_quick
 from penstock.models.networks.seeded import seeded
-from penstock.models.onnx_io.float_export import export_float
+from penstock.models.onnx_export.float_export import export_float
 from penstock.models.onnx_io.importer import load_float
 from penstock.models.quant.quantize import quantise
 from tests.support.branchnet import branch_images, branch_net

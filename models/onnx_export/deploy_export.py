@@ -1,9 +1,9 @@
 """A quantised network as an ONNX file to be used in place of the float one.
 
 Its input and output are the float file's: normalised floats in, logits (or probabilities) as floats
-out, any batch.  Between them stand the nodes of `models.onnx_io.operator_export`, so every code is
-what the accelerator computes.  How the input is made from pixels stands in the metadata, for
-`models.onnx_io.importer`.
+out, any batch.  Between them stand the nodes of `models.onnx_export.operator_export`, so that every
+code is what the accelerator computes.  How the input is made from pixels stands in the metadata,
+for `models.onnx_io.importer`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from onnx import TensorProto
 
 from penstock.models.graph.graph import INPUT, InputSpec, Network, QFc, infer_shapes
-from penstock.models.onnx_io.operator_export import GraphMaker, add_layers, finish
+from penstock.models.onnx_export.operator_export import GraphMaker, add_layers, finish
 
 __all__ = ["METADATA", "Ends", "deploy"]
 
@@ -35,12 +35,16 @@ class Ends:
         How the input tensor is made from pixels.
     ended : str
         The node after the last layer: ``Softmax``, ``LogSoftmax``, or nothing.
+    shape : tuple of int or None
+        Of the output without the batch: (features,) or (channels, height, width); None: as the last
+        layer makes it.
     """
 
     input: str = "data"
     output: str = "scores"
     spec: InputSpec
     ended: str = ""
+    shape: tuple[int, ...] | None = None
 
 
 def _prologue(graph: GraphMaker, network: Network, ends: Ends) -> None:
@@ -68,9 +72,11 @@ def _prologue(graph: GraphMaker, network: Network, ends: Ends) -> None:
 
 
 def _epilogue(graph: GraphMaker, network: Network, ends: Ends) -> None:
-    """From the last layer's map to floats."""
+    """From the last layer's map to floats in the float file's shape."""
     layer = network.layers[-1]
-    kinds = [ends.ended] if ends.ended else []
+    shape = _made(network)
+    kinds = ["Reshape"] if ends.shape is not None and ends.shape != shape else []
+    kinds += [ends.ended] if ends.ended else []
     made = f"{layer.name}.float" if kinds else ends.output
     if isinstance(layer, QFc) and not layer.relu:
         wide = graph.node("Cast", [layer.name], f"{layer.name}.wide", to=TensorProto.FLOAT)
@@ -81,7 +87,21 @@ def _epilogue(graph: GraphMaker, network: Network, ends: Ends) -> None:
         zero = graph.scalar(f"{layer.name}.code", network.zeros.get(layer.name, 0), "uint8")
         last = graph.node("DequantizeLinear", [layer.name, scale, zero], made)
     for kind in kinds:
-        graph.node(kind, [last], ends.output, axis=1)
+        name = ends.output if kind == kinds[-1] else f"{layer.name}.{kind}"
+        if kind == "Reshape":
+            assert ends.shape is not None
+            sizes = np.array([0, -1, *ends.shape[1:]], np.int64)
+            last = graph.node(kind, [last, graph.constant(f"{layer.name}.shape", sizes)], name)
+        else:
+            last = graph.node(kind, [last], name, axis=1)
+
+
+def _made(network: Network) -> tuple[int, ...]:
+    """Shape of the last layer's map as its operator makes it, without the batch."""
+    height, width, channels = infer_shapes(network)[network.layers[-1].name]
+    last = network.layers[-1]
+    flat = isinstance(last, QFc) and not last.relu
+    return (channels,) if flat else (channels, height, width)
 
 
 def deploy(network: Network, ends: Ends) -> Any:
@@ -90,7 +110,7 @@ def deploy(network: Network, ends: Ends) -> Any:
     Raises
     ------
     ValueError
-        As `models.onnx_io.operator_export.export`.
+        As `models.onnx_export.operator_export.export`.
     """
     names = {layer.name for layer in network.layers} | {INPUT}
     if ends.input in names or ends.output in names:
@@ -101,13 +121,12 @@ def deploy(network: Network, ends: Ends) -> Any:
     add_layers(graph, network)
     _epilogue(graph, network, ends)
     height, width, channels = network.input.shape
-    rows, columns, outputs = infer_shapes(network)[network.layers[-1].name]
-    flat = isinstance(network.layers[-1], QFc) and not network.layers[-1].relu
+    shape = ends.shape or _made(network)
     model = finish(
         graph,
         network,
         (ends.input, TensorProto.FLOAT, ["N", channels, height, width]),
-        [(ends.output, TensorProto.FLOAT, ["N", outputs, *([] if flat else [rows, columns])])],
+        [(ends.output, TensorProto.FLOAT, ["N", *shape])],
     )
     entry = model.metadata_props.add()
     entry.key = METADATA

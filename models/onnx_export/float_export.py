@@ -38,8 +38,8 @@ from penstock.models.graph.graph import (
     Network,
     infer_shapes,
 )
-from penstock.models.onnx_io.deploy_export import METADATA
-from penstock.models.onnx_io.operator_export import GraphMaker, finish
+from penstock.models.onnx_export.deploy_export import METADATA
+from penstock.models.onnx_export.operator_export import GraphMaker, finish
 
 __all__ = ["export_float"]
 

@@ -14,7 +14,7 @@ import pytest
 from penstock.models.golden.ops import input_codes, normalise, run_quantised
 from penstock.models.graph.graph import INPUT, GlobalAveragePool, Lrn, Network, QFc
 from penstock.models.networks.tinynet import tiny_images, tiny_net
-from penstock.models.onnx_io.deploy_export import Ends, deploy
+from penstock.models.onnx_export.deploy_export import Ends, deploy
 from penstock.models.onnx_io.importer import load_float, load_float_ends, load_quantised
 from penstock.models.quant.quantize import quantise
 from tests.support.branchnet import branch_images, branch_net

@@ -149,6 +149,19 @@ def _average(graph: GraphMaker, layer: QAveragePool, scale: float) -> None:
     )
 
 
+def _max_pool(graph: GraphMaker, layer: MaxPool) -> None:
+    source, pad = layer.inputs[0], list(layer.pad)
+    if any(side >= layer.kernel for side in pad):
+        # The operator takes no windows of padding only.
+        around = np.array([0, 0, *pad[:2], 0, 0, *pad[2:]], np.int64)
+        sizes = graph.constant(f"{layer.name}.pads", around)
+        fill = graph.scalar(f"{layer.name}.fill", 0, "uint8")
+        source = graph.node("Pad", [source, sizes, fill], f"{layer.name}.padded")
+        pad = [0] * 4
+    size, stride = [layer.kernel] * 2, [layer.stride] * 2
+    graph.node("MaxPool", [source], layer.name, kernel_shape=size, strides=stride, pads=pad)
+
+
 def _add(graph: GraphMaker, layer: QAdd, network: Network) -> None:
     inputs = []
     for part, source in zip(("a", "b", "out"), (*layer.inputs, layer.name)):
@@ -196,14 +209,7 @@ def add_layers(graph: GraphMaker, network: Network) -> list[tuple[str, int, list
         height, width, channels = shapes[layer.name]
         outputs.append((layer.name, TensorProto.UINT8, [1, channels, height, width]))
         if isinstance(layer, MaxPool):
-            graph.node(
-                "MaxPool",
-                [source],
-                layer.name,
-                kernel_shape=[layer.kernel] * 2,
-                strides=[layer.stride] * 2,
-                pads=list(layer.pad),
-            )
+            _max_pool(graph, layer)
             continue
         scale = network.scales.get(source, 1.0), network.scales.get(layer.name, 1.0)
         if isinstance(layer, QConv):
