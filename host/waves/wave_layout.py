@@ -73,7 +73,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "counters": (
         *(f"csr_bank.counts__{index}" for index in range(len(LOG_FIELDS))),
-        "csr_bank.received__*",
+        "csr_bank.dmas__*__received",
     ),
 }
 # What signals are called that have a number for a name.
@@ -99,7 +99,7 @@ def _core(names: Iterable[str]) -> str:
     ValueError
         If there is none.
     """
-    marks = (".sequencer.fetched", ".dma_desc.halt")
+    marks = (".sequencer.fetched", ".dma_desc.control__halt")
     scopes = [
         {_bare(name)[: -len(mark)] for name in names if _bare(name).endswith(mark)}
         for mark in marks
