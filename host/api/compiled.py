@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from penstock.host.compiler.compile import compile_network
+from penstock.host.api.program_reasons import Reasons, ReasonsPart
+from penstock.host.apps.arch_board import board_of
+from penstock.host.compiler.compile import compile_choices, compile_network
+from penstock.host.compiler.planning.cost import arch_of, predict
+from penstock.host.compiler.planning.explain import (
+    PLACEMENT_COLUMNS,
+    explain,
+    explain_placements,
+    placement_rows,
+    placements,
+)
+from penstock.host.compiler.planning.planner import Choice, plan_network
+from penstock.host.compiler.planning.stages import STAGE_COLUMNS, bottleneck, stage_rows, stages
 from penstock.host.program.program import Program
 from penstock.host.report.layer_profile import LayerProfile, predicted_profile
 from penstock.models.graph.graph import Network
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.arch_file import find_arch
-from penstock.models.spec.number_format import human
+from penstock.models.spec.number_format import grouped, human, percent
 from penstock.models.spec.plain_table import PlainTable
 
-__all__ = ["Compiled", "arch", "compile_for", "load_program"]
+__all__ = ["Compiled", "arch", "compile_for", "cost_table", "load_program", "predicted_cycles"]
+
+_COSTS = (
+    *("layer", "cycles", "effic.", "padding", "input", "weights", "output", "read", "written"),
+    *("act words", "psums", "out words"),
+)
 
 
 def arch(name: str, **changes: int) -> Arch:
@@ -59,7 +76,9 @@ class Compiled:
     fc : str
         Where fully connected layers with ReLU run: ``"cpu"`` or ``"fpga"``.
     fixed : bool
-        Whether the program was read from a file and is never compiled again.
+        Whether the program was read from a file, and is never compiled again.
+    choices : tuple of Choice
+        What the compiler considered for each hardware layer; empty if `fixed`.
     """
 
     network: Network
@@ -67,6 +86,7 @@ class Compiled:
     program: Program
     fc: str = "cpu"
     fixed: bool = False
+    choices: tuple[Choice, ...] = field(default=(), compare=False)
 
     @property
     def layers_on_array(self) -> tuple[str, ...]:
@@ -109,6 +129,41 @@ class Compiled:
     def predict(self) -> LayerProfile:
         """Return the cycles, stalls and bytes of each layer that the cost model predicts."""
         return predicted_profile(self.program, self.arch)
+
+    def explain(self, *, mhz: float | None = None, group: int = 1) -> Reasons:
+        """Say what was considered for each layer and why it was taken, and what sets the rate.
+
+        Parameters
+        ----------
+        mhz : float or None
+            Clock that seconds are told for; None: of the board that has this arch, else 100.
+        group : int
+            Images whose CPU layers are done together.
+
+        Raises
+        ------
+        ValueError
+            If the program was read from a file, which does not say what else was considered.
+        """
+        if self.fixed:
+            raise ValueError("a program from a file does not say what else was considered")
+        board, batch = board_of(self.arch), self.program.batch
+        clock = board.mhz if mhz is None else mhz
+        parts = [
+            ReasonsPart(each.layer, PlainTable(each.columns, each.rows, ("how",)), each.notes)
+            for each in explain(self.choices, self.arch)
+        ]
+        places = placements(self.network, self.arch, batch=batch, mhz=clock)
+        if places:
+            table = PlainTable(PLACEMENT_COLUMNS, placement_rows(places))
+            parts.append(ReasonsPart(explain_placements(batch, clock), table))
+        found = stages(
+            self.network, self.program, self.arch, mhz=clock, group=group, link=board.link
+        )
+        title = f"on {board.title}, where these stages work at the same time on different images:"
+        table = PlainTable(STAGE_COLUMNS, stage_rows(found), ("basis",))
+        parts.append(ReasonsPart(title, table, (bottleneck(found),)))
+        return Reasons(tuple(parts))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the program to a file; `penstock.save` writes the network.
@@ -178,8 +233,10 @@ def compile_for(
     if network.is_float:
         raise ValueError(f"{network.name} is a float network: penstock.load quantises it")
     target = find_arch(arch) if isinstance(arch, str) else arch
-    program = compile_network(network, target, batch=batch, trace=keep == "all", fc=fc == "fpga")
-    return Compiled(network, target, program, fc)
+    trace = keep == "all"
+    choices = plan_network(network, target, batch=batch, trace=trace, fc=fc == "fpga")
+    program = compile_choices(network, target, choices, trace=trace)
+    return Compiled(network, target, program, fc, choices=tuple(choices))
 
 
 def load_program(
@@ -209,3 +266,29 @@ def load_program(
             f"({program.arch_fingerprint:016x}), the device is {target}"
         )
     return Compiled(network, target, program, fixed=True)
+
+
+def predicted_cycles(program: Program, arch: Arch) -> int:
+    """Return the cycles that the cost model predicts for a run of a program."""
+    return sum(layer.cycles for layer in predict(program, arch))
+
+
+def cost_table(program: Program) -> PlainTable | None:
+    """Return what the cost model predicts of an image for each layer, with the buffers it takes.
+
+    None if the program is for no arch of this version's, so that nothing is known of its sizes.
+    ``padding``, ``input``, ``weights`` and ``output`` are cycles by cause; ``read`` and ``written``
+    are bytes.
+    """
+    arch = arch_of(program)
+    if arch is None:
+        return None
+    profile = predicted_profile(program, arch)
+    rows = []
+    for layer, cost in zip([*profile, profile.total], [*predict(program, arch), None]):
+        counts = [layer.padding, *(layer.stalls[name] for name in ("input", "weights", "output"))]
+        counts += [layer.read_bytes, layer.write_bytes]
+        counts += [None] * 3 if cost is None else cost.buffers
+        first = (layer.name, grouped(layer.cycles), percent(layer.efficiency))
+        rows.append((*first, *map(grouped, counts)))
+    return PlainTable(_COSTS, rows, total=True)

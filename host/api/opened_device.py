@@ -22,6 +22,7 @@ from penstock.host.devices.device import DeviceError, DeviceFull
 from penstock.host.inputs.preprocess import Picture, picture_codes
 from penstock.host.runtime.parallel import ParallelSession, cores
 from penstock.host.runtime.session import Session
+from penstock.host.waves.wave_layout import write_layout
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.arch_file import find_arch
 
@@ -74,9 +75,10 @@ class Device:
         Called with a description of each step while a simulator is built, which takes minutes the
         first time; by default a line on standard error.
     options
-        Those of the back end, among them: ``waves`` (`rtl`: an FST file with all signals of the
-        core), ``record`` (`rtl`: for timelines), ``memory_bytes`` (`rtl`, `functional`),
-        ``bitstream`` (`pynq`), ``port`` (boards on a serial port).
+        Those of the back end, among them: ``waves`` (`rtl`: an FST file of everything the core
+        does; a layout for GTKWave comes beside it), ``record`` (`rtl`: for timelines),
+        ``memory_bytes`` (`rtl`, `functional`), ``bitstream`` (`pynq`), ``port`` (boards on a
+        serial port).
 
     Raises
     ------
@@ -104,6 +106,8 @@ class Device:
         back_end = open_device(name, target, progress=progress, **options)
         back_end.verify = verify
         self._take(back_end, jobs)
+        waves = options.get("waves")
+        self._waves = waves if isinstance(waves, Path) else None
 
     @classmethod
     def around(cls, back_end: BackEnd, *, jobs: int | None = 1) -> Self:
@@ -121,6 +125,7 @@ class Device:
         # For each device, the loaded programs by identity.
         self._loaded: list[dict[int, Session]] = [{}]
         self._running = False
+        self._waves = None
 
     @property
     def back_end(self) -> BackEnd:
@@ -316,6 +321,9 @@ class Device:
         self.unload()
         for device in self._devices:
             device.close()
+        waves, self._waves = self._waves, None
+        if waves is not None:
+            write_layout(waves)
 
     def __repr__(self) -> str:
         names = ", ".join(session.network.name for session in self._loaded[0].values())

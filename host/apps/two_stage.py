@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +40,7 @@ __all__ = [
     "Verdict",
     "golden_scores",
     "load_model",
+    "with_thresholds",
 ]
 
 Codes = NDArray[np.uint8]
@@ -115,6 +116,23 @@ def load_model(path: Path = SHIPPED) -> Model:
     coarse, first = _stage(path, entries, "coarse")
     fine, second = _stage(path, entries, "fine")
     return Model(coarse, fine, hashlib.sha256(first + second).hexdigest()[:16])
+
+
+def with_thresholds(model: Model, *, coarse: float | None, fine: float | None) -> Model:
+    """Return a model with other thresholds; None keeps its own.
+
+    Raises
+    ------
+    ValueError
+        If one is not from 0 to 1.
+    """
+    for name, value in (("coarse", coarse), ("fine", fine)):
+        if value is None:
+            continue
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name} threshold must be from 0 to 1, not {value!r}")
+        model = replace(model, **{name: replace(getattr(model, name), threshold=float(value))})
+    return model
 
 
 def golden_scores(network: Network) -> Scores:

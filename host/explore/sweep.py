@@ -21,6 +21,7 @@ from penstock.host.compiler.compile import compile_network
 from penstock.host.compiler.planning.cost import predict
 from penstock.host.inputs.catalog import load_network
 from penstock.host.program.compile_error import CompileError
+from penstock.host.runtime.parallel import cores
 from penstock.host.timing.latencies import BEAT, MEMORY, Memory
 from penstock.models.graph.graph import Network
 from penstock.models.spec.arch import Arch
@@ -135,7 +136,7 @@ def sweep(
     arches: Sequence[Arch],
     memories: Sequence[Memory],
     *,
-    jobs: int,
+    jobs: int | None,
     done: Callable[[int], None] = lambda count: None,
 ) -> list[Outcome]:
     """Evaluate arches.
@@ -148,8 +149,8 @@ def sweep(
     arches : sequence of Arch
     memories : sequence of Memory
         One for each clock.
-    jobs : int
-        Processes.
+    jobs : int or None
+        Arches at a time; None: one a processor.
     done : callable
         Called with the number of arches done.
 
@@ -159,7 +160,7 @@ def sweep(
         In the order of `arches`.
     """
     found: dict[int, Outcome] = {}
-    for index, outcome in _results(models, arches, memories, jobs):
+    for index, outcome in _results(models, arches, memories, cores() if jobs is None else jobs):
         found[index] = outcome
         done(len(found))
     return [found[index] for index in range(len(arches))]

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from penstock.host.api.compiled import arch as arch
     from penstock.host.api.compiled import compile_for as compile  # noqa: A004
     from penstock.host.api.compiled import load_program as load_program
+    from penstock.host.api.core_export import export_core as export_core
+    from penstock.host.api.core_export import export_verilog as export_verilog
+    from penstock.host.api.exploring import Exploration as Exploration
+    from penstock.host.api.exploring import explore as explore
     from penstock.host.api.loading import load as load
     from penstock.host.api.loading import quantize as quantize
     from penstock.host.api.opened_device import Device as Device
@@ -37,8 +41,11 @@ if TYPE_CHECKING:
     from penstock.host.api.quantised_file import QuantisedFile as QuantisedFile
     from penstock.host.api.run_result import Result as Result
     from penstock.host.api.run_result import profile as profile
-    from penstock.host.api.verilog_export import export_verilog as export_verilog
+    from penstock.host.api.screening import Screening as Screening
+    from penstock.host.api.switching import SwitchCosts as SwitchCosts
+    from penstock.host.api.switching import switch_costs as switch_costs
     from penstock.host.apps.open_device import DEVICES as DEVICES
+    from penstock.host.apps.two_stage import Verdict as Verdict
     from penstock.host.devices.device import DeviceError as DeviceError
     from penstock.host.inputs.catalog import MODELS as MODELS
     from penstock.host.program.compile_error import CompileError as CompileError
@@ -58,6 +65,7 @@ __all__ = [
     "DEVICES",
     "Device",
     "DeviceError",
+    "Exploration",
     "LayerFigures",
     "LayerProfile",
     "MODELS",
@@ -66,15 +74,21 @@ __all__ = [
     "Network",
     "QuantisedFile",
     "Result",
+    "Screening",
+    "SwitchCosts",
+    "Verdict",
     "__version__",
     "arch",
     "compile",
+    "explore",
+    "export_core",
     "export_verilog",
     "load",
     "load_program",
     "profile",
     "quantize",
     "save",
+    "switch_costs",
 ]
 
 __version__ = "0.2.0"
@@ -88,6 +102,7 @@ _HOMES = {
     "DEVICES": "penstock.host.apps.open_device",
     "Device": "penstock.host.api.opened_device",
     "DeviceError": "penstock.host.devices.device",
+    "Exploration": "penstock.host.api.exploring",
     "LayerFigures": "penstock.host.report.layer_profile",
     "LayerProfile": "penstock.host.report.layer_profile",
     "MODELS": "penstock.host.inputs.catalog",
@@ -96,14 +111,20 @@ _HOMES = {
     "Network": "penstock.models.graph.graph",
     "QuantisedFile": "penstock.host.api.quantised_file",
     "Result": "penstock.host.api.run_result",
+    "Screening": "penstock.host.api.screening",
+    "SwitchCosts": "penstock.host.api.switching",
+    "Verdict": "penstock.host.apps.two_stage",
     "arch": "penstock.host.api.compiled",
     "compile": "penstock.host.api.compiled:compile_for",
-    "export_verilog": "penstock.host.api.verilog_export",
+    "explore": "penstock.host.api.exploring",
+    "export_core": "penstock.host.api.core_export",
+    "export_verilog": "penstock.host.api.core_export",
     "load": "penstock.host.api.loading",
     "load_program": "penstock.host.api.compiled",
     "profile": "penstock.host.api.run_result",
     "quantize": "penstock.host.api.loading",
     "save": "penstock.models.graph.store",
+    "switch_costs": "penstock.host.api.switching",
 }
 
 

@@ -67,7 +67,7 @@ def example_files(example: Example, arch: Arch) -> dict[str, str]:
         "PROGRAM_DESC_COUNT": example.desc_count,
         "PROGRAM_FINGERPRINT_LO": arch.fingerprint & 0xFFFF_FFFF,
         "PROGRAM_FINGERPRINT_HI": arch.fingerprint >> 32,
-        # The example's memory is slower than the predictions': one burst at a time.
+        # The examples' memories are slower than the predictions': one burst at a time.
         "PROGRAM_LIMIT": 20 * example.cycles + 100_000,
     }
     registers = {f"PENSTOCK_{register.name}": register.offset for register in REGISTERS}

@@ -37,9 +37,10 @@ One core, fingerprint {fingerprint:016x}, for a design of your own.
 | `penstock.sdc`, `penstock.xdc` | the clock, {mhz:g} MHz |
 | `arch.toml` | what to compile programs for: `penstock compile MODEL --arch arch.toml -o FILE` |
 | `penstock_litex.py` | the core as a LiteX module |
-| `example/` | the core with a small AXI memory, and a testbench: `sh example/run.sh` (Icarus) |
+| `example/run.sh` | simulates the core with a small AXI memory (Icarus) |
+| `example/run_litex.sh` | simulates the core in a LiteX SoC (`pip install litex`, Icarus) |
 
-The example runs {what}.
+The examples run {what}.
 """
 
 
@@ -90,7 +91,7 @@ def export_files(core: Accel, verilog: str, example: Example, *, mhz: float) -> 
         "README.md": _README.format(
             rows=arch.rows, cols=arch.cols, fingerprint=arch.fingerprint, mhz=mhz, what=example.what
         ),
-        "penstock.v": fold_zeros(verilog),
+        "penstock.v": verilog,
         "ports.md": ports_markdown(table, arch),
         MARK: ports_json(table, arch),
         "registers.md": registers_page(),
@@ -102,6 +103,8 @@ def export_files(core: Accel, verilog: str, example: Example, *, mhz: float) -> 
             f"example/{name}": source(name)
             for name in ("axi_memory.v", "axi_example.v", "axi_example_tb.v", "run.sh")
         },
+        **{f"example/{name}": source(name) for name in ("litex_tb.v", "run_litex.sh")},
+        "example/litex_soc.py": source("litex_soc.py.txt"),
         **{f"example/{name}": text for name, text in example_files(example, arch).items()},
     }
 

@@ -35,7 +35,7 @@ EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["option
 TARGETS = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
 # Third-party programs, and shell built-ins.
 OTHERS = {
-    *(".", "cd", "cp", "mkdir", "ls", "cat", "git", "ssh", "scp", "sudo", "apt-get", "nix"),
+    *(".", "cd", "cp", "mkdir", "ls", "cat", "sh", "git", "ssh", "scp", "sudo", "apt-get", "nix"),
     *("openFPGALoader", "gtkwave", "surfer", "export", "verilator", "iverilog"),
 }
 LANGUAGES = {*COMMANDS, "python", "text", "verilog", "json", "toml", "yaml"}

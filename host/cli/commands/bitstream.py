@@ -10,14 +10,13 @@ from typing import Annotated, Any
 
 import typer
 
+from penstock.host.api.compiled import compile_for, predicted_cycles
+from penstock.host.api.loading import load
 from penstock.host.cli.commands.netlist import check_netlist
 from penstock.host.cli.support.device_options import arch_for
 from penstock.host.cli.support.exit_status import InputError, WorkError, bad_input, one_line
 from penstock.host.cli.support.progress import task
-from penstock.host.compiler.compile import compile_network
-from penstock.host.compiler.planning.cost import predict
 from penstock.host.explore.fit import Target, doubts, misfits
-from penstock.host.inputs.catalog import load_network
 from penstock.host.program.compile_error import CompileError
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.devices import get_device
@@ -41,10 +40,10 @@ def _cycles(network: str, arch: Arch, say: Callable[[str], None]) -> dict[str, i
     """Predicted cycles of one image of a network; None if it does not fit the arch."""
     say(f"predicting the cycles of {network}")
     try:
-        program = compile_network(load_network(network), arch)
+        program = compile_for(load(network), arch).program
     except CompileError:
         return {}
-    return {network: sum(layer.cycles for layer in predict(program, arch))}
+    return {network: predicted_cycles(program, arch)}
 
 
 def _say_expected(say: Callable[[str], None], times: Any, expected: float | None) -> None:

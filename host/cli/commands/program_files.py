@@ -12,8 +12,10 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from penstock.host.api.compiled import compile_for, cost_table
+from penstock.host.api.loading import load
+from penstock.host.api.program_reasons import Reasons
 from penstock.host.cli.support import fitted
-from penstock.host.cli.support.arch_board import board_of
 from penstock.host.cli.support.device_options import arch_for
 from penstock.host.cli.support.exit_status import bad_input
 from penstock.host.cli.support.layer_table import show
@@ -26,34 +28,15 @@ from penstock.host.cli.support.options import (
 )
 from penstock.host.cli.support.output_file import OutputFile
 from penstock.host.cli.support.progress import task
-from penstock.host.compiler.compile import compile_choices
-from penstock.host.compiler.planning.cost import arch_of, predict
-from penstock.host.compiler.planning.explain import (
-    PLACEMENT_COLUMNS,
-    Explanation,
-    explain,
-    explain_placements,
-    placement_rows,
-    placements,
-)
-from penstock.host.compiler.planning.planner import plan_network
-from penstock.host.compiler.planning.stages import STAGE_COLUMNS, bottleneck, stage_rows, stages
-from penstock.host.inputs.catalog import load_network
 from penstock.host.program.program import MAGIC, Program
-from penstock.host.report.layer_profile import predicted_profile
 from penstock.models.graph import store
 from penstock.models.graph.graph import Network
 from penstock.models.graph.summary import network_table, weight_count
-from penstock.models.spec import number_format
 from penstock.models.spec.arch import ARCHES
 from penstock.models.spec.number_format import human
+from penstock.models.spec.plain_table import PlainTable
 
 __all__ = ["compile_model", "inspect"]
-
-_COSTS = (
-    *("layer", "cycles", "effic.", "padding", "input", "weights", "output", "read", "written"),
-    *("act words", "psums", "out words"),
-)
 
 
 def _table(names: Sequence[str], left: Sequence[str]) -> Table:
@@ -91,59 +74,38 @@ def compile_model(
 ) -> None:
     """Compile a network for an arch and write the program."""
     target = arch_for(arch)
-    board = board_of(target)
-    clock = board.mhz if mhz is None else mhz
     with ExitStack() as stack:
         file = stack.enter_context(OutputFile(output))
         second = None if save_network is None else stack.enter_context(OutputFile(save_network))
         with task("reading the network") as progress, bad_input():
-            network = load_network(
-                model, weights_file=weights, labels_file=labels, progress=progress.say
-            )
+            network = load(model, weights=weights, labels=labels, progress=progress.say)
             progress.say("compiling")
-            choices = plan_network(
-                network, target, batch=run.batch, trace=trace, fc=run.fc == "fpga"
+            compiled = compile_for(
+                network, target, batch=run.batch, keep="all" if trace else None, fc=run.fc
             )
-            program = compile_choices(network, target, choices, trace=trace)
-            explanations = explain(choices, target) if why else []
-            places = placements(network, target, batch=run.batch, mhz=clock) if why else []
-            found = (
-                stages(network, program, target, mhz=clock, group=run.group, link=board.link)
-                if why
-                else []
-            )
+            reasons = compiled.explain(mhz=mhz, group=run.group) if why else None
         if second is not None:
             second.commit(lambda path: store.save(network, path))
-        file.commit(program.to_bytes())
-    if why:
-        for explanation in explanations:
-            _print_explanation(explanation)
-        if places:
-            print(fitted.fill(explain_placements(run.batch, clock)))
-            _show_rows(PLACEMENT_COLUMNS, placement_rows(places))
-        text = f"on {board.title}, where these stages work at the same time on different images:"
-        print(fitted.fill(text))
-        _show_rows(STAGE_COLUMNS, stage_rows(found), texts=["basis"])
-        print(fitted.fill(bottleneck(found)))
-        print()
-    _print_program(program)
+        file.commit(compiled.save)
+    if reasons is not None:
+        _print_reasons(reasons)
+    _print_program(compiled.program)
 
 
-def _show_rows(
-    names: Sequence[str], rows: Sequence[Sequence[str]], texts: Sequence[str] = ()
-) -> None:
-    """Print a table; the columns in `texts` hold words."""
-    columns = [fitted.Column(name, text=name in texts) for name in names]
-    fitted.show(fitted.Rows(columns, rows))
+def _show(table: PlainTable) -> None:
+    """Print a table that fits."""
+    columns = [fitted.Column(name, text=name in table.words) for name in table.columns]
+    fitted.show(fitted.Rows(columns, table.rows, total=table.total))
 
 
-def _print_explanation(explanation: Explanation) -> None:
-    """The candidates for a layer, in a table that fits."""
-    print(fitted.fill(explanation.layer))
-    _show_rows(explanation.columns, explanation.rows, texts=["how"])
-    for note in explanation.notes:
-        print(fitted.fill(note))
-    print()
+def _print_reasons(reasons: Reasons) -> None:
+    for part in reasons:
+        print(fitted.fill(part.title))
+        _show(part.table)
+        for note in part.notes:
+            print(fitted.fill(note))
+        if part.notes:
+            print()
 
 
 def inspect(
@@ -193,23 +155,13 @@ def _print_program(program: Program) -> None:
 
 def _print_costs(program: Program) -> None:
     """What the cost model predicts, and how each layer is done."""
-    arch = arch_of(program)
-    if arch is None:
+    costs = cost_table(program)
+    if costs is None:
         return
-    profile = predicted_profile(program, arch)
-    rows = []
-    for layer, cost in zip([*profile, profile.total], [*predict(program, arch), None]):
-        counts = [layer.padding, *(layer.stalls[name] for name in ("input", "weights", "output"))]
-        counts += [layer.read_bytes, layer.write_bytes]
-        counts += [None] * 3 if cost is None else cost.buffers
-        first = (layer.name, number_format.grouped(layer.cycles))
-        share = number_format.percent(layer.efficiency)
-        rows.append((*first, share, *map(number_format.grouped, counts)))
     print("predicted cycles, stalls and bytes of an image:")
-    columns = [fitted.Column(name) for name in _COSTS]
-    fitted.show(fitted.Rows(columns, rows, total=True))
-    for hardware in program.layers:
-        print(f"  {hardware.name}: {hardware.choice}")
+    _show(costs)
+    for layer in program.layers:
+        print(f"  {layer.name}: {layer.choice}")
 
 
 def _print_network(network: Network) -> None:

@@ -5,30 +5,25 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from penstock.host.api.screening import GOLDEN, OneDeviceError, Screening, ScreeningStage
 from penstock.host.apps.open_device import device_names
-from penstock.host.apps.parallel_screen import ParallelScreen
 from penstock.host.apps.two_stage import (
     CONFIRMED,
     FLAGGED,
     PASS,
     SHIPPED,
     UNREADABLE,
-    DeviceScores,
     Model,
-    Scores,
-    Screen,
-    Stage,
     Verdict,
-    golden_scores,
     load_model,
+    with_thresholds,
 )
 from penstock.host.apps.verdict_log import ScreenLog
 from penstock.host.cli.support.device_options import (
@@ -38,7 +33,7 @@ from penstock.host.cli.support.device_options import (
     open_for,
     say_verified,
 )
-from penstock.host.cli.support.exit_status import EXIT_FAILED, InputError, bad_input
+from penstock.host.cli.support.exit_status import EXIT_FAILED, InputError, bad_input, one_line
 from penstock.host.cli.support.fitted import fill
 from penstock.host.cli.support.image_arguments import tell_unread
 from penstock.host.cli.support.options import (
@@ -49,19 +44,12 @@ from penstock.host.cli.support.options import (
 )
 from penstock.host.cli.support.output_file import report_only
 from penstock.host.cli.support.progress import task
-from penstock.host.compiler.compile import CompileError, compile_network
-from penstock.host.devices.device import Device
 from penstock.host.inputs.folder import image_files
-from penstock.host.report.layer_profile import measured_profile
-from penstock.host.runtime.parallel import cores
-from penstock.host.runtime.session import Session
+from penstock.host.program.compile_error import CompileError
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.number_format import grouped, percent
 
 __all__ = ["screen"]
-
-# A stage runs on a device, or in the golden model.
-_GOLDEN = "golden"
 
 # Simulating every cycle is slow: from so many images on it is worth saying what is not.
 _MANY = 8
@@ -85,121 +73,17 @@ def _files(paths: Iterable[Path]) -> list[Path]:
     return list(found)
 
 
-def _with_thresholds(model: Model, coarse: float | None, fine: float | None) -> Model:
-    """The model with the thresholds given by the user."""
-    if coarse is not None:
-        model = replace(model, coarse=replace(model.coarse, threshold=coarse))
-    if fine is not None:
-        model = replace(model, fine=replace(model.fine, threshold=fine))
-    return model
-
-
-class _Devices:
-    """Opens what the stages run on, for each of some workers; both stages may share a device.
-
-    Parameters
-    ----------
-    jobs : int or None
-        Workers; None: as many as there are processors, or as there can be devices.
-    images : int
-        More workers than these are of no use.
-    """
-
-    def __init__(
-        self,
-        stack: ExitStack,
-        arch: Arch,
-        overlay: Path | None,
-        *,
-        jobs: int | None,
-        images: int,
-        check: bool = False,
-        verify: bool = False,
-    ) -> None:
-        self._stack = stack
-        self._arch = arch
-        self._overlay = overlay
-        self._check = check
-        self._verify = verify
-        self._asked = jobs is not None
-        self._count = max(min(cores() if jobs is None else jobs, images), 1)
-        self.opened: dict[str, list[Device]] = {}
-
-    @property
-    def all(self) -> list[Device]:
-        """Every device."""
-        return [device for devices in self.opened.values() for device in devices]
-
-    def _open(self, name: str) -> list[Device]:
-        """Devices of one kind: as many as are wanted, or as there can be."""
-        first = self._stack.enter_context(
-            open_for(name, self._arch, self._overlay, verify=self._verify)
-        )
-        devices = [first]
-        while len(devices) < self._count:
-            another = first.another()
-            if another is None:
-                if self._asked:
-                    raise InputError(f"--jobs {self._count}: there is only one device {name}")
-                break
-            another.verify = self._verify
-            devices.append(self._stack.enter_context(another))
-        return devices
-
-    def scores(self, stage: Stage, name: str, *, instead: bool) -> tuple[list[Scores], str]:
-        """What runs a stage for each worker, and where that is.
-
-        Parameters
-        ----------
-        stage : Stage
-        name : str
-            Of a device, or `_GOLDEN`.
-        instead : bool
-            Whether a network that does not fit the arch runs in the golden model.
-        """
-        golden: list[Scores] = [golden_scores(stage.network)] * self._count
-        if name == _GOLDEN:
-            return golden, _GOLDEN
-        try:
-            with task(f"compiling {stage.network.name}"):
-                program = compile_network(stage.network, self._arch, trace=self._check)
-        except CompileError as error:
-            if not instead:
-                raise InputError(str(error)) from None
-            print(f"{stage.network.name} runs in the golden model: {error}", file=sys.stderr)
-            return golden, _GOLDEN
-        if name not in self.opened:
-            self.opened[name] = self._open(name)
-        sessions = [
-            Session(
-                stage.network,
-                program,
-                device,
-                top=len(stage.network.labels),
-                check=self._check,
-            )
-            for device in self.opened[name]
-        ]
-        return [DeviceScores(self._stack.enter_context(made)) for made in sessions], name
-
-
-def _print_work(name: str, scores: Sequence[Scores], arch: Arch) -> None:
+def _print_work(name: str, stage: ScreeningStage, arch: Arch) -> None:
     """What the array had to do for an image, where it counts, and what was compared."""
-    used = [each for each in scores if isinstance(each, DeviceScores) and each.log is not None]
-    if not used:
-        return
-    session, log = used[0].session, used[0].log
-    if log is not None and log.totals.get("cycles"):
-        program, device = session.program, session.device.name
-        total = measured_profile(program, [log], arch, device=device).total
+    if stage.layers is not None:
+        total = stage.layers.total
         cycles = grouped(total.cycles)
         print(
-            f"{name} stage, {session.network.name}: {cycles} cycles an image on arch {arch.name} "
+            f"{name} stage, {stage.network.name}: {cycles} cycles an image on arch {arch.name} "
             f"({arch.rows}x{arch.cols}), {percent(total.efficiency)} of the array's peak"
         )
-    if session.check:
-        compared = sum(each.compared for each in used)
-        print(f"{name} stage bit-exact with the golden model: yes ({compared} feature maps)")
+    if stage.compared is not None:
+        print(f"{name} stage bit-exact with the golden model: yes ({stage.compared} feature maps)")
 
 
 def _text(verdict: Verdict) -> str:
@@ -210,7 +94,7 @@ def _text(verdict: Verdict) -> str:
     return f"{verdict.verdict:10}  {shown}  {verdict.path}"
 
 
-def _run(work: ParallelScreen, files: list[Path], log: ScreenLog | None) -> Counter[str]:
+def _run(work: Screening, files: list[Path], log: ScreenLog | None) -> Counter[str]:
     counts: Counter[str] = Counter()
     begin = time.monotonic()
     with task(f"screening {len(files)} images", total=len(files)) as progress:
@@ -224,6 +108,40 @@ def _run(work: ParallelScreen, files: list[Path], log: ScreenLog | None) -> Coun
     return counts
 
 
+def _open(
+    model: Model,
+    device: str,
+    fine_device: str | None,
+    arch: Arch,
+    overlay: Path | None,
+    *,
+    jobs: int | None,
+    images: int,
+    check: bool,
+    verify: bool,
+) -> Screening:
+    try:
+        work = Screening(
+            model,
+            device=device,
+            fine_device=fine_device,
+            arch=arch,
+            check=check,
+            jobs=jobs,
+            images=images,
+            open_with=lambda name, arch: open_for(name, arch, overlay, verify=verify),
+            working=task,
+        )
+    except CompileError as error:
+        raise InputError(one_line(error)) from None
+    except OneDeviceError as error:
+        raise InputError(f"--{error}") from None
+    if work.fine.instead:
+        name = work.fine.network.name
+        print(f"{name} runs in the golden model: {work.fine.instead}", file=sys.stderr)
+    return work
+
+
 def screen(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Images or folders.")],
     model: Annotated[
@@ -235,7 +153,7 @@ def screen(
         ),
     ] = SHIPPED,
     device: Annotated[
-        str, typer.Option("--device", help=f"{', '.join(device_names())} or {_GOLDEN}.")
+        str, typer.Option("--device", help=f"{', '.join(device_names())} or {GOLDEN}.")
     ] = "rtl",
     fine_device: Annotated[
         str | None, typer.Option("--fine-device", help="Of the fine stage, if another.")
@@ -262,15 +180,13 @@ def screen(
     verify: VerifyOption = False,
 ) -> None:
     """Find the images that show a QR code: a coarse network flags them, a fine one confirms."""
-    coarse: list[Scores]
-    fine: list[Scores]
     for name in (device, fine_device):
-        if name not in (None, _GOLDEN):
+        if name not in (None, GOLDEN):
             check_device(name)
     target = arch_for(default_arch(device) if arch is None else arch)
     with bad_input():
         files = _files(paths)
-        loaded = _with_thresholds(load_model(model), coarse_threshold, fine_threshold)
+        loaded = with_thresholds(load_model(model), coarse=coarse_threshold, fine=fine_threshold)
     with ExitStack() as stack:
         log = None
         if json_file is not None:
@@ -288,17 +204,22 @@ def screen(
         if files:
             if device == "rtl" and len(files) >= _MANY:
                 print(fill(_SLOW), file=sys.stderr)
-            devices = _Devices(
-                stack, target, overlay, jobs=jobs, images=len(files), check=check, verify=verify
-            )
-            coarse, first = devices.scores(loaded.coarse, device, instead=False)
-            fine, second = devices.scores(
-                loaded.fine, fine_device or device, instead=fine_device is None
+            work = stack.enter_context(
+                _open(
+                    loaded,
+                    device,
+                    fine_device,
+                    target,
+                    overlay,
+                    jobs=jobs,
+                    images=len(files),
+                    check=check,
+                    verify=verify,
+                )
             )
             begin = time.monotonic()
-            screens = [Screen(loaded, *stages) for stages in zip(coarse, fine)]
-            counts = _run(ParallelScreen(screens, devices.all), files, log)
-            say_verified(devices.all)
+            counts = _run(work, files, log)
+            say_verified(work.devices)
         seconds = time.monotonic() - begin
         total = counts + done
         print(
@@ -310,10 +231,10 @@ def screen(
         if files:
             print(
                 f"{len(files)} images in {seconds:.1f} s, {len(files) / max(seconds, 1e-9):.1f} "
-                f"images/s; coarse stage on {first}, fine stage on {second}"
-                + (f", {len(screens)} images at a time" if len(screens) > 1 else "")
+                f"images/s; coarse stage on {work.coarse.where}, fine stage on {work.fine.where}"
+                + (f", {work.jobs} images at a time" if work.jobs > 1 else "")
             )
-            _print_work("coarse", coarse, target)
-            _print_work("fine", fine, target)
+            _print_work("coarse", work.coarse, target)
+            _print_work("fine", work.fine, target)
     if counts[UNREADABLE]:
         raise typer.Exit(EXIT_FAILED)

@@ -15,6 +15,8 @@ from typing import Annotated
 
 import typer
 
+from penstock.host.api.compiled import predicted_cycles
+from penstock.host.api.loading import load
 from penstock.host.apps.layer_check import LayerCase, LayerWrong
 from penstock.host.apps.open_device import open_device
 from penstock.host.apps.single_layer import single_layer
@@ -23,11 +25,10 @@ from penstock.host.cli.support.exit_status import InputError, WorkError, bad_inp
 from penstock.host.cli.support.layer_table import layer_table, show
 from penstock.host.cli.support.output_file import OutputFile
 from penstock.host.cli.support.progress import task
-from penstock.host.compiler.planning.cost import predict
 from penstock.host.devices.device import RunLog
-from penstock.host.inputs.catalog import load_network
 from penstock.host.program.program import Program
 from penstock.host.report.layer_profile import measured_profile
+from penstock.host.waves.wave_layout import SUFFIX, write_layout
 from penstock.models.networks.scaled_down import SCALED_LAYERS
 from penstock.models.spec.arch import Arch
 from penstock.models.spec.install_hint import install_hint
@@ -45,6 +46,18 @@ def _bench_error(error: AssertionError) -> str:
         print(error, file=sys.stderr)
     telling = [line for line in lines if re.match(r"\w*(Error|Failure): ", line)]
     return " ".join((telling or lines or ["the simulation failed"])[-1].split())
+
+
+def _keep_waves(output: OutputFile) -> None:
+    """Give a waveform its name, and write a layout beside it."""
+    output.keep()
+    with bad_input():
+        write_layout(output.path)
+
+
+def _say_waves(waves: Path) -> None:
+    shown = waves.with_suffix(SUFFIX)
+    print(f"waves: {waves}, in groups: gtkwave {waves} {shown}")
 
 
 def _shapes(program: Program) -> str:
@@ -65,10 +78,10 @@ def _simulate_model(model: str, layer: str, arch: Arch, waves: Path | None) -> N
     with ExitStack() as stack:
         output = None if waves is None else stack.enter_context(OutputFile(waves))
         with task("reading the network") as progress, bad_input():
-            network = load_network(model, progress=progress.say)
+            network = load(model, progress=progress.say)
             progress.say(f"cutting out {layer}")
             case = single_layer(network, layer, arch)
-        cycles = sum(cost.cycles for cost in predict(case.program, arch))
+        cycles = predicted_cycles(case.program, arch)
         print(f"{case.network.name} on rtl, arch {arch.name}: {_shapes(case.program)}")
         print(f"predicted: {cycles} cycles", flush=True)
         options = {} if output is None else {"waves": output.temporary}
@@ -82,12 +95,12 @@ def _simulate_model(model: str, layer: str, arch: Arch, waves: Path | None) -> N
             raise WorkError(str(error)) from None
         finally:
             if output is not None:
-                output.keep()
+                _keep_waves(output)
     assert outcome.log is not None
     profile = measured_profile(case.program, [outcome.log], arch, device="rtl")
     show(layer_table(profile, profile.total))
     if output is not None:
-        print(f"waves: {output.path}")
+        _say_waves(output.path)
     print("bit-exact with the golden model: yes")
 
 
@@ -112,13 +125,18 @@ def simulate(
         Path | None,
         typer.Option(
             "--waves",
-            help="Write every signal of every cycle to this FST file, for GTKWave or Surfer.",
+            help="Write every signal of every cycle to this FST file, and a layout beside it.",
         ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the input and the stalls.")] = 1,
 ) -> None:
     """Simulate one layer, of AlexNet scaled down or of --model, against the golden model."""
     target = arch_for(arch)
+    if waves is not None and waves.suffix == SUFFIX:
+        raise InputError(f"--waves: {SUFFIX} is the layout that is written beside the waveform")
+    if waves is not None and waves.exists() and not waves.is_file():
+        # The simulators replace the file, which would be the end of /dev/null.
+        raise InputError(f"{waves}: waves must go to a regular file")
     if (layer is None) == (model is None) or (model is None) != (of_model is None):
         raise InputError(f"either LAYER, one of {', '.join(SCALED_LAYERS)}, or --model and --layer")
     if model is not None and of_model is not None:
@@ -135,9 +153,6 @@ def simulate(
     if simulator not in SIMULATORS:
         raise InputError(f"simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
     with ExitStack() as stack:
-        if waves is not None and waves.exists() and not waves.is_file():
-            # The simulators replace the file, which would delete /dev/null.
-            raise InputError(f"{waves}: waves must go to a regular file")
         output = None if waves is None else stack.enter_context(OutputFile(waves))
         progress = stack.enter_context(task(f"making {layer} scaled down"))
         with bad_input():
@@ -159,13 +174,13 @@ def simulate(
         except ToolError as error:
             raise WorkError(one_line(error)) from None
         if output is not None:
-            output.keep()
+            _keep_waves(output)
     print(f"{layer} scaled down on {simulator}, arch {target.name}: {_shapes(program)}")
     log = RunLog(result.entries, result.totals)
     profile = measured_profile(program, [log], target, device=simulator)
     show(layer_table(profile, profile.total))
     if output is not None:
-        print(f"waves: {output.path}")
+        _say_waves(output.path)
     try:
         case.compare(lambda offset, size: result.memory[offset : offset + size])
     except LayerWrong as error:

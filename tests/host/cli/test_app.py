@@ -193,7 +193,7 @@ def test_unwritable_outputs_are_refused_first(
     refused(classify(penstock, PHOTO, "--json", tmp_path / "no" / "out.json"), "no/out.json")
     refused(classify(penstock, PHOTO, "--json", tmp_path), "is a directory")
     refused(classify(penstock, PHOTO, "--json", "/proc/out.json"), "/proc/out.json")
-    monkeypatch.setattr("penstock.host.cli.commands.program_files.load_network", never)
+    monkeypatch.setattr("penstock.host.cli.commands.program_files.load", never)
     refused(penstock("compile", "tiny", "-o", tmp_path / "no" / "p"), "cannot write")
 
 
@@ -351,7 +351,7 @@ def test_simulate(penstock: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert outcome.status == 0, outcome
     assert "bit-exact with the golden model: yes" in outcome.out
     assert waves.stat().st_size > 10_000
-    assert list(tmp_path.iterdir()) == [waves]
+    assert sorted(tmp_path.iterdir()) == [waves, waves.with_suffix(".gtkw")]
 
 
 def test_simulate_fails_with_one_line(penstock: Run, monkeypatch: pytest.MonkeyPatch) -> None:

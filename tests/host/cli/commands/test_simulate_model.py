@@ -10,6 +10,7 @@ import pytest
 
 from penstock.host.apps.single_layer import single_layer
 from penstock.host.inputs.catalog import load_network, sample_input
+from penstock.host.waves.wave_layout import layout
 from penstock.models.golden.ops import run_quantised
 from penstock.models.spec.arch import get_arch
 from tests.support.commands import Run, refused
@@ -33,6 +34,8 @@ def test_a_layer_with_waves(penstock: Run, tmp_path: Path, layer: str) -> None:
     assert outcome.status == 0, outcome.err
     assert "bit-exact with the golden model: yes" in outcome.out
     assert waves.stat().st_size > 10_000
+    assert f"gtkwave {waves} {waves.with_suffix('.gtkw')}" in outcome.out
+    assert waves.with_suffix(".gtkw").read_text() == layout(waves)
     predicted = re.search(r"predicted: (\d+) cycles", outcome.out)
     total = re.search(r"^ *total +\S+ [kM] +([\d ]+?)  ", outcome.out, re.M)
     assert predicted
@@ -44,6 +47,7 @@ def test_refusals(penstock: Run) -> None:
     refused(penstock("simulate"), "either LAYER", "--model and --layer")
     refused(penstock("simulate", "conv1", "--model", "tiny", "--layer", "conv1"), "either LAYER")
     refused(penstock("simulate", "--model", "tiny"), "--layer")
+    refused(penstock("simulate", "conv1", "--waves", "waves.gtkw"), "--waves", ".gtkw")
     refused(penstock("simulate", "--model", "nosuch", "--layer", "conv1"), "'nosuch'")
     refused(
         penstock("simulate", "--model", "tiny", "--layer", "conv9", "--arch", "tiny"),

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from penstock.host.cli.support.arch_board import board_of
+from penstock.host.apps.arch_board import board_of
 from penstock.models.spec.arch import get_arch
 
 
