@@ -58,6 +58,7 @@ def load(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     resize: int | None = None,
+    verify: bool = True,
     progress: Callable[[str], None] = _silent,
 ) -> Network:
     """Return a quantised network, ready to compile.
@@ -79,11 +80,16 @@ def load(
         Preprocessing of images for an ONNX file, which does not define it: ``"RGB"``, ``"BGR"`` or
         ``"L"``; means and deviations of pixels (0 to 255), one for each channel; pixels of the
         shorter side before the centre is cut out.
+    verify : bool
+        Whether an ONNX file is run by onnxruntime (without it by onnx's reference evaluator) on a
+        few inputs, and every map compared; `Network.check` is the result.
     progress : callable
         Called with a description of each step.
 
     Raises
     ------
+    ImportMismatch
+        If the network computes something else than its ONNX file.
     ValueError
         If there is no such network, a file is invalid, or something does not fit; one line that
         names it.
@@ -102,6 +108,7 @@ def load(
         labels_file=None if labels is None else Path(labels),
         calibrate=None if calibrate is None else _calibration(calibrate),
         preparation={name: value for name, value in preparation.items() if value is not None},
+        verify=verify,
         progress=progress,
     )
 
@@ -123,6 +130,7 @@ def quantize(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     resize: int | None = None,
+    verify: bool = True,
     progress: Callable[[str], None] = _silent,
 ) -> QuantisedFile:
     """Quantise a float ONNX file, and measure the quantisation error of each layer.
@@ -138,8 +146,8 @@ def quantize(
         `models.quant.calibrate.Calibration`.
     limit : int
         Most images to use.
-    order, mean, std, resize, progress
-        As for `load`.
+    order, mean, std, resize, verify, progress
+        As for `load`; the file that `save` writes is compared with the network as well.
 
     Returns
     -------
@@ -148,6 +156,8 @@ def quantize(
 
     Raises
     ------
+    ImportMismatch
+        If the outside judge finds a difference.
     ValueError
         If the file, an image or an option is invalid.
     MissingPackage
@@ -163,5 +173,6 @@ def quantize(
         mean=None if mean is None else tuple(mean),
         std=None if std is None else tuple(std),
         resize=resize,
+        verify=verify,
         progress=progress,
     )

@@ -23,7 +23,7 @@ from penstock.models.onnx_io.quantised_traversal import (
     alike,
 )
 from penstock.models.onnx_io.traversal import Handler
-from penstock.models.onnx_io.values import Unsupported, Value, window
+from penstock.models.onnx_io.values import NO_PAD, Unsupported, Value, window
 from penstock.models.quant.calibrate import Encoding
 from penstock.models.quant.rescale import multiplier_and_shift
 
@@ -179,6 +179,8 @@ def _lrn(traversal: QuantisedTraversal, node: Any, attributes: Attributes) -> No
 
 def _pool(traversal: QuantisedTraversal, node: Any, attributes: Attributes) -> None:
     value = traversal.value(node, padded=True)
+    if value.pad != NO_PAD and value.encoding is None and node.input[0] in traversal.signed:
+        raise Unsupported("padding of int8 codes ahead of it")
     FLOAT_NODES["MaxPool"](traversal, node, attributes)
     made = traversal.values[node.output[0]].layer
     traversal.codes[made] = traversal.of(value)

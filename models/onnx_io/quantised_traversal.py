@@ -20,7 +20,7 @@ from penstock.models.graph.graph import INPUT, QFc
 from penstock.models.onnx_io.quantised_weights import Weights, integer_weights
 from penstock.models.onnx_io.read import Graph
 from penstock.models.onnx_io.traversal import Handler, Traversal
-from penstock.models.onnx_io.values import Unsupported, Value, layer_name
+from penstock.models.onnx_io.values import NO_PAD, Unsupported, Value, layer_name
 from penstock.models.quant.calibrate import Encoding
 
 __all__ = [
@@ -206,7 +206,17 @@ class QuantisedTraversal(Traversal):
         # the input is made from floats is what its QuantizeLinear says.
         if value.layer != INPUT or self.graph.input_type != TensorProto.FLOAT:
             self.codes[value.layer] = stated
+        if value.pad != NO_PAD:
+            if value.fill + 128 * signed != stated.zero:
+                raise Unsupported(
+                    f"padding of the code {value.fill:g}, which is not its zero point"
+                )
+            value = replace(value, fill=0.0)
         return replace(value, encoding=stated)
+
+    def rectified(self, name: str) -> bool:
+        """Whether a map has no codes below that of 0."""
+        return name in self.codes and self.codes[name].zero == 0
 
     def of(self, value: Value) -> Encoding:
         """Return the encoding of a map."""

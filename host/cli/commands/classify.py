@@ -70,6 +70,7 @@ def prepare(
             network.model,
             weights=network.weights,
             labels=network.labels,
+            verify=not network.no_verify,
             progress=progress.say,
         )
         if program is not None:
@@ -104,6 +105,8 @@ def run_images(
             f"{compiled.network.name} has random weights: the labels below are meaningless "
             "(--weights takes trained ones)"
         )
+    if compiled.network.check is not None:
+        print(f"{compiled.network.name}: {compiled.network.check}")
     results: list[Result] = []
     back_end = open_for(
         target.device,

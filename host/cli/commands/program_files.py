@@ -23,6 +23,7 @@ from penstock.host.cli.support.option_groups import grouped
 from penstock.host.cli.support.options import (
     ArchOption,
     LabelsOption,
+    NoVerifyOption,
     RunOptions,
     WeightsOption,
 )
@@ -58,6 +59,7 @@ def compile_model(
     ] = False,
     weights: WeightsOption = None,
     labels: LabelsOption = None,
+    no_verify: NoVerifyOption = False,
     save_network: Annotated[
         Path | None, typer.Option("--save-network", help="Save the quantised network as well.")
     ] = None,
@@ -78,7 +80,13 @@ def compile_model(
         file = stack.enter_context(OutputFile(output))
         second = None if save_network is None else stack.enter_context(OutputFile(save_network))
         with task("reading the network") as progress, bad_input():
-            network = load(model, weights=weights, labels=labels, progress=progress.say)
+            network = load(
+                model,
+                weights=weights,
+                labels=labels,
+                verify=not no_verify,
+                progress=progress.say,
+            )
             progress.say("compiling")
             compiled = compile_for(
                 network, target, batch=run.batch, keep="all" if trace else None, fc=run.fc
@@ -87,6 +95,8 @@ def compile_model(
         if second is not None:
             second.commit(lambda path: store.save(network, path))
         file.commit(compiled.save)
+    if network.check is not None:
+        print(f"{model}: {network.check}")
     if reasons is not None:
         _print_reasons(reasons)
     _print_program(compiled.program)
@@ -168,6 +178,8 @@ def _print_network(network: Network) -> None:
     print(f"network {network.name}, {human(weight_count(network))} weights")
     print(f"weights: {network.source or 'of unknown origin'}")
     print(f"digest: {store.digest(network)[:16]}")
+    if network.check is not None:
+        print(f"import: {network.check}")
     spec = network.input
     print(
         f"input {'x'.join(map(str, spec.shape))} {spec.order}, shorter side {spec.resize}, "

@@ -25,6 +25,7 @@ __all__ = [
     "LabelsOption",
     "ModelOption",
     "NetworkOptions",
+    "NoVerifyOption",
     "OverlayOption",
     "PortOption",
     "RunOptions",
@@ -77,6 +78,12 @@ WeightsOption = Annotated[
 LabelsOption = Annotated[
     Path | None, typer.Option("--labels", help="A text file with one class to a line.")
 ]
+NoVerifyOption = Annotated[
+    bool,
+    typer.Option(
+        "--no-verify", help="Do not compare an ONNX file's network with what onnxruntime computes."
+    ),
+]
 BatchOption = Annotated[int, typer.Option("--batch", min=1, help="Images of one run.")]
 GroupOption = Annotated[
     int, typer.Option("--group", min=1, help="Images whose CPU layers run together.")
@@ -99,6 +106,7 @@ class NetworkOptions:
     model: ModelOption = "alexnet"
     weights: WeightsOption = None
     labels: LabelsOption = None
+    no_verify: NoVerifyOption = False
 
 
 @dataclass(frozen=True)
