@@ -242,16 +242,18 @@ class Link:
         used = sum(len(flight.wire) for flight in flights)
         while waiting and len(flights) < _OUTSTANDING:
             index, request = waiting[0]
-            self._seq = (self._seq + 1) % 256
-            wire = encode(_header(request, self._seq) + request.payload)
+            seq = (self._seq + 1) % 256
+            wire = encode(_header(request, seq) + request.payload)
             # At least one is sent: escapes may double the length of a frame of random bytes, but it
             # always fits the buffer.
             if flights and used + len(wire) > WINDOW_BYTES:
                 return
+            # Only now: numbers used up while there is no room would come round to one in flight.
+            self._seq = seq
             waiting.popleft()
             used += len(wire)
             self.port.write(wire)
-            flights.append(_Flight(index, self._seq, request, wire))
+            flights.append(_Flight(index, seq, request, wire))
 
     def _allowed(self, flights: deque[_Flight]) -> float:
         """Seconds within which the board must send something."""

@@ -103,3 +103,16 @@ def test_files_that_are_no_models(tmp_path: Path) -> None:
     (tmp_path / "list.json").write_text("[]")
     with pytest.raises(ValueError, match="names no network"):
         load_model(tmp_path / "list.json")
+
+
+def test_a_score_equal_to_a_threshold_counts_as_above_it(tmp_path: Path) -> None:
+    model = load_model(write_model(tmp_path))
+    file = paint(tmp_path / "grey.png", (9, 9, 9))
+    for coarse, fine, want in (
+        (0.4, 0.6, CONFIRMED),
+        (0.4, 0.5999, FLAGGED),
+        (0.3999, 0.6, PASS),
+    ):
+        work = Screen(model, lambda _, s=coarse: iter([s]), lambda _, s=fine: iter([s]))
+        (verdict,) = work.run([file])
+        assert verdict.verdict == want

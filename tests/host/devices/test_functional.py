@@ -11,6 +11,7 @@ from penstock.host.apps.open_device import device_names, open_device
 from penstock.host.compiler.compile import CompileError, compile_network
 from penstock.host.devices.device import Device, DeviceError
 from penstock.host.devices.functional import FunctionalDevice
+from penstock.host.devices.functional_engines import Engines
 from penstock.host.program.program import Program
 from penstock.models.graph.graph import INPUT, ConvGeometry, MaxPool
 from penstock.models.spec.arch import get_arch
@@ -215,3 +216,13 @@ def test_unknown_device() -> None:
 def test_wrong_memory_size() -> None:
     with pytest.raises(ValueError, match="memory_bytes must be at least 4096, not 5"):
         FunctionalDevice(get_arch("tiny"), memory_bytes=5)
+
+
+def test_buffers_hold_random_bytes_before_a_run_so_that_words_never_loaded_show() -> None:
+    engines = Engines(get_arch("tiny"), np.zeros(64, np.uint8))
+    for buffer in (engines.act, engines.out, engines.table):
+        buffer[...] = 0
+    engines.start(0, 64, np.random.default_rng(0))
+    for buffer in (engines.act, engines.out, engines.table):
+        assert len(np.unique(buffer)) > 250
+        assert (buffer == 0).mean() < 0.02

@@ -274,3 +274,18 @@ def test_a_tiff_of_32_bit_integers_is_refused(tmp_path: Path) -> None:
     Image.fromarray(np.full((4, 4), 200, np.int32)).save(path)
     with pytest.raises(ValueError, match=r"wide\.tif: .*32-bit integers"):
         load_image(path)
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad"])
+def test_pixels_are_interpolated_linearly_so_that_edges_do_not_overshoot(
+    tmp_path: Path, fit: str
+) -> None:
+    # A bicubic filter makes values beyond those of the picture.
+    picture = np.full((12, 12, 3), 60, np.uint8)
+    picture[:, 6:] = 190
+    path = tmp_path / "edge.png"
+    Image.fromarray(picture).save(path)
+    got = load_pixels(path, InputSpec(shape=(48, 48, 3), resize=48, fit=fit))
+    assert (got.min(), got.max()) == (60, 190)
+    want = Image.fromarray(picture).resize((48, 48), Image.Resampling.BILINEAR)
+    np.testing.assert_array_equal(got, np.asarray(want))

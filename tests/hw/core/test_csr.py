@@ -459,3 +459,20 @@ def test_bus_in_cocotb(simulator: str) -> None:
         simulator=simulator,
         parameters={"fingerprint": ARCH.fingerprint, "log_entries": ARCH.log_entries},
     )
+
+
+def test_an_interrupt_that_is_masked_goes_down_and_stays_pending() -> None:
+    async def process(ctx: Any, dut: CsrBank) -> None:
+        set_idle(ctx, dut)
+        await write(ctx, dut, offset("IRQ_ENABLE"), 1)
+        await command(ctx, dut, START)
+        await ctx.tick().repeat(8)
+        ctx.set(dut.program.complete, 1)
+        await ctx.tick().repeat(4)
+        for enabled in (1, 0, 1, 0):
+            await write(ctx, dut, offset("IRQ_ENABLE"), enabled)
+            await ctx.tick().repeat(2)
+            assert ctx.get(dut.irq) == enabled
+            assert await read(ctx, dut, offset("IRQ_PENDING")) == 1
+
+    simulate(process)

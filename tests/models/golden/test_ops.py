@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
-from math import floor
+from math import exp, floor
 
 import numpy as np
 import pytest
@@ -412,3 +412,21 @@ def test_wrong_parameters_of_averages_and_sums() -> None:
         QAveragePool(**window, shift=32)
     with pytest.raises(ValueError, match=r"weight must be two integers of 1 to 127, not \(0, 1\)"):
         QAdd(name="sum", inputs=("a", "b"), weight=(0, 1), bias=0, multiplier=1, shift=0)
+
+
+def test_scores_take_each_class_by_its_own_scale() -> None:
+    scale = np.array([0.5, 0.25, 1.0])
+    layer = QFc(
+        name="fc",
+        inputs=(INPUT,),
+        weight=np.zeros((3, 4), np.int8),
+        bias=np.zeros(3, np.int64),
+        multiplier=np.ones(3, np.int64),
+        shift=np.zeros(3, np.int64),
+        out_scale=scale,
+        relu=False,
+    )
+    logits = [4, 12, 1]
+    powers = [exp(code * unit) for code, unit in zip(logits, (0.5, 0.25, 1.0), strict=True)]
+    want = [power / sum(powers) for power in powers]
+    assert ops.scores(layer, np.array(logits)) == pytest.approx(want)

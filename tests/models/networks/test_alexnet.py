@@ -154,3 +154,22 @@ def test_progress_names_every_layer() -> None:
     network = replace(tiny_net(), name="small")
     seeded(network, tiny_images(), progress=names.append)
     assert names == [layer.name for layer in network.layers]
+
+
+def test_pools_and_convolutions_are_those_of_the_published_model() -> None:
+    # Kernel, stride, padding and groups in Caffe's bvlc_alexnet.
+    network = build(zeros())
+    for name in ("pool1", "pool2", "pool5"):
+        pool = network.layer(name)
+        assert (pool.kernel, pool.stride, pool.pad) == (3, 2, (0, 0, 0, 0)), name
+    published = {
+        "conv1": (11, 4, 0, 1),
+        "conv2": (5, 1, 2, 2),
+        "conv3": (3, 1, 1, 1),
+        "conv4": (3, 1, 1, 2),
+        "conv5": (3, 1, 1, 2),
+    }
+    for name, (kernel, stride, pad, groups) in published.items():
+        want = ((kernel,) * 2, (stride,) * 2, (pad,) * 4, groups)
+        got = network.layer(name).geometry
+        assert (got.kernel, got.stride, got.pad, got.groups) == want, name

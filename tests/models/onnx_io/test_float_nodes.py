@@ -214,3 +214,36 @@ def test_quantised_images_are_close(tmp_path: Path) -> None:
     np.testing.assert_allclose(
         got, judge(path, normalise(network.input, pixels)).reshape(-1), rtol=1e-3, atol=1e-4
     )
+
+
+def test_batch_normalisation_without_epsilon_has_that_of_the_operator(tmp_path: Path) -> None:
+    # Variances near the epsilon, where it counts.
+    default = onnx.defs.get_schema("BatchNormalization").attributes["epsilon"].default_value.f
+    maker = Maker([1, 3, 6, 6])
+    variance = np.array([1e-5, 3e-5, 1e-4], "f4")
+    ones, zeros = np.ones(3, "f4"), np.zeros(3, "f4")
+    out = maker.add(
+        "BatchNormalization", "data", *map(maker.constant, (ones, zeros, zeros, variance))
+    )
+    path = maker.save(tmp_path / "net.onnx", out)
+    network = load(path)
+    agree(path, network)
+    (layer,) = network.layers
+    assert isinstance(layer, Conv)
+    want = [1 / (v + default) ** 0.5 for v in variance.tolist()]
+    np.testing.assert_allclose(layer.weight.reshape(-1), want, rtol=1e-6)
+
+
+@pytest.mark.parametrize("between", ["", "Relu"])
+def test_a_convolution_read_twice_keeps_its_values_beside_a_batch_normalisation(
+    tmp_path: Path, between: str
+) -> None:
+    maker = Maker([1, 3, 6, 6])
+    last = maker.add("Conv", "data", maker.random(4, 3, 3, 3), maker.random(4))
+    if between:
+        last = maker.add(between, last)
+    values = [np.array(v, "f4") for v in ([2, 3, 4, 5], [1, -1, 1, -1], [0, 1, 0, 1], [1, 2, 3, 4])]
+    normal = maker.add("BatchNormalization", last, *map(maker.constant, values))
+    other = maker.add("Conv", last, maker.random(4, 4, 1, 1), maker.random(4))
+    path = maker.save(tmp_path / "net.onnx", maker.add("Concat", normal, other, axis=1))
+    agree(path, load(path))

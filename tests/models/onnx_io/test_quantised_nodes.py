@@ -241,3 +241,28 @@ def test_scales_far_apart_are_not_added(tmp_path: Path) -> None:
     path = maker.save(tmp_path / "a.onnx", total, kind=TensorProto.UINT8, out=TensorProto.UINT8)
     with pytest.raises(ValueError, match=r"QLinearAdd_2 \(scales of 0\.11 and 1000 are too far"):
         load_quantised(path)
+
+
+def test_each_channels_weights_lose_the_zero_point_of_their_own(tmp_path: Path) -> None:
+    maker = Maker([1, 3, 6, 6])
+    rng = np.random.default_rng(3)
+
+    def through(source: str, scale: float, zero: int) -> str:
+        pair = maker.constant(np.float32(scale)), maker.constant(np.uint8(zero))
+        return maker.add("DequantizeLinear", maker.add("QuantizeLinear", source, *pair), *pair)
+
+    codes = rng.integers(-60, 60, (4, 3, 3, 3)).astype(np.int8)
+    zeros = np.array([-20, 0, 15, 30], np.int8)
+    scales = np.array([0.01, 0.02, 0.01, 0.015], "f4")
+    weight = maker.add("DequantizeLinear", *map(maker.constant, (codes, scales, zeros)), axis=0)
+    out = through(maker.add("Conv", through("data", 1 / 255, 0), weight), 0.02, 128)
+    path = maker.save(tmp_path / "net.onnx", out)
+    network, *_ = load_quantised(path, mean=(0.0,) * 3, std=(255.0,) * 3)
+    pixels = rng.integers(0, 256, (6, 6, 3), np.uint8)
+    got = run_quantised(network, pixels)[network.layers[-1].name]
+    # The convolution in plain NumPy, from the definition of DequantizeLinear.
+    real = (codes.astype(float) - zeros.reshape(-1, 1, 1, 1)) * scales.reshape(-1, 1, 1, 1)
+    windows = np.lib.stride_tricks.sliding_window_view(pixels / 255, (3, 3), axis=(0, 1))
+    want = np.clip(np.rint(np.einsum("yxcij,ocij->yxo", windows, real) / 0.02) + 128, 0, 255)
+    assert np.abs(got - want).max() <= 1
+    assert len(np.unique(want)) > 20

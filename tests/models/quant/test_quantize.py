@@ -314,3 +314,38 @@ def test_progress_names_every_layer() -> None:
     network = quantise(tiny_net(), tiny_images(), progress=names.append)
     images = [f"calibrating on image {number} of 4" for number in (1, 2, 3, 4)]
     assert names == [*images, *(f"quantising {layer.name}" for layer in network.layers)]
+
+
+def test_a_grouped_first_layer_divides_each_group_by_its_own_deviations() -> None:
+    # One value per channel: the float network's, within the quantiser's noise, or half as much.
+    identity = np.eye(4, dtype=np.float32)[:, :2].reshape(4, 2, 1, 1)
+    identity[2:] = identity[:2]
+    spec = InputSpec(
+        shape=(9, 9, 4), resize=9, order="RGB", mean=(0.0,) * 4, std=(50.0, 100.0, 50.0, 100.0)
+    )
+    layer = Conv(
+        name="conv1",
+        inputs=(INPUT,),
+        weight=identity,
+        bias=np.zeros(4, np.float32),
+        geometry=ConvGeometry(kernel=(1, 1), groups=2),
+    )
+    floating = Network(name="grouped", input=spec, layers=(layer,))
+    images = np.random.default_rng(0).integers(0, 256, (2, 9, 9, 4), np.uint8)
+    quantised = quantise(floating, images)
+    got = real_maps(quantised, images[0])["conv1"]
+    want = images[0] / np.array(spec.std)
+    assert np.abs(got - want).max() <= quantised.scales["conv1"]
+
+
+@pytest.mark.parametrize("side", range(4))
+def test_padding_on_any_one_side_has_the_zero_point(side: int) -> None:
+    # Even where only the bottom or the right side is padded.
+    pad = tuple(int(k == side) for k in range(4))
+    layer = conv(geometry=ConvGeometry(kernel=(3, 3), pad=pad))
+    floating = small((layer,), mean=(120.0,) * 3)
+    images = pictures()
+    quantised = quantise(floating, images)
+    got = real_maps(quantised, images[0])["conv1"]
+    want = run_float(floating, images[0])["conv1"]
+    assert np.abs(got - want).max() <= 2 * quantised.scales["conv1"]

@@ -51,3 +51,9 @@ def test_weights_come_a_tile_early() -> None:
         ("W", 0), ("W", 1), ("C", 0), ("C", 0), ("W", 2), ("C", 1), ("C", 1),
         ("W", 3), ("C", 2), ("C", 2), ("C", 3), ("C", 3),
     ]  # fmt: skip
+
+
+def test_constants_of_equal_size_do_not_share_a_place() -> None:
+    constants = Constants()
+    assert [constants.add(data) for data in (b"abc", b"abd", b"abc")] == [0, 64, 0]
+    assert b"".join(constants.parts) == b"abc" + bytes(61) + b"abd" + bytes(61)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -164,3 +165,17 @@ def test_float_layers_are_refused() -> None:
         chains(make_network("float", (2, 2, 1), [conv]))
     with pytest.raises(CompileError, match="no layers for the accelerator"):
         chains(make_network("empty", (2, 2, 1), []))
+
+
+def test_the_bias_counts_towards_the_limit_of_the_accumulator() -> None:
+    conv = make_conv(RNG, "c", INPUT, 1, 1, ConvGeometry(kernel=(1, 1)))
+    conv = replace(conv, weight=np.full((1, 1, 1, 1), 100, np.int8))
+    most = 2**31 - 1 - 255 * 100
+    for sign, bias in product((1, -1), (most, most + 1)):
+        changed = replace(conv, bias=np.array([sign * bias], conv.bias.dtype))
+        network = make_network("limit", (2, 2, 1), [changed])
+        if bias == most:
+            compile_network(network, get_arch("tiny"))
+            continue
+        with pytest.raises(CompileError, match="sums of up to 2147483648 do not fit"):
+            compile_network(network, get_arch("tiny"))
