@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.metadata
 import os
 import re
@@ -27,7 +28,7 @@ from penstock.host.cli.commands.selftest import selftest_command
 from penstock.host.cli.commands.simulate import simulate
 from penstock.host.cli.commands.switch import switch_command
 from penstock.host.cli.commands.watch import watch
-from penstock.host.cli.interrupts import terminable
+from penstock.host.cli.interrupts import asked_to_end, terminable
 from penstock.host.cli.support.exit_status import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
@@ -103,6 +104,8 @@ for _name, _command, _summary in _COMMANDS:
 
 
 def _fail(message: str, status: int) -> int:
+    if asked_to_end():  # whatever the interrupted code made of it
+        message, status = "interrupted", EXIT_INTERRUPTED
     print(f"penstock: {message}", file=sys.stderr)
     return status
 
@@ -113,6 +116,16 @@ def _unexpected(error: Exception) -> int:
         traceback.print_exc()
     hint = "" if os.environ.get("PENSTOCK_DEBUG") else " (PENSTOCK_DEBUG=1 shows where)"
     return _fail(f"internal error: {type(error).__name__}: {one_line(error)}{hint}", EXIT_FAILED)
+
+
+def _stream(error: OSError) -> str:
+    """Name standard output if it is what cannot be written: the error has no file name then."""
+    if error.errno in (errno.ENOSPC, errno.EIO, errno.EBADF):
+        try:
+            print(flush=True)
+        except OSError:
+            return "standard output: "
+    return ""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -138,7 +151,7 @@ def run(arguments: Sequence[str]) -> int:
     except MemoryError:
         return _fail("not enough memory", EXIT_FAILED)
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
+        where = f"{error.filename}: " if error.filename else _stream(error)
         return _fail(f"{where}{error.strerror or error}", EXIT_FAILED)
     except Exception as error:
         # Typer's usage errors have no common public base class in all its versions.

@@ -24,8 +24,8 @@ from cocotb_tools.runner import get_runner
 
 from penstock.models.spec.cache_folder import cache_dir, digest
 from penstock.sim.library.cxx import FLAGS, Progress, compile_units, runtime, say, translate
+from penstock.sim.library.entries import cached
 from penstock.sim.library.toolchain import (
-    cached,
     call,
     compiler,
     compiler_identity,

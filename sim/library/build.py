@@ -16,10 +16,7 @@ from __future__ import annotations
 
 import ctypes
 import inspect
-import os
-import tempfile
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -37,15 +34,15 @@ from penstock.sim.library.cxx import (
     say,
     translate,
 )
+from penstock.sim.library.entries import cached
 from penstock.sim.library.roll import roll
 from penstock.sim.library.toolchain import (
     ToolError,
-    cached,
     call,
     compiler,
     compiler_identity,
-    locked,
     versions,
+    workers,
 )
 from penstock.sim.library.verilog import to_verilog
 
@@ -120,7 +117,7 @@ def library(
         return Accel(arch=arch)
 
     compiler()  # if it is missing, fail before the Verilog is generated
-    with ThreadPoolExecutor(1) as pool:
+    with workers(1) as pool:
         # Verilator's runtime compiles on another core while the Verilog is generated.
         pool.submit(runtime, waves=waves)
         text = verilog(
@@ -162,12 +159,15 @@ def verilog(
         parts += [file.read_bytes()]
     key = digest(parts)
     path = cache_dir() / f"verilog-{key}.sv"
-    with locked(path.with_suffix(".sv.lock")):
-        if not path.exists():
-            say(progress, "generating Verilog")
-            text = to_verilog(make(), name=name, zero_memories=zero_memories)
-            _write(path, text.encode())
-        return path.read_text()
+
+    def generate(folder: Path) -> Path:
+        say(progress, "generating Verilog")
+        text = to_verilog(make(), name=name, zero_memories=zero_memories)
+        target = folder / "top.sv"
+        target.write_text(text)
+        return target
+
+    return cached(path, generate).read_text()
 
 
 def build_library(
@@ -291,14 +291,3 @@ def _link(target: Path, objects: Sequence[Path], *options: str) -> Path:
 def hardware_sources() -> list[Path]:
     """The sources of the hardware: all of ``hw`` but the flow, and the tables it reads."""
     return sorted(path for name in _SOURCES for path in (_ROOT / name).rglob("*.py"))
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file atomically."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(data)
-    try:
-        os.replace(file.name, path)
-    except OSError as error:
-        os.unlink(file.name)
-        raise ToolError(f"{path}: {error.strerror}") from error

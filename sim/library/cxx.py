@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from penstock.models.spec.cache_folder import cache_dir, digest
+from penstock.sim.library.entries import cached
 from penstock.sim.library.toolchain import (
     JOBS,
-    cached,
     call,
     compiler,
     compiler_identity,
     verilator_bin,
     verilator_root,
     versions,
+    workers,
 )
 
 __all__ = [
@@ -140,7 +140,7 @@ def compile_units(
         return target
 
     say(progress, f"compiling {what}: 0 of {len(units)}")
-    with ThreadPoolExecutor(JOBS) as pool:
+    with workers(JOBS) as pool:
         return list(pool.map(one, units))
 
 

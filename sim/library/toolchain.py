@@ -1,4 +1,4 @@
-"""Tools of the simulation: g++, Verilator, Icarus; and locks on their build results.
+"""Tools of the simulation: g++, Verilator, Icarus.
 
 Environment variable: ``CXX`` (the C++ compiler; default ``g++``).
 """
@@ -6,28 +6,27 @@ Environment variable: ``CXX`` (the C++ compiler; default ``g++``).
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import functools
 import importlib.metadata
 import os
 import shutil
+import signal
 import subprocess
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 __all__ = [
     "JOBS",
     "ToolError",
-    "cached",
     "call",
     "compiler",
     "compiler_identity",
     "iverilog",
-    "locked",
     "verilator_bin",
     "verilator_root",
     "versions",
+    "workers",
 ]
 
 # Compilations that run in parallel.
@@ -36,34 +35,6 @@ JOBS = 2
 
 class ToolError(RuntimeError):
     """A program is missing or failed; the message names it and the remedy."""
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock file `path`; another process that wants it waits."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.flock(file, fcntl.LOCK_UN)
-
-
-def cached(path: Path, make: Callable[[Path], Path]) -> Path:
-    """Return `path`, a file or a folder of the cache, made if it is not there; once at a time.
-
-    Parameters
-    ----------
-    path : Path
-    make : callable
-        Given an empty folder, makes in it what becomes `path`, and returns where it is.
-    """
-    with locked(path.with_name(f"{path.name}.lock")):
-        if not path.exists():
-            with tempfile.TemporaryDirectory(prefix="build-", dir=path.parent) as folder:
-                os.replace(make(Path(folder)), path)
-    return path
 
 
 def call(command: Sequence[str | Path], *, cwd: Path | None = None) -> str:
@@ -76,7 +47,7 @@ def call(command: Sequence[str | Path], *, cwd: Path | None = None) -> str:
     """
     arguments = [str(argument) for argument in command]
     env = dict(os.environ, VERILATOR_ROOT=str(verilator_root()))
-    result = subprocess.run(
+    with subprocess.Popen(
         arguments,
         cwd=cwd,
         env=env,
@@ -85,14 +56,45 @@ def call(command: Sequence[str | Path], *, cwd: Path | None = None) -> str:
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        check=False,
-    )
-    if result.returncode:
-        tail = "\n".join(result.stdout.strip().splitlines()[-20:])
+        start_new_session=True,
+    ) as process:
+        _running.add(process)
+        try:
+            output, _ = process.communicate()
+        except BaseException:
+            _kill(process)
+            raise
+        finally:
+            _running.discard(process)
+    if process.returncode:
+        tail = "\n".join(output.strip().splitlines()[-20:])
         raise ToolError(
-            f"{Path(arguments[0]).name} failed with exit status {result.returncode}:\n{tail}"
+            f"{Path(arguments[0]).name} failed with exit status {process.returncode}:\n{tail}"
         )
-    return result.stdout
+    return output
+
+
+# Programs that `call` has started and waits for.
+_running: set[subprocess.Popen[str]] = set()
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    """End a program of `call` and the programs it started, as g++ starts cc1plus."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def workers(number: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads for `call`; an exception, such as an interrupt, ends the programs they wait for."""
+    with ThreadPoolExecutor(number) as pool:
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in list(_running):
+                _kill(process)
+            raise
 
 
 def compiler() -> str:

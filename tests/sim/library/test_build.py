@@ -330,7 +330,7 @@ def test_two_builds_at_once_and_the_cache(tmp_path: Path) -> None:
     for text in ("generating Verilog", "translating Verilog to C++", "linking"):
         assert (said + more).count(text) == 1
     # What is left over is finished files and locks only.
-    assert {path.suffix for path in cache.iterdir()} == {".sv", ".o", ".so", ".lock"}
+    assert {path.suffix for path in cache.iterdir()} == {".sv", ".o", ".so", ".lock", ".sha256"}
     again, said = _build(str(cache))
     assert again == first
     assert not said
@@ -365,7 +365,7 @@ def test_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(trained) == 1
     assert not trained[0].exists()
     _train(path)
-    assert {file.suffix for file in tmp_path.iterdir()} == {".sv", ".o", ".so", ".lock"}
+    assert {file.suffix for file in tmp_path.iterdir()} == {".sv", ".o", ".so", ".lock", ".sha256"}
     assert b"__gcov" not in path.read_bytes()
 
 
