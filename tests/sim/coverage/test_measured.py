@@ -37,13 +37,13 @@ def test_branches(branches: tuple[Branch, ...]) -> None:
     for state in ("IDLE", "SEEK", "ROWS"):
         (branch,) = places(branches, "hw/engines/post_scan.py", f'm.State("{state}")')
         assert not branch.past
-    assert [b.past for b in places(branches, "hw/engines/post_scan.py", "m.If(step)")] == [
+    assert [b.past for b in places(branches, "hw/engines/post_scan.py", "m.If(self.step)")] == [
         False,
         True,
     ]
-    assert [b.past for b in places(branches, "hw/engines/post_scan.py", "m.If(before_own)")] == [
-        False
-    ]
+    assert [
+        b.past for b in places(branches, "hw/engines/post_scan.py", "m.If(self.row.before_own)")
+    ] == [False]
 
 
 def test_covered_core_is_the_core_and_remembers(branches: tuple[Branch, ...]) -> None:
