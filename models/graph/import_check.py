@@ -40,7 +40,9 @@ class ImportCheck:
         if not self.judge:
             return "not compared with the file (--no-verify)"
         far = (
-            f"{self.largest:.2g} steps" if self.unit == "steps" else f"{self.largest:.1g} (relative)"
+            f"{self.largest:.2g} steps"
+            if self.unit == "steps"
+            else f"{self.largest:.1g} (relative)"
         )
         return (
             f"{self.maps} maps compared with {self.judge} on {self.inputs} inputs, largest "
